@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# One plain GNU Makefile. Sources are found by folder: a new file needs no line here.
+#
+#	make                 all five binaries into build/
+#	make check           everything that can be tested (as root); T=NAME runs one test
+#	make demo            installs what is missing, builds, and shows the main job on a real program
+#	make bench           measures against raw work in the same run
+#	make fuzz            fuzz targets for FUZZ_SECONDS each
+#	make install DESTDIR= PREFIX=/usr/local
+#	make SAN=1 ...       with AddressSanitizer and UBSan, into build-san/
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+ARCH := x86_64
+FUZZ_SECONDS ?= 60
+Q := $(if $(V),,@)
+
+BUILD ?= build$(if $(SAN),-san)
+PKGS := libprotobuf-c libnl-3.0 libnl-route-3.0 libcap json-c libzstd
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla -Wundef \
+	-Wformat=2 -Wwrite-strings -Wno-unused-parameter -Wno-missing-field-initializers
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DCR_VERSION='"$(VERSION)"' -I. -I$(BUILD)/proto -I$(BUILD)/gen $(WARN) \
+	-pthread $(PKG_CFLAGS) $(CFLAGS) $(if $(WERROR),-Werror)
+SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+comma := ,
+ALL_CFLAGS += $(SAN_FLAGS)
+ALL_LDFLAGS := -pthread $(LDFLAGS) $(SAN_FLAGS)
+
+TOOLS := cr-dump cr-restore cr-check cr-image cr-config
+PROTOS := $(wildcard proto/*.proto)
+PB_C := $(PROTOS:proto/%.proto=$(BUILD)/proto/%.pb-c.c)
+PB_H := $(PB_C:.c=.h)
+GEN_H := $(BUILD)/gen/image-hints.inc
+LIB_C := $(filter-out common/arch/%,$(wildcard common/*.c common/*/*.c)) $(wildcard common/arch/$(ARCH)/*.c)
+LIB_S := $(wildcard common/arch/$(ARCH)/*.S)
+LIB_O := $(LIB_C:%.c=$(BUILD)/%.o) $(LIB_S:%.S=$(BUILD)/%.o) $(PB_C:.c=.o)
+LIB := $(BUILD)/libcr.a
+BINS := $(TOOLS:%=$(BUILD)/%)
+
+UNIT := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*.c))
+PROGS := $(patsubst test/progs/%.c,$(BUILD)/test/progs/%,$(wildcard test/progs/*.c))
+FUZZERS := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+
+.PHONY: all check demo bench fuzz install clean tests docs
+.SECONDARY:
+all: $(BINS) docs
+
+# ---- generated sources ----
+$(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(@D)
+	$(Q)protoc-c --c_out=$(BUILD)/proto -Iproto $<
+$(BUILD)/gen/image-hints.inc: contrib/gen-hints $(PROTOS)
+	@mkdir -p $(@D)
+	$(Q)contrib/gen-hints $(PROTOS) > $@.tmp && mv $@.tmp $@
+
+# ---- library ----
+$(BUILD)/%.o: %.c | $(PB_H) $(GEN_H)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC $<')
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) -I. -MMD -MP -c -o $@ $<
+$(BUILD)/proto/%.o: $(BUILD)/proto/%.c | $(PB_H)
+	$(Q)$(CC) -O2 -g -I$(BUILD)/proto $(PKG_CFLAGS) $(SAN_FLAGS) -w -MMD -MP -c -o $@ $<
+$(LIB): $(LIB_O)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# ---- binaries ----
+define TOOL_RULE
+$(BUILD)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard bin/$(1)/*.c)) $(LIB)
+	$$(if $$(Q),@echo '  LD $(1)')
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LIB) $$(PKG_LIBS)
+endef
+$(foreach t,$(TOOLS),$(eval $(call TOOL_RULE,$(t))))
+
+# ---- man pages and completion come from the option table, through the binaries ----
+docs: $(TOOLS:%=$(BUILD)/man/%.8) $(TOOLS:%=$(BUILD)/completion/%)
+$(BUILD)/man/%.8: $(BUILD)/% bin/%/man.in
+	@mkdir -p $(@D)
+	$(Q)contrib/gen-man $(BUILD)/$* bin/$*/man.in > $@.tmp && mv $@.tmp $@
+$(BUILD)/completion/%: $(BUILD)/%
+	@mkdir -p $(@D)
+	$(Q)$(BUILD)/$* --completion > $@.tmp && mv $@.tmp $@
+
+# ---- tests ----
+tests: $(UNIT) $(PROGS)
+$(BUILD)/test/unit/%: test/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS) -lcmocka
+# Test programs stand alone: they prove their own state with asserts, so NDEBUG is refused by their header.
+$(BUILD)/test/progs/%: test/progs/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O1 -g -pthread -MMD -MP -o $@ $< -lm
+$(BUILD)/test/fuzz/%: test/fuzz/%.c $(LIB_C) $(LIB_S) $(PB_H) $(GEN_H)
+	@mkdir -p $(@D)
+	$(Q)clang $(ALL_CFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		-w -o $@ $< $(LIB_C) $(LIB_S) $(PB_C) -Wl,--allow-multiple-definition $(PKG_LIBS)
+
+check: all tests
+	$(Q)BUILD=$(BUILD) test/run $(T)
+demo:
+	$(Q)contrib/install-deps
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)BUILD=$(BUILD) contrib/demo
+bench: all tests
+	$(Q)BUILD=$(BUILD) test/bench/run $(B)
+fuzz: $(FUZZERS)
+	$(Q)BUILD=$(BUILD) test/fuzz/run $(FUZZ_SECONDS) $(T)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 $(TOOLS:%=$(BUILD)/man/%.8) $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 $(TOOLS:%=$(BUILD)/completion/%) $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+clean:
+	rm -rf build build-san
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

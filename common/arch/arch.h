@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * All that depends on the processor, behind one header. Each architecture is a folder beside this file; nothing
+ * outside it may assume which one.
+ */
+#ifndef CR_ARCH_ARCH_H
+#define CR_ARCH_ARCH_H
+
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "common/base/arena.h"
+#include "common/base/err.h"
+#include "core.pb-c.h"
+
+/* General registers as PTRACE_GETREGSET NT_PRSTATUS gives them. */
+struct arch_regs { struct user_regs_struct r; };
+
+int arch_get_regs(pid_t tid, struct arch_regs *regs);	    /* 0 or -errno */
+int arch_set_regs(pid_t tid, const struct arch_regs *regs); /* 0 or -errno; orig_ax is set too */
+bool arch_is_native(const struct arch_regs *regs);	    /* 64-bit code; false for compat tasks */
+uint64_t arch_ip(const struct arch_regs *regs);
+uint64_t arch_sp(const struct arch_regs *regs);
+
+/*
+ * What became of the system call in which a thread was stopped. arch_resolve_syscall() rewrites regs so that a thread
+ * started with them (and orig_ax -1) repeats the call, as the kernel would have done. A call with remaining time
+ * (ERESTART_RESTARTBLOCK) becomes -EINTR behind the instruction, as the image format wants, and *restart says how to do better:
+ * the call's number and arguments. pending: deliverable signals exist, so an EINTR must stay one.
+ */
+struct arch_restart { bool block; uint64_t nr; uint64_t arg[6]; };
+void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart);
+/* The same for a thread that goes on in the same process without us: restart_syscall is used where the kernel would. */
+void arch_resume_regs(struct arch_regs *regs);
+
+/* The whole floating point state: raw XSAVE area (standard format) by PTRACE_GETREGSET NT_X86_XSTATE. */
+struct arch_fpu { void *area; size_t size; }; /* arena memory */
+int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct err *err);
+int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err);
+
+/* core_entry.thread_info (and mtype) from registers and back. clear_tid_addr is set by the caller. Decoding checks every
+ * array length and gives images errors in the terms of the format. */
+void arch_core_encode(CoreEntry *core, const struct arch_regs *regs, const struct arch_fpu *fpu, struct arena *arena);
+int arch_core_decode(const CoreEntry *core, struct arena *arena, struct arch_regs *regs, struct arch_fpu *fpu,
+		     struct err *err);
+uint64_t arch_core_clear_tid(const CoreEntry *core);
+void arch_core_set_clear_tid(CoreEntry *core, uint64_t addr);
+
+/* The agent: position-independent code without relocations. */
+extern const unsigned char arch_agent_start[], arch_agent_end[];
+/* Offsets of entry points in it: `run` executes the program whose header is in the agent's first register; `park` is
+ * an exit for restores: counts *left down, wakes its waiters, and sleeps for ever. */
+extern const unsigned arch_agent_run, arch_agent_park;
+/* Registers for a thread to start at the agent's `run` (agent code at `code`) with the program linked at `header`. */
+void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/base/arena.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define BLOCK (64u << 10)
+#define ALIGN 16u
+
+struct block {
+	struct block *next;
+	size_t used, size;
+	_Alignas(ALIGN) unsigned char bytes[];
+};
+
+struct arena {
+	struct block *blocks; /* the first one is being filled */
+	ProtobufCAllocator allocator;
+};
+
+static void *pb_alloc(void *data, size_t n)
+{
+	return arena_alloc(data, n);
+}
+
+static void pb_free(void *data, void *p)
+{
+}
+
+struct arena *arena_new(void)
+{
+	struct arena *a = xzalloc(sizeof(*a));
+
+	a->allocator = (ProtobufCAllocator){ pb_alloc, pb_free, a };
+	return a;
+}
+
+void arena_free(struct arena *a)
+{
+	if (!a)
+		return;
+	for (struct block *b = a->blocks, *next; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	free(a);
+}
+
+void arena_freep(struct arena **a)
+{
+	arena_free(*a);
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	size_t need = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	struct block *b = a->blocks;
+	void *p;
+
+	if (need < n)
+		need = n; /* overflow: xmalloc below refuses it */
+	if (!b || b->size - b->used < need) {
+		size_t size = MAX(need, (size_t)BLOCK);
+
+		/* Fresh memory is zero; blocks are never reused, so allocations need no clearing. */
+		struct block *fresh = xzalloc(sizeof(*fresh) + size);
+
+		fresh->size = size;
+		if (b && need > BLOCK / 4) { /* a large one does not end the block being filled */
+			fresh->next = b->next;
+			b->next = fresh;
+		} else {
+			fresh->next = b;
+			a->blocks = fresh;
+		}
+		b = fresh;
+	}
+	p = b->bytes + b->used;
+	b->used += need;
+	return p;
+}
+
+void *arena_dup(struct arena *a, const void *p, size_t n)
+{
+	void *q = arena_alloc(a, n);
+
+	if (n)
+		memcpy(q, p, n);
+	return q;
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+	return arena_dup(a, s, strlen(s) + 1);
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	s = arena_alloc(a, (size_t)(n < 0 ? 0 : n) + 1);
+	va_start(ap, fmt);
+	vsnprintf(s, (size_t)(n < 0 ? 0 : n) + 1, fmt, ap);
+	va_end(ap);
+	return s;
+}
+
+ProtobufCAllocator *arena_allocator(struct arena *a)
+{
+	return &a->allocator;
+}

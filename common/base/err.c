@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "common/base/strbuf.h"
+
+static int err_vset(struct err *e, enum err_kind kind, int errnum, const char *fmt, va_list ap)
+{
+	if (e->kind == ERR_NONE) {
+		e->kind = kind;
+		e->errnum = errnum;
+		vsnprintf(e->reason, sizeof(e->reason), fmt, ap);
+	}
+	return errnum ? -errnum : -EINVAL;
+}
+
+int err_set(struct err *e, enum err_kind kind, int errnum, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = err_vset(e, kind, errnum, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int err_sys(struct err *e, const char *fmt, ...)
+{
+	int errnum = errno;
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = err_vset(e, ERR_FAILED, errnum, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int err_image(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = err_vset(e, ERR_IMAGE, 0, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int err_refuse(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = err_vset(e, ERR_REFUSED, 0, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int err_task(struct err *e, pid_t pid, const char *comm, int ret)
+{
+	if (!e->pid) {
+		e->pid = pid;
+		snprintf(e->comm, sizeof(e->comm), "%s", comm ? comm : "");
+	}
+	return ret;
+}
+
+int err_object(struct err *e, int ret, const char *fmt, ...)
+{
+	char was[sizeof(e->object)];
+	va_list ap;
+	size_t n;
+
+	memcpy(was, e->object, sizeof(was));
+	va_start(ap, fmt);
+	vsnprintf(e->object, sizeof(e->object), fmt, ap);
+	va_end(ap);
+	n = strlen(e->object);
+	if (was[0])
+		snprintf(e->object + n, sizeof(e->object) - n, ": %s", was);
+	return ret;
+}
+
+int err_hint(struct err *e, int ret, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e->hint[0]) {
+		va_start(ap, fmt);
+		vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
+		va_end(ap);
+	}
+	return ret;
+}
+
+/* One line stays one line, whatever bytes a name or a path holds. */
+static void put_clean(struct strbuf *out, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c < 0x20 || c == 0x7f)
+			strbuf_printf(out, "\\%03o", c);
+		else
+			strbuf_add(out, s, 1);
+	}
+}
+
+static void put_json(struct strbuf *out, const char *key, const char *s)
+{
+	if (!s[0])
+		return;
+	strbuf_printf(out, ",\"%s\":\"", key);
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			strbuf_printf(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			strbuf_printf(out, "\\u%04x", c);
+		else
+			strbuf_add(out, s, 1);
+	}
+	strbuf_puts(out, "\"");
+}
+
+static void print_json(const struct err *e, const char *prog, FILE *f)
+{
+	cleanup_strbuf struct strbuf b = STRBUF_INIT;
+
+	strbuf_printf(&b, "{\"level\":\"error\",\"tool\":\"%s\",\"exit\":%d", prog, e->kind);
+	if (e->pid)
+		strbuf_printf(&b, ",\"pid\":%d", e->pid);
+	put_json(&b, "comm", e->comm);
+	put_json(&b, "object", e->object);
+	put_json(&b, "reason", e->reason);
+	if (e->errnum)
+		put_json(&b, "errno", strerrorname_np(e->errnum) ?: "?");
+	put_json(&b, "hint", e->hint);
+	fprintf(f, "%s}\n", b.s);
+}
+
+void err_print(const struct err *e, const char *prog, bool json, FILE *f)
+{
+	cleanup_strbuf struct strbuf b = STRBUF_INIT;
+
+	if (json) {
+		print_json(e, prog, f);
+		return;
+	}
+	strbuf_printf(&b, "%s: ", prog);
+	if (e->pid) {
+		strbuf_printf(&b, "pid %d", e->pid);
+		if (e->comm[0]) {
+			strbuf_puts(&b, " (");
+			put_clean(&b, e->comm);
+			strbuf_puts(&b, ")");
+		}
+		strbuf_puts(&b, ": ");
+	}
+	if (e->object[0]) {
+		put_clean(&b, e->object);
+		strbuf_puts(&b, ": ");
+	}
+	put_clean(&b, e->reason);
+	if (e->errnum)
+		strbuf_printf(&b, ": %s", strerror(e->errnum));
+	if (e->hint[0]) {
+		strbuf_puts(&b, "; ");
+		put_clean(&b, e->hint);
+	}
+	fprintf(f, "%s\n", b.s);
+}

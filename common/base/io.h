@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Whole reads and writes. All retry on EINTR and short counts; none retries close(). */
+#ifndef CR_BASE_IO_H
+#define CR_BASE_IO_H
+
+#include <sys/types.h>
+
+#include "common/base/util.h"
+
+/* Return 0, or a negative errno; reading past the end gives -ENODATA. */
+int read_full(int fd, void *buf, size_t n);
+int pread_full(int fd, void *buf, size_t n, off_t off);
+int write_full(int fd, const void *buf, size_t n);
+int pwrite_full(int fd, const void *buf, size_t n, off_t off);
+
+/* Reads a whole file of unknown size (as in /proc) relative to dirfd. *out is malloc'ed, NUL-terminated and the
+ * caller's; *len does not count the NUL. More than max bytes: -EFBIG. */
+int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len);
+
+/* Strict numbers: the whole string, no sign surprises, in range. Return 0, -EINVAL or -ERANGE. */
+int parse_u64(const char *s, int base, uint64_t *out);
+int parse_i64(const char *s, int base, int64_t *out);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/base/strbuf.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int log_open(struct log *log, const char *prog, const char *path, int level, bool json, struct err *err)
+{
+	*log = (struct log){ .file = stderr, .level = level < LOG_ERROR ? LOG_ERROR : (enum log_level)level,
+			     .json = json, .prog = prog, .start_ns = now_ns() };
+	if (!path)
+		return 0;
+	/* A log in a directory that others may write must not be led astray by a link that they put there. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+
+	if (fd < 0)
+		return err_object(err, err_sys(err, "cannot open the log"), "%s", path);
+	log->file = fdopen(fd, "w");
+	if (!log->file) {
+		close(fd);
+		return err_sys(err, "cannot open the log");
+	}
+	setvbuf(log->file, NULL, _IOLBF, 0);
+	log->owned = true;
+	return 0;
+}
+
+void log_close(struct log *log)
+{
+	if (log->owned)
+		fclose(log->file);
+	*log = (struct log){ 0 };
+}
+
+void log_line(const struct log *log, enum log_level level, const char *fmt, ...)
+{
+	static const char *const names[] = { "", "error", "warning", "info", "debug" };
+	cleanup_strbuf struct strbuf b = STRBUF_INIT;
+	uint64_t t = now_ns() - log->start_ns;
+	char msg[1024];
+	va_list ap;
+
+	if (!log->file)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	if (log->json)
+		strbuf_printf(&b, "{\"time_us\":%llu,\"level\":\"%s\",\"tool\":\"%s\",\"text\":\"",
+			      (unsigned long long)t / 1000, names[level], log->prog);
+	else
+		strbuf_printf(&b, "(%02llu.%06llu) %s: ", (unsigned long long)(t / 1000000000u),
+			      (unsigned long long)(t / 1000 % 1000000), names[level]);
+	for (const char *s = msg; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (log->json && (c == '"' || c == '\\'))
+			strbuf_printf(&b, "\\%c", c);
+		else if (c < 0x20)
+			strbuf_printf(&b, log->json ? "\\u%04x" : "\\%03o", c);
+		else
+			strbuf_add(&b, s, 1);
+	}
+	fprintf(log->file, log->json ? "%s\"}\n" : "%s\n", b.s);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What all dump sides share while one checkpoint is made: the frozen task, what is known of it, and the store.
+ * There is no other state: everything hangs on struct dump.
+ */
+#ifndef CR_DUMP_DUMP_H
+#define CR_DUMP_DUMP_H
+
+#include "common/base/arena.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/image/image.h"
+#include "common/proc/proc.h"
+#include "common/remote/remote.h"
+#include "core.pb-c.h"
+
+struct file_table; /* common/file/table.h */
+
+struct dump_opts {
+	pid_t pid;
+	const char *images_dir; /* -D */
+	const char *work_dir;	/* -W, images_dir by default */
+	bool leave_running, leave_stopped;
+	bool shell_job;
+	unsigned timeout_s;
+	uint64_t ghost_limit; /* bytes */
+	bool progress;	      /* a terminal is watching */
+	bool display_stats;
+	const char *fault; /* test builds and tests: name of the point at which to die (see common/base/fault.h) */
+};
+
+struct dump_stats {
+	uint64_t freezing_us, frozen_us, memdump_us, memwrite_us, total_us;
+	uint64_t pages_scanned, pages_written, pages_zero;
+	uint64_t image_bytes;
+};
+
+struct dump_thread {
+	struct frozen_thread *frozen;
+	struct proc_status status; /* /proc/PID/task/TID/status */
+	CoreEntry *core;	   /* being filled */
+};
+
+struct dump_task {
+	struct freeze fz;
+	struct remote *remote;
+	int proc_fd; /* /proc/PID */
+	struct proc_stat stat;
+	struct dump_thread *threads; /* same order as fz.threads */
+	size_t nthreads;
+	struct proc_maps maps; /* all mappings, without the agent's */
+	uint32_t files_id, vm_id, fs_id, sighand_id;
+};
+
+struct dump {
+	const struct dump_opts *opts;
+	const struct log *log;
+	struct arena *arena; /* everything that lives until the end */
+	struct image_store *store;
+	struct file_table *files;
+	struct dump_task task;
+	struct dump_stats stats;
+};
+
+/* The whole dump. On success the images are committed; the target runs, is stopped or is gone, as asked. On failure
+ * no image is left and the target goes on unharmed. */
+int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err);
+
+#endif

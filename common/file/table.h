@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Open file descriptions of a checkpoint: which descriptors are one description (kcmp, ordered, never pair by pair),
+ * their ids, and the descriptor tables of tasks. Mapped files, the executable, cwd and root take ids from here too.
+ */
+#ifndef CR_FILE_TABLE_H
+#define CR_FILE_TABLE_H
+
+#include "common/dump/dump.h"
+#include "common/restore/model.h"
+#include "common/restore/plan.h"
+
+struct file_table *file_table_new(void);
+void file_table_free(struct file_table *t);
+
+/* All descriptors of the task: writes fdinfo-F and file entries. */
+int files_dump(struct dump *d, struct err *err);
+/*
+ * A REG entry for a file that is not a descriptor: link is a magic link of the task such as "exe", "cwd", "root",
+ * "map_files/START-END", relative to /proc/PID. open_flags are those a restorer opens it with (O_RDONLY, O_RDWR,
+ * O_RDONLY|O_DIRECTORY, O_PATH). Deleted files become ghosts. Equal files with equal flags share one id.
+ */
+int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *id, struct err *err);
+/* A fresh id (memfd files of shared anonymous memory, ...), and an entry for it into files.img. */
+uint32_t file_new_id(struct dump *d);
+void file_put(struct dump *d, const FileEntry *entry);
+
+/*
+ * Restore. plan_files() adds: the controller's steps for every description that the task's table refers to, the task's
+ * dup3 steps (TASK_FILES), its fs steps (TASK_FS) and the final close_range steps (TASK_CLOSE).
+ */
+int plan_files(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
+	       struct err *err);
+/* A slot that holds REG (or MEMFD) file id open as its entry says; asked for twice, it is made once. extra_flags: what an mmap
+ * needs beyond the entry (O_RDWR); used by mappings, exe, cwd, root. */
+int plan_file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, int open_flags,
+		   uint32_t *slot, struct err *err);
+
+/* Preflight: does the file of each REG entry exist here with the same size, mode and build-id? All findings through report. */
+int files_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one table of kernel objects. The engines know this table and nothing of the kinds in it: adding a kind is one
+ * source file (dump and restore side next to each other), one .proto, one test and one line in kinds.c.
+ */
+#ifndef CR_KINDS_H
+#define CR_KINDS_H
+
+#include "common/agent/program.h"
+#include "common/dump/dump.h"
+#include "common/restore/model.h"
+#include "common/restore/plan.h"
+
+/* ---- state of a task or a thread ---- */
+
+enum scope { SCOPE_TASK, SCOPE_THREAD };
+
+struct state_kind {
+	const char *name; /* the kernel's or the field's own term: "credentials" */
+	enum scope scope;
+	/*
+	 * Adds the questions that only the task itself can answer to a program that will run in the leader (task scope) or
+	 * once in each thread (thread scope; the same program for all, so it must not depend on the thread). slot is the
+	 * kind's own memory of slot_size zeroed bytes: handles of the questions. May be NULL.
+	 */
+	int (*ask)(struct dump *d, struct program *prog, void *slot, struct err *err);
+	size_t slot_size;
+	/*
+	 * Fills its part of thread->core, or of other images. prog holds the answers. For task scope thread is the leader.
+	 * State that cannot be brought back is refused here (err_refuse), before the target is harmed.
+	 */
+	int (*dump)(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+		    struct err *err);
+	/* Adds steps to the plan. thread is the leader's for task scope. Pure. May be NULL. */
+	int (*plan)(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+		    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err);
+};
+
+extern const struct state_kind *const state_kinds[]; /* NULL-terminated */
+
+/* ---- open file descriptions ---- */
+
+struct fd_source { /* a descriptor of the frozen task, seen from the dumper */
+	int number;	 /* in the task */
+	int fd;		 /* our own descriptor of the same description (pidfd_getfd) */
+	int flags;	 /* F_GETFL */
+	struct stat st;	 /* fstat */
+	const char *link; /* readlink of /proc/PID/fd/N */
+	const struct proc_fdinfo *info;
+};
+
+struct file_kind {
+	const char *name; /* "pipe" */
+	FdTypes type;
+	/* Whether a description is of this kind; the first kind that says yes takes it. */
+	bool (*match)(const struct fd_source *src);
+	/* Writes what it needs and fills entry (type and id are set) in d->arena. Refuses what cannot come back. */
+	int (*dump)(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err);
+	/* Adds the controller's steps that make the description and binds them to slot. Pure. */
+	int (*plan)(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err);
+};
+
+extern const struct file_kind *const file_kinds[]; /* NULL-terminated */
+
+#endif

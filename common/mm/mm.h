@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The address space: mm_struct fields, mappings, pages, vdso. */
+#ifndef CR_MM_MM_H
+#define CR_MM_MM_H
+
+#include "common/dump/dump.h"
+#include "common/restore/model.h"
+#include "common/restore/plan.h"
+
+/*
+ * Before the agent is opened: reads the mappings (d->task.maps). Refuses what cannot come back by name (userfaultfd
+ * ranges, hugetlb, io mappings, io_uring rings, device mappings, packet rings, SysV shm...).
+ */
+int mm_collect(struct dump *d, struct err *err);
+/* Questions about the mm that only the task answers (dumpable, THP, brk, default flags, ...): one more state kind. */
+extern const struct state_kind mm_kind;
+/* Writes mm-P (all but pages). Runs while the agent is still there. */
+int mm_dump(struct dump *d, const struct program *answers, const void *slot, struct err *err);
+/* Last, after remote_close(): pagemap-P, pages-N, pagemap-shmem-*. This is where the time goes. */
+int pages_dump(struct dump *d, struct err *err);
+
+/* Adds TASK_UNMAP .. TASK_MM to the leader's program and fills pt->pages, hole. Pure. */
+int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
+	    struct err *err);
+
+/* Fills the task's memory from pages images; called by the controller while the task waits in its program at the end of
+ * TASK_MAP. pid_mem: how to reach it is the function's business (process_vm_writev, or nothing when the task itself reads). */
+int pages_restore(const struct model *m, const struct plan_task *pt, pid_t pid, struct err *err);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one reader of /proc. Every parser takes text (pure, golden-tested, fuzzed) and has a thin wrapper that reads the file
+ * relative to a descriptor of /proc/PID, so that a directory of captured files serves as well.
+ */
+#ifndef CR_PROC_PROC_H
+#define CR_PROC_PROC_H
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "common/base/arena.h"
+#include "common/base/err.h"
+
+/* Opens /proc/PID. -ESRCH in err when it is gone. */
+int proc_open(pid_t pid, int *fd, struct err *err);
+
+/* ---- stat ---- */
+struct proc_stat {
+	pid_t pid, ppid, pgrp, session;
+	char comm[64];	/* between the outermost parentheses; may hold any byte */
+	char state;
+	int tty_nr;
+	pid_t tpgid;
+	uint32_t flags; /* PF_*: 0x00200000 is PF_KTHREAD */
+	int priority, nice, num_threads, exit_code, rt_priority, policy, exit_signal;
+	uint64_t start_time;
+	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
+	uint64_t arg_start, arg_end, env_start, env_end;
+};
+int proc_parse_stat(const char *text, struct proc_stat *out);
+int proc_stat(int proc_fd, const char *path /* "stat" or "task/N/stat" */, struct proc_stat *out, struct err *err);
+
+/* ---- status ---- */
+#define PROC_GROUPS_MAX 65536
+struct proc_status {
+	char comm[64]; /* unescaped */
+	char state;
+	pid_t tgid, pid, ppid, tracer;
+	uint32_t umask; bool has_umask;
+	uint32_t uid[4], gid[4]; /* real, effective, saved, filesystem */
+	uint32_t *groups; size_t ngroups; /* arena */
+	pid_t nspid; /* in the innermost pid namespace */
+	int nspid_depth; /* number of values in NSpid: 1 in the reader's own namespace */
+	uint64_t sig_pnd, shd_pnd, sig_blk, sig_ign, sig_cgt; /* bit signo-1 */
+	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;
+	int no_new_privs, seccomp, seccomp_filters;
+	int thp_enabled; /* THP_enabled: -1 when absent */
+	int threads;
+	uint64_t vm_lck_kb;
+};
+int proc_parse_status(const char *text, struct arena *arena, struct proc_status *out);
+int proc_status(int proc_fd, const char *path, struct arena *arena, struct proc_status *out, struct err *err);
+
+/* ---- maps and smaps ---- */
+struct proc_map {
+	uint64_t start, end, pgoff; /* pgoff in bytes */
+	bool read, write, exec, shared;
+	uint32_t dev_major, dev_minor;
+	uint64_t ino;
+	const char *name; /* arena; unescaped (\012); "" when none; " (deleted)" stays and deleted is set */
+	bool deleted;
+	/* from smaps, valid when has_flags: the two-letter words of VmFlags as a bit set, see proc_vmflag() */
+	bool has_flags;
+	uint64_t vmflags;
+	uint64_t rss_kb, anon_kb, swap_kb, locked_kb, page_kb; /* KernelPageSize */
+};
+struct proc_maps { struct proc_map *v; size_t n; };
+enum { VMF_SHARED_SH = 0, /* "sh" ... one bit for each word that the kernel (fs/proc/task_mmu.c, 6.18) knows: */
+       VMF_rd, VMF_wr, VMF_ex, VMF_sh, VMF_mr, VMF_mw, VMF_me, VMF_ms, VMF_gd, VMF_pf, VMF_lo, VMF_io, VMF_sr, VMF_rr,
+       VMF_dc, VMF_de, VMF_lf, VMF_ac, VMF_nr, VMF_ht, VMF_sf, VMF_wf, VMF_dd, VMF_sd, VMF_mm, VMF_hg, VMF_nh, VMF_mg,
+       VMF_um, VMF_uw, VMF_mt, VMF_ui, VMF_ss, VMF_sl, VMF_dp, VMF_dw, VMF_gu, VMF_unknown };
+#define VMF(x) (1ull << VMF_##x)
+int proc_parse_maps(const char *text, struct arena *arena, struct proc_maps *out);
+int proc_parse_smaps(const char *text, struct arena *arena, struct proc_maps *out);
+int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
+/* Reading smaps walks page tables (cost grows with memory), so the wrapper uses it only for what maps cannot tell. */
+int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
+
+/* ---- fdinfo ---- */
+struct proc_fdinfo {
+	int64_t pos;
+	uint32_t flags; /* octal word, O_CLOEXEC included */
+	int mnt_id;
+	uint64_t ino;
+	const char *text; /* whole text (arena): kinds parse their own lines (eventfd-count:, tfd:, ...) */
+};
+int proc_parse_fdinfo(const char *text, struct arena *arena, struct proc_fdinfo *out);
+int proc_fdinfo(int proc_fd, int fd, struct arena *arena, struct proc_fdinfo *out, struct err *err);
+
+/* ---- others ---- */
+struct proc_limits { struct rlimit64 v[16]; }; /* index RLIMIT_*; from the text of limits: works where prlimit is refused */
+int proc_parse_limits(const char *text, struct proc_limits *out);
+int proc_limits(int proc_fd, struct proc_limits *out, struct err *err);
+
+struct proc_timer { int id, signo; uint64_t sigev_value; int notify; /* SIGEV_* */ pid_t notify_tid; int clock; };
+int proc_parse_timers(const char *text, struct arena *arena, struct proc_timer **v, size_t *n);
+int proc_timers(int proc_fd, struct arena *arena, struct proc_timer **v, size_t *n, struct err *err);
+
+struct proc_mount { int id, parent; uint32_t dev_major, dev_minor; const char *root, *point, *options, *fstype, *source, *super; };
+int proc_parse_mountinfo(const char *text, struct arena *arena, struct proc_mount **v, size_t *n);
+int proc_mountinfo(int proc_fd, struct arena *arena, struct proc_mount **v, size_t *n, struct err *err);
+
+/* Entries of task/, fd/, children: numbers in ascending order (task: order of creation), arena array. */
+int proc_numbers(int proc_fd, const char *dir, struct arena *arena, int **v, size_t *n, struct err *err);
+/* One small text file with a number in it (oom_score_adj, coredump_filter (hex), loginuid, timerslack_ns). */
+int proc_number(int proc_fd, const char *path, int base, int64_t *out, struct err *err);
+
+#endif

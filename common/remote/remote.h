@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Borrowing a stopped thread. A frozen thread can be asked to make system calls; if this process dies at any
+ * instant, the thread finishes by itself, cleans up, and goes on where it was, as if nothing had been.
+ */
+#ifndef CR_REMOTE_REMOTE_H
+#define CR_REMOTE_REMOTE_H
+
+#include "common/agent/program.h"
+#include "common/arch/arch.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+
+/* One thread in ptrace-stop. */
+struct frozen_thread {
+	pid_t tid;
+	int stop_signal; /* group-stop signal (SIGSTOP, ...) when it was stopped before we came, 0 otherwise */
+	struct arch_regs regs; /* as found, never changed */
+	uint64_t sigmask;      /* as found */
+};
+
+struct freeze {
+	pid_t pid;
+	uint64_t start_time; /* of the process, field 22 of /proc/PID/stat: identity against pid reuse */
+	struct frozen_thread *threads; /* the leader first, the rest in order of creation */
+	size_t nthreads;
+	int mem_fd;	/* /proc/PID/mem, read-write */
+	uint64_t frozen_ns; /* CLOCK_MONOTONIC when the first thread was stopped */
+};
+
+/*
+ * Seizes and stops all threads of pid, until a pass over /proc/PID/task finds nobody new. timeout_ms 0 = no limit.
+ * On failure everything is thawed again. Refuses (with one line): kernel threads, init, ourselves and our own
+ * ancestors' controller role, zombies, tasks that are traced already (naming the tracer), missing privilege.
+ */
+int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct freeze *fz, struct err *err);
+enum thaw { THAW_RUN, THAW_STOP, THAW_KILL };
+/* Ends it, exactly one of three ways. Threads go on as they were found (a group-stop stays one). Never fails half way. */
+void freeze_end(struct freeze *fz, enum thaw how);
+
+/* The place where the agent lives in the frozen process, made on first use. */
+struct remote;
+/* vdso, exec_lo.. are found from /proc/PID/maps. Writes nothing that outlives remote_close() but spent padding. */
+int remote_open(struct freeze *fz, const struct log *log, struct remote **r, struct err *err);
+/* Runs prog in thread i of the freeze and absorbs results. A step that fails its expectation is an error that names it. */
+int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err);
+/* Address range of the mapping that the agent uses, to be left out of a dump. */
+void remote_region(const struct remote *r, uint64_t *start, uint64_t *end);
+/* Where its code stands inside an existing mapping (the vdso, as a rule), and how many bytes: these read as zero without us. */
+void remote_cave(const struct remote *r, uint64_t *addr, size_t *len);
+/* Removes the mapping and wipes the code. r is freed also on failure. */
+int remote_close(struct remote *r, struct err *err);
+
+#endif

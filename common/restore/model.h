@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A checkpoint in memory, verified: every reference resolves and every size agrees before any process exists.
+ * All messages live in the model's arena. Page contents stay in their images.
+ */
+#ifndef CR_RESTORE_MODEL_H
+#define CR_RESTORE_MODEL_H
+
+#include "common/base/arena.h"
+#include "common/image/image.h"
+#include "core.pb-c.h"
+#include "fdinfo.pb-c.h"
+#include "file.pb-c.h"
+#include "fs.pb-c.h"
+#include "inventory.pb-c.h"
+#include "mm.pb-c.h"
+#include "pagemap.pb-c.h"
+#include "pstree.pb-c.h"
+#include "remap-file-path.pb-c.h"
+#include "pipe-data.pb-c.h"
+#include "memfd.pb-c.h"
+
+struct model_pages {		/* one page set: pagemap-X and its pages-Y */
+	PagemapEntry **entries; /* sorted, checked: no overlap, sizes agree with the file */
+	size_t nentries;
+	int fd;			/* pages-Y.img, -1 when there is none; owned by the model */
+	uint64_t size;
+};
+
+struct model_thread {
+	pid_t tid;
+	CoreEntry *core; /* of the leader: with tc */
+};
+
+struct model_task {
+	PstreeEntry *pstree;
+	TaskKobjIdsEntry *ids;
+	struct model_thread *threads; /* leader first */
+	size_t nthreads;
+	MmEntry *mm;
+	FsEntry *fs;
+	FdinfoEntry **fds;
+	size_t nfds;
+	struct model_pages pages;
+};
+
+struct model_shmem { uint64_t shmid; struct model_pages pages; };
+
+struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
+
+struct model {
+	struct arena *arena;
+	struct image_dir *dir;
+	InventoryEntry *inventory;
+	struct model_task *tasks; /* pre-order, root first */
+	size_t ntasks;
+	FileEntry **files; /* sorted by (type, id) */
+	size_t nfiles;
+	RemapFilePathEntry **remaps;
+	size_t nremaps;
+	struct model_pipe_data *pipe_data;
+	size_t npipe_data;
+	MemfdInodeEntry **memfds;
+	size_t nmemfds;
+	struct model_shmem *shmem;
+	size_t nshmem;
+};
+
+int model_load(struct image_dir *dir, struct model **m, struct err *err);
+void model_free(struct model *m);
+void model_freep(struct model **m);
+
+/* NULL when there is none. */
+FileEntry *model_file(const struct model *m, FdTypes type, uint32_t id);
+const RegFileEntry *model_reg(const struct model *m, uint32_t id);
+const RemapFilePathEntry *model_remap(const struct model *m, uint32_t orig_id);
+const struct model_shmem *model_shmem(const struct model *m, uint64_t shmid);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The plan of a restore: pure data, computed from the model by pure functions, printable, testable. It holds one
+ * program for the controller (makes the kernel objects; its results fill slots), one for each task, one for each further thread.
+ */
+#ifndef CR_RESTORE_PLAN_H
+#define CR_RESTORE_PLAN_H
+
+#include "common/agent/program.h"
+#include "common/arch/arch.h"
+#include "common/base/arena.h"
+
+/* Phases of the controller's program. */
+enum controller_phase {
+	MAKE_OBJECTS, /* files, pipes, ... are opened; each result that is a descriptor goes into a slot */
+	MAKE_CONTENT, /* queued data, positions */
+	MAKE_PHASES
+};
+
+/* Phases of a task's program (the leader thread) and of a thread's. Order is meaning: see ARCHITECTURE.md. */
+enum task_phase {
+	TASK_SESSION,	/* setsid, setpgid */
+	TASK_FILES,	/* descriptors to their numbers */
+	TASK_FS,	/* root, cwd, umask */
+	TASK_UNMAP,	/* everything but agent, vdso parking place */
+	TASK_MAP,	/* mmap of every mapping, vdso to its place */
+	TASK_CONTENT,	/* pages */
+	TASK_PROTECT,	/* mprotect, madvise, guard regions, mlock */
+	TASK_MM,	/* prctl(PR_SET_MM_MAP), THP, personality */
+	TASK_CLOSE,	/* descriptors that nobody owns any more */
+	TASK_SIGNALS,	/* dispositions */
+	TASK_LIMITS,	/* rlimits, oom_score_adj, coredump filter */
+	TASK_TIMERS_MAKE, /* timer_create: threads must not exist yet for SIGEV ids? no: see task/timer.c */
+	TASK_THREADS,	/* clone3 of the further threads */
+	THREAD_SELF,	/* name, tid address, robust list, rseq, alternate stack, sched, affinity, ioprio, timer slack */
+	THREAD_CREDS,	/* ids, groups, capabilities, securebits, no_new_privs */
+	THREAD_AFTER_CREDS, /* what a change of credentials would reset: dumpable, pdeath_sig */
+	THREAD_SIGQUEUE,/* pending signals */
+	TASK_SEAL,	/* mseal */
+	TASK_TIMERS,	/* itimers and POSIX timers are armed last */
+	TASK_PHASES
+};
+
+struct plan_thread {
+	pid_t tid;
+	struct program *prog; /* for the leader: TASK_* and THREAD_* phases; else THREAD_* only */
+	struct arch_regs regs; /* final */
+	struct arch_fpu fpu;
+	uint64_t sigmask;
+	/* A call with remaining time that the thread must be inside again; nr is valid when block is set. */
+	struct arch_restart restart;
+};
+
+/* Contiguous bytes of a raw image that go to one address of the task. */
+struct plan_pages {
+	uint64_t addr, len;
+	uint64_t off; /* in the image */
+};
+
+struct plan_task {
+	pid_t pid;
+	struct plan_thread *threads; /* leader first */
+	size_t nthreads;
+	int stop_signal; /* the task comes back stopped by it; 0 = running */
+	uint64_t hole, hole_len; /* address range that is free before and after: the agent's home while restoring */
+	int pages_fd; /* slot-less descriptor of the pages image, -1 = none; owned by the model */
+	struct plan_pages *pages;
+	size_t npages;
+};
+
+struct plan {
+	struct arena *arena;
+	struct program *controller;
+	const char **slot_names; /* what is in each slot, for --plan: "file 7 /etc/passwd" */
+	size_t nslots;
+	struct plan_task *tasks;
+	size_t ntasks;
+};
+
+/* A new slot; the controller's step whose result fills it is `step`. name is copied. */
+uint32_t plan_slot(struct plan *plan, const char *name);
+/* Declares that the controller's step gives the descriptor of slot. After the step the controller moves the
+ * descriptor out of the way of every target number. For pipe2(2) use plan_slot_from_data. */
+void plan_slot_is(struct plan *plan, uint32_t slot, struct step_ref step);
+/* The descriptor is the int at data+off of the controller's program after `step` ran (pipe2, socketpair). */
+void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step, struct data_ref data, uint32_t off);
+
+#endif
