@@ -20,7 +20,7 @@ struct data_ref { uint32_t off, len; };
 enum arg_kind {
 	ARG_CONST,  /* v */
 	ARG_DATA,   /* address of data at offset v of the program's data area */
-	ARG_RESULT, /* result of the earlier step v of the same program */
+	ARG_RESULT, /* result of the earlier step v of the same program; a step's result has one reader at most */
 	ARG_SLOT,   /* descriptor that the controller's program put in slot v (struct plan) */
 };
 struct arg { enum arg_kind kind; uint64_t v; };
@@ -88,6 +88,22 @@ void program_absorb(struct program *p, const void *in);
 int program_failed(const struct program *p);
 int64_t program_result(const struct program *p, struct step_ref s);
 const void *program_answer(const struct program *p, struct data_ref d);
+
+/*
+ * For interpreters and printers: program_seal() fixes the execution order, program_at() gives the index of the step at a
+ * place of it; the rest look at step i (insertion index). program_run_here() (run.c) executes a program in this process.
+ */
+void program_seal(struct program *p);
+size_t program_at(const struct program *p, size_t place);
+const struct arg *program_args(const struct program *p, size_t i);
+long program_nr(const struct program *p, size_t i);
+const char *program_note(const struct program *p, size_t i);
+enum step_expect program_expect(const struct program *p, size_t i, int64_t *want);
+void program_set_result(struct program *p, size_t i, int64_t result);
+void program_set_failed(struct program *p, size_t i);
+const void *program_data_bytes(const struct program *p, size_t *len);
+/* Whether a result meets an expectation: the rule that agent.S implements too. */
+bool program_met(enum step_expect expect, int64_t want, int64_t result);
 
 /* "mmap(0x7f.., 4096, PROT_READ, ...) = -1 EPERM" for step i (insertion index); result shown when with_result. */
 void program_print_step(const struct program *p, size_t i, bool with_result, struct strbuf *out);
