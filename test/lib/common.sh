@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What all test scripts share. Sourced by a script that runs as pid 1 of its own pid namespace (test/lib/in-ns), so pids are
+# its own, never collide with those of other tests, and everything dies with it.
+#
+# The environment gives: TOP (source tree), BIN (build directory, absolute), W (an empty directory of this test).
+
+set -u -o pipefail
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+CR_DUMP=$BIN/cr-dump CR_RESTORE=$BIN/cr-restore CR_IMAGE=$BIN/cr-image CR_CHECK=$BIN/cr-check CR_CONFIG=$BIN/cr-config
+export CR_DUMP CR_RESTORE CR_IMAGE CR_CHECK CR_CONFIG
+cd "$W" || exit 1
+
+note() { printf '%s\n' "$*"; }
+# The last line that a test prints is its verdict in words.
+die() { printf 'FAIL: %s\n' "$*"; exit 1; }
+skip() { printf 'SKIP: %s\n' "$*"; exit 77; }
+need() { local c; for c; do command -v "$c" >/dev/null || skip "$c is not installed"; done; }
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local i n=$(($1 * 50))
+	shift
+	for ((i = 0; i < n; i++)); do
+		"$@" && return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+state_of() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) || { echo gone; return; }; s=${s##*) }; echo "${s:0:1}"; }
+is_gone() { [ ! -e "/proc/$1" ]; }
+# Neither running nor anything but a corpse that its parent has yet to see.
+is_dead() { case $(state_of "$1") in gone | Z | X) return 0 ;; esac; return 1; }
+wait_gone() { wait_for "${2:-5}" is_gone "$1"; }
+one_of() { local s; s=$(state_of "$1"); shift; case " $* " in *" $s "*) return 0 ;; esac; return 1; }
+# Runs or sleeps, is not stopped and has no tracer.
+is_free() {
+	local t
+	[ -d "/proc/$1/task" ] || return 1
+	for t in "/proc/$1/task/"*; do
+		grep -q '^TracerPid:	0$' "$t/status" 2>/dev/null || return 1
+		! grep -q '^State:	[tTZX]' "$t/status" 2>/dev/null || return 1
+	done
+	return 0
+}
+
+# start NAME COMMAND...: a session of its own in directory NAME; its pid in $PID. Output in NAME/stdout and NAME/stderr.
+start() {
+	local d=$1
+	shift
+	mkdir -p "$d" && chmod 1777 "$d"
+	(cd "$d" && exec env -i PATH="$PATH" HOME=/ LANG=C.UTF-8 setsid "$@") </dev/null >"$d/stdout" 2>"$d/stderr" &
+	PID=$!
+	wait_for 5 started "$PID" || die "$1 does not start"
+}
+# setsid(1) has become the program: its own session.
+started() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) || return 1; s=${s##*) }; set -- "$1" $s; [ "$5" = "$1" ] && [ "$(cat "/proc/$1/comm")" != setsid ]; }
+
+# dump DIR PID OPTION...: must succeed with nothing to say.
+dump() {
+	local d=$1 p=$2
+	shift 2
+	mkdir -p "$d"
+	"$CR_DUMP" -t "$p" -D "$d" "$@" >"$d.dump.out" 2>&1 || die "cr-dump exits with $?: $(cat "$d.dump.out")"
+	[ ! -s "$d.dump.out" ] || die "cr-dump is not quiet: $(cat "$d.dump.out")"
+	[ -s "$d/inventory.img" ] || die "cr-dump succeeded without inventory.img"
+}
+restore() {
+	local d=$1
+	shift
+	"$CR_RESTORE" -D "$d" -d "$@" </dev/null >"$d.restore.out" 2>&1 || die "cr-restore exits with $?: $(cat "$d.restore.out")"
+	[ ! -s "$d.restore.out" ] || die "cr-restore is not quiet: $(cat "$d.restore.out")"
+}
+# The target is dumped, gone, and comes back with the same pid: cycle DIR PID OPTION...
+cycle() {
+	dump "$@"
+	wait_gone "$2" || die "pid $2 is still there after the dump: state $(state_of "$2")"
+	restore "$1"
+	[ -d "/proc/$2" ] || die "pid $2 is not there after the restore"
+}
+# refused CODE REGEX COMMAND...: exits with CODE and says exactly one line that matches.
+refused() {
+	local code=$1 re=$2 out rc
+	shift 2
+	out=$("$@" 2>&1 >/dev/null </dev/null)
+	rc=$?
+	[ "$rc" = "$code" ] || die "exit status $rc, not $code: $* said: $out"
+	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || die "not one line: $* said: $out"
+	printf '%s\n' "$out" | grep -qE -- "$re" || die "no line like '$re': $* said: $out"
+}
+no_images() { ! ls "$1"/*.img >/dev/null 2>&1; }
+
+# Every image but raw ones as JSON, and byte for byte back.
+check_images() {
+	local f n=0
+	for f in "$1"/*.img; do
+		case ${f##*/} in pages-*) continue ;; esac
+		"$CR_IMAGE" decode -i "$f" -o "$f.json" || die "cr-image cannot decode ${f##*/}"
+		"$CR_IMAGE" encode -i "$f.json" -o "$f.again" || die "cr-image cannot encode ${f##*/} again"
+		cmp -s "$f" "$f.again" || die "${f##*/} does not come back from its JSON byte for byte"
+		rm -f "$f.json" "$f.again"
+		n=$((n + 1))
+	done
+	[ "$n" -gt 5 ] || die "only $n images in $1"
+}
