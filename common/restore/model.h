@@ -10,7 +10,6 @@
 #include "common/image/image.h"
 #include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
-#include "file.pb-c.h"
 #include "fs.pb-c.h"
 #include "inventory.pb-c.h"
 #include "mm.pb-c.h"
