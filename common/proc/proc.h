@@ -2,6 +2,9 @@
 /*
  * The one reader of /proc. Every parser takes text (pure, golden-tested, fuzzed) and has a thin wrapper that reads the file
  * relative to a descriptor of /proc/PID, so that a directory of captured files serves as well.
+ *
+ * Parsers return 0, -EINVAL for text that no kernel writes, or -E2BIG beyond a limit; lines that a newer kernel may add are
+ * skipped. Wrappers return a negative errno with err filled. Formats: fs/proc/{array,task_mmu,base,fd}.c, fs/proc_namespace.c.
  */
 #ifndef CR_PROC_PROC_H
 #define CR_PROC_PROC_H
@@ -59,7 +62,10 @@ struct proc_map {
 	bool read, write, exec, shared;
 	uint32_t dev_major, dev_minor;
 	uint64_t ino;
-	const char *name; /* arena; unescaped (\012); "" when none; " (deleted)" stays and deleted is set */
+	/* Arena; "" when none. \012 became a newline, and " (deleted)" stays and sets deleted. The kernel escapes no
+	 * backslash, so a file whose real name holds "\012" or ends in " (deleted)" looks the same: who must be sure
+	 * compares with /proc/PID/map_files. Equal names that follow each other share one string. */
+	const char *name;
 	bool deleted;
 	/* from smaps, valid when has_flags: the two-letter words of VmFlags as a bit set, see proc_vmflag() */
 	bool has_flags;
@@ -67,11 +73,15 @@ struct proc_map {
 	uint64_t rss_kb, anon_kb, swap_kb, locked_kb, page_kb; /* KernelPageSize */
 };
 struct proc_maps { struct proc_map *v; size_t n; };
-enum { VMF_SHARED_SH = 0, /* "sh" ... one bit for each word that the kernel (fs/proc/task_mmu.c, 6.18) knows: */
-       VMF_rd, VMF_wr, VMF_ex, VMF_sh, VMF_mr, VMF_mw, VMF_me, VMF_ms, VMF_gd, VMF_pf, VMF_lo, VMF_io, VMF_sr, VMF_rr,
-       VMF_dc, VMF_de, VMF_lf, VMF_ac, VMF_nr, VMF_ht, VMF_sf, VMF_wf, VMF_dd, VMF_sd, VMF_mm, VMF_hg, VMF_nh, VMF_mg,
-       VMF_um, VMF_uw, VMF_mt, VMF_ui, VMF_ss, VMF_sl, VMF_dp, VMF_dw, VMF_gu, VMF_unknown };
+/* One bit for each word that the kernel (fs/proc/task_mmu.c, show_smap_vma_flags) knows; any other word is VMF_unknown. */
+#define PROC_VMFLAGS(X)                                                                                         \
+	X(rd) X(wr) X(ex) X(sh) X(mr) X(mw) X(me) X(ms) X(gd) X(pf) X(lo) X(io) X(sr) X(rr) X(dc) X(de) X(lf) X(ac) \
+	X(nr) X(ht) X(sf) X(wf) X(dd) X(sd) X(mm) X(hg) X(nh) X(mg) X(um) X(uw) X(mt) X(ui) X(ss) X(sl) X(dp) X(dw) \
+	X(gu)
+#define PROC_VMFLAG_ENUM(w) VMF_##w,
+enum proc_vmflag { PROC_VMFLAGS(PROC_VMFLAG_ENUM) VMF_unknown };
 #define VMF(x) (1ull << VMF_##x)
+enum proc_vmflag proc_vmflag(char a, char b);
 int proc_parse_maps(const char *text, struct arena *arena, struct proc_maps *out);
 int proc_parse_smaps(const char *text, struct arena *arena, struct proc_maps *out);
 int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
@@ -82,8 +92,8 @@ int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct e
 struct proc_fdinfo {
 	int64_t pos;
 	uint32_t flags; /* octal word, O_CLOEXEC included */
-	int mnt_id;
-	uint64_t ino;
+	int mnt_id;   /* -1 when absent */
+	uint64_t ino; /* 0 before Linux 5.14 */
 	const char *text; /* whole text (arena): kinds parse their own lines (eventfd-count:, tfd:, ...) */
 };
 int proc_parse_fdinfo(const char *text, struct arena *arena, struct proc_fdinfo *out);
@@ -98,13 +108,22 @@ struct proc_timer { int id, signo; uint64_t sigev_value; int notify; /* SIGEV_* 
 int proc_parse_timers(const char *text, struct arena *arena, struct proc_timer **v, size_t *n);
 int proc_timers(int proc_fd, struct arena *arena, struct proc_timer **v, size_t *n, struct err *err);
 
-struct proc_mount { int id, parent; uint32_t dev_major, dev_minor; const char *root, *point, *options, *fstype, *source, *super; };
+struct proc_mount {
+	int id, parent; uint32_t dev_major, dev_minor; const char *root, *point, *options, *fstype, *source, *super;
+	const char *optional; /* "shared:1 master:2", "" when none */
+};
 int proc_parse_mountinfo(const char *text, struct arena *arena, struct proc_mount **v, size_t *n);
 int proc_mountinfo(int proc_fd, struct arena *arena, struct proc_mount **v, size_t *n, struct err *err);
 
-/* Entries of task/, fd/, children: numbers in ascending order (task: order of creation), arena array. */
+/* The numbers in a directory (fd and fdinfo ascending; task in the kernel's order, which is that of creation) or in
+ * a text file of numbers (task/N/children, kernel's order). Arena array. Threads and descriptors that come and go meanwhile
+ * may be seen or not: who needs them all repeats until nothing new appears. */
 int proc_numbers(int proc_fd, const char *dir, struct arena *arena, int **v, size_t *n, struct err *err);
 /* One small text file with a number in it (oom_score_adj, coredump_filter (hex), loginuid, timerslack_ns). */
 int proc_number(int proc_fd, const char *path, int base, int64_t *out, struct err *err);
+
+/* Reads proc_fd/path whole (malloc'ed, NUL-terminated, the caller's), at most max bytes. A task that is gone is always -ESRCH,
+ * whatever the kernel says (ENOENT for a name below a dead /proc/PID); a name that a living task lacks is -ENOENT. */
+int proc_read(int proc_fd, const char *path, size_t max, char **text, struct err *err);
 
 #endif

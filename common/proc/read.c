@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Reading below a descriptor of /proc/PID: whole files, single numbers, and directories of numbers. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "common/base/io.h"
+#include "common/proc/scan.h"
+
+#define NUMBERS_MAX (16u << 20) /* above pid_max (4 Mi) and any sane number of descriptors */
+
+int proc_open(pid_t pid, int *fd, struct err *err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd >= 0)
+		return 0;
+	if (errno == ENOENT)
+		return err_set(err, ERR_FAILED, ESRCH, "no such process");
+	return err_sys(err, "cannot open %s", path);
+}
+
+/* Below the directory of a dead task every lookup says ENOENT, which must not be taken for a missing feature. */
+static int real_errno(int proc_fd, int ret)
+{
+	struct stat st;
+
+	if (ret == -ENOENT && fstatat(proc_fd, "stat", &st, 0) < 0)
+		return -ESRCH;
+	return ret;
+}
+
+static int fail(int proc_fd, const char *path, int ret, struct err *err)
+{
+	ret = real_errno(proc_fd, ret);
+	return err_set(err, ERR_FAILED, -ret, "cannot read /proc/PID/%s", path);
+}
+
+int proc_read(int proc_fd, const char *path, size_t max, char **text, struct err *err)
+{
+	int ret = read_file_at(proc_fd, path, max, text, NULL);
+
+	return ret < 0 ? fail(proc_fd, path, ret, err) : 0;
+}
+
+int scan_bad(struct err *err, const char *path, int ret)
+{
+	return err_set(err, ERR_FAILED, -ret, "cannot understand /proc/PID/%s", path);
+}
+
+size_t scan_lines(const char *text)
+{
+	size_t n = 0;
+
+	while (*text) {
+		n++;
+		text = scan_eol(text);
+		text += *text == '\n';
+	}
+	return n;
+}
+
+int proc_number(int proc_fd, const char *path, int base, int64_t *out, struct err *err)
+{
+	cleanup_free char *text = NULL;
+	int ret = proc_read(proc_fd, path, 4096, &text, err);
+
+	if (ret < 0)
+		return ret;
+	text[strcspn(text, "\n")] = 0;
+	ret = parse_i64(text, base, out);
+	return ret < 0 ? scan_bad(err, path, ret) : 0;
+}
+
+struct numbers { int *v; size_t n, cap; };
+
+static void numbers_release(struct numbers *ns)
+{
+	free(ns->v);
+}
+
+static int numbers_add(struct numbers *ns, int v)
+{
+	if (ns->n >= NUMBERS_MAX)
+		return -E2BIG;
+	array_reserve(&ns->v, &ns->cap, ns->n, sizeof(*ns->v));
+	ns->v[ns->n++] = v;
+	return 0;
+}
+
+static int numbers_text(const char *text, struct numbers *ns)
+{
+	int v, ret;
+
+	for (;;) {
+		while (*text == ' ' || *text == '\n')
+			text++;
+		if (!*text)
+			return 0;
+		if (!scan_int(&text, &v) || v < 0 || !strchr(" \n", *text))
+			return -EINVAL;
+		ret = numbers_add(ns, v);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+static void cleanup_dir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int numbers_dir(int fd, struct numbers *ns)
+{
+	cleanup(cleanup_dir) DIR *d = fdopendir(fd);
+	const struct dirent *e;
+	int v, ret;
+
+	if (!d) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	for (;;) {
+		const char *p;
+
+		errno = 0;
+		e = readdir(d);
+		if (!e) /* ENOENT: the task went away while it was listed */
+			return errno == ENOENT ? -ESRCH : -errno;
+		p = e->d_name;
+		if (!scan_int(&p, &v) || *p || v < 0)
+			continue; /* "." and ".." */
+		ret = numbers_add(ns, v);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+int proc_numbers(int proc_fd, const char *dir, struct arena *arena, int **v, size_t *n, struct err *err)
+{
+	cleanup(numbers_release) struct numbers ns = { NULL, 0, 0 };
+	int fd = openat(proc_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret;
+
+	if (fd >= 0) {
+		ret = numbers_dir(fd, &ns);
+		if (ret < 0)
+			return fail(proc_fd, dir, ret, err);
+		if (strcmp(dir, "task"))
+			qsort(ns.v, ns.n, sizeof(*ns.v), compare);
+	} else if (errno == ENOTDIR) {
+		cleanup_free char *text = NULL;
+
+		ret = proc_read(proc_fd, dir, NUMBERS_MAX, &text, err);
+		if (ret < 0)
+			return ret;
+		ret = numbers_text(text, &ns);
+		if (ret < 0)
+			return scan_bad(err, dir, ret);
+	} else {
+		return fail(proc_fd, dir, -errno, err);
+	}
+	*v = ns.n ? arena_dup(arena, ns.v, ns.n * sizeof(*ns.v)) : NULL;
+	*n = ns.n;
+	return 0;
+}
