@@ -70,6 +70,8 @@ int proc_number(int proc_fd, const char *path, int base, int64_t *out, struct er
 	if (ret < 0)
 		return ret;
 	text[strcspn(text, "\n")] = 0;
+	if (!*text) /* what belongs to an address space is empty without one (kernel threads, zombies) */
+		return err_set(err, ERR_FAILED, ENODATA, "/proc/PID/%s is empty", path);
 	ret = parse_i64(text, base, out);
 	return ret < 0 ? scan_bad(err, path, ret) : 0;
 }
