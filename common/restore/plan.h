@@ -10,6 +10,8 @@
 #include "common/arch/arch.h"
 #include "common/base/arena.h"
 
+struct model;
+
 /* Phases of the controller's program. */
 enum controller_phase {
 	MAKE_OBJECTS, /* files, pipes, ... are opened; each result that is a descriptor goes into a slot */
@@ -49,6 +51,7 @@ struct plan_thread {
 	uint64_t sigmask;
 	/* A call with remaining time that the thread must be inside again; nr is valid when block is set. */
 	struct arch_restart restart;
+	uint64_t restart_ns; /* remaining time of it; UINT64_MAX when unknown: the original arguments are used */
 };
 
 /* Contiguous bytes of a raw image that go to one address of the task. */
@@ -68,11 +71,27 @@ struct plan_task {
 	size_t npages;
 };
 
+/* Where the descriptor of a slot comes from. */
+enum plan_source {
+	SLOT_UNBOUND, /* an error once the plan is whole */
+	SLOT_STEP,    /* result of the controller's step */
+	SLOT_DATA,    /* int in the controller's data after the step */
+	SLOT_FD,      /* a descriptor that we hold already */
+};
+struct plan_bind {
+	enum plan_source source;
+	struct step_ref step;
+	struct data_ref data;
+	uint32_t off;
+	int fd;
+};
+
 struct plan {
 	struct arena *arena;
 	struct program *controller;
 	const char **slot_names; /* what is in each slot, for --plan: "file 7 /etc/passwd" */
-	size_t nslots;
+	struct plan_bind *binds; /* one for each slot */
+	size_t nslots, slots_cap;
 	struct plan_task *tasks;
 	size_t ntasks;
 };
@@ -84,5 +103,25 @@ uint32_t plan_slot(struct plan *plan, const char *name);
 void plan_slot_is(struct plan *plan, uint32_t slot, struct step_ref step);
 /* The descriptor is the int at data+off of the controller's program after `step` ran (pipe2, socketpair). */
 void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step, struct data_ref data, uint32_t off);
+/* A new slot for a descriptor that we hold already (a pages image of the model): tasks reach it through ARG_SLOT under
+ * a number that no target descriptor has. fd stays its owner's and must live as long as the plan. */
+uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd);
+
+/* An empty plan, for plan_build() and for tests of single kinds. */
+struct plan *plan_new(void);
+void plan_free(struct plan *plan);
+void plan_freep(struct plan **plan);
+#define cleanup_plan cleanup(plan_freep)
+
+struct restore_opts;
+/*
+ * The plan of the whole restore. Pure: no system call that changes or asks anything of the host, so it needs no free pid
+ * and no privilege. The model must outlive the plan. Errors: state that cannot be brought back (ERR_REFUSED),
+ * contradictions that only a kind can see (ERR_IMAGE).
+ */
+int plan_build(const struct model *m, const struct restore_opts *opts, struct plan **plan, struct err *err);
+
+/* The plan as --plan shows it: the controller's program, every task's and thread's, and the final registers. */
+void plan_print(const struct model *m, const struct plan *plan, struct strbuf *out);
 
 #endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The container of a plan: slots and what fills them. */
+#include "common/restore/plan.h"
+
+struct plan *plan_new(void)
+{
+	struct plan *plan = xzalloc(sizeof(*plan));
+
+	plan->arena = arena_new();
+	plan->controller = program_new();
+	return plan;
+}
+
+void plan_free(struct plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t t = 0; t < plan->ntasks; t++)
+		for (size_t i = 0; i < plan->tasks[t].nthreads; i++)
+			program_free(plan->tasks[t].threads[i].prog);
+	program_free(plan->controller);
+	free(plan->slot_names);
+	free(plan->binds);
+	arena_free(plan->arena);
+	free(plan);
+}
+
+void plan_freep(struct plan **plan)
+{
+	plan_free(*plan);
+}
+
+uint32_t plan_slot(struct plan *plan, const char *name)
+{
+	size_t n = plan->nslots++;
+
+	if (n >= plan->slots_cap) {
+		plan->slots_cap = plan->slots_cap ? 2 * plan->slots_cap : 16;
+		plan->slot_names = xreallocarray(plan->slot_names, plan->slots_cap, sizeof(*plan->slot_names));
+		plan->binds = xreallocarray(plan->binds, plan->slots_cap, sizeof(*plan->binds));
+	}
+	plan->slot_names[n] = arena_strdup(plan->arena, name);
+	plan->binds[n] = (struct plan_bind){ .source = SLOT_UNBOUND, .fd = -1 };
+	return (uint32_t)n;
+}
+
+void plan_slot_is(struct plan *plan, uint32_t slot, struct step_ref step)
+{
+	plan->binds[slot].source = SLOT_STEP;
+	plan->binds[slot].step = step;
+}
+
+void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step, struct data_ref data, uint32_t off)
+{
+	plan->binds[slot] = (struct plan_bind){
+		.source = SLOT_DATA, .step = step, .data = data, .off = off, .fd = -1,
+	};
+}
+
+uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd)
+{
+	uint32_t slot = plan_slot(plan, name);
+
+	plan->binds[slot].source = SLOT_FD;
+	plan->binds[slot].fd = fd;
+	return slot;
+}
