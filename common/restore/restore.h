@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The whole restore, for bin/cr-restore and later callers. */
+#ifndef CR_RESTORE_RESTORE_H
+#define CR_RESTORE_RESTORE_H
+
+#include <stdio.h>
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+
+struct restore_opts {
+	const char *images_dir; /* -D */
+	const char *work_dir;	/* -W, images_dir by default */
+	bool sibling;		/* -S: the tree becomes our sibling (clone3 CLONE_PARENT) */
+	bool leave_stopped;	/* -s: the tree is left in SIGSTOP */
+	bool shell_job;		/* join our session instead of the dumped one */
+	bool skip_file_rwx_check;
+	bool validate_size_only; /* --file-validation=filesize */
+	bool plan_only;		/* --plan: print the plan to `out` and change nothing */
+	FILE *out;
+	bool progress;
+	bool kill_on_exit; /* not detached: the tree dies with us only while it is being made */
+};
+
+struct restore_stats { uint64_t restore_us, forking_us, memory_us, total_us, pages_restored, bytes_read; };
+
+/*
+ * All or nothing. On success the tree runs and *root is its pid (0 for --plan). On failure nothing that was made is
+ * left, and err names task, step and errno.
+ */
+int restore_run(const struct restore_opts *opts, const struct log *log, pid_t *root, struct restore_stats *stats,
+		struct err *err);
+
+#endif
