@@ -202,10 +202,10 @@ void program_link(struct program *p, const struct program_link *l, void *out)
 				s->arg[a] = e->arg[a].v < l->nslots ? (uint64_t)l->slots[e->arg[a].v] : (uint64_t)-1;
 				break;
 			case ARG_RESULT: {
-				/* The earlier step writes its result right into this argument. One reader a result. */
 				uint32_t from = p->v[e->arg[a].v].place;
 
-				steps[from].store = steps_at + place * sizeof(*s) + STEP_ARG(a);
+				s->arg[a] = steps_at + from * sizeof(*s) + STEP_RESULT;
+				s->expect |= STEP_INDIRECT(a);
 				break;
 			}
 			}

@@ -20,7 +20,7 @@ struct data_ref { uint32_t off, len; };
 enum arg_kind {
 	ARG_CONST,  /* v */
 	ARG_DATA,   /* address of data at offset v of the program's data area */
-	ARG_RESULT, /* result of the earlier step v of the same program; a step's result has one reader at most */
+	ARG_RESULT, /* result of the earlier step v of the same program */
 	ARG_SLOT,   /* descriptor that the controller's program put in slot v (struct plan) */
 };
 struct arg { enum arg_kind kind; uint64_t v; };

@@ -20,11 +20,11 @@ enum step_expect {
 
 struct agent_step {
 	uint32_t nr;	 /* system call number */
-	uint32_t expect; /* enum step_expect */
+	uint32_t expect; /* enum step_expect, and STEP_INDIRECT(n) for each arg that is the address of its value */
 	uint64_t arg[6];
 	int64_t want;
 	int64_t result;	 /* written by the agent, -ENOSYS style errors included */
-	uint64_t store;	 /* address that the result is also written to (a later step's arg), 0 = none */
+	uint64_t store;	 /* EXPECT_CLONE: address of the child's program header */
 };
 
 struct agent_header {
@@ -39,6 +39,10 @@ struct agent_header {
 _Static_assert(sizeof(struct agent_step) == 80, "agent.S knows this layout");
 _Static_assert(sizeof(struct agent_header) == 48, "agent.S knows this layout");
 #endif
+
+/* Argument n is loaded from the address in arg[n]: the result field of an earlier step. */
+#define STEP_INDIRECT(n) (0x100 << (n))
+#define STEP_INDIRECT_ANY 0x3f00
 
 #define STEP_NR 0
 #define STEP_EXPECT 4

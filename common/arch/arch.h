@@ -31,7 +31,9 @@ uint64_t arch_sp(const struct arch_regs *regs);
 struct arch_restart { bool block; uint64_t nr; uint64_t arg[6]; };
 void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart);
 /* The same for a thread that goes on in the same process without us: restart_syscall is used where the kernel would. */
-void arch_resume_regs(struct arch_regs *regs);
+void arch_resume_regs(struct arch_regs *regs, bool pending);
+/* Whether the call in regs ended in EINTR only because the thread was stopped: repeating it is right and loses nothing. */
+bool arch_spurious_eintr(const struct arch_regs *regs);
 
 /* The whole floating point state: raw XSAVE area (standard format) by PTRACE_GETREGSET NT_X86_XSTATE. */
 struct arch_fpu { void *area; size_t size; }; /* arena memory */
@@ -40,18 +42,37 @@ int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err);
 
 /* core_entry.thread_info (and mtype) from registers and back. clear_tid_addr is set by the caller. Decoding checks every
  * array length and gives images errors in the terms of the format. */
+/* Floating point components that the image needs and this CPU lacks, as a readable list ("" when none). */
+void arch_fpu_missing(const CoreEntry *core, char *out, size_t n);
 void arch_core_encode(CoreEntry *core, const struct arch_regs *regs, const struct arch_fpu *fpu, struct arena *arena);
 int arch_core_decode(const CoreEntry *core, struct arena *arena, struct arch_regs *regs, struct arch_fpu *fpu,
 		     struct err *err);
 uint64_t arch_core_clear_tid(const CoreEntry *core);
 void arch_core_set_clear_tid(CoreEntry *core, uint64_t addr);
 
-/* The agent: position-independent code without relocations. */
+/* The agent: position-independent code without relocations, to be copied anywhere. */
 extern const unsigned char arch_agent_start[], arch_agent_end[];
-/* Offsets of entry points in it: `run` executes the program whose header is in the agent's first register; `park` is
- * an exit for restores: counts *left down, wakes its waiters, and sleeps for ever. */
-extern const unsigned arch_agent_run, arch_agent_park;
+/*
+ * Offsets of entry points in it. run executes the program whose header is in the agent's first register; park is an
+ * exit for restores: counts *left down, wakes its waiters, and sleeps for ever; boot makes one call that maps memory, which it
+ * takes back unless it is stopped there; leave[0] and leave[1] are exits for dumps that put a thread back where it was,
+ * out of their slots (see agent.S).
+ */
+extern const uint32_t arch_agent_run, arch_agent_park, arch_agent_boot, arch_agent_leave[2], arch_agent_slots[2];
+/* The slots of a leave: the thread's registers as found, one last call, the flag it clears first, its signal mask. */
+#define ARCH_AGENT_SLOTS 24
+struct arch_leave { uint64_t nr, arg[3], busy, sigmask; };
+void arch_agent_fill_slots(uint64_t slots[ARCH_AGENT_SLOTS], const struct arch_regs *regs, const struct arch_leave *l);
 /* Registers for a thread to start at the agent's `run` (agent code at `code`) with the program linked at `header`. */
 void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header);
+/* Registers for a thread to start at `boot`, which maps len bytes of private memory. */
+void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t len);
+/* For our own child: continues at the agent in this thread. */
+_Noreturn void arch_agent_jump(uint64_t code, uint64_t header);
+/* Registers for one system call made at `insn`, the address of a system call instruction; and its result after. */
+void arch_syscall_regs(struct arch_regs *regs, uint64_t insn, long nr, const uint64_t arg[6]);
+int64_t arch_syscall_result(const struct arch_regs *regs);
+/* Address of a system call instruction inside the agent at `code`. */
+uint64_t arch_agent_syscall(uint64_t code);
 
 #endif
