@@ -19,22 +19,56 @@ enum image_kind {
 	IMG_KINDS
 };
 
+/* The first word of all images but inventory and raw ones, and of files that no restore reads (statistics). */
+#define IMAGE_COMMON 0x54564319u
+#define IMAGE_SERVICE 0x55105940u
+
+enum image_payload { /* what follows an entry */
+	PAYLOAD_NONE,
+	PAYLOAD_BYTES,	/* pipe_data_entry: bytes */
+	PAYLOAD_LENGTH, /* sk_packet_entry: length bytes */
+	PAYLOAD_SHM,	/* ipc_shm_entry: size bytes, zero padded to 4, unless in_pagemaps */
+	PAYLOAD_MSG,	/* ipc_msg_entry: qnum times a length word, an ipc_msg and its text, zero padded to 8 */
+	PAYLOAD_SEM,	/* ipc_sem_entry: nsems 16-bit values, zero padded to 8 */
+	PAYLOAD_GHOST,	/* ghost_file_entry: all to the end of the file; with chunks: len bytes behind each ghost_chunk_entry */
+	PAYLOAD_TCP,	/* tcp_stream_entry: inq_len, then outq_len bytes */
+	PAYLOAD_BPFMAP, /* bpfmap_data_entry: keys_bytes, then values_bytes */
+};
+
 struct image_kind_info {
 	const char *name;    /* "PAGEMAP" */
 	const char *pattern; /* "pagemap-%lu.img": at most one number, decimal or hex */
 	uint32_t first_magic, magic; /* 0 = that word is absent */
 	const ProtobufCMessageDescriptor *message; /* of entries; NULL for raw images */
 	const ProtobufCMessageDescriptor *head;	   /* of the first entry where it differs (pagemap_head, ghost_file_entry) */
-	int payload; /* enum image_payload: what raw bytes follow an entry */
+	enum image_payload payload;
 };
 extern const struct image_kind_info image_kinds[IMG_KINDS];
 
 /* File name of an image, e.g. "core-12.img"; the number is ignored when the pattern has none. */
 void image_name(enum image_kind kind, unsigned long id, char out[64]);
+/* The reverse: kind and number from a file name without folders. IMG_KINDS when it is no image's name. */
+enum image_kind image_kind_of_name(const char *file, unsigned long *id);
+/* The kind with that name ("CORE"); IMG_KINDS when there is none. Kinds that share their magics share the name of the
+ * first of them in JSON, which image_magic_name() gives. */
+enum image_kind image_kind_by_name(const char *name);
+const char *image_magic_name(enum image_kind kind);
+/* Raw bytes that belong to an entry by what the entry says; UINT64_MAX: all to the end of the file. For PAYLOAD_MSG the entry does
+ * not say it: 0. */
+uint64_t image_payload_size(enum image_kind kind, const ProtobufCMessage *msg);
+
+/*
+ * Unpacks a message from hostile bytes into the arena. Beyond what protobuf-c checks: nesting is limited, strings hold no NUL
+ * (they would be cut silently), and memory is in proportion to len. NULL and *why when refused.
+ */
+ProtobufCMessage *image_unpack(const ProtobufCMessageDescriptor *desc, struct arena *arena, const void *bytes, size_t len,
+			       const char **why);
 
 /* Limits that are checked before memory is allocated for anything from an image. */
-#define IMAGE_ENTRY_MAX (64u << 20)   /* one record */
+#define IMAGE_ENTRY_MAX (64u << 20)    /* one record */
 #define IMAGE_PAYLOAD_MAX (1ull << 40) /* raw bytes behind one record (never allocated at once) */
+#define IMAGE_NESTING_MAX 64	       /* messages within messages */
+#define IMAGE_STREAM_MAX (1ull << 30)  /* an image that comes from a pipe */
 
 /* ---- reading ---- */
 
@@ -49,13 +83,16 @@ struct image_reader;
 /* Opens an image and checks its magics. An absent file gives a reader with no entries and image_reader_absent(). */
 int image_reader_open(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_reader **rd,
 		      struct err *err);
-/* The same from an open file, whose kind is found from its magics when kind is IMG_KINDS. Takes the fd. */
+/* The same from an open file, whose kind is found from its name and magics when kind is IMG_KINDS. Takes the fd, also on
+ * failure. A pipe is first taken into memory, because payloads need random access. */
 int image_reader_fdopen(int fd, const char *name, enum image_kind kind, struct image_reader **rd, struct err *err);
 void image_reader_close(struct image_reader *rd);
 void image_reader_closep(struct image_reader **rd);
 #define cleanup_reader cleanup(image_reader_closep)
 bool image_reader_absent(const struct image_reader *rd);
 enum image_kind image_reader_kind(const struct image_reader *rd);
+uint64_t image_reader_offset(const struct image_reader *rd); /* of the next entry, payload skipped */
+uint64_t image_reader_size(const struct image_reader *rd);
 /* Next entry into the arena: 1 and *msg, 0 at the end, or a negative errno with file, entry and offset in err.
  * A payload that was not read is skipped. */
 int image_reader_next(struct image_reader *rd, struct arena *arena, ProtobufCMessage **msg, struct err *err);
