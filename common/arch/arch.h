@@ -67,6 +67,8 @@ void arch_agent_fill_slots(uint64_t slots[ARCH_AGENT_SLOTS], const struct arch_r
 void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header);
 /* Registers for a thread to start at `boot`, which maps len bytes of private memory. */
 void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t len);
+/* Registers for a thread to start at leave[which]. */
+void arch_agent_leave_regs(struct arch_regs *regs, uint64_t code, int which);
 /* For our own child: continues at the agent in this thread. */
 _Noreturn void arch_agent_jump(uint64_t code, uint64_t header);
 /* Registers for one system call made at `insn`, the address of a system call instruction; and its result after. */

@@ -17,6 +17,7 @@ struct frozen_thread {
 	int stop_signal; /* group-stop signal (SIGSTOP, ...) when it was stopped before we came, 0 otherwise */
 	struct arch_regs regs; /* as found, never changed */
 	uint64_t sigmask;      /* as found */
+	bool pending; /* signals wait that it would take at once: set by the caller from its status */
 };
 
 struct freeze {
@@ -40,8 +41,13 @@ void freeze_end(struct freeze *fz, enum thaw how);
 
 /* The place where the agent lives in the frozen process, made on first use. */
 struct remote;
-/* vdso, exec_lo.. are found from /proc/PID/maps. Writes nothing that outlives remote_close() but spent padding. */
-int remote_open(struct freeze *fz, const struct log *log, struct remote **r, struct err *err);
+/*
+ * Puts the agent into the process; size is what the largest program needs. The first thread is its holder. Nothing is left
+ * behind at any instant, whether by remote_close() or by the death of this process.
+ */
+int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **r, struct err *err);
+/* Adds the end that every program needs, once: for a program that runs in the first thread, or in the others. */
+void remote_prepare(struct remote *r, struct program *prog, bool leader);
 /* Runs prog in thread i of the freeze and absorbs results. A step that fails its expectation is an error that names it. */
 int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err);
 /* Address range of the mapping that the agent uses, to be left out of a dump. */

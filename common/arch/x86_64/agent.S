@@ -105,7 +105,7 @@ boot:
 	mov	slots_0 + 8 * 20(%rip), %rsi	/* length */
 	mov	$11, %eax			/* munmap; harmless when the mmap failed */
 	syscall
-	jmp	registers_0
+	jmp	mask_0
 
 /*
  * Slots, 8 bytes each: 0 r15 1 r14 2 r13 3 r12 4 rbp 5 rbx 6 r11 7 r10 8 r9 9 r8 10 rax 11 rcx 12 rdx 13 rsi 14 rdi
@@ -124,13 +124,13 @@ leave_\n:
 	mov	slots_\n + 8 * 20(%rip), %rsi
 	mov	slots_\n + 8 * 21(%rip), %rdx
 	syscall
+mask_\n:
 	mov	$14, %eax			/* rt_sigprocmask(SIG_SETMASK, &mask, NULL, 8) */
 	mov	$2, %edi
 	lea	slots_\n + 8 * 23(%rip), %rsi
 	mov	$0, %edx
 	mov	$8, %r10d
 	syscall
-registers_\n:
 	mov	slots_\n + 8 * 0(%rip), %r15
 	mov	slots_\n + 8 * 1(%rip), %r14
 	mov	slots_\n + 8 * 2(%rip), %r13

@@ -153,6 +153,12 @@ void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t len)
 	arch_syscall_regs(regs, code + arch_agent_boot, SYS_mmap, arg);
 }
 
+void arch_agent_leave_regs(struct arch_regs *regs, uint64_t code, int which)
+{
+	regs->r.rip = code + arch_agent_leave[which];
+	regs->r.orig_rax = (uint64_t)-1;
+}
+
 void arch_syscall_regs(struct arch_regs *regs, uint64_t insn, long nr, const uint64_t arg[6])
 {
 	struct user_regs_struct *r = &regs->r;

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Borrowing frozen threads, so that the dumper may die at any instant.
+ *
+ * The agent's code is written into bytes of an executable mapping that nobody uses: zeros at the end of its last page, as a rule the vdso's. Its
+ * data (programs and their answers) is one private mapping, made and unmapped by the *holder*, the first thread that is
+ * asked. From the call that makes the mapping to the one that unmaps it, the holder's registers stay inside the agent, on
+ * a path that ends with the unmapping and a return to where the thread was found. Any other thread that is asked (the *guest*) has a path of its own
+ * and a busy flag, for which the holder's path waits. So if the dumper dies, the threads clean up and go on by
+ * themselves:
+ *
+ *	holder:	... program, stop signal, wait until not busy, munmap, signal mask, registers, back
+ *	guest:	... program, stop signal, not busy any more, signal mask, registers, back
+ *
+ * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and whose default is
+ * to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a traced task);
+ * without one, nothing happens and the path goes on.
+ */
+#include "common/remote/remote.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "common/base/fault.h"
+#include "common/base/io.h"
+#include "common/proc/proc.h"
+
+#define REGION_HEAD 64u /* the busy flag, alone on its line */
+#define REGION_SLACK 1024u /* epilogue */
+#define GUEST_WAIT_NS 1000000000l
+/* Phases behind the caller's: they run whatever happened before. */
+enum { PHASE_STOP = 1 << 20, PHASE_LEAVE };
+
+enum role { HOLDER, GUEST };
+
+struct remote {
+	struct freeze *fz;
+	const struct log *log;
+	uint64_t code;	/* where the agent's code is in the target */
+	size_t code_len;
+	uint64_t region, region_len; /* its data; 0 until the holder made it */
+	size_t holder;	/* index of the thread */
+	bool holder_in; /* the holder's registers are inside the agent */
+	int stop_signal;
+	unsigned char *buf; /* region contents, for writing and reading in one go */
+};
+
+static uint64_t busy_flag(const struct remote *r)
+{
+	return r->region; /* the first word; programs come after */
+}
+
+static uint64_t program_home(const struct remote *r)
+{
+	return r->region + REGION_HEAD;
+}
+
+/* Finds len zero bytes at the end of an executable private mapping. */
+static int find_cave(struct remote *r, struct err *err)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	size_t len = (size_t)(arch_agent_end - arch_agent_start);
+	cleanup_fd int proc_fd = -1;
+	struct proc_maps maps;
+	unsigned char page[4096];
+	int ret;
+
+	ret = proc_open(r->fz->pid, &proc_fd, err);
+	if (!ret)
+		ret = proc_maps(proc_fd, arena, &maps, err);
+	if (ret)
+		return ret;
+	/* The vdso first: every native task has one and its tail is padding. Then whatever else is executable. */
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < maps.n; i++) {
+			const struct proc_map *m = &maps.v[i];
+			size_t zeros = 0;
+
+			if (!m->exec || m->shared || (strcmp(m->name, "[vdso]") != 0) != (round != 0) ||
+			    !strcmp(m->name, "[vsyscall]") || m->end - m->start < sizeof(page))
+				continue;
+			if (pread_full(r->fz->mem_fd, page, sizeof(page), (off_t)(m->end - sizeof(page))))
+				continue;
+			while (zeros < sizeof(page) && !page[sizeof(page) - 1 - zeros])
+				zeros++;
+			if (zeros < len + 16)
+				continue;
+			r->code = (m->end - len) & ~15ull;
+			r->code_len = len;
+			log_debug(r->log, "agent code at 0x%llx in %s", (unsigned long long)r->code, m->name);
+			return 0;
+		}
+	}
+	return err_refuse(err, "no executable mapping has %zu unused bytes at its end for the agent", len);
+}
+
+/* A signal that is ignored by default, not handled, not pending and not blocked anywhere. */
+static int pick_stop_signal(struct remote *r, struct err *err)
+{
+	static const int candidates[] = { SIGURG, SIGWINCH, SIGCHLD };
+	uint64_t taken = 0;
+	cleanup_arena struct arena *arena = arena_new();
+	cleanup_fd int proc_fd = -1;
+	struct proc_status s;
+	int ret = proc_open(r->fz->pid, &proc_fd, err);
+
+	if (!ret)
+		ret = proc_status(proc_fd, "status", arena, &s, err);
+	if (ret)
+		return ret;
+	taken = s.sig_cgt | s.shd_pnd | s.sig_pnd;
+	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
+		uint64_t bit = 1ull << (candidates[i] - 1);
+		bool blocked = false;
+
+		if (taken & bit)
+			continue;
+		for (size_t t = 0; t < r->fz->nthreads && !blocked; t++)
+			blocked = r->fz->threads[t].sigmask & bit;
+		if (!blocked)
+			r->stop_signal = candidates[i];
+		if (!blocked)
+			return 0;
+	}
+	/* All three are in use. Any of them still works when it is pending nowhere: only a death of the dumper in the few
+	 * microseconds of a run could then deliver one that nobody sent, and these signals may come for no reason anyway. */
+	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
+		if (!((s.shd_pnd | s.sig_pnd) & (1ull << (candidates[i] - 1)))) {
+			r->stop_signal = candidates[i];
+			return 0;
+		}
+	return err_refuse(err, "SIGURG, SIGWINCH and SIGCHLD are all handled and pending at once");
+}
+
+static uint64_t agent_mask(const struct remote *r)
+{
+	return ~(1ull << (r->stop_signal - 1));
+}
+
+static int set_mask(pid_t tid, uint64_t mask)
+{
+	return ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(mask), &mask) < 0 ? -errno : 0;
+}
+
+/* Writes what the thread needs to find its way back, before its registers are touched. */
+static int fill_slots(struct remote *r, enum role role, const struct frozen_thread *t, struct err *err)
+{
+	uint64_t slots[ARCH_AGENT_SLOTS];
+	struct arch_regs regs = t->regs;
+	struct arch_leave l = { .busy = busy_flag(r), .sigmask = t->sigmask };
+	int ret;
+
+	if (role == HOLDER) {
+		l.nr = SYS_munmap;
+		l.arg[0] = r->region;
+		l.arg[1] = r->region_len;
+	} else {
+		l.nr = SYS_futex;
+		l.arg[0] = busy_flag(r);
+		l.arg[1] = FUTEX_WAKE;
+		l.arg[2] = 1;
+	}
+	arch_resume_regs(&regs, t->pending);
+	arch_agent_fill_slots(slots, &regs, &l);
+	ret = pwrite_full(r->fz->mem_fd, slots, sizeof(slots), (off_t)(r->code + arch_agent_slots[role]));
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot write the agent's slots") : 0;
+}
+
+/* Waits for a stop of tid. A SIGSTOP that comes meanwhile is sent again when all is over. */
+static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
+{
+	for (;;) {
+		int status;
+		pid_t got = waitpid(tid, &status, __WALL);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(err, "cannot wait for thread %d", tid);
+		if (!WIFSTOPPED(status))
+			return err_set(err, ERR_FAILED, ESRCH, "thread %d was killed", tid);
+		if (WSTOPSIG(status) == want && (want == (SIGTRAP | 0x80) || !(status >> 16)))
+			return 0;
+		if (status >> 16 == PTRACE_EVENT_STOP) { /* a group stop began: the thread takes part when it is let go */
+			if (ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+				return err_sys(err, "cannot run thread %d", tid);
+			continue;
+		}
+		if (WSTOPSIG(status) == SIGSEGV || WSTOPSIG(status) == SIGBUS || WSTOPSIG(status) == SIGILL)
+			return err_set(err, ERR_FAILED, 0, "the agent got signal %d in thread %d", WSTOPSIG(status), tid);
+		/* Everything that can be blocked is; what is left stops or continues the process: let it happen. */
+		if (ptrace(PTRACE_CONT, tid, NULL, (long)WSTOPSIG(status)) < 0)
+			return err_sys(err, "cannot run thread %d", tid);
+	}
+}
+
+/* Lets the holder make the data mapping. From here on its registers stay inside the agent. */
+static int make_region(struct remote *r, struct err *err)
+{
+	struct frozen_thread *t = &r->fz->threads[r->holder];
+	struct arch_regs regs = t->regs;
+	int64_t at;
+	int ret = fill_slots(r, HOLDER, t, err);
+
+	if (ret)
+		return ret;
+	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, PTRACE_O_TRACESYSGOOD) < 0)
+		return err_sys(err, "cannot set trace options");
+	arch_agent_boot_regs(&regs, r->code, r->region_len);
+	ret = arch_set_regs(t->tid, &regs);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
+	r->holder_in = true;
+	set_mask(t->tid, agent_mask(r));
+	for (int stop = 0; stop < 2; stop++) { /* entry and exit of mmap */
+		if (ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL) < 0)
+			return err_sys(err, "cannot run thread %d", t->tid);
+		ret = wait_stop(r, t->tid, SIGTRAP | 0x80, err);
+		if (ret)
+			return ret;
+		if (!stop)
+			fault("dump:in-mmap");
+	}
+	fault("dump:mapped");
+	ret = arch_get_regs(t->tid, &regs);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot read registers");
+	at = arch_syscall_result(&regs);
+	if (at < 0 && at > -4096)
+		return err_set(err, ERR_FAILED, (int)-at, "it cannot map %llu bytes for the agent",
+			       (unsigned long long)r->region_len);
+	r->region = (uint64_t)at;
+	/* Now that the address is known: the way out unmaps it. */
+	return fill_slots(r, HOLDER, t, err);
+}
+
+int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **out, struct err *err)
+{
+	struct remote *r = xzalloc(sizeof(*r));
+	int ret;
+
+	*r = (struct remote){ .fz = fz, .log = log, .region_len = (size + REGION_HEAD + REGION_SLACK + 4095) & ~4095ull };
+	ret = find_cave(r, err);
+	if (!ret)
+		ret = pick_stop_signal(r, err);
+	if (!ret) {
+		r->buf = xmalloc(r->region_len);
+		ret = pwrite_full(fz->mem_fd, arch_agent_start, r->code_len, (off_t)r->code);
+		if (ret)
+			ret = err_hint(err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
+				       "the kernel must allow forced writes through /proc/PID/mem (proc_mem.force_override)");
+	}
+	fault("dump:agent-written");
+	if (!ret)
+		ret = make_region(r, err);
+	*out = r;
+	if (ret) {
+		struct err ignore = ERR_INIT;
+
+		remote_close(r, &ignore);
+		*out = NULL;
+	}
+	return ret;
+}
+
+static int copy_region(struct remote *r, void *buf, uint64_t at, size_t n, bool to, struct err *err)
+{
+	struct iovec local = { buf, n }, target = { (void *)(uintptr_t)at, n };
+	ssize_t got = to ? process_vm_writev(r->fz->pid, &local, 1, &target, 1, 0) :
+			   process_vm_readv(r->fz->pid, &local, 1, &target, 1, 0);
+
+	if (got == (ssize_t)n)
+		return 0;
+	if (got >= 0)
+		errno = EFAULT;
+	return err_sys(err, "cannot %s the agent's memory", to ? "write" : "read");
+}
+
+/* The steps that every program ends with, in the terms of the pid namespace of the target. */
+static void add_epilogue(struct remote *r, struct program *p, enum role role)
+{
+	struct timespec limit = { 0, GUEST_WAIT_NS - 1 };
+	struct data_ref d = program_data(p, &limit, sizeof(limit));
+	struct step_ref tgid = program_try(p, PHASE_STOP, "own pid", SYS_getpid, A(0));
+	struct step_ref tid = program_try(p, PHASE_STOP, "own tid", SYS_gettid, A(0));
+
+	program_try(p, PHASE_STOP, "tell the dumper", SYS_tgkill, A_RESULT(tgid), A_RESULT(tid),
+		    A((uint64_t)r->stop_signal));
+	if (role == HOLDER)
+		program_try(p, PHASE_LEAVE, "wait for the other thread", SYS_futex, A(busy_flag(r)), A(FUTEX_WAIT),
+			    A(1), A_DATA(d));
+}
+
+void remote_prepare(struct remote *r, struct program *prog, bool leader)
+{
+	add_epilogue(r, prog, leader ? HOLDER : GUEST);
+}
+
+static int enter(struct remote *r, enum role role, struct frozen_thread *t, struct err *err)
+{
+	struct arch_regs regs = t->regs;
+	int ret = 0;
+
+	if (role == GUEST) {
+		uint32_t one = 1;
+
+		ret = fill_slots(r, GUEST, t, err);
+		if (!ret)
+			ret = copy_region(r, &one, busy_flag(r), sizeof(one), true, err);
+		if (ret)
+			return ret;
+	}
+	arch_agent_regs(&regs, r->code, program_home(r));
+	ret = arch_set_regs(t->tid, &regs);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
+	ret = set_mask(t->tid, agent_mask(r));
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot set the signal mask");
+	if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
+		return err_sys(err, "cannot run thread %d", t->tid);
+	return wait_stop(r, t->tid, r->stop_signal, err);
+}
+
+/* Gives a thread its own registers back. Mask first: were we to die between the two, the agent's path would still run. */
+static int put_back(struct frozen_thread *t, struct err *err)
+{
+	int ret = set_mask(t->tid, t->sigmask);
+
+	if (!ret)
+		ret = arch_set_regs(t->tid, &t->regs);
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot give thread %d its registers back", t->tid) : 0;
+}
+
+int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err)
+{
+	enum role role = thread == r->holder ? HOLDER : GUEST;
+	struct frozen_thread *t = &r->fz->threads[thread];
+	struct program_link link = { .base = program_home(r), .exit = r->code + arch_agent_leave[role],
+				     .epilogue_phase = PHASE_STOP };
+	size_t size = program_size(prog);
+	uint32_t zero = 0;
+	int ret, back = 0;
+
+	if (size > r->region_len - REGION_HEAD)
+		return err_set(err, ERR_FAILED, E2BIG, "the questions need %zu bytes", size);
+	program_link(prog, &link, r->buf);
+	ret = copy_region(r, r->buf, link.base, size, true, err);
+	if (!ret)
+		ret = enter(r, role, t, err);
+	fault("dump:agent-ran");
+	if (!ret)
+		ret = copy_region(r, r->buf, link.base, size, false, err);
+	if (!ret)
+		program_absorb(prog, r->buf);
+	if (role == GUEST) {
+		back = put_back(t, err);
+		if (!back)
+			back = copy_region(r, &zero, busy_flag(r), sizeof(zero), true, err);
+	}
+	if (ret || back)
+		return ret ? ret : back;
+	if (program_failed(prog) >= 0) {
+		cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+		program_print_step(prog, (size_t)program_failed(prog), true, &line);
+		return err_set(err, ERR_FAILED, 0, "%s", line.s);
+	}
+	return 0;
+}
+
+void remote_region(const struct remote *r, uint64_t *start, uint64_t *end)
+{
+	*start = r->region;
+	*end = r->region + r->region_len;
+}
+
+void remote_cave(const struct remote *r, uint64_t *addr, size_t *len)
+{
+	*addr = r->code;
+	*len = r->code_len;
+}
+
+/* The holder goes its way out up to the end of the call that unmaps the region. */
+static int drop_region(struct remote *r, struct err *err)
+{
+	struct frozen_thread *t = &r->fz->threads[r->holder];
+	struct arch_regs regs = t->regs;
+	int ret;
+
+	arch_agent_leave_regs(&regs, r->code, HOLDER);
+	ret = arch_set_regs(t->tid, &regs);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
+	for (int stop = 0; stop < 2; stop++) {
+		if (ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL) < 0)
+			return err_sys(err, "cannot run thread %d", t->tid);
+		ret = wait_stop(r, t->tid, SIGTRAP | 0x80, err);
+		if (ret)
+			return ret;
+		if (!stop)
+			fault("dump:in-munmap");
+	}
+	ret = arch_get_regs(t->tid, &regs);
+	if (ret || arch_syscall_result(&regs))
+		return err_set(err, ERR_FAILED, 0, "cannot unmap the agent's memory");
+	r->region = 0;
+	return 0;
+}
+
+int remote_close(struct remote *r, struct err *err)
+{
+	int ret = 0, back;
+
+	if (r->region)
+		ret = drop_region(r, err);
+	if (r->holder_in) {
+		back = put_back(&r->fz->threads[r->holder], err);
+		ret = ret ? ret : back;
+	}
+	fault("dump:agent-left");
+	if (r->code_len && r->buf) {
+		memset(r->buf, 0, r->code_len);
+		back = pwrite_full(r->fz->mem_fd, r->buf, r->code_len, (off_t)r->code);
+		if (back && !ret)
+			ret = err_set(err, ERR_FAILED, -back, "cannot wipe the agent's code");
+	}
+	free(r->buf);
+	free(r);
+	return ret;
+}
