@@ -80,13 +80,13 @@ cycle() {
 	restore "$1"
 	[ -d "/proc/$2" ] || die "pid $2 is not there after the restore"
 }
-# refused CODE REGEX COMMAND...: exits with CODE and says exactly one line that matches.
+# refused CODES REGEX COMMAND...: exits with one of CODES (an extended regular expression) and says exactly one line that matches.
 refused() {
 	local code=$1 re=$2 out rc
 	shift 2
 	out=$("$@" 2>&1 >/dev/null </dev/null)
 	rc=$?
-	[ "$rc" = "$code" ] || die "exit status $rc, not $code: $* said: $out"
+	[[ $rc =~ ^($code)$ ]] || die "exit status $rc, not $code: $* said: $out"
 	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || die "not one line: $* said: $out"
 	printf '%s\n' "$out" | grep -qE -- "$re" || die "no line like '$re': $* said: $out"
 }
@@ -105,3 +105,53 @@ check_images() {
 	done
 	[ "$n" -gt 5 ] || die "only $n images in $1"
 }
+
+# ---- the target of the campaigns (test/live/watchdog.c) ----
+watchdog_start() {
+	start dog "$BIN/test/live/watchdog"
+	wait_for 10 test -e dog/ready || die "the watchdog is not ready: $(cat dog/verdict dog/stderr 2>/dev/null)"
+	DOG=$PID
+	DOG_MAPS=$(dog_maps) DOG_THREADS=$(ls "/proc/$DOG/task") DOG_FDS=$(ls "/proc/$DOG/fd")
+	DOG_STATUS=$(dog_status)
+}
+dog_maps() { cut -d' ' -f1-5 "/proc/$DOG/maps"; }
+dog_status() { grep -hE '^(Umask|Uid|Gid|Groups|Threads|Sig(Blk|Ign|Cgt)|Cap|NoNewPrivs|Seccomp|Cpus_allowed|VmLck|Name):?' "/proc/$DOG/status"; }
+dog_says() { cat dog/verdict dog/stderr 2>/dev/null; }
+# dog_beats: every thread goes on.
+dog_beats() {
+	local a b i
+	a=$(cat dog/beat)
+	# shellcheck disable=SC2086
+	for ((i = 0; i < 400; i++)); do
+		[ ! -e dog/verdict ] || return 1
+		b=$(cat dog/beat)
+		set -- $a $b
+		[ "$1" = "$7" ] || [ "$2" = "$8" ] || [ "$3" = "$9" ] || [ "$4" = "${10}" ] || [ "$5" = "${11}" ] || [ "$6" = "${12}" ] || return 0
+		sleep 0.01
+	done
+	return 1
+}
+# It runs, is correct, and nothing of a dumper is left in it. $1 says what was done.
+dog_well() {
+	wait_for 1 is_free "$DOG" || die "$1: the target is not free: $(grep -hE '^(State|TracerPid|Pid):' "/proc/$DOG"/task/*/status | tr '\n' ' ') $(dog_says)"
+	dog_beats || die "$1: the target does not go on: $(dog_says) $(cat dog/beat)"
+	[ "$(ls "/proc/$DOG/task")" = "$DOG_THREADS" ] || die "$1: other threads: $(ls "/proc/$DOG/task" | tr '\n' ' ')"
+	[ "$(ls "/proc/$DOG/fd")" = "$DOG_FDS" ] || die "$1: other descriptors: $(ls -l "/proc/$DOG/fd")"
+	[ "$(dog_maps)" = "$DOG_MAPS" ] || die "$1: other mappings: $(diff <(echo "$DOG_MAPS") <(dog_maps))"
+	[ "$(dog_status)" = "$DOG_STATUS" ] || die "$1: other status: $(diff <(echo "$DOG_STATUS") <(dog_status))"
+}
+dog_ends() {
+	touch dog/go
+	wait_for 10 test -e dog/verdict || die "the watchdog gives no verdict"
+	grep -q '^pass' dog/verdict || die "the watchdog: $(dog_says)"
+}
+# All that lives in this namespace but the script itself and what it just runs.
+ns_procs() {
+	local d
+	for d in /proc/[0-9]*; do
+		d=${d#/proc/}
+		[ "$d" = 1 ] || [ "$d" = "$BASHPID" ] || [ "$(state_of "$d")" = gone ] || [ "$(cut -d' ' -f4 "/proc/$d/stat" 2>/dev/null)" = "$BASHPID" ] ||
+			echo "$d $(tr '\0' ' ' <"/proc/$d/cmdline" 2>/dev/null)"
+	done
+}
+nobody_there() { [ -z "$(ns_procs)" ]; }

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What becomes of the target, on both sides: -R, -s, the default; -d, a parent that waits, --pidfile, -S, --exec-cmd.
+# timeout: 120
+. "$TOP/test/lib/common.sh"
+
+watchdog_start
+dump running "$DOG" -R
+dog_well "dump -R"
+dump stopped "$DOG" -s
+wait_for 2 one_of "$DOG" T || die "dump -s leaves it in state $(state_of "$DOG")"
+grep -q '^TracerPid:	0' "/proc/$DOG/status" || die "dump -s leaves a tracer"
+kill -CONT "$DOG"
+dog_well "dump -s and SIGCONT"
+# A target that was stopped stays so, and comes back so.
+kill -STOP "$DOG"
+wait_for 2 one_of "$DOG" T || die "SIGSTOP"
+dump was "$DOG"
+wait_gone "$DOG" || die "the default does not kill"
+restore was
+wait_for 2 one_of "$DOG" T || die "a stopped task comes back in state $(state_of "$DOG")"
+kill -CONT "$DOG"
+dog_well "a stopped task, restored and continued"
+dump again "$DOG"
+wait_gone "$DOG" || die "the default does not kill"
+restore again -s
+wait_for 2 one_of "$DOG" T || die "restore -s leaves it in state $(state_of "$DOG")"
+kill -CONT "$DOG"
+dog_well "restore -s and SIGCONT"
+dump more "$DOG"
+wait_gone "$DOG" || die "the default does not kill"
+restore more --pidfile "$W/pidfile"
+[ "$(cat pidfile)" = "$DOG" ] || die "pidfile says $(cat pidfile), not $DOG"
+dog_well "restore --pidfile"
+dog_ends
+
+# Statuses: cr-restore in front of a program ends as the program does.
+start b bash -c 'while [ ! -e go ]; do read -t 0.01 <> <(:); done; exit 42'
+sleep 0.1
+kill -9 "$PID"
+cat >ends.pl <<'END'
+open my $r, '>', 'ready'; close $r;
+select undef, undef, undef, 0.01 until -e 'go';
+kill 'TERM', $$ if -e 'signal'; exit 42;
+END
+start c perl "$W/ends.pl"
+wait_for 5 test -e c/ready || die "not ready"
+dump status "$PID"
+wait_gone "$PID" || die "still there"
+touch c/go
+"$CR_RESTORE" -D status </dev/null
+rc=$?
+[ "$rc" = 42 ] || die "cr-restore exits with $rc, the program with 42"
+touch c/signal
+"$CR_RESTORE" -D status </dev/null
+rc=$?
+[ "$rc" = 143 ] || die "cr-restore exits with $rc, the program died of SIGTERM (128 + 15)"
