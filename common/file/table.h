@@ -27,16 +27,23 @@ void file_put(struct dump *d, const FileEntry *entry);
 
 /*
  * Restore. plan_files() adds: the controller's steps for every description that the task's table refers to, the task's
- * dup3 steps (TASK_FILES), its fs steps (TASK_FS) and the final close_range steps (TASK_CLOSE).
+ * dup3 steps (TASK_FILES), what only the task can do with its descriptors (epoll targets, timers, signal owners), and
+ * the final close_range steps (TASK_CLOSE). cwd, root and umask are fs_kind's (common/file/fs.c).
  */
 int plan_files(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	       struct err *err);
-/* A slot that holds REG (or MEMFD) file id open as its entry says; asked for twice, it is made once. extra_flags: what an mmap
- * needs beyond the entry (O_RDWR); used by mappings, exe, cwd, root. */
+/* A slot that holds REG (or MEMFD) file id open as its entry says, or, when that access does not suffice, with open_flags
+ * (what an mmap needs beyond the entry); asked for twice, it is made once. Used by mappings, exe, cwd, root. */
 int plan_file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, int open_flags,
 		   uint32_t *slot, struct err *err);
 
-/* Preflight: does the file of each REG entry exist here with the same size, mode and build-id? All findings through report. */
-int files_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+/*
+ * Preflight: does the file of each REG entry that something refers to exist here, with the same size, mode
+ * (unless skip_rwx) and build-id (unless size_only)? All findings go through report; the result is their number.
+ * These are the checks of the format; content, owner and times are not checked.
+ */
+struct files_check { bool skip_rwx, size_only; };
+int files_preflight(const struct model *m, const struct files_check *check,
+		    void (*report)(void *ctx, const char *line), void *ctx);
 
 #endif

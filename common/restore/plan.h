@@ -94,6 +94,7 @@ struct plan {
 	size_t nslots, slots_cap;
 	struct plan_task *tasks;
 	size_t ntasks;
+	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };
 
 /* A new slot; the controller's step whose result fills it is `step`. name is copied. */
