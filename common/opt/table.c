@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table as data, and the binaries. */
+#include "common/opt/private.h"
+
+#include <string.h>
+
+const struct opt_def opt_defs[OPT_COUNT_] = {
+#define OPT_AS_DEF(id, name_, letter_, type_, arg_, default_, takes_, acts_, group_, help_, ...)                      \
+	[OPT_##id] = { .name = name_, .letter = letter_, .type = type_, .arg = arg_, .deflt = default_,               \
+		       .takes = takes_, .acts = acts_, .group = group_, .help = help_, ##__VA_ARGS__ },
+	OPT_TABLE(OPT_AS_DEF)
+};
+
+static const struct opt_command image_commands[] = {
+	{ "show", TOOL_IMAGE_SHOW, "FILE...", "print images as JSON for people", 1, -1 },
+	{ "decode", TOOL_IMAGE_DECODE, "[FILE]", "image to JSON", 0, 1 },
+	{ "encode", TOOL_IMAGE_ENCODE, "[FILE]", "JSON to image", 0, 1 },
+	{ "info", TOOL_IMAGE_INFO, "FILE...", "say what an image is and how much it holds", 1, -1 },
+	{ NULL },
+};
+
+const struct opt_tool opt_tools[] = {
+	{ "cr-dump", TOOL_DUMP, "write the state of a running process to images", "-t PID [OPTION...]", NULL, 0, true,
+	  false },
+	{ "cr-restore", TOOL_RESTORE, "bring a process back from its images",
+	  "[OPTION...] [--exec-cmd -- COMMAND [ARGUMENT...]]", NULL, -1, true, true },
+	{ "cr-check", TOOL_CHECK, "tell what checkpoint and restore can do on this system", "[OPTION...]", NULL, 0,
+	  true, false },
+	{ "cr-image", TOOL_IMAGE, "show, decode and encode the images of a checkpoint", "COMMAND [OPTION...] [FILE...]",
+	  image_commands, 0, false, false },
+	{ "cr-config", TOOL_CONFIG, "tell which options apply and where each value came from",
+	  "[OPTION...] [-- BINARY [ARGUMENT...]]", NULL, -1, false, false },
+	{ NULL },
+};
+
+const struct opt_tool *opt_tool_of(unsigned tool)
+{
+	for (const struct opt_tool *t = opt_tools; t->name; t++)
+		if (t->tools & tool)
+			return t;
+	return NULL;
+}
+
+const struct opt_tool *opt_tool_named(const char *name)
+{
+	const char *base = strrchr(name, '/');
+
+	base = base ? base + 1 : name;
+	for (const struct opt_tool *t = opt_tools; t->name; t++)
+		if (!strcmp(base, t->name) || !strcmp(base, t->name + strlen("cr-")))
+			return t;
+	return NULL;
+}
+
+void opt_tool_names(unsigned mask, char *buf, size_t size)
+{
+	const char *names[8];
+	size_t n = 0;
+
+	for (const struct opt_tool *t = opt_tools; t->name && n < ARRAY_SIZE(names); t++)
+		if (t->tools & mask)
+			names[n++] = t->name;
+	buf[0] = 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *glue = i == 0 ? "" : i + 1 == n ? " and " : ", ";
+		size_t len = strlen(buf);
+
+		snprintf(buf + len, size - len, "%s%s", glue, names[i]);
+	}
+}
+
+enum { NEAR_MAX = 48 }; /* longer words are not compared: no option is that long */
+
+/* Edits (insert, delete, replace, swap of neighbours) that turn a into b. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned rows[3][NEAR_MAX + 1], *before = rows[0], *last = rows[1], *now = rows[2], *t;
+	size_t na = strlen(a), nb = strlen(b);
+
+	if (na > NEAR_MAX || nb > NEAR_MAX)
+		return NEAR_MAX;
+	for (size_t j = 0; j <= nb; j++)
+		before[j] = last[j] = (unsigned)j;
+	for (size_t i = 1; i <= na; i++) {
+		now[0] = (unsigned)i;
+		for (size_t j = 1; j <= nb; j++) {
+			unsigned d = last[j - 1] + (a[i - 1] != b[j - 1]);
+
+			d = MIN(d, last[j] + 1);
+			d = MIN(d, now[j - 1] + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				d = MIN(d, before[j - 2] + 1);
+			now[j] = d;
+		}
+		t = before;
+		before = last;
+		last = now;
+		now = t;
+	}
+	return last[nb];
+}
+
+const char *opt_nearest(const char *name, const char *const *names, size_t n)
+{
+	size_t len = strlen(name);
+	unsigned best = (unsigned)MIN(len / 3, (size_t)4) + 1; /* one edit in three letters is a slip, more is another word */
+	const char *near = NULL;
+
+	if (len < 2)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		unsigned d = distance(name, names[i]);
+
+		/* The beginning of a longer name is what those who expect abbreviations write. */
+		if (len >= 3 && !strncmp(name, names[i], len))
+			d = MIN(d, 1u);
+		if (d < best) {
+			best = d;
+			near = names[i];
+		}
+	}
+	return near;
+}
+
+enum opt_id opt_find(const char *name, const char **near)
+{
+	const char *names[OPT_COUNT_];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < OPT_COUNT_; i++) {
+		if (!strcmp(name, opt_defs[i].name))
+			return (enum opt_id)i;
+		if (!(opt_defs[i].flags & OPT_F_HIDDEN))
+			names[n++] = opt_defs[i].name;
+	}
+	if (near)
+		*near = opt_nearest(name, names, n);
+	return OPT_COUNT_;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every option of every binary, one row each: X(ID, "name", 'letter', type, "ARGUMENT", default, takes, acts, group,
+ * help, further fields of struct opt_def). Names, letters and meanings are CRIU's where CRIU has the option, and
+ * all of CRIU's are here, so that its configuration files work unchanged; `acts` says which of our binaries do it.
+ */
+#ifndef CR_OPT_TABLE_H
+#define CR_OPT_TABLE_H
+
+enum opt_type {
+	OPT_T_BOOL,   /* --NAME, --no-NAME */
+	OPT_T_INT,
+	OPT_T_COUNT,  /* a number that each --NAME without value raises by one: -vvv */
+	OPT_T_SIZE,   /* bytes, with suffix K, M or G (powers of 1024) */
+	OPT_T_STRING,
+	OPT_T_ENUM,
+	OPT_T_LIST,   /* strings; given several times they add up */
+};
+
+enum opt_group {
+	OPT_G_MAIN, OPT_G_RESULT, OPT_G_RESOURCES, OPT_G_MEMORY, OPT_G_CGROUP, OPT_G_NET, OPT_G_CHECK, OPT_G_IMAGE,
+	OPT_G_CONFIG, OPT_G_LOG, OPT_G_OTHER, OPT_G_COUNT_
+};
+
+/* Flags */
+#define OPT_F_HIDDEN 1u	 /* not in help, completion and man page */
+#define OPT_F_CMDLINE 2u /* makes no sense in a configuration file, and is refused there */
+
+/* Binaries; cr-image has a bit for each subcommand. */
+#define TOOL_DUMP 0x1u
+#define TOOL_RESTORE 0x2u
+#define TOOL_CHECK 0x4u
+#define TOOL_CONFIG 0x8u
+#define TOOL_IMAGE_SHOW 0x100u
+#define TOOL_IMAGE_DECODE 0x200u
+#define TOOL_IMAGE_ENCODE 0x400u
+#define TOOL_IMAGE_INFO 0x800u
+#define TOOL_IMAGE 0xffff00u /* all subcommands, those to come too */
+#define TOOL_CR (TOOL_DUMP | TOOL_RESTORE)
+#define TOOL_ALL (TOOL_CR | TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE)
+
+#define OPT_TABLE(X)                                                                                                   \
+	/* what to act on */                                                                                           \
+	X(TREE, "tree", 't', OPT_T_INT, "PID", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                                 \
+	  "the task to dump, with all its threads", .min = 1, .max = 0x7fffffff)                                       \
+	X(IMAGES_DIR, "images-dir", 'D', OPT_T_STRING, "DIR", ".", TOOL_CR, TOOL_CR, OPT_G_MAIN,                       \
+	  "directory of the images")                                                                                   \
+	X(WORK_DIR, "work-dir", 'W', OPT_T_STRING, "DIR", NULL, TOOL_CR, TOOL_CR, OPT_G_MAIN,                          \
+	  "directory of log, pid file and statistics (default: that of the images)")                                   \
+	X(PLAN, "plan", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_MAIN,                             \
+	  "print what a restore would do, step by step, and change nothing", .flags = OPT_F_CMDLINE)                   \
+	X(PREV_IMAGES_DIR, "prev-images-dir", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, 0, OPT_G_MAIN,                  \
+	  "images of the dump before this one, relative to --images-dir: only changed memory is written")              \
+	X(STREAM, "stream", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MAIN,                                         \
+	  "exchange images with a streamer process instead of a directory")                                            \
+	/* what becomes of it */                                                                                       \
+	X(LEAVE_RUNNING, "leave-running", 'R', OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,             \
+	  "let the tasks go on after the dump instead of killing them")                                                \
+	X(LEAVE_STOPPED, "leave-stopped", 's', OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_RESULT,                 \
+	  "leave the tasks stopped, as by SIGSTOP")                                                                    \
+	X(RESTORE_DETACHED, "restore-detached", 'd', OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_RESULT, \
+	  "exit as soon as the tasks run, instead of waiting for them")                                                \
+	X(RESTORE_SIBLING, "restore-sibling", 'S', OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_RESULT,   \
+	  "make the root task a child of the caller instead of a child of cr-restore")                                 \
+	X(EXEC_CMD, "exec-cmd", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_RESULT,                   \
+	  "become the command that follows '--' after the restore; it is then the parent of the root task",            \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(PIDFILE, "pidfile", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR, TOOL_CR, OPT_G_RESULT,                           \
+	  "write the pid of the root task to FILE (relative to --work-dir)")                                           \
+	X(TIMEOUT, "timeout", 0, OPT_T_INT, "SECONDS", "10", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,                       \
+	  "give up, and let the tasks go on, when they cannot be stopped in that time (0: never)",                     \
+	  .min = 0, .max = 1000000)                                                                                    \
+	X(STATUS_FD, "status-fd", 0, OPT_T_INT, "FD", NULL, TOOL_CR, 0, OPT_G_RESULT,                                  \
+	  "write one zero byte to descriptor FD when ready, and close it", .min = 0, .max = 0x7fffffff)                \
+	X(ACTION_SCRIPT, "action-script", 0, OPT_T_LIST, "FILE", NULL, TOOL_CR, 0, OPT_G_RESULT,                       \
+	  "run FILE at each stage, whose name is in CRTOOLS_SCRIPT_ACTION")                                            \
+	/* resources that need a word */                                                                               \
+	X(SHELL_JOB, "shell-job", 'j', OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_RESOURCES,                      \
+	  "the tasks belong to a session that is not part of the tree; restored, they join that of the caller")        \
+	X(GHOST_LIMIT, "ghost-limit", 0, OPT_T_SIZE, "SIZE", "1M", TOOL_DUMP, TOOL_DUMP, OPT_G_RESOURCES,              \
+	  "refuse deleted files larger than this, whose content must go into the images", .min = 0)                    \
+	X(GHOST_FIEMAP, "ghost-fiemap", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_RESOURCES,                      \
+	  "find the holes of deleted files by FIEMAP")                                                                 \
+	X(FILE_VALIDATION, "file-validation", 0, OPT_T_ENUM, "METHOD", "buildid", TOOL_CR, TOOL_RESTORE,               \
+	  OPT_G_RESOURCES, "how to tell that a file is still the dumped one", .values = "filesize|buildid")            \
+	X(SKIP_FILE_RWX_CHECK, "skip-file-rwx-check", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE,           \
+	  OPT_G_RESOURCES, "accept files whose permission bits changed since the dump")                                \
+	X(LINK_REMAP, "link-remap", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                            \
+	  "give deleted files that have other links a temporary name beside them")                                     \
+	X(FILE_LOCKS, "file-locks", 'l', OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                          \
+	  "keep file locks; only when no task outside the tree uses the locked files")                                 \
+	X(EXTERNAL, "external", 0, OPT_T_LIST, "TYPE[ID]:VALUE", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                    \
+	  "a resource that is provided from outside: mnt, dev, file, tty, unix, net, pid, veth, macvlan, netdev")      \
+	X(INHERIT_FD, "inherit-fd", 0, OPT_T_LIST, "fd[N]:RESOURCE", NULL, TOOL_RESTORE, 0, OPT_G_RESOURCES,           \
+	  "use our descriptor N in place of the dumped resource")                                                      \
+	X(EVASIVE_DEVICES, "evasive-devices", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                  \
+	  "take any path of a device when its own cannot be reached")                                                  \
+	X(FORCE_IRMAP, "force-irmap", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_RESOURCES,                        \
+	  "find the paths of inotify and fanotify watches by scanning directories")                                    \
+	X(IRMAP_SCAN_PATH, "irmap-scan-path", 0, OPT_T_LIST, "DIR", NULL, TOOL_DUMP, 0, OPT_G_RESOURCES,               \
+	  "scan DIR too for the paths of watches")                                                                     \
+	X(ROOT, "root", 'r', OPT_T_STRING, "DIR", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                                   \
+	  "root directory of a restored mount namespace")                                                              \
+	X(SKIP_MNT, "skip-mnt", 0, OPT_T_LIST, "PATH", NULL, TOOL_DUMP, 0, OPT_G_RESOURCES,                            \
+	  "leave the mount at PATH out")                                                                               \
+	X(ENABLE_FS, "enable-fs", 0, OPT_T_LIST, "NAME[,NAME...]", NULL, TOOL_DUMP, 0, OPT_G_RESOURCES,                \
+	  "take mounts of these file systems along, though they are not known ('all': of any)")                        \
+	X(EXT_MOUNT_MAP, "ext-mount-map", 'M', OPT_T_LIST, "KEY:VALUE", NULL, TOOL_CR, 0, OPT_G_RESOURCES,             \
+	  "older form of --external mnt[KEY]:VALUE")                                                                   \
+	X(ENABLE_EXTERNAL_SHARING, "enable-external-sharing", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0,                 \
+	  OPT_G_RESOURCES, "accept external mounts that are shared")                                                   \
+	X(ENABLE_EXTERNAL_MASTERS, "enable-external-masters", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0,                 \
+	  OPT_G_RESOURCES, "accept external mounts that are slaves")                                                   \
+	X(MNTNS_COMPAT_MODE, "mntns-compat-mode", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, 0, OPT_G_RESOURCES,         \
+	  "restore mounts in the older way")                                                                           \
+	X(EMPTY_NS, "empty-ns", 0, OPT_T_LIST, "NS", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                                \
+	  "make the namespace (net) but leave it empty")                                                               \
+	X(JOIN_NS, "join-ns", 'J', OPT_T_LIST, "NS:PID|FILE", NULL, TOOL_RESTORE, 0, OPT_G_RESOURCES,                  \
+	  "restore into an existing namespace")                                                                        \
+	X(LSM_PROFILE, "lsm-profile", 0, OPT_T_STRING, "TYPE:NAME", NULL, TOOL_RESTORE, 0, OPT_G_RESOURCES,            \
+	  "security profile of the restored tasks (apparmor, selinux)")                                                \
+	X(LSM_MOUNT_CONTEXT, "lsm-mount-context", 0, OPT_T_STRING, "CONTEXT", NULL, TOOL_RESTORE, 0, OPT_G_RESOURCES,  \
+	  "context of mounts that had one")                                                                            \
+	X(WEAK_SYSCTLS, "weak-sysctls", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, 0, OPT_G_RESOURCES,                   \
+	  "pass over sysctls that this kernel does not have")                                                          \
+	X(CPU_CAP, "cpu-cap", 0, OPT_T_STRING, "CAP[,CAP...]", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                      \
+	  "which processor features must agree: none, fpu, ins, cpu, all; ^CAP takes one out", .implied = "all")       \
+	X(UNPRIVILEGED, "unprivileged", 0, OPT_T_BOOL, NULL, "no", TOOL_ALL, 0, OPT_G_RESOURCES,                             \
+	  "work with CAP_CHECKPOINT_RESTORE instead of all of root's power")                                           \
+	X(ALLOW_UPROBES, "allow-uprobes", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                      \
+	  "accept tasks with uprobes set by a tracer")                                                                 \
+	X(LIBDIR, "libdir", 'L', OPT_T_STRING, "DIR", NULL, TOOL_CR, 0, OPT_G_RESOURCES, "directory of plugins")       \
+	X(CLOSE, "close", 0, OPT_T_LIST, "FD", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                                      \
+	  "close descriptor FD before anything else")                                                                  \
+	/* memory */                                                                                                   \
+	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_MEMORY,                               \
+	  "track changes of memory from now on, for the next dump")                                                    \
+	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                               \
+	  "free pages in older images that a newer one replaces, or that were restored")                               \
+	X(PRE_DUMP_MODE, "pre-dump-mode", 0, OPT_T_ENUM, "MODE", "splice", TOOL_DUMP, 0, OPT_G_MEMORY,                 \
+	  "how a pre-dump reads memory", .values = "splice|read")                                                      \
+	X(LAZY_PAGES, "lazy-pages", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                               \
+	  "restore memory when it is first touched")                                                                   \
+	X(PAGE_SERVER, "page-server", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_MEMORY,                           \
+	  "send pages to a page server")                                                                               \
+	X(ADDRESS, "address", 0, OPT_T_STRING, "ADDRESS", NULL, TOOL_CR, 0, OPT_G_MEMORY, "address of the page server") \
+	X(PORT, "port", 0, OPT_T_INT, "PORT", NULL, TOOL_CR, 0, OPT_G_MEMORY, "port of the page server",               \
+	  .min = 0, .max = 65535)                                                                                      \
+	X(PS_SOCKET, "ps-socket", 0, OPT_T_INT, "FD", NULL, TOOL_CR, 0, OPT_G_MEMORY,                                  \
+	  "descriptor that is connected to the page server", .min = 0, .max = 0x7fffffff)                              \
+	X(DAEMON, "daemon", 0, OPT_T_BOOL, NULL, "no", 0, 0, OPT_G_MEMORY, "serve in the background")                  \
+	X(TLS, "tls", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY, "speak TLS with the page server")           \
+	X(TLS_CACERT, "tls-cacert", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR, 0, OPT_G_MEMORY,                           \
+	  "certificate of the authority to trust")                                                                     \
+	X(TLS_CACRL, "tls-cacrl", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR, 0, OPT_G_MEMORY,                             \
+	  "list of revoked certificates")                                                                              \
+	X(TLS_CERT, "tls-cert", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR, 0, OPT_G_MEMORY, "our certificate")            \
+	X(TLS_KEY, "tls-key", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR, 0, OPT_G_MEMORY, "our private key")              \
+	X(TLS_NO_CN_VERIFY, "tls-no-cn-verify", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                   \
+	  "do not compare the name in the certificate with the host")                                                  \
+	/* cgroups */                                                                                                  \
+	X(MANAGE_CGROUPS, "manage-cgroups", 0, OPT_T_ENUM, "MODE", NULL, TOOL_CR, 0, OPT_G_CGROUP,                     \
+	  "what to do about cgroups", .values = "none|props|soft|full|strict|ignore", .implied = "soft")               \
+	X(FREEZE_CGROUP, "freeze-cgroup", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, 0, OPT_G_CGROUP,                    \
+	  "stop the tasks by the freezer of this cgroup")                                                              \
+	X(CGROUP_ROOT, "cgroup-root", 0, OPT_T_LIST, "[CONTROLLER:]PATH", NULL, TOOL_CR, 0, OPT_G_CGROUP,              \
+	  "take PATH for the root of the controller")                                                                  \
+	X(CGROUP_PROPS, "cgroup-props", 0, OPT_T_STRING, "TEXT", NULL, TOOL_DUMP, 0, OPT_G_CGROUP,                     \
+	  "properties of controllers to keep")                                                                         \
+	X(CGROUP_PROPS_FILE, "cgroup-props-file", 0, OPT_T_STRING, "FILE", NULL, TOOL_DUMP, 0, OPT_G_CGROUP,           \
+	  "the same, from a file")                                                                                     \
+	X(CGROUP_DUMP_CONTROLLER, "cgroup-dump-controller", 0, OPT_T_LIST, "NAME", NULL, TOOL_DUMP, 0, OPT_G_CGROUP,   \
+	  "keep this controller only")                                                                                 \
+	X(CGROUP_YARD, "cgroup-yard", 0, OPT_T_STRING, "DIR", NULL, TOOL_CR, 0, OPT_G_CGROUP,                          \
+	  "directory in which the cgroup hierarchies are mounted")                                                     \
+	/* network and sockets */                                                                                      \
+	X(TCP_ESTABLISHED, "tcp-established", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_NET,                        \
+	  "keep established TCP connections")                                                                          \
+	X(TCP_CLOSE, "tcp-close", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_NET,                                    \
+	  "bring connected TCP sockets back closed")                                                                   \
+	X(SKIP_IN_FLIGHT, "skip-in-flight", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_NET,                        \
+	  "drop TCP connections that are not established yet")                                                         \
+	X(NETWORK_LOCK, "network-lock", 0, OPT_T_ENUM, "METHOD", "iptables", TOOL_CR, 0, OPT_G_NET,                    \
+	  "how connections are kept silent meanwhile", .values = "iptables|nftables|skip")                             \
+	X(EXT_UNIX_SK, "ext-unix-sk", 'x', OPT_T_LIST, "INODE[,INODE...]", NULL, TOOL_CR, 0, OPT_G_NET,                \
+	  "accept unix sockets whose peer is outside the tree", .implied = "")                                         \
+	X(VETH_PAIR, "veth-pair", 0, OPT_T_LIST, "IN=OUT", NULL, TOOL_RESTORE, 0, OPT_G_NET,                           \
+	  "name outside of the veth device IN")                                                                        \
+	/* cr-check */                                                                                                 \
+	X(EXTRA, "extra", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,                              \
+	  "test also what only some programs need")                                                                    \
+	X(EXPERIMENTAL, "experimental", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,                \
+	  "test also what is new and seldom needed")                                                                   \
+	X(ALL, "all", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG, TOOL_CHECK | TOOL_CONFIG, OPT_G_CHECK,      \
+	  "everything: each feature; each option, those with their defaults too")                                      \
+	X(FEATURE, "feature", 0, OPT_T_LIST, "NAME[,NAME...]", NULL, TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,              \
+	  "test these features only")                                                                                  \
+	/* cr-image */                                                                                                 \
+	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE,                            \
+	  TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "read FILE (default: standard input)",                   \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(OUT, "out", 'o', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE,                          \
+	  TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "write FILE (default: standard output)",                 \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(PRETTY, "pretty", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_DECODE, TOOL_IMAGE_DECODE, OPT_G_IMAGE,              \
+	  "indent, and write flags, addresses and kinds in words", .flags = OPT_F_CMDLINE)                             \
+	X(NOPL, "nopl", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE,                                \
+	  TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out",                        \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	/* cr-config */                                                                                                \
+	X(RESOLVE, "resolve", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                       \
+	  "show the options that apply to a command (the default)", .flags = OPT_F_CMDLINE)                            \
+	X(OPTION, "option", 0, OPT_T_STRING, "NAME", NULL, TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                     \
+	  "show this option only", .flags = OPT_F_CMDLINE)                                                             \
+	X(FOR, "for", 0, OPT_T_ENUM, "BINARY", "cr-dump", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                      \
+	  "resolve for this binary", .values = "cr-dump|cr-restore|cr-check|cr-image|cr-config",                       \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(LIST, "list", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG, TOOL_CHECK | TOOL_CONFIG, OPT_G_CONFIG,   \
+	  "list all that there is: features; options", .flags = OPT_F_CMDLINE)                                         \
+	X(EXPLAIN, "explain", 0, OPT_T_STRING, "OPTION", NULL, TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                 \
+	  "say all that is known about an option", .flags = OPT_F_CMDLINE)                                             \
+	/* configuration files */                                                                                      \
+	X(CONFIG, "config", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR | TOOL_CHECK, TOOL_CR | TOOL_CHECK, OPT_G_CONFIG,   \
+	  "read options from FILE, and not from the default files", .flags = OPT_F_CMDLINE)                            \
+	X(NO_DEFAULT_CONFIG, "no-default-config", 0, OPT_T_BOOL, NULL, "no", TOOL_CR | TOOL_CHECK,                     \
+	  TOOL_CR | TOOL_CHECK, OPT_G_CONFIG, "do not read the default files", .flags = OPT_F_CMDLINE)                 \
+	/* what is said, and where */                                                                                  \
+	X(LOG_FILE, "log-file", 'o', OPT_T_STRING, "FILE", NULL, TOOL_CR | TOOL_CHECK, TOOL_CR | TOOL_CHECK,           \
+	  OPT_G_LOG, "write the log to FILE (relative to --work-dir), '-' is standard output; default: standard error") \
+	X(VERBOSITY, "verbosity", 'v', OPT_T_COUNT, "N", "2", TOOL_CR | TOOL_CHECK, TOOL_CR | TOOL_CHECK, OPT_G_LOG,   \
+	  "how much to log: 1 errors, 2 warnings, 3 information, 4 everything; each -v adds one", .min = 0, .max = 4,  \
+	  .implied = "")                                                                                               \
+	X(LOG_FORMAT, "log-format", 0, OPT_T_ENUM, "FORMAT", "text", TOOL_ALL, TOOL_ALL, OPT_G_LOG,                    \
+	  "form of log and error message; json is one object a line", .values = "text|json")                           \
+	X(LOG_PID, "log-pid", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_LOG, "one log file for each restored task") \
+	X(DISPLAY_STATS, "display-stats", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_LOG,                      \
+	  "print times, pages and bytes to standard error at the end")                                                 \
+	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO,                         \
+	  TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO, OPT_G_LOG, "print the result as JSON", .flags = OPT_F_CMDLINE)   \
+	X(QUIET, "quiet", 'q', OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_LOG,                              \
+	  "print nothing: the exit code is the answer", .flags = OPT_F_CMDLINE)                                        \
+	/* about the binary */                                                                                         \
+	X(HELP, "help", 'h', OPT_T_BOOL, NULL, "no", TOOL_ALL, TOOL_ALL, OPT_G_OTHER, "print this and exit",           \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(VERSION, "version", 'V', OPT_T_BOOL, NULL, "no", TOOL_ALL, TOOL_ALL, OPT_G_OTHER,                            \
+	  "print the versions of this binary, the kernel and the libraries, and exit", .flags = OPT_F_CMDLINE)         \
+	X(COMPLETION, "completion", 0, OPT_T_BOOL, NULL, "no", TOOL_ALL, TOOL_ALL, OPT_G_OTHER,                        \
+	  "print a completion script for bash and exit", .flags = OPT_F_CMDLINE | OPT_F_HIDDEN)                        \
+	X(MAN_OPTIONS, "man-options", 0, OPT_T_BOOL, NULL, "no", TOOL_ALL, TOOL_ALL, OPT_G_OTHER,                      \
+	  "print the list of options in roff and exit", .flags = OPT_F_CMDLINE | OPT_F_HIDDEN)
+
+#endif
