@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading a checkpoint: inventory and process tree first, then the images of each task, then what tasks share.
+ * Every check that needs only images is made here or in verify_*.c, before any process exists.
+ */
+#include "common/restore/model.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "common/restore/verify.h"
+
+/* The kernel's own limit of pid_max on 64-bit (include/linux/threads.h: PID_MAX_LIMIT). */
+#define PID_LIMIT (4u << 20)
+
+static int put_where(struct err *err, const struct where *at, int ret)
+{
+	char name[64];
+
+	image_name(at->kind, at->id, name);
+	if (at->entry < 0)
+		return err_object(err, ret, "%s", name);
+	return err_object(err, ret, "%s: entry %ld", name, at->entry);
+}
+
+int bad_image(struct err *err, const struct where *at, const char *fmt, ...)
+{
+	char text[sizeof(err->reason)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return put_where(err, at, err_image(err, "%s", text));
+}
+
+int cannot_restore(struct err *err, const struct where *at, const char *fmt, ...)
+{
+	char text[sizeof(err->reason)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return put_where(err, at, err_refuse(err, "%s", text));
+}
+
+static int load_inventory(struct model *m, struct err *err)
+{
+	ProtobufCMessage *msg;
+	InventoryEntry *inv;
+	int ret = image_read_one(m->dir, IMG_INVENTORY, 0, m->arena, &msg, err);
+
+	if (ret)
+		return ret;
+	inv = m->inventory = (InventoryEntry *)msg;
+	if (inv->img_version != 2)
+		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) is", inv->img_version);
+	if (!inv->has_fdinfo_per_id || !inv->fdinfo_per_id)
+		return bad_image(err, AT(INVENTORY, 0, 0), "descriptors are not kept by files id: this layout is too old");
+	if (!inv->root_ids)
+		return bad_image(err, AT(INVENTORY, 0, 0), "root_ids is missing");
+	if (inv->has_root_cg_set && !inv->root_cg_set)
+		return bad_image(err, AT(INVENTORY, 0, 0), "root_cg_set is 0");
+	if (inv->plugins_entry && inv->plugins_entry->n_plugins)
+		return cannot_restore(err, AT(INVENTORY, 0, 0), "the checkpoint needs the plugin %s",
+				      inv->plugins_entry->plugins[0]);
+	return 0;
+}
+
+static int check_tree_entry(const struct model *m, size_t i, const PstreeEntry *e, struct err *err)
+{
+	const struct where *at = AT(PSTREE, 0, (long)i);
+
+	if (e->pid == 0 || e->pid > PID_LIMIT)
+		return bad_image(err, at, "pid %u is no process id", e->pid);
+	if (e->pgid > PID_LIMIT || e->sid > PID_LIMIT)
+		return bad_image(err, at, "process group %u or session %u is no process id", e->pgid, e->sid);
+	if ((i == 0) != (e->ppid == 0))
+		return bad_image(err, at, i ? "pid %u is a second root of the tree" : "pid %u: the root must come first, with ppid 0",
+				 e->pid);
+	if (!e->n_threads)
+		return bad_image(err, at, "pid %u has no threads", e->pid);
+	if (e->n_threads == 1 && e->threads[0] == 0)
+		return cannot_restore(err, at, "pid %u is a zombie: only live tasks can be restored", e->pid);
+	if (e->threads[0] != e->pid)
+		return bad_image(err, at, "the first thread of pid %u is %u, not itself", e->pid, e->threads[0]);
+	if (e->pid == 1)
+		return cannot_restore(err, at, "pid 1: the tree has a pid namespace of its own");
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int check_tids(const struct model *m, struct err *err)
+{
+	cleanup_free uint32_t *all = NULL;
+	size_t n = 0, k = 0;
+
+	for (size_t i = 0; i < m->ntasks; i++)
+		n += m->tasks[i].nthreads;
+	all = xreallocarray(NULL, n, sizeof(*all));
+	for (size_t i = 0; i < m->ntasks; i++)
+		for (size_t j = 0; j < m->tasks[i].nthreads; j++)
+			all[k++] = (uint32_t)m->tasks[i].threads[j].tid;
+	qsort(all, n, sizeof(*all), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i] == 0 || all[i] > PID_LIMIT)
+			return bad_image(err, AT(PSTREE, 0, -1), "%u is no thread id", all[i]);
+		if (i && all[i] == all[i - 1])
+			return bad_image(err, AT(PSTREE, 0, -1), "thread %u is there twice", all[i]);
+	}
+	return 0;
+}
+
+static int load_tree(struct model *m, struct err *err)
+{
+	ProtobufCMessage **v;
+	size_t n;
+	int ret = image_read_all(m->dir, IMG_PSTREE, 0, m->arena, &v, &n, NULL, err);
+
+	if (ret)
+		return ret;
+	if (!n)
+		return bad_image(err, AT(PSTREE, 0, -1), "no process tree");
+	m->tasks = arena_alloc(m->arena, n * sizeof(*m->tasks));
+	for (size_t i = 0; i < n; i++) {
+		PstreeEntry *e = (PstreeEntry *)v[i];
+		struct model_task *t = &m->tasks[i];
+
+		ret = check_tree_entry(m, i, e, err);
+		if (ret)
+			return ret;
+		t->pstree = e;
+		t->pages.fd = -1;
+		t->nthreads = e->n_threads;
+		t->threads = arena_alloc(m->arena, t->nthreads * sizeof(*t->threads));
+		for (size_t j = 0; j < t->nthreads; j++)
+			t->threads[j].tid = (pid_t)e->threads[j];
+		m->ntasks = i + 1;
+	}
+	if (m->ntasks > 1)
+		return cannot_restore(err, AT(PSTREE, 0, -1), "the tree has %zu processes: only single processes can be restored",
+				      m->ntasks);
+	return check_tids(m, err);
+}
+
+/* Every namespace of the task must be the one that the dumper lived in: the host's. */
+static int check_namespaces(const struct model *m, const struct model_task *t, struct err *err)
+{
+	const TaskKobjIdsEntry *r = m->inventory->root_ids, *i = t->ids;
+	const struct { const char *name; bool has; uint32_t a, b; } v[] = {
+		{ "pid", i->has_pid_ns_id && r->has_pid_ns_id, i->pid_ns_id, r->pid_ns_id },
+		{ "network", i->has_net_ns_id && r->has_net_ns_id, i->net_ns_id, r->net_ns_id },
+		{ "IPC", i->has_ipc_ns_id && r->has_ipc_ns_id, i->ipc_ns_id, r->ipc_ns_id },
+		{ "UTS", i->has_uts_ns_id && r->has_uts_ns_id, i->uts_ns_id, r->uts_ns_id },
+		{ "mount", i->has_mnt_ns_id && r->has_mnt_ns_id, i->mnt_ns_id, r->mnt_ns_id },
+		{ "user", i->has_user_ns_id && r->has_user_ns_id, i->user_ns_id, r->user_ns_id },
+		{ "cgroup", i->has_cgroup_ns_id && r->has_cgroup_ns_id, i->cgroup_ns_id, r->cgroup_ns_id },
+		{ "time", i->has_time_ns_id && r->has_time_ns_id, i->time_ns_id, r->time_ns_id },
+	};
+
+	if (i->files_id == r->files_id)
+		return bad_image(err, AT(IDS, t->pstree->pid, 0), "files_id %u is the dumper's own", i->files_id);
+	for (size_t k = 0; k < ARRAY_SIZE(v); k++)
+		if (v[k].has && v[k].a != v[k].b)
+			return cannot_restore(err, AT(IDS, t->pstree->pid, 0),
+					      "the task has a %s namespace of its own: only those of the host can be restored",
+					      v[k].name);
+	return 0;
+}
+
+static int load_task(struct model *m, struct model_task *t, struct err *err)
+{
+	unsigned long pid = t->pstree->pid;
+	ProtobufCMessage *msg, **v;
+	int ret = 0;
+
+	for (size_t i = 0; i < t->nthreads; i++) {
+		ret = image_read_one(m->dir, IMG_CORE, (unsigned long)t->threads[i].tid, m->arena, &msg, err);
+		if (ret)
+			return ret;
+		t->threads[i].core = (CoreEntry *)msg;
+	}
+	ret = image_read_one(m->dir, IMG_IDS, pid, m->arena, &msg, err);
+	if (ret)
+		return ret;
+	t->ids = (TaskKobjIdsEntry *)msg;
+	ret = check_namespaces(m, t, err);
+	if (ret)
+		return ret;
+	ret = image_read_one(m->dir, IMG_MM, pid, m->arena, &msg, err);
+	if (ret)
+		return ret;
+	t->mm = (MmEntry *)msg;
+	ret = image_read_one(m->dir, IMG_FS, pid, m->arena, &msg, err);
+	if (ret)
+		return ret;
+	t->fs = (FsEntry *)msg;
+	ret = image_read_all(m->dir, IMG_FDINFO, t->ids->files_id, m->arena, &v, &t->nfds, NULL, err);
+	if (ret)
+		return ret;
+	t->fds = (FdinfoEntry **)v;
+	return model_load_pages(m, IMG_PAGEMAP, pid, &t->pages, err);
+}
+
+static int load(struct model *m, struct err *err)
+{
+	static const enum image_kind refused[] = { IMG_FILE_LOCKS };
+	int ret = load_inventory(m, err);
+
+	if (!ret)
+		ret = load_tree(m, err);
+	for (size_t i = 0; !ret && i < m->ntasks; i++)
+		ret = load_task(m, &m->tasks[i], err);
+	if (!ret)
+		ret = model_load_files(m, err);
+	for (size_t i = 0; !ret && i < ARRAY_SIZE(refused); i++) {
+		ProtobufCMessage **v;
+		size_t n;
+
+		ret = image_read_all(m->dir, refused[i], 0, m->arena, &v, &n, NULL, err);
+		if (!ret && n)
+			ret = cannot_restore(err, AT(FILE_LOCKS, 0, 0), "file locks cannot be restored");
+	}
+	for (size_t i = 0; !ret && i < m->ntasks; i++) {
+		struct model_task *t = &m->tasks[i];
+		const char *comm;
+
+		ret = verify_core(m, t, err);
+		comm = t->threads[0].core->tc ? t->threads[0].core->tc->comm : NULL;
+		if (!ret)
+			ret = verify_fds(m, t, err);
+		if (!ret)
+			ret = verify_mm(m, t, err);
+		if (ret)
+			err_task(err, (pid_t)t->pstree->pid, comm, ret);
+	}
+	return ret;
+}
+
+int model_load(struct image_dir *dir, struct model **out, struct err *err)
+{
+	struct model *m = xzalloc(sizeof(*m));
+	int ret;
+
+	m->arena = arena_new();
+	m->dir = dir;
+	ret = load(m, err);
+	if (ret) {
+		model_free(m);
+		*out = NULL;
+		return ret;
+	}
+	*out = m;
+	return 0;
+}
+
+void model_free(struct model *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->ntasks; i++)
+		if (m->tasks[i].pages.fd >= 0)
+			close(m->tasks[i].pages.fd);
+	for (size_t i = 0; i < m->nshmem; i++)
+		if (m->shmem[i].pages.fd >= 0)
+			close(m->shmem[i].pages.fd);
+	arena_free(m->arena);
+	free(m);
+}
+
+void model_freep(struct model **m)
+{
+	model_free(*m);
+}
