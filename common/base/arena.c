@@ -57,8 +57,8 @@ void *arena_alloc(struct arena *a, size_t n)
 	struct block *b = a->blocks;
 	void *p;
 
-	if (need < n)
-		need = n; /* overflow: xmalloc below refuses it */
+	if (n > PTRDIFF_MAX / 2)
+		need = PTRDIFF_MAX / 2; /* sums below must not wrap; no machine has it, so xzalloc() ends this */
 	if (!b || b->size - b->used < need) {
 		size_t size = MAX(need, (size_t)BLOCK);
 

@@ -7,7 +7,7 @@
 
 #include "common/base/strbuf.h"
 
-static int err_vset(struct err *e, enum err_kind kind, int errnum, const char *fmt, va_list ap)
+static int __attribute__((format(printf, 4, 0))) err_vset(struct err *e, enum err_kind kind, int errnum, const char *fmt, va_list ap)
 {
 	if (e->kind == ERR_NONE) {
 		e->kind = kind;
@@ -99,34 +99,12 @@ int err_hint(struct err *e, int ret, const char *fmt, ...)
 	return ret;
 }
 
-/* One line stays one line, whatever bytes a name or a path holds. */
-static void put_clean(struct strbuf *out, const char *s)
-{
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c < 0x20 || c == 0x7f)
-			strbuf_printf(out, "\\%03o", c);
-		else
-			strbuf_add(out, s, 1);
-	}
-}
-
 static void put_json(struct strbuf *out, const char *key, const char *s)
 {
 	if (!s[0])
 		return;
 	strbuf_printf(out, ",\"%s\":\"", key);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			strbuf_printf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			strbuf_printf(out, "\\u%04x", c);
-		else
-			strbuf_add(out, s, 1);
-	}
+	strbuf_put_json(out, s);
 	strbuf_puts(out, "\"");
 }
 
@@ -159,21 +137,21 @@ void err_print(const struct err *e, const char *prog, bool json, FILE *f)
 		strbuf_printf(&b, "pid %d", e->pid);
 		if (e->comm[0]) {
 			strbuf_puts(&b, " (");
-			put_clean(&b, e->comm);
+			strbuf_put_clean(&b, e->comm);
 			strbuf_puts(&b, ")");
 		}
 		strbuf_puts(&b, ": ");
 	}
 	if (e->object[0]) {
-		put_clean(&b, e->object);
+		strbuf_put_clean(&b, e->object);
 		strbuf_puts(&b, ": ");
 	}
-	put_clean(&b, e->reason);
+	strbuf_put_clean(&b, e->reason);
 	if (e->errnum)
 		strbuf_printf(&b, ": %s", strerror(e->errnum));
 	if (e->hint[0]) {
 		strbuf_puts(&b, "; ");
-		put_clean(&b, e->hint);
+		strbuf_put_clean(&b, e->hint);
 	}
 	fprintf(f, "%s\n", b.s);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int read_full(int fd, void *buf, size_t n)
 {
@@ -108,6 +109,32 @@ int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *le
 	if (len)
 		*len = n;
 	return 0;
+}
+
+int write_file_atomic(const char *path, const void *buf, size_t n)
+{
+	cleanup_free char *tmp = xasprintf("%s.XXXXXX", path);
+	cleanup_fd int fd = mkostemp(tmp, O_CLOEXEC); /* O_EXCL and a name that nobody can guess */
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write_full(fd, buf, n);
+	if (!ret) {
+		mode_t mask = umask(0);
+
+		umask(mask);
+		if (fchmod(fd, 0644 & ~mask) < 0 || rename(tmp, path) < 0)
+			ret = -errno;
+	}
+	if (ret)
+		unlink(tmp);
+	return ret;
+}
+
+char *path_join(const char *dir, const char *path)
+{
+	return path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", dir, path);
 }
 
 int parse_u64(const char *s, int base, uint64_t *out)

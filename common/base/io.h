@@ -17,6 +17,15 @@ int pwrite_full(int fd, const void *buf, size_t n, off_t off);
  * caller's; *len does not count the NUL. More than max bytes: -EFBIG. */
 int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len);
 
+/*
+ * Writes a whole small file so that readers see the old one or the new one and nothing else: a private temporary file
+ * beside it, then rename(2). A link at path is replaced, not followed. Mode 0644 less the umask. 0 or -errno.
+ */
+int write_file_atomic(const char *path, const void *buf, size_t n);
+
+/* path itself when it is absolute, else dir/path. malloc'ed. */
+char *path_join(const char *dir, const char *path);
+
 /* Strict numbers: the whole string, no sign surprises, in range. Return 0, -EINVAL or -ERANGE. */
 int parse_u64(const char *s, int base, uint64_t *out);
 int parse_i64(const char *s, int base, int64_t *out);

@@ -24,15 +24,23 @@ int log_open(struct log *log, const char *prog, const char *path, int level, boo
 			     .json = json, .prog = prog, .start_ns = now_ns() };
 	if (!path)
 		return 0;
-	/* A log in a directory that others may write must not be led astray by a link that they put there. */
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (!strcmp(path, "-")) {
+		log->file = stdout;
+		return 0;
+	}
+	/*
+	 * A log in a directory that others may write must not be led astray by a link that they put there, nor held up
+	 * by a FIFO that nobody reads.
+	 */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
 
 	if (fd < 0)
 		return err_object(err, err_sys(err, "cannot open the log"), "%s", path);
-	log->file = fdopen(fd, "w");
-	if (!log->file) {
+	if (fcntl(fd, F_SETFL, 0) < 0 || !(log->file = fdopen(fd, "w"))) {
+		int ret = err_object(err, err_sys(err, "cannot open the log"), "%s", path);
+
 		close(fd);
-		return err_sys(err, "cannot open the log");
+		return ret;
 	}
 	setvbuf(log->file, NULL, _IOLBF, 0);
 	log->owned = true;
@@ -65,15 +73,9 @@ void log_line(const struct log *log, enum log_level level, const char *fmt, ...)
 	else
 		strbuf_printf(&b, "(%02llu.%06llu) %s: ", (unsigned long long)(t / 1000000000u),
 			      (unsigned long long)(t / 1000 % 1000000), names[level]);
-	for (const char *s = msg; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (log->json && (c == '"' || c == '\\'))
-			strbuf_printf(&b, "\\%c", c);
-		else if (c < 0x20)
-			strbuf_printf(&b, log->json ? "\\u%04x" : "\\%03o", c);
-		else
-			strbuf_add(&b, s, 1);
-	}
+	if (log->json)
+		strbuf_put_json(&b, msg);
+	else
+		strbuf_put_clean(&b, msg);
 	fprintf(log->file, log->json ? "%s\"}\n" : "%s\n", b.s);
 }

@@ -22,7 +22,7 @@ struct log {
 	uint64_t start_ns; /* CLOCK_MONOTONIC of log_open, lines show the time since */
 };
 
-/* path NULL: stderr. Fills *log; level is CRIU's -v count (0 = errors, 1 errors, 2 warnings, 3 info, 4 debug). */
+/* path NULL: stderr, "-": stdout. Fills *log; level is CRIU's -v count (0 = errors, 1 errors, 2 warnings, 3 info, 4 debug). */
 int log_open(struct log *log, const char *prog, const char *path, int level, bool json, struct err *err);
 void log_close(struct log *log);
 void log_line(const struct log *log, enum log_level level, const char *fmt, ...) printf_like(3, 4);

@@ -18,4 +18,12 @@ void strbuf_reset(struct strbuf *b);	/* empty, memory kept */
 void strbuf_release(struct strbuf *b);	/* frees */
 #define cleanup_strbuf cleanup(strbuf_release)
 
+/*
+ * Text from outside (names, paths, images) for a terminal: control characters, C1 controls and bytes that are no UTF-8
+ * become \NNN, so that one line stays one line and no terminal is led astray.
+ */
+void strbuf_put_clean(struct strbuf *b, const char *s);
+/* The same as the inside of a JSON string: always valid JSON; bytes that are no UTF-8 become U+FFFD. */
+void strbuf_put_json(struct strbuf *b, const char *s);
+
 #endif
