@@ -7,7 +7,9 @@
 
 #include "common/base/strbuf.h"
 
-static int __attribute__((format(printf, 4, 0))) err_vset(struct err *e, enum err_kind kind, int errnum, const char *fmt, va_list ap)
+#define printf_like_va(f) __attribute__((format(printf, f, 0)))
+
+static int printf_like_va(4) err_vset(struct err *e, enum err_kind kind, int errnum, const char *fmt, va_list ap)
 {
 	if (e->kind == ERR_NONE) {
 		e->kind = kind;

@@ -111,25 +111,44 @@ int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *le
 	return 0;
 }
 
-int write_file_atomic(const char *path, const void *buf, size_t n)
+int new_file_begin(struct new_file *f, const char *path)
 {
-	cleanup_free char *tmp = xasprintf("%s.XXXXXX", path);
-	cleanup_fd int fd = mkostemp(tmp, O_CLOEXEC); /* O_EXCL and a name that nobody can guess */
-	int ret;
+	f->path = xstrdup(path);
+	f->tmp = xasprintf("%s.XXXXXX", path);
+	f->fd = mkostemp(f->tmp, O_CLOEXEC); /* O_EXCL and a name that nobody can guess */
+	if (f->fd < 0) {
+		int errnum = errno;
 
-	if (fd < 0)
-		return -errno;
-	ret = write_full(fd, buf, n);
-	if (!ret) {
-		mode_t mask = umask(0);
-
-		umask(mask);
-		if (fchmod(fd, 0644 & ~mask) < 0 || rename(tmp, path) < 0)
-			ret = -errno;
+		free(take_ptr(f->tmp));
+		return -errnum;
 	}
-	if (ret)
-		unlink(tmp);
-	return ret;
+	return 0;
+}
+
+int new_file_commit(struct new_file *f, const void *buf, size_t n)
+{
+	int ret = write_full(f->fd, buf, n);
+	mode_t mask;
+
+	if (ret < 0)
+		return ret;
+	mask = umask(0);
+	umask(mask);
+	if (fchmod(f->fd, 0644 & ~mask) < 0 || rename(f->tmp, f->path) < 0)
+		return -errno;
+	free(take_ptr(f->tmp));
+	return 0;
+}
+
+void new_file_release(struct new_file *f)
+{
+	if (f->tmp)
+		unlink(f->tmp);
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f->tmp);
+	free(f->path);
+	*f = (struct new_file)NEW_FILE_INIT;
 }
 
 char *path_join(const char *dir, const char *path)

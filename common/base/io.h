@@ -18,10 +18,16 @@ int pwrite_full(int fd, const void *buf, size_t n, off_t off);
 int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len);
 
 /*
- * Writes a whole small file so that readers see the old one or the new one and nothing else: a private temporary file
- * beside it, then rename(2). A link at path is replaced, not followed. Mode 0644 less the umask. 0 or -errno.
+ * A small file that readers see whole or not at all: begin makes a private temporary file beside path (so that what can
+ * fail fails early), commit writes it and renames it into place, release removes what was not committed. A link at path
+ * is replaced, not followed. The mode is 0644 less the umask.
  */
-int write_file_atomic(const char *path, const void *buf, size_t n);
+struct new_file { char *path, *tmp; int fd; };
+#define NEW_FILE_INIT { NULL, NULL, -1 }
+int new_file_begin(struct new_file *f, const char *path);		     /* 0 or -errno */
+int new_file_commit(struct new_file *f, const void *buf, size_t n); /* 0 or -errno */
+void new_file_release(struct new_file *f);
+#define cleanup_new_file cleanup(new_file_release)
 
 /* path itself when it is absolute, else dir/path. malloc'ed. */
 char *path_join(const char *dir, const char *path);
