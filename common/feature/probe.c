@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Verdicts, and the small target process that many probes look at. */
+#include "common/feature/probe.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/capability.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+static void __attribute__((format(printf, 3, 0))) judge(struct probe *p, enum feature_state state, const char *fmt, va_list ap)
+{
+	p->state = state;
+	vsnprintf(p->why, sizeof(p->why), fmt, ap);
+}
+
+#define JUDGE(name, state)                                  \
+	void name(struct probe *p, const char *fmt, ...)    \
+	{                                                   \
+		va_list ap;                                 \
+                                                            \
+		va_start(ap, fmt);                          \
+		judge(p, state, fmt, ap);                   \
+		va_end(ap);                                 \
+	}
+JUDGE(probe_detail, FEATURE_OK)
+JUDGE(probe_missing, FEATURE_MISSING)
+JUDGE(probe_unknown, FEATURE_UNKNOWN)
+
+void probe_ok(struct probe *p)
+{
+	p->state = FEATURE_OK;
+	p->why[0] = 0;
+}
+
+bool capability_held(int cap)
+{
+	cap_flag_value_t v = CAP_CLEAR;
+	cap_t caps = cap_get_proc();
+
+	if (caps) {
+		cap_get_flag(caps, cap, CAP_EFFECTIVE, &v);
+		cap_free(caps);
+	}
+	return v == CAP_SET;
+}
+
+static void cap_word(int cap, char *buf, size_t size)
+{
+	char *name = cap_to_name(cap);
+	size_t i;
+
+	snprintf(buf, size, "%s", name ? name : "?");
+	for (i = 0; buf[i]; i++)
+		if (buf[i] >= 'a' && buf[i] <= 'z')
+			buf[i] = (char)(buf[i] - 'a' + 'A');
+	cap_free(name);
+}
+
+static void forbidden(struct probe *p, int errnum, int cap, int alt, const char *what)
+{
+	char a[32] = "", b[32] = "";
+
+	p->state = FEATURE_NO_PERMISSION;
+	if (cap == NO_CAP) {
+		snprintf(p->why, sizeof(p->why), "%s: %s (a seccomp filter, a security module or a sysctl)", what,
+			 strerror(errnum));
+		return;
+	}
+	cap_word(cap, a, sizeof(a));
+	if (alt != NO_CAP)
+		cap_word(alt, b, sizeof(b));
+	if (capability_held(cap) || (alt != NO_CAP && capability_held(alt)))
+		snprintf(p->why, sizeof(p->why),
+			 "%s: %s, although %s is held (user namespace, seccomp filter or security module)", what,
+			 strerror(errnum), capability_held(cap) ? a : b);
+	else
+		snprintf(p->why, sizeof(p->why), "%s: %s, needs %s%s%s", what, strerror(errnum), a,
+			 alt != NO_CAP ? " or " : "", b);
+}
+
+void probe_errno(struct probe *p, int errnum, int cap, int alt, const char *what)
+{
+	switch (errnum) {
+	case EPERM:
+	case EACCES:
+		forbidden(p, errnum, cap, alt, what);
+		return;
+	case ENOSYS:
+		if (prctl(PR_GET_SECCOMP) == 2) {
+			probe_unknown(p, "%s: %s, which may be the seccomp filter's answer", what, strerror(errnum));
+			return;
+		}
+		/* fall through */
+	case EINVAL:
+	case ENOTTY:
+	case EOPNOTSUPP:
+	case ENOENT:
+	case EIO: /* ptrace's word for an unknown request */
+	case ENODEV:
+		probe_missing(p, "%s: %s", what, strerror(errnum));
+		return;
+	}
+	probe_unknown(p, "%s: %s", what, strerror(errnum));
+}
+
+pid_t target_start(struct probe *p)
+{
+	pid_t self = getpid(), pid = fork();
+
+	if (pid < 0) {
+		probe_unknown(p, "fork: %s", strerror(errno));
+		return -1;
+	}
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == self)
+		pause();
+	_exit(0);
+}
+
+void target_end(pid_t *pid)
+{
+	if (*pid <= 0)
+		return;
+	kill(*pid, SIGKILL);
+	while (waitpid(*pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	*pid = -1;
+}
+
+pid_t target_seize(struct probe *p, unsigned long options)
+{
+	pid_t pid = target_start(p);
+	int status;
+
+	if (pid < 0)
+		return -1;
+	if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0)
+		probe_errno(p, errno, CAP_SYS_PTRACE, NO_CAP, "PTRACE_SEIZE");
+	else if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "PTRACE_INTERRUPT");
+	else if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP)
+		probe_unknown(p, "the traced child did not report its stop");
+	else
+		return pid;
+	target_end(&pid);
+	return -1;
+}
+
+void *probe_page(struct probe *p, int prot)
+{
+	char *page = mmap(NULL, 4096, prot | PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED) {
+		probe_unknown(p, "mmap: %s", strerror(errno));
+		return NULL;
+	}
+	*page = 1;
+	return page;
+}

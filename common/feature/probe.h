@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the probes share; private to this folder. All of it runs in the forked child of feature_probe(). */
+#ifndef CR_FEATURE_PROBE_H
+#define CR_FEATURE_PROBE_H
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+
+#include "common/feature/feature.h"
+
+struct probe {
+	enum feature_state state;
+	char why[FEATURE_WHY_MAX];
+};
+
+typedef void probe_fn(struct probe *p, int arg);
+
+#define NO_CAP (-1)
+
+void probe_ok(struct probe *p);
+void probe_detail(struct probe *p, const char *fmt, ...) printf_like(2, 3); /* ok, with a detail */
+void probe_missing(struct probe *p, const char *fmt, ...) printf_like(2, 3);
+void probe_unknown(struct probe *p, const char *fmt, ...) printf_like(2, 3);
+/*
+ * Judges the errno with which `what` failed. cap and alt name the capability of which one is enough (NO_CAP for none). A
+ * seccomp filter can answer with any errno, so under one a missing system call is only unknown.
+ */
+void probe_errno(struct probe *p, int errnum, int cap, int alt, const char *what);
+bool capability_held(int cap); /* in the effective set */
+
+/* A child that sleeps until it is killed; -1 and judged when it cannot be made. It shares nothing but inherited state. */
+pid_t target_start(struct probe *p);
+/* The same, seized with these PTRACE_O_ options and stopped by PTRACE_INTERRUPT. */
+pid_t target_seize(struct probe *p, unsigned long options);
+/* Kills and reaps; safe for -1. */
+void target_end(pid_t *pid);
+#define cleanup_target cleanup(target_end)
+
+/* One fresh private anonymous page, touched; NULL and judged on failure. Dies with the child. */
+void *probe_page(struct probe *p, int prot);
+
+/* The probes; what the table gives them as arg is said where they are. */
+extern probe_fn probe_ptrace_seize, probe_peeksiginfo, probe_sigmask, probe_xsave, probe_rseq_conf, probe_process_vm,
+	probe_pidfd_getfd, probe_kcmp, probe_kcmp_epoll, probe_mem_write, probe_seccomp_suspend, probe_seccomp_filters,
+	probe_breakpoints, probe_set_syscall_info;
+extern probe_fn probe_pagemap_scan, probe_guard_pages, probe_pagemap_guard, probe_soft_dirty, probe_procmap_query,
+	probe_uffd, probe_wp_async, probe_mseal, probe_map_files, probe_mm_map, probe_set_exe, probe_vdso_move, probe_map_vdso,
+	probe_memfd, probe_process_madvise, probe_aio_remap, probe_fixed_noreplace;
+enum { SOCKOPT_TCP_REPAIR, SOCKOPT_BUF_LOCK, SOCKOPT_IPV6_FREEBIND };
+extern probe_fn probe_set_tid, probe_timer_ids, probe_proc_timers, probe_proc_children, probe_membarrier, probe_loginuid,
+	probe_timerfd, probe_fdinfo_lock, probe_mnt_id, probe_tmpfile, probe_openat2, probe_namespace, probe_amx,
+	probe_shadow_stack, probe_statmount, probe_landlock, probe_io_uring, probe_tun, probe_sockopt, probe_capability;
+
+#endif

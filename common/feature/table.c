@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table of features: one row each. A new one needs a probe (see probe.h) and a row, nothing else. */
+#include <asm/prctl.h>
+#include <linux/sched.h>
+#include <sys/mman.h>
+
+#include "common/feature/probe.h"
+
+#define CR_KERNEL "a kernel with CONFIG_CHECKPOINT_RESTORE"
+#define ROOT "run as root, or give cr-dump and cr-restore the capability with setcap"
+
+#define REQ FEATURE_REQUIRED
+#define EXTRA FEATURE_EXTRA
+#define NEW FEATURE_EXPERIMENTAL
+
+static const struct feature table[] = {
+	/* ---- dump ---- */
+	{ "ptrace_seize", "stops threads without a trace", "allow ptrace (kernel.yama.ptrace_scope, seccomp)", REQ, GROUP_DUMP,
+	  probe_ptrace_seize, 0 },
+	{ "ptrace_peeksiginfo", "reads pending signals", "Linux 3.10", REQ, GROUP_DUMP, probe_peeksiginfo, 0 },
+	{ "ptrace_sigmask", "reads and sets signal masks", "Linux 3.11", REQ, GROUP_DUMP, probe_sigmask, 0 },
+	{ "xsave", "reads and sets the vector registers", NULL, REQ, GROUP_DUMP, probe_xsave, 0 },
+	{ "get_rseq_conf", "finds restartable sequences, which every new glibc uses", "Linux 5.13 with CONFIG_RSEQ", REQ,
+	  GROUP_DUMP, probe_rseq_conf, 0 },
+	{ "process_vm_readv", "reads memory of a process", "CONFIG_CROSS_MEMORY_ATTACH", REQ, GROUP_DUMP, probe_process_vm, 0 },
+	{ "proc_mem_write", "lends a stopped thread our code", "proc_mem.force_override=ptrace or =always", REQ, GROUP_DUMP,
+	  probe_mem_write, 0 },
+	{ "pidfd_getfd", "takes hold of open files", "Linux 5.6", REQ, GROUP_DUMP, probe_pidfd_getfd, 0 },
+	{ "kcmp", "tells shared objects from equal ones", "CONFIG_KCMP, or " CR_KERNEL, REQ, GROUP_DUMP, probe_kcmp, 0 },
+	{ "map_files", "opens mapped files, deleted ones too", CR_KERNEL, REQ, GROUP_DUMP, probe_map_files, 0 },
+	{ "mnt_id", "tells the mount of an open file", "Linux 3.15", REQ, GROUP_DUMP, probe_mnt_id, 0 },
+	{ "proc_timers", "lists POSIX timers", CR_KERNEL, REQ, GROUP_DUMP, probe_proc_timers, 0 },
+	{ "proc_children", "lists children", "CONFIG_PROC_CHILDREN", EXTRA, GROUP_DUMP, probe_proc_children, 0 },
+	{ "kcmp_epoll", "tells which file an epoll instance watches", CR_KERNEL, EXTRA, GROUP_DUMP, probe_kcmp_epoll, 0 },
+	{ "fdinfo_lock", "lists file locks", "Linux 4.1", EXTRA, GROUP_DUMP, probe_fdinfo_lock, 0 },
+	{ "pidfd_store", "tells a process from a later one with its pid", "Linux 5.6", EXTRA, GROUP_DUMP, probe_pidfd_getfd, 0 },
+	{ "membarrier_registrations", "keeps membarrier registrations", "Linux 6.3", EXTRA, GROUP_DUMP, probe_membarrier, 0 },
+	{ "seccomp_filters", "reads seccomp filters", CR_KERNEL, EXTRA, GROUP_DUMP, probe_seccomp_filters, 0 },
+	{ "seccomp_suspend", "lends threads below a seccomp filter our code", CR_KERNEL, EXTRA, GROUP_DUMP,
+	  probe_seccomp_suspend, 0 },
+	{ "breakpoints", "stops threads at an address", NULL, NEW, GROUP_DUMP, probe_breakpoints, 0 },
+	{ "ptrace_set_syscall_info", "changes a system call on its way", "Linux 6.16", NEW, GROUP_DUMP, probe_set_syscall_info, 0 },
+
+	/* ---- restore ---- */
+	{ "clone3_set_tid", "gives tasks their pids", "Linux 5.5", REQ, GROUP_RESTORE, probe_set_tid, 0 },
+	{ "process_vm_writev", "fills memory of a process", "CONFIG_CROSS_MEMORY_ATTACH", REQ, GROUP_RESTORE, probe_process_vm, 1 },
+	{ "prctl_mm_map", "sets heap, stack and argument addresses", CR_KERNEL, REQ, GROUP_RESTORE, probe_mm_map, 0 },
+	{ "prctl_set_exe", "sets /proc/PID/exe", CR_KERNEL, REQ, GROUP_RESTORE, probe_set_exe, 0 },
+	{ "vdso_mremap", "moves the vdso to where it was", "Linux 4.8", REQ, GROUP_RESTORE, probe_vdso_move, 0 },
+	{ "map_fixed_noreplace", "maps without overwriting", "Linux 4.17", REQ, GROUP_RESTORE, probe_fixed_noreplace, 0 },
+	{ "memfd", "holds shared anonymous memory", "CONFIG_MEMFD_CREATE", REQ, GROUP_RESTORE, probe_memfd, 0 },
+	{ "timer_cr_ids", "gives POSIX timers their ids", "Linux 6.15", EXTRA, GROUP_RESTORE, probe_timer_ids, 0 },
+	{ "can_map_vdso", "maps a vdso that is not there", CR_KERNEL, EXTRA, GROUP_RESTORE, probe_map_vdso, ARCH_MAP_VDSO_64 },
+	{ "timerfd", "gives timer descriptors their expirations", CR_KERNEL, EXTRA, GROUP_RESTORE, probe_timerfd, 0 },
+	{ "loginuid", "keeps the login uid of audit", "CONFIG_AUDIT", EXTRA, GROUP_RESTORE, probe_loginuid, 0 },
+	{ "o_tmpfile", "makes deleted files unseen by others", "a file system with O_TMPFILE", EXTRA, GROUP_RESTORE,
+	  probe_tmpfile, 0 },
+	{ "openat2", "opens paths that cannot lead astray", "Linux 5.6", EXTRA, GROUP_RESTORE, probe_openat2, 0 },
+	{ "aio_remap", "moves AIO rings", "Linux 3.19 with CONFIG_AIO", EXTRA, GROUP_RESTORE, probe_aio_remap, 0 },
+	{ "compat_cr", "32-bit programs", "CONFIG_IA32_EMULATION and CONFIG_CHECKPOINT_RESTORE", NEW, GROUP_RESTORE,
+	  probe_map_vdso, ARCH_MAP_VDSO_32 },
+	{ "amx", "programs that use AMX tiles", "a processor with AMX", NEW, GROUP_RESTORE, probe_amx, 0 },
+	{ "shadow_stack", "programs with shadow stacks", "a processor and a kernel with user shadow stacks", NEW, GROUP_RESTORE,
+	  probe_shadow_stack, 0 },
+
+	/* ---- memory ---- */
+	{ "pagemap_scan", "finds the pages to store", "Linux 6.7", REQ, GROUP_MEMORY, probe_pagemap_scan, 0 },
+	{ "guard_install", "guard regions", "Linux 6.13", EXTRA, GROUP_MEMORY, probe_guard_pages, 0 },
+	{ "pagemap_scan_guard_pages", "finds guard regions", "Linux 6.15", EXTRA, GROUP_MEMORY, probe_pagemap_guard, 0 },
+	{ "mseal", "sealed mappings", "Linux 6.10", EXTRA, GROUP_MEMORY, probe_mseal, 0 },
+	{ "memfd_hugetlb", "huge pages in a memfd", "CONFIG_HUGETLBFS", EXTRA, GROUP_MEMORY, probe_memfd, MFD_HUGETLB },
+	{ "procmap_query", "looks at single mappings quickly", "Linux 6.11", NEW, GROUP_MEMORY, probe_procmap_query, 0 },
+	{ "process_madvise", "advises on memory of a process", "Linux 5.10", NEW, GROUP_MEMORY, probe_process_madvise, 0 },
+
+	/* ---- incremental, lazy ---- */
+	{ "mem_dirty_track", "tells written pages by the soft-dirty bit", "CONFIG_MEM_SOFT_DIRTY", EXTRA, GROUP_INCREMENTAL,
+	  probe_soft_dirty, 0 },
+	{ "uffd-wp-async", "tells written pages by write protection", "Linux 6.7 with CONFIG_USERFAULTFD", EXTRA,
+	  GROUP_INCREMENTAL, probe_wp_async, 0 },
+	{ "uffd", "brings memory when it is touched", "CONFIG_USERFAULTFD", EXTRA, GROUP_LAZY, probe_uffd, 0 },
+	{ "uffd-noncoop", "the same for programs that fork and unmap", "Linux 4.11 with CONFIG_USERFAULTFD", EXTRA, GROUP_LAZY,
+	  probe_uffd, 1 },
+
+	/* ---- containers, network ---- */
+	{ "mntns", "mount namespaces", "CONFIG_NAMESPACES", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWNS },
+	{ "utsns", "host name namespaces", "CONFIG_UTS_NS", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWUTS },
+	{ "ipcns", "IPC namespaces", "CONFIG_IPC_NS", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWIPC },
+	{ "pidns", "pid namespaces", "CONFIG_PID_NS", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWPID },
+	{ "netns", "network namespaces", "CONFIG_NET_NS", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWNET },
+	{ "userns", "user namespaces", "CONFIG_USER_NS", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWUSER },
+	{ "cgroupns", "cgroup namespaces", "CONFIG_CGROUPS", EXTRA, GROUP_CONTAINER, probe_namespace, CLONE_NEWCGROUP },
+	{ "timens", "clocks that go on where they stood", "CONFIG_TIME_NS", EXTRA, GROUP_CONTAINER, probe_namespace,
+	  CLONE_NEWTIME },
+	{ "statmount", "lists mounts of any namespace", "Linux 6.8", NEW, GROUP_CONTAINER, probe_statmount, 0 },
+	{ "landlock", "programs that confine themselves", "CONFIG_SECURITY_LANDLOCK", NEW, GROUP_CONTAINER, probe_landlock, 0 },
+	{ "io_uring", "programs that use io_uring", "CONFIG_IO_URING, kernel.io_uring_disabled=0", NEW, GROUP_CONTAINER,
+	  probe_io_uring, 0 },
+	{ "tcp_repair", "takes over open TCP connections", "CAP_NET_ADMIN", EXTRA, GROUP_NETWORK, probe_sockopt,
+	  SOCKOPT_TCP_REPAIR },
+	{ "sockopt_buf_lock", "keeps socket buffer sizes", "Linux 5.14", EXTRA, GROUP_NETWORK, probe_sockopt, SOCKOPT_BUF_LOCK },
+	{ "ipv6_freebind", "binds to IPv6 addresses before they are up", "Linux 4.15", EXTRA, GROUP_NETWORK, probe_sockopt,
+	  SOCKOPT_IPV6_FREEBIND },
+	{ "tun", "TUN and TAP devices", "CONFIG_TUN and the module", EXTRA, GROUP_NETWORK, probe_tun, 0 },
+
+	/* ---- privileges ---- */
+	{ "cap_checkpoint_restore", "pids, exe link and mapped files", ROOT, REQ, GROUP_PRIVILEGE, probe_capability,
+	  CAP_CHECKPOINT_RESTORE },
+	{ "cap_sys_ptrace", "processes of other users", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_PTRACE },
+	{ "cap_kill", "stops and ends processes of other users", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_KILL },
+	{ "cap_setuid", "user ids", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETUID },
+	{ "cap_setgid", "group ids", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETGID },
+	{ "cap_setpcap", "capability sets and securebits", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETPCAP },
+	{ "cap_dac_override", "files of other users", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_DAC_OVERRIDE },
+	{ "cap_dac_read_search", "deleted files that are linked again", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability,
+	  CAP_DAC_READ_SEARCH },
+	{ "cap_chown", "owners of deleted files", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_CHOWN },
+	{ "cap_sys_nice", "real-time scheduling and negative nice", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_NICE },
+	{ "cap_ipc_lock", "locked memory", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_IPC_LOCK },
+	{ "cap_sys_chroot", "changed root directories", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_CHROOT },
+	{ "cap_sys_admin", "namespaces, mounts, seccomp", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_ADMIN },
+	{ "cap_net_admin", "network devices, TCP repair", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_NET_ADMIN },
+	{ "cap_sys_resource", "limits above the hard limit, lower oom_score_adj", ROOT, NEW, GROUP_PRIVILEGE, probe_capability,
+	  CAP_SYS_RESOURCE },
+};
+
+const struct feature *feature_table(size_t *n)
+{
+	*n = ARRAY_SIZE(table);
+	return table;
+}
