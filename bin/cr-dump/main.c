@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cr-dump: options in, one dump, one line about what went wrong. */
+#include <string.h>
+
+#include "common/base/io.h"
+#include "common/dump/dump.h"
+#include "common/opt/opt.h"
+
+static const char prog[] = "cr-dump";
+
+static int check_options(const struct opts *o, struct err *err)
+{
+	if (!opt_is_set(o, OPT_TREE))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "no task is given"), "say which one with --tree PID");
+	if (opt_bool(o, OPT_LEAVE_RUNNING) && opt_bool(o, OPT_LEAVE_STOPPED)) {
+		size_t n;
+		const struct opt_use *r = opt_uses(o, OPT_LEAVE_RUNNING, &n), *s;
+		cleanup_free char *running = opt_origin_text(&r[n - 1].origin), *stopped = NULL;
+
+		s = opt_uses(o, OPT_LEAVE_STOPPED, &n);
+		stopped = opt_origin_text(&s[n - 1].origin);
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "leave-running (%s) and leave-stopped (%s) contradict each other",
+					     running, stopped), "--no-leave-running or --no-leave-stopped takes one back");
+	}
+	return 0;
+}
+
+static void print_stats(const struct dump_stats *s, FILE *f)
+{
+	fprintf(f, "%-22s %12.3f ms\n", "freezing", (double)s->freezing_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "frozen", (double)s->frozen_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "memory, reading", (double)s->memdump_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "memory, writing", (double)s->memwrite_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "all", (double)s->total_us / 1000);
+	fprintf(f, "%-22s %12llu\n", "pages looked at", (unsigned long long)s->pages_scanned);
+	fprintf(f, "%-22s %12llu\n", "pages written", (unsigned long long)s->pages_written);
+	fprintf(f, "%-22s %12llu\n", "pages of zeros", (unsigned long long)s->pages_zero);
+	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->image_bytes);
+}
+
+static int run(const struct opts *o, struct log *log, struct err *err)
+{
+	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
+	const char *log_file = opt_str(o, OPT_LOG_FILE), *pidfile = opt_str(o, OPT_PIDFILE);
+	cleanup_free char *log_path = log_file && strcmp(log_file, "-") != 0 ? path_join(work, log_file) : NULL;
+	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
+	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
+	struct dump_opts opts = {
+		.pid = (pid_t)opt_int(o, OPT_TREE),
+		.images_dir = images,
+		.work_dir = work,
+		.leave_running = opt_bool(o, OPT_LEAVE_RUNNING),
+		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
+		.shell_job = opt_bool(o, OPT_SHELL_JOB),
+		.timeout_s = (unsigned)opt_int(o, OPT_TIMEOUT),
+		.ghost_limit = opt_size(o, OPT_GHOST_LIMIT),
+		.display_stats = opt_bool(o, OPT_DISPLAY_STATS),
+		.progress = isatty(STDERR_FILENO),
+	};
+	struct dump_stats stats = { 0 };
+	int ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),
+			   opt_is(o, OPT_LOG_FORMAT, "json"), err);
+
+	if (ret < 0)
+		return ret;
+	opt_log_notes(o, log);
+	if (pid_path) {
+		ret = new_file_begin(&pid_file, pid_path);
+		if (ret < 0)
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s", pid_path);
+	}
+	ret = dump_run(&opts, log, &stats, err);
+	if (ret < 0)
+		return ret;
+	if (opts.display_stats)
+		print_stats(&stats, stderr);
+	if (pid_path) {
+		char line[16];
+
+		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", opts.pid));
+		if (ret < 0)
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "the dump is complete, the pid file is not"), "%s",
+					  pid_path);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_opts struct opts *o = NULL;
+	struct log log = { 0 };
+	struct err err = ERR_INIT;
+	int ret = opt_parse(TOOL_DUMP, argc, argv, &o, &err), code;
+
+	if (ret > 0)
+		return 0;
+	if (ret == 0)
+		ret = check_options(o, &err);
+	if (ret == 0)
+		ret = run(o, &log, &err);
+	code = ret < 0 ? opt_fail(o, prog, argv, &err) : 0;
+	log_close(&log);
+	return code;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cr-restore: options in, one restore; then out of the way, in the task's place as its parent, or another command. */
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "common/base/io.h"
+#include "common/opt/opt.h"
+#include "common/restore/restore.h"
+
+static const char prog[] = "cr-restore";
+
+/* A command that cannot be run is found out before anything is restored. */
+static int check_command(const char *name, struct err *err)
+{
+	const char *path = getenv("PATH") ?: "/bin:/usr/bin";
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) ? err_set(err, ERR_USAGE, errno, "cannot run the command %s", name) : 0;
+	while (*path) {
+		size_t n = strcspn(path, ":");
+		cleanup_free char *file = xasprintf("%.*s/%s", n ? (int)n : 1, n ? path : ".", name);
+
+		if (!access(file, X_OK))
+			return 0;
+		path += n;
+		path += *path == ':';
+	}
+	return err_set(err, ERR_USAGE, 0, "there is no command %s in PATH", name);
+}
+
+static int check_options(const struct opts *o, struct err *err)
+{
+	int n;
+	char **command = opt_operands(o, &n);
+	bool exec = opt_bool(o, OPT_EXEC_CMD);
+
+	if (n && !exec)
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "unexpected argument '%s'", command[0]),
+				"--exec-cmd -- COMMAND runs a command after the restore");
+	if (exec && !n)
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "--exec-cmd without a command"),
+				"it stands at the end, after --");
+	if (exec && opt_bool(o, OPT_RESTORE_SIBLING))
+		return err_set(err, ERR_USAGE, 0,
+			       "--exec-cmd makes the command the parent of the task, --restore-sibling makes it the caller");
+	return exec ? check_command(command[0], err) : 0;
+}
+
+static void print_stats(const struct restore_stats *s, FILE *f)
+{
+	fprintf(f, "%-22s %12.3f ms\n", "making the tasks", (double)s->forking_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "memory", (double)s->memory_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "state", (double)s->restore_us / 1000);
+	fprintf(f, "%-22s %12.3f ms\n", "all", (double)s->total_us / 1000);
+	fprintf(f, "%-22s %12llu\n", "pages restored", (unsigned long long)s->pages_restored);
+	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->bytes_read);
+}
+
+static int open_log(const struct opts *o, const char *work, struct log *log, struct err *err)
+{
+	const char *file = opt_str(o, OPT_LOG_FILE);
+	cleanup_free char *path = file && strcmp(file, "-") != 0 ? path_join(work, file) : NULL;
+	int ret = log_open(log, prog, path ?: file, (int)opt_int(o, OPT_VERBOSITY), opt_is(o, OPT_LOG_FORMAT, "json"),
+			   err);
+
+	if (!ret)
+		opt_log_notes(o, log);
+	return ret;
+}
+
+static int run(const struct opts *o, struct log *log, pid_t *root, struct err *err)
+{
+	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
+	bool plan = opt_bool(o, OPT_PLAN);
+	const char *pidfile = plan ? NULL : opt_str(o, OPT_PIDFILE);
+	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
+	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
+	struct restore_opts opts = {
+		.images_dir = images,
+		.work_dir = work,
+		.sibling = opt_bool(o, OPT_RESTORE_SIBLING),
+		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
+		.shell_job = opt_bool(o, OPT_SHELL_JOB),
+		.skip_file_rwx_check = opt_bool(o, OPT_SKIP_FILE_RWX_CHECK),
+		.validate_size_only = opt_is(o, OPT_FILE_VALIDATION, "filesize"),
+		.plan_only = plan,
+		.out = stdout,
+		.progress = isatty(STDERR_FILENO),
+		.kill_on_exit = !opt_bool(o, OPT_RESTORE_DETACHED),
+	};
+	struct restore_stats stats = { 0 };
+	int ret = open_log(o, work, log, err);
+
+	if (!ret && pid_path) {
+		ret = new_file_begin(&pid_file, pid_path);
+		if (ret < 0)
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s", pid_path);
+	}
+	if (!ret)
+		ret = restore_run(&opts, log, root, &stats, err);
+	if (ret < 0)
+		return ret;
+	if (plan && (fflush(stdout) || ferror(stdout)))
+		return err_sys(err, "cannot write the plan to standard output");
+	if (opt_bool(o, OPT_DISPLAY_STATS) && !plan)
+		print_stats(&stats, stderr);
+	if (pid_path) {
+		char line[16];
+
+		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", *root));
+		if (ret < 0)
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "pid %d runs, but cannot write the pid file",
+						       *root), "%s", pid_path);
+	}
+	return 0;
+}
+
+/* The status of the task as a shell gives it. */
+static int wait_for_task(pid_t root, struct err *err)
+{
+	int status;
+
+	while (waitpid(root, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_task(err, root, NULL, err_sys(err, "cannot wait for the restored task"));
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_opts struct opts *o = NULL;
+	struct log log = { 0 };
+	struct err err = ERR_INIT;
+	pid_t root = 0;
+	int ret = opt_parse(TOOL_RESTORE, argc, argv, &o, &err);
+
+	if (ret > 0)
+		return 0;
+	if (ret == 0)
+		ret = check_options(o, &err);
+	if (ret == 0)
+		ret = run(o, &log, &root, &err);
+	log_close(&log);
+	if (ret == 0 && root > 0 && opt_bool(o, OPT_EXEC_CMD)) {
+		char **command = opt_operands(o, NULL);
+
+		execvp(command[0], command);
+		ret = err_sys(&err, "pid %d runs, but cannot run the command %s", root, command[0]);
+	} else if (ret == 0 && root > 0 && !opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_RESTORE_SIBLING)) {
+		ret = wait_for_task(root, &err);
+	}
+	return ret < 0 ? opt_fail(o, prog, argv, &err) : ret;
+}
