@@ -6,6 +6,8 @@
 #ifndef CR_KINDS_H
 #define CR_KINDS_H
 
+#include <sys/stat.h>
+
 #include "common/agent/program.h"
 #include "common/dump/dump.h"
 #include "common/restore/model.h"
