@@ -163,11 +163,21 @@ void feature_sentence(const struct feature *f, enum feature_state state, const c
 	snprintf(buf, size, "%s: %s (%s)%s%s", feature_state_word(state), f->name, f->what_for, *why ? ": " : "", why);
 }
 
+const char *feature_hint(const struct feature *f, enum feature_state state)
+{
+	if (state == FEATURE_MISSING)
+		return f->hint;
+	if (state == FEATURE_NO_PERMISSION)
+		return "run as root, or give the binary the capability with setcap";
+	return NULL;
+}
+
 int feature_need(const char *name, struct err *err)
 {
 	const struct feature *f = feature_find(name);
 	char why[FEATURE_WHY_MAX], line[sizeof(err->reason)];
 	enum feature_state state;
+	const char *hint;
 	int ret;
 
 	if (!f)
@@ -179,7 +189,8 @@ int feature_need(const char *name, struct err *err)
 	/* The sentence holds the errno that matters already. */
 	err_set(err, ERR_FEATURE, 0, "%s", line);
 	ret = state == FEATURE_NO_PERMISSION ? -EPERM : -EOPNOTSUPP;
-	return f->hint ? err_hint(err, ret, "%s", f->hint) : ret;
+	hint = feature_hint(f, state);
+	return hint ? err_hint(err, ret, "%s%s", state == FEATURE_MISSING ? "it needs " : "", hint) : ret;
 }
 
 int privileges_need(const int *caps, size_t n, struct err *err)

@@ -34,7 +34,7 @@ struct probe;
 struct feature {
 	const char *name;     /* stable; CRIU's name where CRIU has the feature */
 	const char *what_for;
-	const char *hint;     /* how to get it */
+	const char *hint;     /* what has it: a kernel, an option of it; NULL when there is no choice */
 	enum feature_level level;
 	enum feature_group group;
 	void (*probe)(struct probe *p, int arg);
@@ -54,6 +54,9 @@ enum feature_state feature_probe(const struct feature *f, char *why, size_t size
 
 /* "missing: NAME (WHAT FOR): WHY", one line without newline. */
 void feature_sentence(const struct feature *f, enum feature_state state, const char *why, char *buf, size_t size);
+
+/* What to do about that state, NULL when there is nothing. */
+const char *feature_hint(const struct feature *f, enum feature_state state);
 
 /* 0, or ERR_FEATURE with the sentence and the hint; -EOPNOTSUPP or, when forbidden, -EPERM. An unknown name is -EINVAL. */
 int feature_need(const char *name, struct err *err);

@@ -301,7 +301,8 @@ static void set_mm_map(struct probe *p, int exe_fd, const char *what, int cap, i
 		.arg_start = st.arg_start, .arg_end = st.arg_end, .env_start = st.env_start, .env_end = st.env_end,
 		.exe_fd = (unsigned)exe_fd,
 	};
-	if (prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) < 0)
+	/* EBUSY for an exe file comes after all checks: the program that asks is itself still mapped. */
+	if (prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) < 0 && !(exe_fd >= 0 && errno == EBUSY))
 		probe_errno(p, errno, cap, alt, what);
 	else
 		probe_ok(p);

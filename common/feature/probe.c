@@ -2,6 +2,7 @@
 /* Verdicts, and the small target process that many probes look at. */
 #include "common/feature/probe.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/capability.h>
@@ -106,7 +107,7 @@ void probe_errno(struct probe *p, int errnum, int cap, int alt, const char *what
 	probe_unknown(p, "%s: %s", what, strerror(errnum));
 }
 
-pid_t target_start(struct probe *p)
+static pid_t start(struct probe *p, bool (*setup)(void), int ready)
 {
 	pid_t self = getpid(), pid = fork();
 
@@ -117,9 +118,16 @@ pid_t target_start(struct probe *p)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (setup && (!setup() || write(ready, "", 1) != 1))
+		_exit(1);
 	while (getppid() == self)
 		pause();
 	_exit(0);
+}
+
+pid_t target_start(struct probe *p)
+{
+	return start(p, NULL, -1);
 }
 
 void target_end(pid_t *pid)
@@ -132,13 +140,10 @@ void target_end(pid_t *pid)
 	*pid = -1;
 }
 
-pid_t target_seize(struct probe *p, unsigned long options)
+static pid_t seize(struct probe *p, pid_t pid, unsigned long options)
 {
-	pid_t pid = target_start(p);
 	int status;
 
-	if (pid < 0)
-		return -1;
 	if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0)
 		probe_errno(p, errno, CAP_SYS_PTRACE, NO_CAP, "PTRACE_SEIZE");
 	else if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
@@ -149,6 +154,38 @@ pid_t target_seize(struct probe *p, unsigned long options)
 		return pid;
 	target_end(&pid);
 	return -1;
+}
+
+pid_t target_seize(struct probe *p, unsigned long options)
+{
+	pid_t pid = target_start(p);
+
+	return pid < 0 ? -1 : seize(p, pid, options);
+}
+
+pid_t target_seize_after(struct probe *p, bool (*setup)(void), unsigned long options)
+{
+	cleanup_fd int in = -1, out = -1;
+	int fds[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		probe_unknown(p, "pipe2: %s", strerror(errno));
+		return -1;
+	}
+	in = fds[0];
+	out = fds[1];
+	pid = start(p, setup, out);
+	if (pid < 0)
+		return -1;
+	close(take_fd(&out));
+	if (read(in, &byte, 1) != 1) {
+		probe_unknown(p, "the child that is looked at could not prepare itself");
+		target_end(&pid);
+		return -1;
+	}
+	return seize(p, pid, options);
 }
 
 void *probe_page(struct probe *p, int prot)

@@ -35,6 +35,8 @@ bool capability_held(int cap); /* in the effective set */
 pid_t target_start(struct probe *p);
 /* The same, seized with these PTRACE_O_ options and stopped by PTRACE_INTERRUPT. */
 pid_t target_seize(struct probe *p, unsigned long options);
+/* The same after setup() has returned true in the child. */
+pid_t target_seize_after(struct probe *p, bool (*setup)(void), unsigned long options);
 /* Kills and reaps; safe for -1. */
 void target_end(pid_t *pid);
 #define cleanup_target cleanup(target_end)

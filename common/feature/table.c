@@ -7,7 +7,6 @@
 #include "common/feature/probe.h"
 
 #define CR_KERNEL "a kernel with CONFIG_CHECKPOINT_RESTORE"
-#define ROOT "run as root, or give cr-dump and cr-restore the capability with setcap"
 
 #define REQ FEATURE_REQUIRED
 #define EXTRA FEATURE_EXTRA
@@ -15,7 +14,7 @@
 
 static const struct feature table[] = {
 	/* ---- dump ---- */
-	{ "ptrace_seize", "stops threads without a trace", "allow ptrace (kernel.yama.ptrace_scope, seccomp)", REQ, GROUP_DUMP,
+	{ "ptrace_seize", "stops threads without a trace", "a kernel and a seccomp profile with ptrace", REQ, GROUP_DUMP,
 	  probe_ptrace_seize, 0 },
 	{ "ptrace_peeksiginfo", "reads pending signals", "Linux 3.10", REQ, GROUP_DUMP, probe_peeksiginfo, 0 },
 	{ "ptrace_sigmask", "reads and sets signal masks", "Linux 3.11", REQ, GROUP_DUMP, probe_sigmask, 0 },
@@ -23,7 +22,7 @@ static const struct feature table[] = {
 	{ "get_rseq_conf", "finds restartable sequences, which every new glibc uses", "Linux 5.13 with CONFIG_RSEQ", REQ,
 	  GROUP_DUMP, probe_rseq_conf, 0 },
 	{ "process_vm_readv", "reads memory of a process", "CONFIG_CROSS_MEMORY_ATTACH", REQ, GROUP_DUMP, probe_process_vm, 0 },
-	{ "proc_mem_write", "lends a stopped thread our code", "proc_mem.force_override=ptrace or =always", REQ, GROUP_DUMP,
+	{ "proc_mem_write", "lends a stopped thread our code", "a kernel with proc_mem.force_override=ptrace or =always", REQ, GROUP_DUMP,
 	  probe_mem_write, 0 },
 	{ "pidfd_getfd", "takes hold of open files", "Linux 5.6", REQ, GROUP_DUMP, probe_pidfd_getfd, 0 },
 	{ "kcmp", "tells shared objects from equal ones", "CONFIG_KCMP, or " CR_KERNEL, REQ, GROUP_DUMP, probe_kcmp, 0 },
@@ -62,6 +61,9 @@ static const struct feature table[] = {
 	{ "amx", "programs that use AMX tiles", "a processor with AMX", NEW, GROUP_RESTORE, probe_amx, 0 },
 	{ "shadow_stack", "programs with shadow stacks", "a processor and a kernel with user shadow stacks", NEW, GROUP_RESTORE,
 	  probe_shadow_stack, 0 },
+	{ "landlock", "programs that confine themselves", "CONFIG_SECURITY_LANDLOCK", NEW, GROUP_RESTORE, probe_landlock, 0 },
+	{ "io_uring", "programs that use io_uring", "CONFIG_IO_URING, kernel.io_uring_disabled=0", NEW, GROUP_RESTORE,
+	  probe_io_uring, 0 },
 
 	/* ---- memory ---- */
 	{ "pagemap_scan", "finds the pages to store", "Linux 6.7", REQ, GROUP_MEMORY, probe_pagemap_scan, 0 },
@@ -92,10 +94,7 @@ static const struct feature table[] = {
 	{ "timens", "clocks that go on where they stood", "CONFIG_TIME_NS", EXTRA, GROUP_CONTAINER, probe_namespace,
 	  CLONE_NEWTIME },
 	{ "statmount", "lists mounts of any namespace", "Linux 6.8", NEW, GROUP_CONTAINER, probe_statmount, 0 },
-	{ "landlock", "programs that confine themselves", "CONFIG_SECURITY_LANDLOCK", NEW, GROUP_CONTAINER, probe_landlock, 0 },
-	{ "io_uring", "programs that use io_uring", "CONFIG_IO_URING, kernel.io_uring_disabled=0", NEW, GROUP_CONTAINER,
-	  probe_io_uring, 0 },
-	{ "tcp_repair", "takes over open TCP connections", "CAP_NET_ADMIN", EXTRA, GROUP_NETWORK, probe_sockopt,
+	{ "tcp_repair", "takes over open TCP connections", "CONFIG_INET", EXTRA, GROUP_NETWORK, probe_sockopt,
 	  SOCKOPT_TCP_REPAIR },
 	{ "sockopt_buf_lock", "keeps socket buffer sizes", "Linux 5.14", EXTRA, GROUP_NETWORK, probe_sockopt, SOCKOPT_BUF_LOCK },
 	{ "ipv6_freebind", "binds to IPv6 addresses before they are up", "Linux 4.15", EXTRA, GROUP_NETWORK, probe_sockopt,
@@ -103,23 +102,23 @@ static const struct feature table[] = {
 	{ "tun", "TUN and TAP devices", "CONFIG_TUN and the module", EXTRA, GROUP_NETWORK, probe_tun, 0 },
 
 	/* ---- privileges ---- */
-	{ "cap_checkpoint_restore", "pids, exe link and mapped files", ROOT, REQ, GROUP_PRIVILEGE, probe_capability,
+	{ "cap_checkpoint_restore", "pids, exe link and mapped files", NULL, REQ, GROUP_PRIVILEGE, probe_capability,
 	  CAP_CHECKPOINT_RESTORE },
-	{ "cap_sys_ptrace", "processes of other users", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_PTRACE },
-	{ "cap_kill", "stops and ends processes of other users", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_KILL },
-	{ "cap_setuid", "user ids", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETUID },
-	{ "cap_setgid", "group ids", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETGID },
-	{ "cap_setpcap", "capability sets and securebits", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETPCAP },
-	{ "cap_dac_override", "files of other users", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_DAC_OVERRIDE },
-	{ "cap_dac_read_search", "deleted files that are linked again", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability,
+	{ "cap_sys_ptrace", "processes of other users", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_PTRACE },
+	{ "cap_kill", "stops and ends processes of other users", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_KILL },
+	{ "cap_setuid", "user ids", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETUID },
+	{ "cap_setgid", "group ids", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETGID },
+	{ "cap_setpcap", "capability sets and securebits", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SETPCAP },
+	{ "cap_dac_override", "files of other users", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_DAC_OVERRIDE },
+	{ "cap_dac_read_search", "deleted files that are linked again", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability,
 	  CAP_DAC_READ_SEARCH },
-	{ "cap_chown", "owners of deleted files", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_CHOWN },
-	{ "cap_sys_nice", "real-time scheduling and negative nice", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_NICE },
-	{ "cap_ipc_lock", "locked memory", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_IPC_LOCK },
-	{ "cap_sys_chroot", "changed root directories", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_CHROOT },
-	{ "cap_sys_admin", "namespaces, mounts, seccomp", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_ADMIN },
-	{ "cap_net_admin", "network devices, TCP repair", ROOT, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_NET_ADMIN },
-	{ "cap_sys_resource", "limits above the hard limit, lower oom_score_adj", ROOT, NEW, GROUP_PRIVILEGE, probe_capability,
+	{ "cap_chown", "owners of deleted files", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_CHOWN },
+	{ "cap_sys_nice", "real-time scheduling and negative nice", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_NICE },
+	{ "cap_ipc_lock", "locked memory", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_IPC_LOCK },
+	{ "cap_sys_chroot", "changed root directories", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_CHROOT },
+	{ "cap_sys_admin", "namespaces, mounts, seccomp", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_SYS_ADMIN },
+	{ "cap_net_admin", "network devices, TCP repair", NULL, EXTRA, GROUP_PRIVILEGE, probe_capability, CAP_NET_ADMIN },
+	{ "cap_sys_resource", "limits above the hard limit, lower oom_score_adj", NULL, NEW, GROUP_PRIVILEGE, probe_capability,
 	  CAP_SYS_RESOURCE },
 };
 

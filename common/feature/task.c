@@ -257,20 +257,27 @@ void probe_seccomp_suspend(struct probe *p, int arg)
 		probe_ok(p);
 }
 
-void probe_seccomp_filters(struct probe *p, int arg)
+static bool enter_filter(void)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	struct sock_fprog prog = { 1, &allow };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+}
+
+/* Only the target gets a filter: the kernel lets no one read filters who is below one. */
+void probe_seccomp_filters(struct probe *p, int arg)
+{
 	struct sock_filter back[16];
 	cleanup_target pid_t pid = -1;
 	long n;
 
-	/* The filter is inherited by the target and dies with this child. */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0) {
-		probe_errno(p, errno, NO_CAP, NO_CAP, "prctl PR_SET_SECCOMP");
+	if (prctl(PR_GET_SECCOMP) == 2) {
+		p->state = FEATURE_NO_PERMISSION;
+		snprintf(p->why, sizeof(p->why), "this process runs below a seccomp filter itself");
 		return;
 	}
-	pid = target_seize(p, 0);
+	pid = target_seize_after(p, enter_filter, 0);
 	if (pid < 0)
 		return;
 	n = trace(PTRACE_SECCOMP_GET_FILTER, pid, 0, NULL);
