@@ -116,6 +116,7 @@ static bool parse_id(char conversion, const char *s, size_t len, unsigned long *
 enum image_kind image_kind_of_name(const char *file, unsigned long *id)
 {
 	size_t len = strlen(file);
+	char canonical[64];
 
 	*id = 0;
 	for (unsigned k = 0; k < IMG_KINDS; k++) {
@@ -126,7 +127,10 @@ enum image_kind image_kind_of_name(const char *file, unsigned long *id)
 		suffix = strlen(rest);
 		if (len < prefix + suffix || memcmp(file, pattern, prefix) || strcmp(file + len - suffix, rest))
 			continue;
-		if (conversion ? parse_id(conversion, file + prefix, len - prefix - suffix, id) : len == prefix)
+		if (conversion ? !parse_id(conversion, file + prefix, len - prefix - suffix, id) : len != prefix)
+			continue;
+		image_name(k, *id, canonical); /* "core-007.img" is nobody's */
+		if (!strcmp(canonical, file))
 			return k;
 	}
 	return IMG_KINDS;

@@ -204,6 +204,8 @@ enum opt_group {
 	  .flags = OPT_F_CMDLINE)                                                                                      \
 	X(PRETTY, "pretty", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_DECODE, TOOL_IMAGE_DECODE, OPT_G_IMAGE,              \
 	  "indent, and write flags, addresses and kinds in words", .flags = OPT_F_CMDLINE)                             \
+	X(LINES, "lines", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW, TOOL_IMAGE_SHOW, OPT_G_IMAGE,                    \
+	  "one JSON object a line for each entry, with its file and its magic", .flags = OPT_F_CMDLINE)                \
 	X(NOPL, "nopl", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE,                                \
 	  TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out",                        \
 	  .flags = OPT_F_CMDLINE)                                                                                      \

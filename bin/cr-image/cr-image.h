@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The subcommands of cr-image. Each takes its resolved options and returns 0 or a negative errno with err filled. */
+#ifndef CR_IMAGE_CR_IMAGE_H
+#define CR_IMAGE_CR_IMAGE_H
+
+#include "common/image/image.h"
+#include "common/opt/opt.h"
+
+int cmd_show(const struct opts *o, struct err *err);
+int cmd_decode(const struct opts *o, struct err *err);
+int cmd_encode(const struct opts *o, struct err *err);
+int cmd_info(const struct opts *o, struct err *err);
+
+/* Opens an image for reading; "-" and NULL are standard input. */
+int open_image(const char *path, struct image_reader **rd, struct err *err);
+
+/* Calls f for the operand, or for each image in it, by name, when it is a directory. Other files in it are passed over. */
+typedef int (*each_image_fn)(const char *path, void *data, struct err *err);
+bool is_directory(const char *path);
+int each_image(const char *path, each_image_fn f, void *data, struct err *err);
+
+#endif

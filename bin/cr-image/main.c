@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cr-image: images of a checkpoint as JSON and back. */
+#include <string.h>
+
+#include "bin/cr-image/cr-image.h"
+
+static const struct {
+	const char *name;
+	int (*run)(const struct opts *o, struct err *err);
+} commands[] = {
+	{ "show", cmd_show },
+	{ "decode", cmd_decode },
+	{ "encode", cmd_encode },
+	{ "info", cmd_info },
+};
+
+int main(int argc, char **argv)
+{
+	cleanup_opts struct opts *o = NULL;
+	struct err err = ERR_INIT;
+	int ret = opt_parse(TOOL_IMAGE, argc, argv, &o, &err);
+
+	if (ret > 0)
+		return 0;
+	for (size_t i = 0; !ret && i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, opt_command(o)->name))
+			ret = commands[i].run(o, &err);
+	return ret < 0 ? opt_fail(o, "cr-image", argv, &err) : 0;
+}
