@@ -104,3 +104,17 @@ void strbuf_put_json(struct strbuf *b, const char *s)
 		s += n ? n : 1;
 	}
 }
+
+void strbuf_put_utf8(struct strbuf *b, const char *s)
+{
+	while (*s) {
+		uint32_t code;
+		size_t n = utf8_length(s, &code);
+
+		if (n)
+			strbuf_add(b, s, n);
+		else
+			strbuf_puts(b, "\xef\xbf\xbd");
+		s += n ? n : 1;
+	}
+}

@@ -23,6 +23,8 @@ void strbuf_release(struct strbuf *b);	/* frees */
  * become \NNN, so that one line stays one line and no terminal is led astray.
  */
 void strbuf_put_clean(struct strbuf *b, const char *s);
+/* The text itself with U+FFFD for every byte that is no UTF-8, for libraries that take nothing else. */
+void strbuf_put_utf8(struct strbuf *b, const char *s);
 /* The same as the inside of a JSON string: always valid JSON; bytes that are no UTF-8 become U+FFFD. */
 void strbuf_put_json(struct strbuf *b, const char *s);
 
