@@ -11,6 +11,7 @@
 #include "common/base/arena.h"
 
 struct model;
+struct file_plan; /* common/file/file.h */
 
 /* Phases of the controller's program. */
 enum controller_phase {
@@ -94,6 +95,8 @@ struct plan {
 	size_t nslots, slots_cap;
 	struct plan_task *tasks;
 	size_t ntasks;
+	int *fds;		 /* all target descriptor numbers, ascending; arena */
+	size_t nfds;
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };
 

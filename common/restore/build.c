@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From the model to the plan: every kind adds its steps, the engine adds what belongs to no kind. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "common/file/table.h"
+#include "common/kinds.h"
+#include "common/mm/mm.h"
+#include "common/restore/inner.h"
+
+enum { TASK_STOPPED_STATE = 3 };
+
+size_t region_code_len(void)
+{
+	return ((size_t)(arch_agent_end - arch_agent_start) + PAGE - 1) & ~(PAGE - 1);
+}
+
+static void plan_restart(const ThreadCoreEntry *c, struct plan_thread *pth)
+{
+	pth->restart_ns = UINT64_MAX;
+	if (!c->restart)
+		return;
+	pth->restart.block = true;
+	pth->restart.nr = c->restart->nr;
+	for (size_t i = 0; i < c->restart->n_args && i < ARRAY_SIZE(pth->restart.arg); i++)
+		pth->restart.arg[i] = c->restart->args[i];
+	pth->restart_ns = c->restart->remaining_ns;
+}
+
+static int plan_threads(const struct model_task *t, struct plan *plan, struct plan_task *pt, struct err *err)
+{
+	pt->pid = (pid_t)t->pstree->pid;
+	pt->pages_fd = -1;
+	pt->nthreads = t->nthreads;
+	pt->threads = arena_alloc(plan->arena, t->nthreads * sizeof(*pt->threads));
+	for (size_t i = 0; i < t->nthreads; i++) {
+		const CoreEntry *core = t->threads[i].core;
+		struct plan_thread *pth = &pt->threads[i];
+		int ret;
+
+		pth->tid = t->threads[i].tid;
+		pth->prog = program_new();
+		ret = arch_core_decode(core, plan->arena, &pth->regs, &pth->fpu, err);
+		if (ret)
+			return err_object(err, ret, "core-%d.img: entry 0", pth->tid);
+		pth->sigmask = i == 0 ? core->tc->blk_sigset : core->thread_core->blk_sigset;
+		plan_restart(core->thread_core, pth);
+	}
+	if (t->threads[0].core->tc->task_state == TASK_STOPPED_STATE) {
+		const TaskCoreEntry *tc = t->threads[0].core->tc;
+
+		pt->stop_signal = tc->has_stop_signo ? (int)tc->stop_signo : SIGSTOP;
+	}
+	return 0;
+}
+
+/*
+ * A task that led its session or group leads it again. Membership in somebody else's comes only by birth (session) or
+ * by joining a group that exists; with shell_job the task takes ours instead, which it has by birth.
+ */
+static void plan_session(const struct model_task *t, const struct restore_opts *opts, struct plan_task *pt)
+{
+	const PstreeEntry *e = t->pstree;
+	struct program *p = pt->threads[0].prog;
+
+	if (e->sid == e->pid)
+		program_call_eq(p, TASK_SESSION, "leads its session", e->pid, SYS_setsid, A(0));
+	else if (e->pgid == e->pid)
+		program_call(p, TASK_SESSION, "leads its process group", SYS_setpgid, A(0), A(0));
+	else if (!(opts && opts->shell_job))
+		program_call(p, TASK_SESSION, "joins its process group", SYS_setpgid, A(0), A(e->pgid));
+}
+
+static int plan_kinds(const struct model *m, const struct model_task *t, struct plan *plan, struct plan_task *pt,
+		      struct err *err)
+{
+	for (size_t k = 0; state_kinds[k]; k++) {
+		const struct state_kind *kind = state_kinds[k];
+		size_t n = kind->scope == SCOPE_TASK ? 1 : t->nthreads;
+
+		if (!kind->plan)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int ret = kind->plan(m, t, &t->threads[i], plan, pt, &pt->threads[i], err);
+
+			if (ret)
+				return err_object(err, ret, "thread %d: %s", t->threads[i].tid, kind->name);
+		}
+	}
+	return 0;
+}
+
+/* Each further thread is born with its own id and goes on with its own program. The agent needs no stack. */
+static void plan_clones(struct plan_task *pt)
+{
+	struct program *p = pt->threads[0].prog;
+
+	for (size_t i = 1; i < pt->nthreads; i++) {
+		struct clone_args args = {
+			.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+			.set_tid_size = 1,
+		};
+		struct data_ref tid = program_data(p, &pt->threads[i].tid, sizeof(pt->threads[i].tid));
+		struct data_ref data = program_data(p, &args, sizeof(args));
+
+		program_data_pointer(p, data, offsetof(struct clone_args, set_tid), tid, 0);
+		program_clone(p, TASK_THREADS, "thread", data, sizeof(args), pt->threads[i].tid, pt->threads[i].prog);
+	}
+}
+
+/*
+ * Changing credentials in any thread resets what the whole mm has (commit_creds() in kernel/cred.c sets the dumpable flag
+ * back), so the leader waits until all other threads are through before it sets such things for good. And our own
+ * safety net for a dying controller, the parent death signal, goes away unless the task had one.
+ */
+static void plan_gate(const struct model_task *t, struct plan_task *pt)
+{
+	const ThreadCoreEntry *c = t->threads[0].core->thread_core;
+	struct program *p = pt->threads[0].prog;
+
+	if (pt->nthreads > 1)
+		program_try(p, THREAD_CREDS, "until all threads are made", SYS_futex,
+			    A(region_control(pt) + offsetof(struct control, gate)), A(FUTEX_WAIT), A(0), A(0));
+	if (!c->has_pdeath_sig || !c->pdeath_sig)
+		program_call(p, THREAD_AFTER_CREDS, "no parent death signal", SYS_prctl, A(PR_SET_PDEATHSIG), A(0));
+}
+
+static int plan_task(const struct model *m, const struct restore_opts *opts, const struct model_task *t, struct plan *plan,
+		     struct plan_task *pt, struct err *err)
+{
+	int ret = plan_threads(t, plan, pt, err);
+
+	if (ret)
+		return ret;
+	plan_session(t, opts, pt);
+	ret = plan_kinds(m, t, plan, pt, err);
+	if (!ret)
+		ret = plan_files(m, t, plan, pt, err);
+	if (!ret)
+		ret = plan_mm(m, t, plan, pt, err);
+	if (ret)
+		return ret;
+	if (!pt->hole || pt->hole % PAGE || pt->hole_len % PAGE)
+		return err_image(err, "no free range of addresses for the time of the restore");
+	plan_clones(pt);
+	plan_gate(t, pt);
+	return 0;
+}
+
+static int by_int(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What the controller's own descriptors must stay clear of. */
+static void collect_fds(const struct model *m, struct plan *plan)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->ntasks; i++)
+		n += m->tasks[i].nfds;
+	plan->fds = arena_alloc(plan->arena, n * sizeof(*plan->fds));
+	for (size_t i = 0; i < m->ntasks; i++)
+		for (size_t k = 0; k < m->tasks[i].nfds; k++)
+			plan->fds[plan->nfds++] = (int)m->tasks[i].fds[k]->fd;
+	if (n)
+		qsort(plan->fds, n, sizeof(*plan->fds), by_int);
+}
+
+static int check_slots(const struct plan *plan, struct err *err)
+{
+	for (size_t i = 0; i < plan->nslots; i++)
+		if (plan->binds[i].source == SLOT_UNBOUND)
+			return err_set(err, ERR_IMAGE, 0, "nothing in the checkpoint makes %s", plan->slot_names[i]);
+	return 0;
+}
+
+int plan_build(const struct model *m, const struct restore_opts *opts, struct plan **out, struct err *err)
+{
+	cleanup_plan struct plan *plan = plan_new();
+	int ret = 0;
+
+	*out = NULL;
+	plan->tasks = arena_alloc(plan->arena, m->ntasks * sizeof(*plan->tasks));
+	plan->ntasks = m->ntasks;
+	collect_fds(m, plan);
+	for (size_t i = 0; !ret && i < m->ntasks; i++) {
+		const struct model_task *t = &m->tasks[i];
+
+		ret = plan_task(m, opts, t, plan, &plan->tasks[i], err);
+		if (ret)
+			err_task(err, (pid_t)t->pstree->pid, t->threads[0].core->tc->comm, ret);
+	}
+	if (!ret)
+		ret = check_slots(plan, err);
+	if (ret)
+		return ret;
+	program_seal(plan->controller);
+	for (size_t i = 0; i < plan->ntasks; i++)
+		for (size_t k = 0; k < plan->tasks[i].nthreads; k++)
+			program_seal(plan->tasks[i].threads[k].prog);
+	*out = take_ptr(plan);
+	return 0;
+}

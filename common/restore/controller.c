@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The controller's program, executed in this process. Each descriptor that it makes is moved out of the way at once: to a
+ * range of numbers that no target descriptor has, so that tasks can put theirs in place in any order.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "common/base/fault.h"
+#include "common/restore/inner.h"
+
+int step_error(const struct program *p, size_t i, struct err *err)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	int64_t want, result = program_result(p, (struct step_ref){ (uint32_t)i });
+	const char *note = program_note(p, i);
+	bool failed = result < 0 && result >= -4095;
+
+	program_expect(p, i, &want);
+	program_print_step(p, i, false, &text);
+	while (text.len && text.s[text.len - 1] == '\n')
+		text.s[--text.len] = 0;
+	if (failed)
+		return err_set(err, ERR_FAILED, (int)-result, "%s%s%.300s", note ? note : "", note ? ": " : "", text.s);
+	return err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", text.s, (long)result,
+		       (long)want);
+}
+
+void slots_close(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->n; i++)
+		if (slots->fd[i] >= 0)
+			close(slots->fd[i]);
+	free(slots->fd);
+	*slots = (struct slots){ 0 };
+}
+
+/* Above the highest target number when the limit allows, else in the largest gap between them. */
+static int choose_range(const struct plan *plan, struct slots *slots, struct err *err)
+{
+	int need = (int)plan->nslots, best = 0, best_low = 0, next = 0;
+	struct rlimit lim;
+	int limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim))
+		return err_sys(err, "getrlimit(RLIMIT_NOFILE)");
+	if (lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim); /* when it fails we live with what there is */
+		getrlimit(RLIMIT_NOFILE, &lim);
+	}
+	limit = lim.rlim_cur > INT32_MAX ? INT32_MAX : (int)lim.rlim_cur;
+	for (size_t i = 0; i <= plan->nfds; i++) {
+		int end = i < plan->nfds ? MIN(plan->fds[i], limit) : limit;
+
+		/* The last gap, above all, wins when it is large enough. */
+		if (end - next > best || (i == plan->nfds && end - next >= need)) {
+			best = end - next;
+			best_low = next;
+		}
+		if (i < plan->nfds)
+			next = MAX(next, plan->fds[i] + 1);
+	}
+	if (best < need)
+		return err_hint(err, err_set(err, ERR_FAILED, EMFILE, "no %d free descriptor numbers below the limit of %d", need, limit),
+				"raise the hard limit of open files (ulimit -Hn)");
+	slots->low = best_low;
+	slots->high = best_low + best;
+	return 0;
+}
+
+/* Moves fd into the range; ours is closed unless it must stay its owner's. */
+static int take_slot(struct slots *slots, uint32_t slot, const char *name, int fd, bool keep, struct err *err)
+{
+	int moved;
+
+	if (!keep && fd >= slots->low && fd < slots->high) {
+		slots->fd[slot] = fd;
+		return 0;
+	}
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, slots->low);
+	if (moved < 0)
+		return err_object(err, err_sys(err, "moving a descriptor to %d and above", slots->low), "%s", name);
+	if (!keep)
+		close(fd);
+	if (moved >= slots->high) {
+		close(moved);
+		return err_object(err, err_set(err, ERR_FAILED, EMFILE, "no free descriptor number"), "%s", name);
+	}
+	slots->fd[slot] = moved;
+	return 0;
+}
+
+/* A program linked into our own memory. */
+struct here {
+	struct plan *plan;
+	struct slots *slots;
+	unsigned char *bytes;
+	struct agent_step *steps;
+	uint32_t *first; /* of each step (insertion index): slot + 1 that it binds, chained by next */
+	uint32_t *next;
+};
+
+static int64_t run_step(const struct here *h, size_t i, const struct agent_step *s)
+{
+	const struct arg *args = program_args(h->plan->controller, i);
+	uint64_t a[6];
+	long ret;
+
+	for (int k = 0; k < 6; k++) {
+		a[k] = s->arg[k];
+		if (args[k].kind == ARG_SLOT)
+			a[k] = (uint64_t)(int64_t)h->slots->fd[args[k].v];
+		else if (args[k].kind == ARG_RESULT)
+			memcpy(&a[k], (const void *)(uintptr_t)s->arg[k], sizeof(a[k]));
+	}
+	ret = syscall((long)s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return ret == -1 ? -errno : ret;
+}
+
+/* The slots that a step fills; results and data follow the descriptors to their new numbers. */
+static int bind_step(struct here *h, size_t i, struct agent_step *s, size_t data_start, struct err *err)
+{
+	for (uint32_t k = h->first[i]; k; k = h->next[k - 1]) {
+		const struct plan_bind *b = &h->plan->binds[k - 1];
+		unsigned char *at = h->bytes + data_start + b->data.off + b->off;
+		int fd = (int)s->result, ret;
+
+		if (b->source == SLOT_DATA)
+			memcpy(&fd, at, sizeof(fd));
+		ret = take_slot(h->slots, k - 1, h->plan->slot_names[k - 1], fd, false, err);
+		if (ret)
+			return ret;
+		if (b->source == SLOT_DATA)
+			memcpy(at, &h->slots->fd[k - 1], sizeof(fd));
+		else
+			s->result = h->slots->fd[k - 1];
+	}
+	return 0;
+}
+
+static int run_program(struct here *h, struct err *err)
+{
+	struct program *p = h->plan->controller;
+	size_t len, n = program_steps(p), data_start;
+
+	program_data_bytes(p, &len);
+	data_start = program_size(p) - len;
+	for (size_t place = 0; place < n; place++) {
+		size_t i = program_at(p, place);
+		struct agent_step *s = &h->steps[place];
+		enum step_expect expect;
+		int64_t want;
+		int ret, fail = fault("restore:controller-step");
+
+		s->result = fail ? -fail : run_step(h, i, s);
+		program_set_result(p, i, s->result);
+		expect = program_expect(p, i, &want);
+		if (!program_met(expect, want, s->result))
+			return step_error(p, i, err);
+		if (s->result < 0 && h->first[i])
+			continue; /* an attempt that may fail: its slot stays empty */
+		ret = bind_step(h, i, s, data_start, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err)
+{
+	cleanup_free unsigned char *bytes = NULL;
+	cleanup_free uint32_t *first = NULL, *next = NULL;
+	struct program *p = plan->controller;
+	struct here h = { .plan = plan, .slots = slots };
+	int ret;
+
+	slots->n = plan->nslots;
+	slots->fd = xreallocarray(NULL, plan->nslots + 1, sizeof(*slots->fd));
+	for (size_t i = 0; i < slots->n; i++)
+		slots->fd[i] = -1;
+	ret = choose_range(plan, slots, err);
+	if (ret)
+		return ret;
+	h.bytes = bytes = xzalloc(program_size(p) + 16);
+	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX }, bytes);
+	h.steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
+	h.first = first = xzalloc((program_steps(p) + 1) * sizeof(*first));
+	h.next = next = xzalloc((plan->nslots + 1) * sizeof(*next));
+	for (uint32_t i = 0; i < plan->nslots; i++) {
+		const struct plan_bind *b = &plan->binds[i];
+
+		if (b->source == SLOT_FD) {
+			ret = take_slot(slots, i, plan->slot_names[i], b->fd, true, err);
+			if (ret)
+				return ret;
+			continue;
+		}
+		next[i] = first[b->step.i];
+		first[b->step.i] = i + 1;
+	}
+	log_debug(log, "controller: %zu steps, %zu descriptors from %d", program_steps(p), slots->n, slots->low);
+	return run_program(&h, err);
+}

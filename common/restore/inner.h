@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of a running restore. Nothing outside common/restore includes this. */
+#ifndef CR_RESTORE_INNER_H
+#define CR_RESTORE_INNER_H
+
+#include "common/arch/arch.h"
+#include "common/restore/model.h"
+#include "common/restore/plan.h"
+#include "common/restore/restore.h"
+
+#define PAGE 4096ul
+
+/*
+ * The region: the agent's home in the task while it is being made, at plan_task.hole. Code first (read and execute), then,
+ * shared with the controller, these words, then the programs.
+ */
+struct control {
+	uint32_t left_threads; /* further threads that have not parked yet */
+	uint32_t left_leader;
+	uint32_t gate;	       /* the leader waits here until all other threads have their credentials */
+	uint32_t pad;
+};
+size_t region_code_len(void);
+static inline uint64_t region_control(const struct plan_task *pt)
+{
+	return pt->hole + region_code_len();
+}
+
+/* Descriptors that the controller's program made, by slot. */
+struct slots {
+	int *fd;
+	size_t n;
+	int low, high; /* numbers that they may have: [low, high) */
+};
+int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err);
+void slots_close(struct slots *slots);
+
+/* "openat(...) (why)" with the errno of the result, or what was expected. */
+int step_error(const struct program *p, size_t i, struct err *err);
+
+/* One task that is being made. */
+struct birth {
+	const struct plan_task *pt;
+	const char *comm;
+	char *at;	   /* the region in our address space */
+	size_t len;
+	size_t *prog_off;  /* of each thread's program in the region */
+	size_t scratch_off; /* 16 bytes for each thread */
+	int memfd;
+	pid_t pid;	   /* 0 when there is none */
+	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
+};
+int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slots *slots, struct err *err);
+/* Makes the process and waits until all its threads have run their programs. */
+int birth_run(struct birth *b, bool sibling, struct err *err);
+/* Kills and reaps what there is. */
+void birth_abort(struct birth *b, bool sibling);
+void birth_release(struct birth *b);
+/* Waits until *word (a field of struct control) is 0. */
+struct control *birth_control(const struct birth *b);
+
+/* Final registers of all threads, the region unmapped, all let go. */
+int finish_task(struct birth *b, bool leave_stopped, struct err *err);
+
+/* All problems that this host has with the checkpoint, together in one error; each is also a line of the log. */
+int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
+	      struct err *err);
+
+#endif
