@@ -122,7 +122,7 @@ FUZZ_SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 FUZZ_MAKE = $(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) CC=clang SAN=
 ifneq ($(shell command -v clang),)
 fuzzers:
-	$(Q)$(FUZZ_MAKE) CFLAGS="$(FUZZ_SAN) -fsanitize=fuzzer-no-link" $(FUZZERS)
+	$(if $(FUZZERS),$(Q)$(FUZZ_MAKE) CFLAGS="$(FUZZ_SAN) -fsanitize=fuzzer-no-link" $(FUZZERS))
 else
 fuzzers:
 	@echo 'no clang: the fuzz targets are not built'
