@@ -109,7 +109,7 @@ static void *worker(void *arg)
 		char c = 0;
 		switch (n) {
 		case 1: prove_registers(n); break;
-		case 2: prove_memory(mem, generation++); break;
+		case 2: prove_memory(mem, generation++), test_sleep_ms(1); break;
 		case 3: prove_sleep(n); break;
 		case 4: /* answers the main thread */
 			CHECK_EQ(read(ping[0], &c, 1), 1);
@@ -128,6 +128,8 @@ int main(void)
 	stack_t ss = { .ss_sp = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), .ss_size = 65536 }, now;
 	struct itimerval it = { { 0, 7000 }, { 0, 7000 } };
 
+	/* Hundreds of these are watched by scripts on machines with two processors: let the watchers through. */
+	CHECK(!setpriority(PRIO_PROCESS, 0, 10));
 	CHECK(!pipe2(ping, O_CLOEXEC) && !pipe2(pong, O_CLOEXEC));
 	CHECK(!sigaltstack(&ss, NULL) && !sigaction(SIGALRM, &sa, NULL) && !setitimer(ITIMER_REAL, &it, NULL));
 	CHECK(!pthread_sigmask(SIG_SETMASK, NULL, &masks[0]));
@@ -163,5 +165,6 @@ int main(void)
 		}
 		if (said && test_told())
 			pass();
+		test_sleep_ms(1);
 	}
 }
