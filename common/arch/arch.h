@@ -74,6 +74,9 @@ _Noreturn void arch_agent_jump(uint64_t code, uint64_t header);
 /* Registers for one system call made at `insn`, the address of a system call instruction; and its result after. */
 void arch_syscall_regs(struct arch_regs *regs, uint64_t insn, long nr, const uint64_t arg[6]);
 int64_t arch_syscall_result(const struct arch_regs *regs);
+/* Makes regs, whose instruction pointer is behind a system call instruction, those of a thread at the end of call nr with
+ * that result: the kernel repeats the call when it is one of its ERESTART codes. nr -1: the thread is in no call. */
+void arch_in_syscall(struct arch_regs *regs, long nr, int64_t result);
 /* Address of a system call instruction inside the agent at `code`. */
 uint64_t arch_agent_syscall(uint64_t code);
 

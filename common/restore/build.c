@@ -59,21 +59,14 @@ static int plan_threads(const struct model_task *t, struct plan *plan, struct pl
 	return 0;
 }
 
-/*
- * A task that led its session or group leads it again. Membership in somebody else's comes only by birth (session) or
- * by joining a group that exists; with shell_job the task takes ours instead, which it has by birth.
- */
-static void plan_session(const struct model_task *t, const struct restore_opts *opts, struct plan_task *pt)
+/* Leaders make their session or group themselves (session_kind). Another's group can only be joined where it exists;
+ * with shell_job the task stays in ours, which it has by birth. */
+static void plan_group(const struct model_task *t, const struct restore_opts *opts, struct plan_task *pt)
 {
 	const PstreeEntry *e = t->pstree;
-	struct program *p = pt->threads[0].prog;
 
-	if (e->sid == e->pid)
-		program_call_eq(p, TASK_SESSION, "leads its session", e->pid, SYS_setsid, A(0));
-	else if (e->pgid == e->pid)
-		program_call(p, TASK_SESSION, "leads its process group", SYS_setpgid, A(0), A(0));
-	else if (!(opts && opts->shell_job))
-		program_call(p, TASK_SESSION, "joins its process group", SYS_setpgid, A(0), A(e->pgid));
+	if (e->sid != e->pid && e->pgid != e->pid && !(opts && opts->shell_job))
+		program_call(pt->threads[0].prog, TASK_SESSION, "joins its process group", SYS_setpgid, A(0), A(e->pgid));
 }
 
 static int plan_kinds(const struct model *m, const struct model_task *t, struct plan *plan, struct plan_task *pt,
@@ -137,7 +130,7 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 
 	if (ret)
 		return ret;
-	plan_session(t, opts, pt);
+	plan_group(t, opts, pt);
 	ret = plan_kinds(m, t, plan, pt, err);
 	if (!ret)
 		ret = plan_files(m, t, plan, pt, err);

@@ -68,6 +68,7 @@ struct model {
 int model_load(struct image_dir *dir, struct model **m, struct err *err);
 void model_free(struct model *m);
 void model_freep(struct model **m);
+#define cleanup_model cleanup(model_freep)
 
 /* NULL when there is none. */
 FileEntry *model_file(const struct model *m, FdTypes type, uint32_t id);

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Making a task: a child with the right pid that maps the region, jumps into the agent, and there runs the plan's program.
+ * From its first instruction on it dies with the controller: by the parent death signal until credentials change, and by
+ * PTRACE_O_EXITKILL all the time. A sibling has another parent, so there only the latter helps, and it waits for it.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "common/base/fault.h"
+#include "common/restore/inner.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, since 6.3 */
+#endif
+#define SIGSET_BYTES 8
+#define WATCH_MS 20 /* how often a waiting controller looks whether the task still lives */
+
+struct control *birth_control(const struct birth *b)
+{
+	return (struct control *)(b->at + region_code_len());
+}
+
+/* ---- the region ---- */
+
+static size_t layout(struct birth *b, const struct plan_task *pt)
+{
+	size_t at = region_code_len() + sizeof(struct control);
+
+	b->scratch_off = at;
+	at += pt->nthreads * 16;
+	for (size_t i = 0; i < pt->nthreads; i++) {
+		at = (at + 63) & ~(size_t)63;
+		b->prog_off[i] = at;
+		at += program_size(pt->threads[i].prog);
+	}
+	return (at + PAGE - 1) & ~(PAGE - 1);
+}
+
+static void link_programs(struct birth *b, const struct slots *slots)
+{
+	const struct plan_task *pt = b->pt;
+	uint64_t words = region_control(pt);
+
+	for (size_t k = pt->nthreads; k-- > 0;) { /* the leader last: its clones need the others' addresses */
+		size_t word = k ? offsetof(struct control, left_threads) : offsetof(struct control, left_leader);
+		struct program_link l = {
+			.base = pt->hole + b->prog_off[k],
+			.exit = pt->hole + arch_agent_park,
+			.left = words + word,
+			.epilogue_phase = INT32_MAX,
+			.slots = slots->fd,
+			.nslots = slots->n,
+		};
+
+		program_link(pt->threads[k].prog, &l, b->at + b->prog_off[k]);
+	}
+}
+
+int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slots *slots, struct err *err)
+{
+	struct control *c;
+
+	*b = (struct birth){ .pt = pt, .memfd = -1 };
+	b->prog_off = xreallocarray(NULL, pt->nthreads, sizeof(*b->prog_off));
+	b->len = layout(b, pt);
+	if (b->len > pt->hole_len)
+		return err_set(err, ERR_FAILED, ENOMEM, "the free range at %#lx has %lu bytes, the plan needs %zu",
+			       (unsigned long)pt->hole, (unsigned long)pt->hole_len, b->len);
+	b->memfd = memfd_create("cr-restore", MFD_CLOEXEC | MFD_EXEC);
+	if (b->memfd < 0 && errno == EINVAL) /* before 6.3 there is no MFD_EXEC, and all are executable */
+		b->memfd = memfd_create("cr-restore", MFD_CLOEXEC);
+	if (b->memfd < 0)
+		return err_sys(err, "memfd_create");
+	if (ftruncate(b->memfd, (off_t)b->len))
+		return err_sys(err, "memory for the plan (%zu bytes)", b->len);
+	b->at = mmap(NULL, b->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, b->memfd, 0);
+	if (b->at == MAP_FAILED) {
+		b->at = NULL;
+		return err_sys(err, "mapping %zu bytes for the plan", b->len);
+	}
+	memcpy(b->at, arch_agent_start, (size_t)(arch_agent_end - arch_agent_start));
+	c = birth_control(b);
+	c->left_leader = 1;
+	c->left_threads = (uint32_t)pt->nthreads - 1;
+	link_programs(b, slots);
+	return 0;
+}
+
+void birth_release(struct birth *b)
+{
+	if (b->at)
+		munmap(b->at, b->len);
+	if (b->memfd >= 0)
+		close(b->memfd);
+	free(b->prog_off);
+	*b = (struct birth){ .memfd = -1 };
+}
+
+/* ---- the child ---- */
+
+/* The C library registered an rseq area, which will be gone: the kernel would kill us when it cannot write there. */
+static void drop_rseq(void)
+{
+	void *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	if (!__rseq_size)
+		return;
+	/* The size registered is the area's, which newer C libraries no longer tell: 32 was the first and is the least. */
+	if (syscall(SYS_rseq, area, __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG) && errno == EINVAL)
+		syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+_Noreturn static void child_main(const struct birth *b, pid_t parent, bool sibling)
+{
+	size_t code = region_code_len();
+	char *home = (char *)b->pt->hole;
+	struct control *c = birth_control(b);
+
+	drop_rseq();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!sibling && getppid() != parent)
+		_exit(1);
+	for (int i = 0; sibling && !c->pad; i++) { /* until the controller holds us */
+		struct timespec ts = { .tv_nsec = 10000000 };
+
+		syscall(SYS_futex, &c->pad, FUTEX_WAIT, 0, &ts);
+		if (i == 500)
+			_exit(1);
+	}
+	if (mmap(home, code, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd, 0) != home)
+		_exit(errno == EEXIST ? 2 : 3);
+	if (mmap(home + code, b->len - code, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd,
+		 (off_t)code) != home + code)
+		_exit(errno == EEXIST ? 2 : 3);
+	arch_agent_jump(b->pt->hole, b->pt->hole + b->prog_off[0]);
+}
+
+static int make_child(struct birth *b, bool sibling, struct err *err)
+{
+	pid_t self = getpid(), want = b->pt->pid;
+	struct clone_args args = {
+		.flags = sibling ? CLONE_PARENT : 0,
+		.exit_signal = sibling ? 0 : SIGCHLD, /* a sibling inherits ours */
+		.set_tid = (uint64_t)(uintptr_t)&want,
+		.set_tid_size = 1,
+	};
+	uint64_t all = ~0ull, before;
+	long pid;
+
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_BYTES);
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		child_main(b, self, sibling);
+	if (pid < 0)
+		err_sys(err, "clone3 with pid %d", want);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, SIGSET_BYTES);
+	if (pid < 0)
+		return -err->errnum;
+	b->pid = (pid_t)pid;
+	if (ptrace(PTRACE_SEIZE, b->pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD))
+		return err_sys(err, "PTRACE_SEIZE");
+	b->seized = 1;
+	if (sibling) {
+		struct control *c = birth_control(b);
+
+		c->pad = 1;
+		syscall(SYS_futex, &c->pad, FUTEX_WAKE, 1);
+	}
+	return 0;
+}
+
+/* ---- waiting ---- */
+
+/* Error of a thread whose program stopped at a step. */
+static int failed_step(const struct birth *b, size_t k, struct err *err)
+{
+	struct program *p = b->pt->threads[k].prog;
+	int ret;
+
+	program_absorb(p, b->at + b->prog_off[k]);
+	ret = step_error(p, (size_t)MAX(program_failed(p), 0), err);
+	if (k)
+		err_object(err, ret, "thread %d", b->pt->threads[k].tid);
+	return ret;
+}
+
+static int look_for_failures(const struct birth *b, struct err *err)
+{
+	for (size_t k = 0; k < b->pt->nthreads; k++) {
+		const struct agent_header *h = (const void *)(b->at + b->prog_off[k]);
+
+		if (__atomic_load_n(&h->failed, __ATOMIC_ACQUIRE))
+			return failed_step(b, k, err);
+	}
+	return 0;
+}
+
+/* Text for the step that a thread was at when it died: the first one without a result is a good guess, so only say so. */
+static int child_gone(struct birth *b, int status, struct err *err)
+{
+	if (WIFEXITED(status)) {
+		b->pid = 0;
+		if (WEXITSTATUS(status) == 2)
+			return err_set(err, ERR_FAILED, EEXIST, "address %#lx is in use in the restorer itself", (unsigned long)b->pt->hole);
+		return err_set(err, ERR_FAILED, 0, "the new process exited with %d", WEXITSTATUS(status));
+	}
+	if (WIFSIGNALED(status)) {
+		b->pid = 0;
+		return err_set(err, ERR_FAILED, 0, "the new process was killed by signal %d (%s)", WTERMSIG(status),
+			       strsignal(WTERMSIG(status)));
+	}
+	return err_set(err, ERR_FAILED, 0, "the new process got signal %d (%s)", WSTOPSIG(status), strsignal(WSTOPSIG(status)));
+}
+
+static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
+{
+	const struct timespec watch = { .tv_nsec = WATCH_MS * 1000000l };
+
+	for (;;) {
+		uint32_t left = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+		int status, ret;
+
+		if (!left)
+			return look_for_failures(b, err);
+		if (syscall(SYS_futex, word, FUTEX_WAIT, left, &watch) == 0 || errno == EAGAIN) {
+			/* park wakes us for a failure too, and then the word does not reach zero */
+			ret = __atomic_load_n(word, __ATOMIC_ACQUIRE) ? look_for_failures(b, err) : 0;
+		} else {
+			ret = look_for_failures(b, err);
+			if (!ret && waitpid(b->pid, &status, __WALL | WNOHANG) == b->pid)
+				ret = child_gone(b, status, err);
+		}
+		if (ret)
+			return ret;
+	}
+}
+
+int birth_run(struct birth *b, bool sibling, struct err *err)
+{
+	struct control *c = birth_control(b);
+	int ret = make_child(b, sibling, err), fail;
+
+	if (ret)
+		return ret;
+	fail = fault("restore:after-clone");
+	if (fail)
+		return err_set(err, ERR_FAILED, fail, "fault point restore:after-clone");
+	if (b->pt->nthreads > 1) {
+		ret = wait_zero(b, &c->left_threads, err);
+		if (ret)
+			return ret;
+		__atomic_store_n(&c->gate, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &c->gate, FUTEX_WAKE, 1);
+	}
+	ret = wait_zero(b, &c->left_leader, err);
+	if (ret)
+		return ret;
+	fail = fault("restore:after-program");
+	if (fail)
+		return err_set(err, ERR_FAILED, fail, "fault point restore:after-program");
+	return 0;
+}
+
+void birth_abort(struct birth *b, bool sibling)
+{
+	pid_t pid = b->pid;
+
+	if (!pid)
+		return;
+	kill(pid, SIGKILL);
+	/* A traced thread stays a zombie until its tracer has seen it; the leader comes last, by the kernel's own rule. */
+	for (size_t k = 1; k < b->seized; k++)
+		while (waitpid(b->pt->threads[k].tid, NULL, __WALL) > 0)
+			;
+	for (;;) {
+		int status;
+		pid_t got = waitpid(pid, &status, __WALL);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 || WIFEXITED(status) || WIFSIGNALED(status))
+			break;
+	}
+	b->pid = 0;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The last act. All threads sleep in the agent, and everything is in place but what only a tracer can give: registers,
+ * floating point state, signal masks, the inside of an interrupted call, and the removal of the agent's own memory.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "common/base/fault.h"
+#include "common/restore/inner.h"
+
+#define EVENT_STOP_OF(status) ((status) >> 16 == PTRACE_EVENT_STOP)
+#define ERESTART_RESTARTBLOCK 516 /* include/linux/errno.h; seen by tracers only */
+
+/* Waits for the next stop of a traced thread. */
+static int wait_stop(pid_t tid, int *status, struct err *err)
+{
+	for (;;) {
+		pid_t got = waitpid(tid, status, __WALL);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_object(err, err_sys(err, "waiting for the thread"), "thread %d", tid);
+		if (!WIFSTOPPED(*status))
+			return err_object(err, err_set(err, ERR_FAILED, 0, "the thread ended (status %#x)", *status), "thread %d", tid);
+		return 0;
+	}
+}
+
+static int thread_sys(pid_t tid, const char *what, struct err *err)
+{
+	return err_object(err, err_sys(err, "%s", what), "thread %d", tid);
+}
+
+static int stop_all(struct birth *b, struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	int status, ret;
+
+	for (size_t k = 0; k < pt->nthreads; k++) {
+		pid_t tid = pt->threads[k].tid;
+
+		if (k >= b->seized) {
+			if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD))
+				return thread_sys(tid, "PTRACE_SEIZE", err);
+			b->seized = k + 1;
+		}
+		if (ptrace(PTRACE_INTERRUPT, tid, 0, 0))
+			return thread_sys(tid, "PTRACE_INTERRUPT", err);
+	}
+	for (size_t k = 0; k < pt->nthreads; k++) {
+		ret = wait_stop(pt->threads[k].tid, &status, err);
+		if (ret)
+			return ret;
+		if (!EVENT_STOP_OF(status))
+			return err_object(err, err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)), "thread %d",
+					  pt->threads[k].tid);
+	}
+	return 0;
+}
+
+/* ---- calls with remaining time ---- */
+
+/* Arguments for being inside the call again: the relative time that was left goes to the thread's scratch memory. All else
+ * is the task's own, which is in place. What ppoll, clock_nanosleep(TIMER_ABSTIME) and the like need is no business of
+ * ours: the kernel restarts those with their arguments. */
+static void restart_args(struct birth *b, size_t k, uint64_t arg[6])
+{
+	const struct plan_thread *pth = &b->pt->threads[k];
+	size_t off = b->scratch_off + 16 * k;
+	int64_t ts[2] = { (int64_t)(pth->restart_ns / 1000000000), (int64_t)(pth->restart_ns % 1000000000) };
+
+	memcpy(arg, pth->restart.arg, 6 * sizeof(*arg));
+	if (pth->restart_ns == UINT64_MAX)
+		return;
+	memcpy(b->at + off, ts, sizeof(ts));
+	switch (pth->restart.nr) {
+	case SYS_nanosleep:
+		arg[0] = b->pt->hole + off;
+		break;
+	case SYS_clock_nanosleep:
+		arg[2] = b->pt->hole + off;
+		break;
+	case SYS_futex:
+		if (arg[3] && (arg[1] & 0x7f) == 0) /* FUTEX_WAIT: relative; FUTEX_WAIT_BITSET is absolute */
+			arg[3] = b->pt->hole + off;
+		break;
+#ifdef SYS_poll
+	case SYS_poll:
+		arg[2] = (pth->restart_ns + 999999) / 1000000;
+		break;
+#endif
+	default:
+		break;
+	}
+}
+
+/*
+ * Enters the call and leaves it at once: with an interrupt pending when the call begins, it does not sleep but sets up its
+ * restart block and returns -ERESTART_RESTARTBLOCK, which the thread, let go with that in its registers, acts on.
+ */
+static int enter_call(struct birth *b, size_t k, struct err *err)
+{
+	pid_t tid = b->pt->threads[k].tid;
+	struct arch_regs regs;
+	uint64_t arg[6];
+	int ret;
+
+	restart_args(b, k, arg);
+	ret = arch_get_regs(tid, &regs);
+	if (!ret) {
+		arch_syscall_regs(&regs, arch_agent_syscall(b->pt->hole), (long)b->pt->threads[k].restart.nr, arg);
+		ret = arch_set_regs(tid, &regs);
+	}
+	if (ret)
+		return err_object(err, err_set(err, ERR_FAILED, -ret, "setting registers"), "thread %d", tid);
+	if (ptrace(PTRACE_SYSCALL, tid, 0, 0))
+		return thread_sys(tid, "PTRACE_SYSCALL", err);
+	return 0;
+}
+
+static int restart_calls(struct birth *b, struct arch_regs *after, struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	int status, ret;
+
+	for (size_t k = 0; k < pt->nthreads; k++)
+		if (pt->threads[k].restart.block && (ret = enter_call(b, k, err)))
+			return ret;
+	for (size_t k = 0; k < pt->nthreads; k++) {
+		pid_t tid = pt->threads[k].tid;
+
+		if (!pt->threads[k].restart.block)
+			continue;
+		ret = wait_stop(tid, &status, err);
+		if (ret)
+			return ret;
+		if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) || ptrace(PTRACE_CONT, tid, 0, 0))
+			return thread_sys(tid, "PTRACE_CONT", err);
+	}
+	for (size_t k = 0; k < pt->nthreads; k++) {
+		if (!pt->threads[k].restart.block)
+			continue;
+		ret = wait_stop(pt->threads[k].tid, &status, err);
+		if (!ret && !EVENT_STOP_OF(status))
+			ret = err_object(err, err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)), "thread %d",
+					 pt->threads[k].tid);
+		if (!ret && (ret = arch_get_regs(pt->threads[k].tid, &after[k])))
+			ret = err_set(err, ERR_FAILED, -ret, "reading registers");
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* ---- final state ---- */
+
+static int set_thread(struct birth *b, size_t k, const struct arch_regs *after, struct err *err)
+{
+	const struct plan_thread *pth = &b->pt->threads[k];
+	struct arch_regs regs = pth->regs;
+	int ret;
+
+	if (pth->restart.block)
+		arch_in_syscall(&regs, (long)pth->restart.nr, arch_syscall_result(after));
+	else
+		arch_in_syscall(&regs, -1, 0);
+	ret = arch_set_regs(pth->tid, &regs);
+	if (ret)
+		return err_object(err, err_set(err, ERR_FAILED, -ret, "setting registers"), "thread %d", pth->tid);
+	ret = arch_set_fpu(pth->tid, &pth->fpu, err);
+	if (ret)
+		return err_object(err, ret, "thread %d", pth->tid);
+	return 0;
+}
+
+static int set_mask(const struct plan_thread *pth, struct err *err)
+{
+	/* SIGKILL and SIGSTOP cannot be blocked: the kernel takes them out (kernel/ptrace.c). */
+	if (ptrace(PTRACE_SETSIGMASK, pth->tid, (void *)8, &pth->sigmask))
+		return thread_sys(pth->tid, "PTRACE_SETSIGMASK", err);
+	return 0;
+}
+
+/* The leader unmaps the agent: after that it can run nothing more, so it is held at the exit of the call. */
+static int unmap_region(struct birth *b, struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	uint64_t arg[6] = { pt->hole, b->len };
+	struct arch_regs regs;
+	int status, ret = arch_get_regs(pt->pid, &regs);
+
+	if (!ret) {
+		arch_syscall_regs(&regs, arch_agent_syscall(pt->hole), SYS_munmap, arg);
+		ret = arch_set_regs(pt->pid, &regs);
+	}
+	for (int stop = 0; !ret && stop < 2; stop++) { /* entry and exit */
+		if (ptrace(PTRACE_SYSCALL, pt->pid, 0, 0))
+			return err_sys(err, "PTRACE_SYSCALL");
+		ret = wait_stop(pt->pid, &status, err);
+		if (!ret && WSTOPSIG(status) != (SIGTRAP | 0x80))
+			ret = err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status));
+		if (ret)
+			return ret;
+	}
+	if (!ret)
+		ret = arch_get_regs(pt->pid, &regs);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "registers of the leader");
+	if (arch_syscall_result(&regs))
+		return err_set(err, ERR_FAILED, (int)-arch_syscall_result(&regs), "munmap of the agent");
+	return 0;
+}
+
+/*
+ * Brings the whole group to a stop before anybody runs: the leader alone takes the signal while all are still traced, and
+ * the others join as soon as they are let go. A signal other than SIGSTOP may be ignored (orphaned group, handler): the
+ * pending interrupt catches that, and SIGSTOP takes its place.
+ */
+static int stop_group(const struct plan_task *pt, int sig, struct err *err)
+{
+	int status, ret;
+
+	for (;;) {
+		uint64_t mask = sig == SIGSTOP ? ~0ull : ~(1ull << (sig - 1));
+
+		if (ptrace(PTRACE_SETSIGMASK, pt->pid, (void *)8, &mask))
+			return err_sys(err, "PTRACE_SETSIGMASK");
+		if (syscall(SYS_tgkill, pt->pid, pt->pid, SIGSTOP))
+			return err_sys(err, "tgkill");
+		if (ptrace(PTRACE_CONT, pt->pid, 0, 0))
+			return err_sys(err, "PTRACE_CONT");
+		ret = wait_stop(pt->pid, &status, err);
+		if (ret)
+			return ret;
+		if (EVENT_STOP_OF(status) || WSTOPSIG(status) != SIGSTOP)
+			return err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status));
+		if (ptrace(PTRACE_INTERRUPT, pt->pid, 0, 0) || ptrace(PTRACE_CONT, pt->pid, 0, (void *)(long)sig))
+			return err_sys(err, "PTRACE_CONT with the stop signal");
+		ret = wait_stop(pt->pid, &status, err);
+		if (ret)
+			return ret;
+		if (EVENT_STOP_OF(status) && WSTOPSIG(status) == sig)
+			return 0;
+		if (sig == SIGSTOP)
+			return err_set(err, ERR_FAILED, 0, "the task does not stop");
+		sig = SIGSTOP;
+	}
+}
+
+int finish_task(struct birth *b, bool leave_stopped, struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	cleanup_free struct arch_regs *after = xzalloc(pt->nthreads * sizeof(*after));
+	int stop = pt->stop_signal ? pt->stop_signal : leave_stopped ? SIGSTOP : 0;
+	int ret = stop_all(b, err), fail;
+
+	if (!ret)
+		ret = restart_calls(b, after, err);
+	for (size_t k = 1; !ret && k < pt->nthreads; k++) {
+		ret = set_thread(b, k, &after[k], err);
+		if (!ret)
+			ret = set_mask(&pt->threads[k], err);
+	}
+	if (!ret)
+		ret = unmap_region(b, err);
+	if (!ret)
+		ret = set_thread(b, 0, &after[0], err);
+	if (!ret && stop)
+		ret = stop_group(pt, stop, err);
+	if (!ret)
+		ret = set_mask(&pt->threads[0], err);
+	fail = ret ? 0 : fault("restore:before-detach");
+	if (fail)
+		ret = err_set(err, ERR_FAILED, fail, "fault point restore:before-detach");
+	for (size_t k = 0; !ret && k < pt->nthreads; k++)
+		if (ptrace(PTRACE_DETACH, pt->threads[k].tid, 0, 0))
+			ret = thread_sys(pt->threads[k].tid, "PTRACE_DETACH", err);
+	return ret;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this host has against the checkpoint, before anything is made: all problems at once, because who fixes one and
+ * then meets the next has been sent on an errand.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/base/io.h"
+#include "common/feature/feature.h"
+#include "common/file/table.h"
+#include "common/proc/proc.h"
+#include "common/restore/inner.h"
+#include "common/task/task.h"
+
+struct findings {
+	const struct log *log;
+	struct strbuf text;
+	size_t n;
+	enum err_kind kind; /* of the first */
+	int errnum;
+	char hint[256];
+};
+
+static void found(struct findings *f, enum err_kind kind, int errnum, const char *hint, const char *line)
+{
+	if (!f->n) {
+		f->kind = kind;
+		f->errnum = errnum;
+	}
+	if (!f->hint[0] && hint)
+		snprintf(f->hint, sizeof(f->hint), "%s", hint);
+	if (f->text.len < 400) /* the rest is in the log: one line is one line */
+		strbuf_printf(&f->text, "%s%s", f->n ? "; " : "", line);
+	f->n++;
+	log_warn(f->log, "preflight: %s", line);
+}
+
+static void found_err(struct findings *f, const struct err *e)
+{
+	char line[sizeof(e->object) + sizeof(e->reason) + 64];
+
+	snprintf(line, sizeof(line), "%s%s%s%s%s", e->object, e->object[0] ? ": " : "", e->reason, e->errnum ? ": " : "",
+		 e->errnum ? strerror(e->errnum) : "");
+	found(f, e->kind, 0, e->hint[0] ? e->hint : NULL, line);
+}
+
+/* ---- ids ---- */
+
+static void check_pid(struct findings *f, pid_t tid)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	cleanup_fd int fd = -1;
+	struct proc_status st;
+	struct err e = ERR_INIT;
+	char line[160];
+
+	/* /proc answers for threads too, although it does not list them. */
+	if (proc_open(tid, &fd, &e))
+		return;
+	if (proc_status(fd, "status", arena, &st, &e))
+		snprintf(line, sizeof(line), "pid %d is taken", tid);
+	else if (st.tgid == tid)
+		snprintf(line, sizeof(line), "pid %d is taken by pid %d (%s)", tid, tid, st.comm);
+	else
+		snprintf(line, sizeof(line), "pid %d is taken by a thread of pid %d (%s)", tid, st.tgid, st.comm);
+	found(f, ERR_FAILED, EEXIST, "end it, or restore in a new pid namespace (unshare -pf --mount-proc)", line);
+}
+
+static void check_ids(const struct model *m, const struct restore_opts *opts, struct findings *f)
+{
+	cleanup_free char *text = NULL;
+	uint64_t max = 0;
+	size_t len;
+	char line[160];
+
+	if (!read_file_at(AT_FDCWD, "/proc/sys/kernel/pid_max", 64, &text, &len)) {
+		while (len && text[len - 1] == '\n')
+			text[--len] = 0;
+		parse_u64(text, 10, &max);
+	}
+	for (size_t i = 0; i < m->ntasks; i++) {
+		const struct model_task *t = &m->tasks[i];
+
+		for (size_t k = 0; k < t->nthreads; k++) {
+			check_pid(f, t->threads[k].tid);
+			if (max && (uint64_t)t->threads[k].tid >= max) {
+				snprintf(line, sizeof(line), "pid %d is above this host's pid_max", t->threads[k].tid);
+				found(f, ERR_FEATURE, 0, "raise /proc/sys/kernel/pid_max", line);
+			}
+		}
+	}
+	if (opts->shell_job || !m->ntasks || m->tasks[0].pstree->sid == m->tasks[0].pstree->pid)
+		return;
+	if ((pid_t)m->tasks[0].pstree->sid != getsid(0)) {
+		snprintf(line, sizeof(line), "the task belongs to session %u, whose leader is not in the checkpoint",
+			 m->tasks[0].pstree->sid);
+		found(f, ERR_REFUSED, 0, "use --shell-job to let it join this session", line);
+	}
+}
+
+/* ---- the rest ---- */
+
+static void report_line(void *ctx, const char *line)
+{
+	found(ctx, ERR_FAILED, 0, NULL, line);
+}
+
+static void check_cpu(const struct model *m, struct findings *f)
+{
+	char names[256], line[320];
+
+	for (size_t i = 0; i < m->ntasks; i++)
+		for (size_t k = 0; k < m->tasks[i].nthreads; k++) {
+			arch_fpu_missing(m->tasks[i].threads[k].core, names, sizeof(names));
+			if (!names[0])
+				continue;
+			snprintf(line, sizeof(line), "this CPU lacks %s, which thread %d uses", names, m->tasks[i].threads[k].tid);
+			found(f, ERR_FEATURE, 0, NULL, line);
+			return; /* the other threads' need is the same, as a rule */
+		}
+}
+
+static void check_limits(const struct model *m, const struct plan *plan, struct findings *f)
+{
+	struct rlimit lim;
+	char line[160];
+
+	if (plan->nfds && !getrlimit(RLIMIT_NOFILE, &lim) && (rlim_t)plan->fds[plan->nfds - 1] >= lim.rlim_max) {
+		snprintf(line, sizeof(line), "fd %d is above the hard limit of open files here (%lu)", plan->fds[plan->nfds - 1],
+			 (unsigned long)lim.rlim_max);
+		found(f, ERR_FAILED, 0, "raise it (ulimit -Hn)", line);
+	}
+}
+
+static void check_addresses(const struct model *m, struct findings *f)
+{
+	cleanup_free char *text = NULL;
+	uint64_t min = 0;
+	size_t len;
+	char line[160];
+
+	if (read_file_at(AT_FDCWD, "/proc/sys/vm/mmap_min_addr", 64, &text, &len))
+		return;
+	while (len && text[len - 1] == '\n')
+		text[--len] = 0;
+	if (parse_u64(text, 10, &min))
+		return;
+	for (size_t i = 0; i < m->ntasks; i++) {
+		const MmEntry *mm = m->tasks[i].mm;
+
+		if (!mm->n_vmas || mm->vmas[0]->start >= min || !(mm->vmas[0]->status & 1))
+			continue;
+		snprintf(line, sizeof(line), "mapping %lx-%lx lies below this host's vm.mmap_min_addr (%lx)", mm->vmas[0]->start,
+			 mm->vmas[0]->end, min);
+		found(f, ERR_FEATURE, 0, "lower /proc/sys/vm/mmap_min_addr", line);
+	}
+}
+
+/* CAP_SYS_ADMIN stands for CAP_CHECKPOINT_RESTORE (capability.h: checkpoint_restore_ns_capable()). */
+static void check_privileges(struct findings *f)
+{
+	static const int caps[] = { CAP_CHECKPOINT_RESTORE };
+	struct err e = ERR_INIT;
+
+	if (privileges_need(caps, ARRAY_SIZE(caps), &e))
+		found_err(f, &e);
+}
+
+int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
+	      struct err *err)
+{
+	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check, .size_only = opts->validate_size_only };
+	struct findings f = { .log = log };
+	struct err e = ERR_INIT;
+	int ret = 0;
+
+	check_privileges(&f);
+	check_ids(m, opts, &f);
+	check_cpu(m, &f);
+	check_limits(m, plan, &f);
+	check_addresses(m, &f);
+	files_preflight(m, &files, report_line, &f);
+	if (task_preflight(m, report_line, &f, &e))
+		found_err(&f, &e);
+	if (f.n == 1)
+		ret = err_set(err, f.kind, 0, "%s", f.text.s);
+	else if (f.n)
+		ret = err_set(err, f.kind, 0, "%zu problems: %s%s", f.n, f.text.s, f.text.len >= 400 ? " ... (all are in the log)" : "");
+	if (f.n && f.errnum)
+		ret = -f.errnum;
+	if (f.hint[0])
+		err_hint(err, ret, "%s", f.hint);
+	strbuf_release(&f.text);
+	return ret;
+}

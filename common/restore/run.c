@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A restore from beginning to end. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/fault.h"
+#include "common/mm/mm.h"
+#include "common/restore/inner.h"
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void count_pages(const struct model *m, struct restore_stats *stats)
+{
+	for (size_t i = 0; i < m->ntasks; i++)
+		stats->bytes_read += m->tasks[i].pages.size;
+	for (size_t i = 0; i < m->nshmem; i++)
+		stats->bytes_read += m->shmem[i].pages.size;
+	stats->pages_restored = stats->bytes_read / PAGE;
+}
+
+/* Births and last acts. On failure everything that was made is gone again. */
+static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m, const struct plan *plan,
+		      const struct slots *slots, struct restore_stats *stats, struct err *err)
+{
+	cleanup_free struct birth *births = xzalloc(plan->ntasks * sizeof(*births));
+	uint64_t start = now_us();
+	size_t n = 0;
+	int ret = 0;
+
+	for (; !ret && n < plan->ntasks; n++) {
+		ret = birth_prepare(&births[n], &plan->tasks[n], slots, err);
+		births[n].comm = m->tasks[n].threads[0].core->tc->comm;
+		if (!ret)
+			ret = birth_run(&births[n], opts->sibling, err);
+		if (ret)
+			err_task(err, plan->tasks[n].pid, births[n].comm, ret);
+	}
+	stats->forking_us = now_us() - start;
+	log_debug(log, "programs ran in %lu us", (unsigned long)stats->forking_us);
+	for (size_t i = 0; !ret && i < n; i++) {
+		ret = finish_task(&births[i], opts->leave_stopped, err);
+		if (ret)
+			err_task(err, plan->tasks[i].pid, births[i].comm, ret);
+	}
+	for (size_t i = n; i-- > 0;) {
+		if (ret)
+			birth_abort(&births[i], opts->sibling);
+		birth_release(&births[i]);
+	}
+	return ret;
+}
+
+static int restore(const struct restore_opts *opts, const struct log *log, struct model *m, struct plan *plan,
+		   struct restore_stats *stats, struct err *err)
+{
+	struct slots slots = { 0 };
+	int ret = preflight(m, plan, opts, log, err);
+
+	if (!ret)
+		ret = controller_run(plan, log, &slots, err);
+	if (!ret)
+		ret = make_tasks(opts, log, m, plan, &slots, stats, err);
+	slots_close(&slots);
+	return ret;
+}
+
+int restore_run(const struct restore_opts *opts, const struct log *log, pid_t *root, struct restore_stats *stats,
+		struct err *err)
+{
+	cleanup_model struct model *m = NULL;
+	cleanup_plan struct plan *plan = NULL;
+	struct restore_stats none = { 0 };
+	struct image_dir *dir = NULL;
+	uint64_t start = now_us();
+	int ret;
+
+	*root = 0;
+	stats = stats ? stats : &none;
+	*stats = (struct restore_stats){ 0 };
+	ret = image_dir_open(opts->images_dir, &dir, err);
+	if (ret)
+		return ret;
+	ret = model_load(dir, &m, err);
+	if (!ret) {
+		log_debug(log, "checkpoint read in %lu us", (unsigned long)(now_us() - start));
+		ret = plan_build(m, opts, &plan, err);
+	}
+	if (!ret && opts->plan_only) {
+		cleanup_strbuf struct strbuf text = STRBUF_INIT;
+
+		plan_print(m, plan, &text);
+		if (fwrite(text.s, 1, text.len, opts->out) != text.len || fflush(opts->out))
+			ret = err_sys(err, "writing the plan");
+	} else if (!ret) {
+		ret = restore(opts, log, m, plan, stats, err);
+		if (!ret)
+			*root = plan->tasks[0].pid;
+		count_pages(m, stats);
+	}
+	stats->total_us = stats->restore_us = now_us() - start;
+	if (!ret)
+		log_info(log, "restored in %lu us", (unsigned long)stats->total_us);
+	model_free(take_ptr(m)); /* before its directory */
+	image_dir_free(dir);
+	return ret;
+}
