@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Switches of arch_prctl(2) that no image can hold: refused when they are not what the dumper itself has. */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/kinds.h"
+
+#define GET_CPUID 0x1011
+#define GET_XCOMP_PERM 0x1022
+#define GET_UNTAG_MASK 0x4001
+#define SHSTK_STATUS 0x5005
+
+static const struct question {
+	const char *name;
+	int option;
+	bool by_pointer;
+} questions[] = {
+	{ "ARCH_SET_CPUID (cpuid faulting)", GET_CPUID, false },
+	{ "ARCH_REQ_XCOMP_PERM (AMX)", GET_XCOMP_PERM, true },
+	{ "ARCH_ENABLE_TAGGED_ADDR (linear address masking)", GET_UNTAG_MASK, true },
+	{ "ARCH_SHSTK_ENABLE (shadow stack)", SHSTK_STATUS, true },
+};
+#define NQUESTIONS ARRAY_SIZE(questions)
+
+struct arch_prctl_slot {
+	struct { int64_t result; uint64_t value; } own[NQUESTIONS];
+	struct step_ref result[NQUESTIONS];
+	struct data_ref value[NQUESTIONS];
+};
+
+static int ask_arch_prctl(struct dump *d, struct program *prog, void *slot, struct err *err)
+{
+	struct arch_prctl_slot *s = slot;
+
+	for (size_t i = 0; i < NQUESTIONS; i++) {
+		const struct question *q = &questions[i];
+		long r = syscall(SYS_arch_prctl, q->option, q->by_pointer ? &s->own[i].value : NULL);
+
+		s->own[i].result = r < 0 ? -errno : r;
+		if (r < 0)
+			continue; /* this kernel or CPU does not have it */
+		s->value[i] = program_data(prog, NULL, sizeof(uint64_t));
+		s->result[i] = program_try(prog, 0, q->name, SYS_arch_prctl, A((uint64_t)q->option),
+					   q->by_pointer ? A_DATA(s->value[i]) : A(0));
+	}
+	return 0;
+}
+
+static int dump_arch_prctl(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+			   struct err *err)
+{
+	const struct arch_prctl_slot *s = slot;
+
+	for (size_t i = 0; i < NQUESTIONS; i++) {
+		if (s->own[i].result < 0)
+			continue;
+		if (program_result(prog, s->result[i]) != s->own[i].result ||
+		    *(const uint64_t *)program_answer(prog, s->value[i]) != s->own[i].value)
+			return err_refuse(err, "thread %d has changed a switch that no image can hold: %s",
+					  thread->frozen->tid, questions[i].name);
+	}
+	return 0;
+}
+
+extern const struct state_kind arch_prctl_kind;
+const struct state_kind arch_prctl_kind = {
+	.name = "arch_prctl switches",
+	.scope = SCOPE_THREAD,
+	.slot_size = sizeof(struct arch_prctl_slot),
+	.ask = ask_arch_prctl,
+	.dump = dump_arch_prctl,
+};

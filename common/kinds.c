@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of kinds. Order matters twice: the first kind of files that matches takes a description, and steps of one
+ * phase run in the order in which the kinds stand here.
+ */
+#include "common/kinds.h"
+#include "common/mm/mm.h"
+
+extern const struct state_kind task_core_kind, thread_core_kind, session_kind, personality_kind, sigaction_kind,
+	sigqueue_shared_kind, sigqueue_kind, sigaltstack_kind, comm_kind, tid_address_kind, robust_list_kind, rseq_kind,
+	itimer_kind, posix_timer_kind, rlimit_kind, sched_kind, affinity_kind, ioprio_kind, timerslack_kind, creds_kind,
+	pdeath_sig_kind, child_subreaper_kind, oom_score_adj_kind, coredump_filter_kind, loginuid_kind, membarrier_kind,
+	prctl_kind, arch_prctl_kind;
+
+const struct state_kind *const state_kinds[] = {
+	/* Frames first: all others fill what these make and check. */
+	&task_core_kind,
+	&sigaction_kind, /* before the registers: whether a call is repeated depends on the handler */
+	&thread_core_kind,
+	&session_kind,
+	&personality_kind,
+	&oom_score_adj_kind,
+	&coredump_filter_kind,
+	&loginuid_kind,
+	&mm_kind,
+	&rlimit_kind,
+	&child_subreaper_kind,
+	&membarrier_kind,
+	&itimer_kind,
+	&posix_timer_kind, /* creation needs privileges: before the credentials */
+	&sigqueue_shared_kind,
+	&comm_kind,
+	&tid_address_kind,
+	&robust_list_kind,
+	&rseq_kind,
+	&sigaltstack_kind,
+	&affinity_kind,
+	&ioprio_kind,
+	&sched_kind,
+	&timerslack_kind, /* after the policy: real-time threads have none */
+	&creds_kind,
+	&pdeath_sig_kind,
+	&sigqueue_kind,
+	&prctl_kind,
+	&arch_prctl_kind,
+	NULL,
+};
+
+extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, memfd_file_kind;
+
+const struct file_kind *const file_kinds[] = {
+	&memfd_file_kind, /* before regular files, which it looks like */
+	&fifo_kind,
+	&pipe_kind,
+	&regfile_kind,
+	NULL,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is refused before the target runs a single instruction of ours. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include "common/base/io.h"
+#include "common/task/task.h"
+
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+#endif
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE 62
+#endif
+#define SCHED_CORE_GET 0
+#define SCHED_CORE_SCOPE_THREAD 0
+#define IO_FLUSHER_FLAGS (0x00080000u | 0x00100000u) /* PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE, set by PR_SET_IO_FLUSHER */
+
+static const char *const namespaces[] = {
+	"mnt", "net", "uts", "ipc", "cgroup", /* a single thread may have left these */
+	"pid", "pid_for_children", "user", "time", "time_for_children",
+};
+#define THREAD_NAMESPACES 5
+
+static int check_namespaces(const struct dump *d, struct err *err)
+{
+	for (size_t t = 0; t < d->task.nthreads; t++) {
+		size_t n = t ? THREAD_NAMESPACES : ARRAY_SIZE(namespaces);
+		pid_t tid = d->task.threads[t].frozen->tid;
+
+		for (size_t i = 0; i < n; i++) {
+			char path[64], own[64] = "", its[64] = "";
+
+			snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i]);
+			if (readlink(path, own, sizeof(own) - 1) < 0)
+				continue; /* a kernel without this kind */
+			snprintf(path, sizeof(path), "task/%d/ns/%s", tid, namespaces[i]);
+			if (readlinkat(d->task.proc_fd, path, its, sizeof(its) - 1) < 0)
+				return err_sys(err, "cannot read which %s namespace thread %d is in", namespaces[i], tid);
+			if (strcmp(own, its))
+				return err_refuse(err, "thread %d is in another namespace than the dumper (%s, ours is %s)",
+						  tid, its, own);
+		}
+	}
+	return 0;
+}
+
+static int check_label(const struct dump *d, struct err *err)
+{
+	cleanup_free char *label = NULL;
+	size_t len;
+
+	/* EINVAL or ENOENT: no security module that labels. */
+	if (read_file_at(d->task.proc_fd, "attr/current", 4096, &label, &len) || !len)
+		return 0;
+	label[strcspn(label, "\n")] = '\0';
+	if (!label[0] || !strcmp(label, "unconfined") || !strncmp(label, "unconfined_u:", 13))
+		return 0;
+	return err_refuse(err, "it has the security label %s", label);
+}
+
+/* Threads of a process share these unless one called unshare(2). */
+static int check_shared(const struct dump *d, pid_t tid, struct err *err)
+{
+	static const struct { int type; const char *what; } shared[] = {
+		{ KCMP_FILES, "descriptor table" },
+		{ KCMP_FS, "working directory and root" },
+		{ KCMP_SYSVSEM, "list of semaphore adjustments" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(shared); i++) {
+		long r = syscall(SYS_kcmp, d->task.fz.pid, tid, shared[i].type, 0, 0);
+
+		if (r < 0)
+			return err_sys(err, "cannot compare thread %d with its leader", tid);
+		if (r)
+			return err_refuse(err, "thread %d has a %s of its own", tid, shared[i].what);
+	}
+	return 0;
+}
+
+static int check_thread(const struct dump *d, const struct dump_thread *thread, struct err *err)
+{
+	struct { uint64_t mode, selector, offset, len; } dispatch = { 0 };
+	pid_t tid = thread->frozen->tid;
+	uint64_t cookie = 0;
+
+	if (!arch_is_native(&thread->frozen->regs))
+		return err_refuse(err, "thread %d runs 32-bit code", tid);
+	if (thread->status.seccomp)
+		return err_refuse(err, "thread %d is under seccomp (%s)", tid,
+				  thread->status.seccomp == 1 ? "strict mode" : "filters");
+	if (!ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), &dispatch) && dispatch.mode)
+		return err_refuse(err, "thread %d uses PR_SET_SYSCALL_USER_DISPATCH", tid);
+	if (!prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) && cookie)
+		return err_refuse(err, "thread %d has a core scheduling cookie (PR_SCHED_CORE)", tid);
+	return thread == &d->task.threads[0] ? 0 : check_shared(d, tid, err);
+}
+
+int task_check(struct dump *d, struct err *err)
+{
+	int ret;
+
+	for (size_t i = 0; i < d->task.nthreads; i++) {
+		ret = check_thread(d, &d->task.threads[i], err);
+		if (ret)
+			return ret;
+	}
+	if ((d->task.stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS)
+		return err_refuse(err, "it is marked by PR_SET_IO_FLUSHER");
+	/* We have no adjustments: who has the same as we has none. */
+	if (syscall(SYS_kcmp, d->task.fz.pid, getpid(), KCMP_SYSVSEM, 0, 0) > 0)
+		return err_refuse(err, "it would undo semaphore operations at its end (SEM_UNDO)");
+	ret = check_namespaces(d, err);
+	return ret ? ret : check_label(d, err);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The frame of core images: what a task is (alive, stopped), and the processor state of each thread.
+ *
+ * A thread that was inside a system call left it when it was stopped. The image holds registers that repeat the call. A
+ * call with remaining time (nanosleep, poll, a futex wait) cannot be repeated so, because its arguments hold the whole
+ * time: v1.1 gives it an EINTR; our restart field says which call it was and what time remains, so that our
+ * restorer puts the thread back inside it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "common/base/io.h"
+#include "common/task/task.h"
+
+#define STATE_ALIVE 1
+#define STATE_DEAD 2
+#define STATE_STOPPED 3
+
+/* ---- the task ---- */
+
+static int dump_task_core(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+			  struct err *err)
+{
+	TaskCoreEntry *tc = task_core(d);
+	int stop = thread->frozen->stop_signal;
+
+	tc->task_state = stop ? STATE_STOPPED : STATE_ALIVE;
+	if (stop) {
+		tc->has_stop_signo = true;
+		tc->stop_signo = (uint32_t)stop;
+	}
+	tc->exit_code = 0;
+	tc->flags = d->task.stat.flags;
+	tc->blk_sigset = thread->frozen->sigmask;
+	return 0;
+}
+
+static int plan_task_core(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+			  struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
+{
+	const TaskCoreEntry *tc = thread->core->tc;
+	uint32_t signo;
+
+	if (!tc)
+		return err_image(err, "core-%d.img has no task state (tc)", thread->tid);
+	switch (tc->task_state) {
+	case STATE_ALIVE:
+		return 0;
+	case STATE_STOPPED:
+		signo = tc->has_stop_signo ? tc->stop_signo : SIGSTOP;
+		if (signo != SIGSTOP && signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU)
+			return err_image(err, "stopped by signal %u, which stops nothing", signo);
+		pt->stop_signal = (int)signo;
+		return 0;
+	case STATE_DEAD:
+		return err_refuse(err, "the image is of a dead task (zombie)");
+	}
+	return err_image(err, "unknown task state %u", tc->task_state);
+}
+
+const struct state_kind task_core_kind = {
+	.name = "task",
+	.scope = SCOPE_TASK,
+	.dump = dump_task_core,
+	.plan = plan_task_core,
+};
+
+/* ---- a thread ---- */
+
+/* The signals that this thread would take if it went on now. A signal for the whole process is taken by the first
+ * thread that does not block it (kernel/signal.c, complete_signal, looks at the leader first). */
+static uint64_t deliverable(const struct dump *d, const struct dump_thread *thread)
+{
+	uint64_t shared = thread->status.shd_pnd;
+
+	for (size_t i = 0; i < d->task.nthreads && &d->task.threads[i] != thread; i++)
+		shared &= d->task.threads[i].frozen->sigmask;
+	return (thread->status.sig_pnd | shared) & ~thread->frozen->sigmask;
+}
+
+/* Which of them comes first: faults before all, then the lowest number (kernel/signal.c, next_signal). */
+static int first_signal(uint64_t set)
+{
+	const uint64_t faults = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) |
+				1ull << (SIGTRAP - 1) | 1ull << (SIGFPE - 1) | 1ull << (SIGSYS - 1);
+
+	return __builtin_ctzll(set & faults ? set & faults : set) + 1;
+}
+
+/* A handler is about to run: then the kernel does not repeat every call, and the program waits for just that. */
+static void resolve_for_handler(const struct dump *d, struct dump_thread *thread, uint64_t pending,
+				struct arch_regs *regs)
+{
+	const TaskCoreEntry *tc = d->task.threads[0].core->tc;
+	int signo = first_signal(pending);
+	size_t i = (size_t)signo - 1 - (signo > SIGKILL) - (signo > SIGSTOP);
+	bool restarts = false;
+
+	if (!(thread->status.sig_cgt >> (signo - 1) & 1))
+		return;
+	if (tc && i < tc->n_sigactions)
+		restarts = tc->sigactions[i]->flags & SA_RESTART;
+	arch_interrupt_syscall(regs, restarts);
+}
+
+/* What the kernel wrote to the call's own "remaining" argument when it was interrupted. UINT64_MAX: it has none. */
+static uint64_t remaining_ns(const struct dump *d, const struct arch_restart *r)
+{
+	uint64_t addr = r->nr == SYS_nanosleep ? r->arg[1] : r->nr == SYS_clock_nanosleep ? r->arg[3] : 0;
+	struct timespec ts;
+
+	if (!addr || addr > LONG_MAX || pread_full(d->task.fz.mem_fd, &ts, sizeof(ts), (off_t)addr))
+		return UINT64_MAX;
+	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec > 999999999 || ts.tv_sec > INT64_MAX / 2000000000)
+		return UINT64_MAX;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void put_restart(struct dump *d, ThreadCoreEntry *tcore, const struct arch_restart *r)
+{
+	RestartEntry *e = arena_msg(d->arena, RestartEntry, restart_entry__init);
+
+	e->nr = (uint32_t)r->nr;
+	e->n_args = ARRAY_SIZE(r->arg);
+	e->args = arena_dup(d->arena, r->arg, sizeof(r->arg));
+	e->remaining_ns = remaining_ns(d, r);
+	tcore->restart = e;
+}
+
+static int dump_thread_core(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+			    struct err *err)
+{
+	struct frozen_thread *frozen = thread->frozen;
+	ThreadCoreEntry *tcore = task_thread_core(d, thread);
+	struct arch_regs regs = frozen->regs;
+	uint64_t pending = deliverable(d, thread);
+	struct arch_restart restart;
+	struct arch_fpu fpu;
+	int ret;
+
+	if (!arch_is_native(&regs))
+		return err_refuse(err, "thread %d runs 32-bit code", frozen->tid);
+	if (pending)
+		resolve_for_handler(d, thread, pending, &regs);
+	arch_resolve_syscall(&regs, pending, &restart);
+	ret = arch_get_fpu(frozen->tid, d->arena, &fpu, err);
+	if (ret)
+		return ret;
+	arch_core_encode(thread->core, &regs, &fpu, d->arena);
+	if (thread != &d->task.threads[0]) {
+		tcore->has_blk_sigset = true;
+		tcore->blk_sigset = frozen->sigmask;
+	}
+	if (restart.block)
+		put_restart(d, tcore, &restart);
+	return 0;
+}
+
+static int plan_restart(const RestartEntry *e, struct plan_thread *pth, struct err *err)
+{
+	switch (e->nr) {
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+	case SYS_futex:
+	case SYS_poll:
+		break;
+	default:
+		return err_image(err, "thread %d: system call %u has no remaining time to go on with", pth->tid, e->nr);
+	}
+	if (e->n_args > ARRAY_SIZE(pth->restart.arg))
+		return err_image(err, "thread %d: a system call with %zu arguments", pth->tid, e->n_args);
+	pth->restart = (struct arch_restart){ .block = true, .nr = e->nr };
+	for (size_t i = 0; i < e->n_args; i++)
+		pth->restart.arg[i] = e->args[i];
+	pth->restart_ns = e->remaining_ns;
+	return 0;
+}
+
+static int plan_thread_core(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+			    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
+{
+	const CoreEntry *core = thread->core;
+	bool leader = thread == &task->threads[0];
+	int ret;
+
+	if (!core->thread_core)
+		return err_image(err, "core-%d.img has no thread state (thread_core)", thread->tid);
+	if (leader && !core->tc)
+		return err_image(err, "core-%d.img has no task state (tc)", thread->tid);
+	pth->restart_ns = UINT64_MAX;
+	ret = arch_core_decode(core, plan->arena, &pth->regs, &pth->fpu, err);
+	if (ret)
+		return err_object(err, ret, "core-%d.img", thread->tid);
+	pth->sigmask = leader ? core->tc->blk_sigset : core->thread_core->has_blk_sigset ? core->thread_core->blk_sigset : 0;
+	return core->thread_core->restart ? plan_restart(core->thread_core->restart, pth, err) : 0;
+}
+
+const struct state_kind thread_core_kind = {
+	.name = "registers",
+	.scope = SCOPE_THREAD,
+	.dump = dump_thread_core,
+	.plan = plan_thread_core,
+};

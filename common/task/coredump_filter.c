@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* /proc/PID/coredump_filter: what a core dump contains. In our own field when it is not the kernel's default. */
+#include <errno.h>
+
+#include "common/task/task.h"
+
+#define DEFAULT_FILTER 0x33 /* MMF_DUMP_FILTER_DEFAULT with ELF headers */
+#define FILTER_MAX 0x1ff    /* MMF_DUMP_FILTER_BITS is 9 */
+
+static int dump_filter(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+		       struct err *err)
+{
+	struct err why = ERR_INIT;
+	TaskCoreEntry *tc = task_core(d);
+	int64_t v;
+	int ret = proc_number(d->task.proc_fd, "coredump_filter", 16, &v, &why);
+
+	if (ret == -ENOENT)
+		return 0; /* a kernel without core dumps */
+	if (ret) {
+		*err = why;
+		return ret;
+	}
+	if (v != DEFAULT_FILTER) {
+		tc->has_coredump_filter = true;
+		tc->coredump_filter = (uint32_t)v;
+	}
+	return 0;
+}
+
+static int plan_filter(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+		       struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
+{
+	const TaskCoreEntry *tc = thread->core->tc;
+	uint32_t v = tc->has_coredump_filter ? tc->coredump_filter : DEFAULT_FILTER;
+	char text[16];
+
+	if (v > FILTER_MAX)
+		return err_image(err, "coredump_filter is 0x%x", v);
+	snprintf(text, sizeof(text), "0x%x", v);
+	task_plan_proc_write(pth->prog, "coredump_filter", "/proc/self/coredump_filter", text, tc->has_coredump_filter);
+	return 0;
+}
+
+const struct state_kind coredump_filter_kind = {
+	.name = "coredump_filter",
+	.scope = SCOPE_TASK,
+	.dump = dump_filter,
+	.plan = plan_filter,
+};

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Credentials of a thread: ids, groups, five capability sets, securebits, no_new_privs.
+ *
+ * The order of restoring follows from what each call needs and what it destroys (kernel/sys.c, security/commoncap.c):
+ *   1. securebits that keep capabilities through changes of ids
+ *   2. groups, then group ids, then user ids: none needs what a later one takes away
+ *   3. capset to the final sets plus CAP_SETPCAP, while the bounding set still allows every inheritable bit
+ *   4. ambient set (needs permitted and inheritable), then the bounding set, then the final securebits
+ *   5. capset to the final sets, and no_new_privs, after which nothing can be gained any more
+ */
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/securebits.h>
+#include <sys/syscall.h>
+
+#include "common/task/task.h"
+
+#define SETPCAP_BIT (1ull << CAP_SETPCAP)
+#define NCAPS 64
+
+struct creds_slot { struct step_ref securebits; };
+
+static int ask_creds(struct dump *d, struct program *prog, void *slot, struct err *err)
+{
+	struct creds_slot *s = slot;
+
+	s->securebits = program_call(prog, 0, "securebits", SYS_prctl, A(PR_GET_SECUREBITS));
+	return 0;
+}
+
+static void put_caps(struct arena *arena, uint64_t caps, size_t *n, uint32_t **out)
+{
+	uint32_t words[2] = { (uint32_t)caps, (uint32_t)(caps >> 32) };
+
+	*n = 2;
+	*out = arena_dup(arena, words, sizeof(words));
+}
+
+static int dump_creds(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+		      struct err *err)
+{
+	const struct creds_slot *s = slot;
+	const struct proc_status *st = &thread->status;
+	CredsEntry *c = arena_msg(d->arena, CredsEntry, creds_entry__init);
+
+	c->uid = st->uid[0], c->euid = st->uid[1], c->suid = st->uid[2], c->fsuid = st->uid[3];
+	c->gid = st->gid[0], c->egid = st->gid[1], c->sgid = st->gid[2], c->fsgid = st->gid[3];
+	c->n_groups = st->ngroups;
+	c->groups = arena_dup(d->arena, st->groups, st->ngroups * sizeof(*st->groups));
+	put_caps(d->arena, st->cap_inh, &c->n_cap_inh, &c->cap_inh);
+	put_caps(d->arena, st->cap_prm, &c->n_cap_prm, &c->cap_prm);
+	put_caps(d->arena, st->cap_eff, &c->n_cap_eff, &c->cap_eff);
+	put_caps(d->arena, st->cap_bnd, &c->n_cap_bnd, &c->cap_bnd);
+	put_caps(d->arena, st->cap_amb, &c->n_cap_amb, &c->cap_amb);
+	c->secbits = (uint32_t)program_result(prog, s->securebits);
+	if (st->no_new_privs) {
+		c->has_no_new_privs = true;
+		c->no_new_privs = 1;
+	}
+	task_thread_core(d, thread)->creds = c;
+	return 0;
+}
+
+static int check_creds(const CredsEntry *c, pid_t tid, struct err *err)
+{
+	if (c->n_cap_inh != 2 || c->n_cap_prm != 2 || c->n_cap_eff != 2 || c->n_cap_bnd != 2 ||
+	    (c->n_cap_amb && c->n_cap_amb != 2))
+		return err_image(err, "thread %d: a capability set is not of two words", tid);
+	if (c->n_groups > PROC_GROUPS_MAX)
+		return err_image(err, "thread %d: %zu supplementary groups", tid, c->n_groups);
+	if ((c->lsm_profile && c->lsm_profile[0]) || (c->lsm_sockcreate && c->lsm_sockcreate[0]))
+		return err_refuse(err, "thread %d has the security label %s", tid,
+				  c->lsm_profile ? c->lsm_profile : c->lsm_sockcreate);
+	return 0;
+}
+
+static void plan_ids(struct program *prog, const CredsEntry *c)
+{
+	struct data_ref groups = program_data(prog, c->groups, c->n_groups * sizeof(*c->groups));
+
+	program_call(prog, THREAD_CREDS, "groups", SYS_setgroups, A(c->n_groups), A_DATA(groups));
+	program_call(prog, THREAD_CREDS, "group ids", SYS_setresgid, A(c->gid), A(c->egid), A(c->sgid));
+	if (c->fsgid != c->egid) {
+		program_try(prog, THREAD_CREDS, "filesystem group id", SYS_setfsgid, A(c->fsgid));
+		/* The call cannot fail and tells the value before: asked again, it must be ours. */
+		program_call_eq(prog, THREAD_CREDS, "filesystem group id", c->fsgid, SYS_setfsgid, A(c->fsgid));
+	}
+	program_call(prog, THREAD_CREDS, "user ids", SYS_setresuid, A(c->uid), A(c->euid), A(c->suid));
+	if (c->fsuid != c->euid) {
+		program_try(prog, THREAD_CREDS, "filesystem user id", SYS_setfsuid, A(c->fsuid));
+		program_call_eq(prog, THREAD_CREDS, "filesystem user id", c->fsuid, SYS_setfsuid, A(c->fsuid));
+	}
+}
+
+static void plan_capset(struct program *prog, uint64_t eff, uint64_t prm, uint64_t inh)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = {
+		{ (uint32_t)eff, (uint32_t)prm, (uint32_t)inh },
+		{ (uint32_t)(eff >> 32), (uint32_t)(prm >> 32), (uint32_t)(inh >> 32) },
+	};
+	struct data_ref h = program_data(prog, &header, sizeof(header)), v = program_data(prog, data, sizeof(data));
+
+	program_call(prog, THREAD_CREDS, "capabilities", SYS_capset, A_DATA(h), A_DATA(v));
+}
+
+static void plan_caps(struct program *prog, const CredsEntry *c)
+{
+	const uint64_t known = (2ull << CAP_LAST_CAP) - 1;
+	uint64_t prm = task_caps(c->n_cap_prm, c->cap_prm) & known, eff = task_caps(c->n_cap_eff, c->cap_eff) & known;
+	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & known, bnd = task_caps(c->n_cap_bnd, c->cap_bnd);
+	uint64_t amb = task_caps(c->n_cap_amb, c->cap_amb) & known;
+
+	plan_capset(prog, prm | SETPCAP_BIT, prm | SETPCAP_BIT, inh);
+	program_call(prog, THREAD_CREDS, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT), A(PR_CAP_AMBIENT_CLEAR_ALL),
+		     A(0), A(0), A(0));
+	for (unsigned i = 0; i < NCAPS; i++)
+		if (amb >> i & 1)
+			program_call(prog, THREAD_CREDS, "ambient capability", SYS_prctl, A(PR_CAP_AMBIENT),
+				     A(PR_CAP_AMBIENT_RAISE), A(i), A(0), A(0));
+	for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
+		if (!(bnd >> i & 1))
+			program_call(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
+	/* Capabilities that newer kernels have and the image's did not are taken away too, where they exist. */
+	for (unsigned i = CAP_LAST_CAP + 1; i < CAP_LAST_CAP + 8; i++)
+		if (!(bnd >> i & 1))
+			program_try(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
+	program_call(prog, THREAD_CREDS, "securebits", SYS_prctl, A(PR_SET_SECUREBITS), A(c->secbits));
+	plan_capset(prog, eff, prm, inh);
+}
+
+static int plan_creds(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+		      struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
+{
+	const CredsEntry *c = thread->core->thread_core->creds;
+	int ret;
+
+	if (!c)
+		return err_image(err, "core-%d.img has no credentials", thread->tid);
+	ret = check_creds(c, pth->tid, err);
+	if (ret)
+		return ret;
+	program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl, A(PR_SET_SECUREBITS),
+		     A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
+	plan_ids(pth->prog, c);
+	plan_caps(pth->prog, c);
+	if (c->has_no_new_privs && c->no_new_privs)
+		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0), A(0),
+			     A(0));
+	return 0;
+}
+
+static void report_missing(pid_t tid, const char *set, uint64_t missing, const struct task_report *report)
+{
+	char line[160];
+
+	for (int i = 0; i < NCAPS; i++) {
+		if (!(missing >> i & 1))
+			continue;
+		snprintf(line, sizeof(line), "thread %d: capability %d of its %s set is not ours to give", tid, i, set);
+		report->line(report->ctx, line);
+	}
+}
+
+void task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct proc_status *own, int last_cap,
+			  const struct task_report *report)
+{
+	const CredsEntry *c = tcore->creds;
+	uint64_t known = last_cap >= NCAPS - 1 ? UINT64_MAX : (2ull << last_cap) - 1;
+
+	if (!c)
+		return;
+	report_missing(tid, "permitted", task_caps(c->n_cap_prm, c->cap_prm) & known & ~own->cap_prm, report);
+	report_missing(tid, "bounding", task_caps(c->n_cap_bnd, c->cap_bnd) & known & ~own->cap_bnd, report);
+}
+
+const struct state_kind creds_kind = {
+	.name = "credentials",
+	.scope = SCOPE_THREAD,
+	.slot_size = sizeof(struct creds_slot),
+	.ask = ask_creds,
+	.dump = dump_creds,
+	.plan = plan_creds,
+};

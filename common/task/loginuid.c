@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The audit login uid. Kernels refuse to write it without CAP_AUDIT_CONTROL once it is set, even to its own value. So the write is
+ * tried, and the preflight has made sure that it succeeds or that there is nothing to change.
+ */
+#include <errno.h>
+
+#include "common/task/task.h"
+
+static int dump_loginuid(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+			 struct err *err)
+{
+	struct err why = ERR_INIT;
+	TaskCoreEntry *tc = task_core(d);
+	int64_t v;
+	int ret = proc_number(d->task.proc_fd, "loginuid", 10, &v, &why);
+
+	if (ret == -ENOENT)
+		return 0; /* a kernel without audit */
+	if (ret) {
+		*err = why;
+		return ret;
+	}
+	tc->has_loginuid = true;
+	tc->loginuid = (uint32_t)v;
+	return 0;
+}
+
+static int plan_loginuid(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+			 struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
+{
+	const TaskCoreEntry *tc = thread->core->tc;
+	char text[16];
+
+	if (!tc->has_loginuid)
+		return 0;
+	snprintf(text, sizeof(text), "%u", tc->loginuid);
+	task_plan_proc_write(pth->prog, "audit login uid", "/proc/self/loginuid", text, false);
+	return 0;
+}
+
+const struct state_kind loginuid_kind = {
+	.name = "loginuid",
+	.scope = SCOPE_TASK,
+	.dump = dump_loginuid,
+	.plan = plan_loginuid,
+};

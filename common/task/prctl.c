@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Switches of prctl(2) that no image can say. A thread is refused, by the switch's name, when one of them is not what a task
+ * started here has: that is what the dumper itself answers to the same question.
+ */
+#include <errno.h>
+#include <linux/prctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "common/task/task.h"
+
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+
+static const struct question {
+	const char *name;
+	int option;
+	unsigned long arg;
+	bool by_pointer; /* the answer is an int at the second argument */
+} questions[] = {
+	{ "PR_SET_TSC", PR_GET_TSC, 0, true },
+	{ "PR_MCE_KILL", PR_MCE_KILL_GET, 0, false },
+	{ "PR_SET_MDWE", PR_GET_MDWE, 0, false },
+	{ "PR_SET_SPECULATION_CTRL store bypass", PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, false },
+	{ "PR_SET_SPECULATION_CTRL indirect branch", PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, false },
+	{ "PR_SET_SPECULATION_CTRL L1D flush", PR_GET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, false },
+	{ "PR_SET_TIMING", PR_GET_TIMING, 0, false },
+	{ "PR_SET_TAGGED_ADDR_CTRL", PR_GET_TAGGED_ADDR_CTRL, 0, false },
+	{ "PR_SET_UNALIGN", PR_GET_UNALIGN, 0, true },
+	{ "PR_SET_FPEMU", PR_GET_FPEMU, 0, true },
+	{ "PR_SET_FPEXC", PR_GET_FPEXC, 0, true },
+	{ "PR_SET_ENDIAN", PR_GET_ENDIAN, 0, true },
+	{ "PR_SVE_SET_VL", PR_SVE_GET_VL, 0, false },
+};
+#define NQUESTIONS ARRAY_SIZE(questions)
+
+struct prctl_slot {
+	int64_t *own; /* what we answer; two for each question: result and value */
+	struct step_ref result[NQUESTIONS];
+	struct data_ref value[NQUESTIONS];
+	struct step_ref io_flusher;
+};
+
+static int ask_prctl(struct dump *d, struct program *prog, void *slot, struct err *err)
+{
+	struct prctl_slot *s = slot;
+
+	/* Asking needs CAP_SYS_RESOURCE, as setting does. */
+	s->io_flusher = program_try(prog, 0, "PR_SET_IO_FLUSHER", SYS_prctl, A(PR_GET_IO_FLUSHER), A(0), A(0), A(0), A(0));
+	s->own = arena_alloc(d->arena, 2 * NQUESTIONS * sizeof(*s->own));
+	for (size_t i = 0; i < NQUESTIONS; i++) {
+		const struct question *q = &questions[i];
+		int value = 0;
+		long r = prctl(q->option, q->by_pointer ? (unsigned long)&value : q->arg, 0, 0, 0);
+
+		s->own[2 * i] = r < 0 ? -errno : r;
+		s->own[2 * i + 1] = value;
+		s->value[i] = program_data(prog, NULL, sizeof(int));
+		/* What does not exist here cannot differ either. */
+		if (r >= 0)
+			s->result[i] = program_try(prog, 0, q->name, SYS_prctl, A((uint64_t)q->option),
+						   q->by_pointer ? A_DATA(s->value[i]) : A(q->arg), A(0), A(0), A(0));
+	}
+	return 0;
+}
+
+static int dump_prctl(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+		      struct err *err)
+{
+	const struct prctl_slot *s = slot;
+
+	if (program_result(prog, s->io_flusher) == 1)
+		return err_refuse(err, "thread %d is marked by PR_SET_IO_FLUSHER", thread->frozen->tid);
+	for (size_t i = 0; i < NQUESTIONS; i++) {
+		int64_t own = s->own[2 * i];
+
+		if (own >= 0 && (program_result(prog, s->result[i]) != own ||
+				 *(const int *)program_answer(prog, s->value[i]) != s->own[2 * i + 1]))
+			return err_refuse(err, "thread %d has changed a switch that no image can hold: %s",
+					  thread->frozen->tid, questions[i].name);
+	}
+	return 0;
+}
+
+const struct state_kind prctl_kind = {
+	.name = "prctl switches",
+	.scope = SCOPE_THREAD,
+	.slot_size = sizeof(struct prctl_slot),
+	.ask = ask_prctl,
+	.dump = dump_prctl,
+};

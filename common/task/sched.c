@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Scheduling policy, priority, nice value. v1.1 holds policy, priority and nice; deadline parameters, a slice
+ * of one's own and utilisation clamps go into our sched_attr field, when they are not the default.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "common/task/task.h"
+
+#define POLICY_DEADLINE 6
+#define RESET_ON_FORK 0x40000000u     /* SCHED_RESET_ON_FORK in a policy word */
+#define FLAG_RESET_ON_FORK 1u	      /* SCHED_FLAG_RESET_ON_FORK */
+#define FLAG_UTIL_CLAMP 0x60u	      /* SCHED_FLAG_UTIL_CLAMP_MIN and _MAX */
+#define UTIL_MAX 1024u
+
+/* struct sched_attr of the kernel, version 1 */
+struct attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+_Static_assert(sizeof(struct attr) == 56, "SCHED_ATTR_SIZE_VER1");
+
+static bool is_rt(uint32_t policy)
+{
+	return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+static bool is_fair(uint32_t policy)
+{
+	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
+}
+
+/* What v1.1 cannot say. An ordinary task differs from us (started with defaults) in none of it. */
+static bool has_more(const struct attr *a)
+{
+	struct attr own = { .size = sizeof(own) };
+
+	if (a->policy == POLICY_DEADLINE || a->flags & ~(uint64_t)FLAG_RESET_ON_FORK)
+		return true;
+	if (syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0) < 0)
+		return false;
+	if (is_fair(a->policy) && is_fair(own.policy) && a->runtime != own.runtime)
+		return true;
+	if (is_rt(a->policy) && a->util_min == UTIL_MAX && a->util_max == UTIL_MAX)
+		return false; /* real-time tasks are born with this */
+	return a->util_min != own.util_min || a->util_max != own.util_max;
+}
+
+static int dump_sched(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+		      struct err *err)
+{
+	ThreadCoreEntry *tcore = task_thread_core(d, thread);
+	struct attr a = { .size = sizeof(a) };
+	pid_t tid = thread->frozen->tid;
+	int nice;
+
+	if (syscall(SYS_sched_getattr, tid, &a, sizeof(a), 0) < 0)
+		return err_sys(err, "cannot read the scheduling policy of thread %d", tid);
+	errno = 0;
+	nice = getpriority(PRIO_PROCESS, (id_t)tid);
+	if (nice == -1 && errno)
+		return err_sys(err, "cannot read the nice value of thread %d", tid);
+	tcore->has_sched_nice = tcore->has_sched_policy = true;
+	tcore->sched_nice = nice;
+	tcore->sched_policy = a.policy | (a.flags & FLAG_RESET_ON_FORK ? RESET_ON_FORK : 0);
+	if (is_rt(a.policy)) {
+		tcore->has_sched_prio = true;
+		tcore->sched_prio = a.priority;
+	}
+	if (has_more(&a)) {
+		SchedAttrEntry *e = arena_msg(d->arena, SchedAttrEntry, sched_attr_entry__init);
+
+		e->has_flags = e->has_runtime = e->has_deadline = e->has_period = true;
+		e->has_util_min = e->has_util_max = true;
+		e->flags = a.flags & ~(uint64_t)FLAG_RESET_ON_FORK;
+		e->runtime = a.runtime;
+		e->deadline = a.deadline;
+		e->period = a.period;
+		e->util_min = a.util_min;
+		e->util_max = a.util_max;
+		tcore->sched_attr = e;
+	}
+	return 0;
+}
+
+static int plan_sched(const struct model *m, const struct model_task *task, const struct model_thread *thread,
+		      struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
+{
+	const ThreadCoreEntry *tcore = thread->core->thread_core;
+	const SchedAttrEntry *e = tcore->sched_attr;
+	struct attr a = { .size = sizeof(a) };
+	bool rt;
+
+	if (!tcore->has_sched_policy)
+		return 0;
+	a.policy = tcore->sched_policy & ~RESET_ON_FORK;
+	a.flags = tcore->sched_policy & RESET_ON_FORK ? FLAG_RESET_ON_FORK : 0;
+	a.nice = tcore->has_sched_nice ? tcore->sched_nice : 0;
+	a.priority = tcore->has_sched_prio ? tcore->sched_prio : 0;
+	rt = is_rt(a.policy);
+	if (a.nice < -20 || a.nice > 19 || (rt ? a.priority < 1 || a.priority > 99 : a.priority != 0))
+		return err_image(err, "thread %d: policy %u, priority %u and nice %d do not go together", pth->tid, a.policy,
+				 a.priority, a.nice);
+	if (e) {
+		a.flags |= e->flags;
+		a.runtime = e->runtime;
+		a.deadline = e->deadline;
+		a.period = e->period;
+		if (e->has_util_max && e->util_max) {
+			a.flags |= FLAG_UTIL_CLAMP;
+			a.util_min = e->util_min;
+			a.util_max = e->util_max;
+		}
+	} else if (a.policy == POLICY_DEADLINE) {
+		return err_image(err, "thread %d: deadline policy without its parameters", pth->tid);
+	}
+	/* Real-time and deadline threads keep a nice value for later, which sched_setattr() does not take from them. */
+	if (!is_fair(a.policy) && tcore->has_sched_nice)
+		program_call(pth->prog, THREAD_SELF, "nice value", SYS_setpriority, A(PRIO_PROCESS), A(0),
+			     A((uint64_t)(int64_t)a.nice));
+	program_call(pth->prog, THREAD_SELF, "scheduling policy", SYS_sched_setattr, A(0),
+		     A_DATA(program_data(pth->prog, &a, sizeof(a))), A(0));
+	return 0;
+}
+
+const struct state_kind sched_kind = {
+	.name = "scheduling policy",
+	.scope = SCOPE_THREAD,
+	.dump = dump_sched,
+	.plan = plan_sched,
+};

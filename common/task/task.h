@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* State of tasks and threads that is neither memory nor files. Each kernel object is a file of this folder. */
+#ifndef CR_TASK_TASK_H
+#define CR_TASK_TASK_H
+
+#include "common/kinds.h"
+
+/*
+ * Before the agent is opened: refuses what would make the agent itself harmful (seccomp, syscall user dispatch, 32-bit
+ * code) and what no image can say (namespaces, sessions, security labels, unshared threads). Only looks from outside.
+ */
+int task_check(struct dump *d, struct err *err);
+
+/* Does this host allow what the tasks need: resource limits, capabilities, login uid? Every finding goes through report. */
+int task_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, struct err *err);
+
+/*
+ * A thread stopped inside a restartable sequence must go on at the sequence's abort address: what it did so far is
+ * void as soon as the kernel or we touch it. Changes regs to that, as the kernel would (kernel/rseq.c, rseq_ip_fixup). To be
+ * called before any other code runs in the thread, because the kernel forgets the sequence then. 0 or a negative errno.
+ */
+int task_rseq_abort(pid_t tid, int mem_fd, struct arch_regs *regs, struct err *err);
+
+/* ---- for the files of this folder ---- */
+
+/* The leader's core_entry.tc and a thread's core_entry.thread_core, made (in d->arena) on first use. */
+TaskCoreEntry *task_core(struct dump *d);
+ThreadCoreEntry *task_thread_core(struct dump *d, struct dump_thread *thread);
+
+/* Adds steps that write text to a file of the task's own /proc/self. Phase must be before TASK_FILES and TASK_FS: later
+ * the descriptor table may be full, and /proc out of reach. must: failure is an error. */
+void task_plan_proc_write(struct program *prog, const char *note, const char *path, const char *text, bool must);
+
+/* The union of two words of a capability list in an image: word 0 = capabilities 0-31. */
+static inline uint64_t task_caps(size_t n, const uint32_t *word)
+{
+	return (n > 0 ? word[0] : 0) | (n > 1 ? (uint64_t)word[1] << 32 : 0);
+}
+
+/* The two halves of a preflight that live with their objects. */
+struct task_report {
+	void (*line)(void *ctx, const char *line);
+	void *ctx;
+};
+void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, const struct proc_limits *own,
+			   const struct task_report *report);
+void task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct proc_status *own, int last_cap,
+			  const struct task_report *report);
+
+#endif
