@@ -53,8 +53,10 @@ start() {
 	mkdir -p "$d" && chmod 1777 "$d"
 	(cd "$d" && exec env -i PATH="$PATH" HOME=/ LANG=C.UTF-8 setsid "$@") </dev/null >"$d/stdout" 2>"$d/stderr" &
 	PID=$!
-	wait_for 5 started "$PID" || die "$1 does not start"
+	# One that has ended already did start; whoever waits for its word will see.
+	wait_for 5 started_or_ended "$PID" || die "$1 does not start: $(cat "$d/stderr")"
 }
+started_or_ended() { started "$1" || is_dead "$1"; }
 # setsid(1) has become the program: its own session.
 started() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) || return 1; s=${s##*) }; set -- "$1" $s; [ "$5" = "$1" ] && [ "$(cat "/proc/$1/comm")" != setsid ]; }
 
