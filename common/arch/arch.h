@@ -21,6 +21,11 @@ int arch_set_regs(pid_t tid, const struct arch_regs *regs); /* 0 or -errno; orig
 bool arch_is_native(const struct arch_regs *regs);	    /* 64-bit code; false for compat tasks */
 uint64_t arch_ip(const struct arch_regs *regs);
 uint64_t arch_sp(const struct arch_regs *regs);
+/* Goes on at ip, no longer inside a system call. */
+void arch_set_ip(struct arch_regs *regs, uint64_t ip);
+/* A handler will run before the thread goes on: a call that the kernel would not repeat after it (restarts: the handler has
+ * SA_RESTART) becomes EINTR. To be called before arch_resolve_syscall(). */
+void arch_interrupt_syscall(struct arch_regs *regs, bool restarts);
 
 /*
  * What became of the system call in which a thread was stopped. arch_resolve_syscall() rewrites regs so that a thread
@@ -58,13 +63,14 @@ extern const unsigned char arch_agent_start[], arch_agent_end[];
  * takes back unless it is stopped there; leave[0] and leave[1] are exits for dumps that put a thread back where it was,
  * out of their slots (see agent.S).
  */
-extern const uint32_t arch_agent_run, arch_agent_park, arch_agent_boot, arch_agent_leave[2], arch_agent_slots[2];
+extern const uint32_t arch_agent_run, arch_agent_guest, arch_agent_park, arch_agent_boot, arch_agent_leave[2], arch_agent_slots[2];
 /* The slots of a leave: the thread's registers as found, one last call, the flag it clears first, its signal mask. */
 #define ARCH_AGENT_SLOTS 24
 struct arch_leave { uint64_t nr, arg[3], busy, sigmask; };
 void arch_agent_fill_slots(uint64_t slots[ARCH_AGENT_SLOTS], const struct arch_regs *regs, const struct arch_leave *l);
 /* Registers for a thread to start at the agent's `run` (agent code at `code`) with the program linked at `header`. */
-void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header);
+/* guest: the thread is the second one inside. */
+void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header, bool guest);
 /* Registers for a thread to start at `boot`, which maps len bytes of private memory. */
 void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t len);
 /* Registers for a thread to start at leave[which]. */

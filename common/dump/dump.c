@@ -129,6 +129,7 @@ static int ask_inside(struct dump *d, struct err *err)
 	if (!ret)
 		ret = remote_open(&d->task.fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
 				  &d->task.remote, err);
+	d->task.left_busy = ret == -EBUSY;
 	if (ret)
 		return ret;
 	remote_prepare(d->task.remote, task.prog, true);
@@ -229,7 +230,9 @@ static int commit(struct dump *d, struct err *err)
 	return ret;
 }
 
-int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
+/* One attempt. -EBUSY with *again set: nothing happened, and a moment later it may work. */
+static int dump_once(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, bool *again,
+		     struct err *err)
 {
 	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .task.proc_fd = -1 };
 	uint64_t start_us = now_us(), frozen_us;
@@ -249,6 +252,7 @@ int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_st
 	ret = proc_open(opts->pid, &d.task.proc_fd, err);
 	if (!ret)
 		ret = dump_frozen(&d, err);
+	*again = d.task.left_busy;
 	snprintf(comm, sizeof(comm), "%s", d.task.stat.comm);
 	if (!ret && opts->leave_running) {
 		/* The images are in memory or in files of ours: the target need not wait for the disk. */
@@ -270,4 +274,19 @@ int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_st
 out:
 	dump_close(&d);
 	return ret;
+}
+
+int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
+{
+	/* The threads of a dumper that was killed need microseconds of their own to get out; GUEST_INSIDE_S at the worst. */
+	for (int tries = 0;; tries++) {
+		const struct timespec pause = { 0, 5000000 };
+		bool again = false;
+		int ret = dump_once(opts, log, stats, &again, err);
+
+		if (!again || tries == 400)
+			return ret;
+		*err = (struct err)ERR_INIT;
+		nanosleep(&pause, NULL);
+	}
 }

@@ -15,6 +15,7 @@
 #include "core.pb-c.h"
 
 struct file_table; /* common/file/table.h */
+struct mm_dump;	   /* common/mm/private.h */
 
 struct dump_opts {
 	pid_t pid;
@@ -45,6 +46,7 @@ struct dump_task {
 	struct freeze fz;
 	struct remote *remote;
 	int proc_fd; /* /proc/PID */
+	bool left_busy; /* an earlier dumper died here and its agent is still on the way out */
 	struct proc_stat stat;
 	struct dump_thread *threads; /* same order as fz.threads */
 	size_t nthreads;
@@ -58,6 +60,7 @@ struct dump {
 	struct arena *arena; /* everything that lives until the end */
 	struct image_store *store;
 	struct file_table *files;
+	struct mm_dump *mm; /* arena memory */
 	struct dump_task task;
 	struct dump_stats stats;
 };

@@ -6,11 +6,13 @@
  * data (programs and their answers) is one private mapping, made and unmapped by the *holder*, the first thread that is
  * asked. From the call that makes the mapping to the one that unmaps it, the holder's registers stay inside the agent, on
  * a path that ends with the unmapping and a return to where the thread was found. Any other thread that is asked (the *guest*) has a path of its own
- * and a busy flag, for which the holder's path waits. So if the dumper dies, the threads clean up and go on by
- * themselves:
+ * and a flag, for which the holder's path waits. So if the dumper dies, the threads clean up and go on by themselves:
  *
- *	holder:	... program, stop signal, wait until not busy, munmap, signal mask, registers, back
- *	guest:	... program, stop signal, not busy any more, signal mask, registers, back
+ *	holder:	... program, stop signal, wait for the guest, munmap, signal mask, registers, back
+ *	guest:	flag, program, stop signal, flag, signal mask, registers, back
+ *
+ * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers nobody can know
+ * whether it will be inside: for these microseconds the flag says so, and the holder allows the guest some time to show up.
  *
  * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and whose default is
  * to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a traced task);
@@ -33,7 +35,12 @@
 
 #define REGION_HEAD 64u /* the busy flag, alone on its line */
 #define REGION_SLACK 1024u /* epilogue */
-#define GUEST_WAIT_NS 1000000000l
+
+/* The flag. */
+enum guest_flag { GUEST_NONE = 0, GUEST_PERHAPS = 1, GUEST_INSIDE = 2 /* set by agent.S */ };
+#define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
+#define GUEST_INSIDE_S 10	    /* to finish: milliseconds, unless the machine hardly runs at all */
+
 /* Phases behind the caller's: they run whatever happened before. */
 enum { PHASE_STOP = 1 << 20, PHASE_LEAVE };
 
@@ -45,30 +52,52 @@ struct remote {
 	uint64_t code;	/* where the agent's code is in the target */
 	size_t code_len;
 	uint64_t region, region_len; /* its data; 0 until the holder made it */
+	size_t room; /* for one program */
 	size_t holder;	/* index of the thread */
 	bool holder_in; /* the holder's registers are inside the agent */
 	int stop_signal;
 	unsigned char *buf; /* region contents, for writing and reading in one go */
 };
 
-static uint64_t busy_flag(const struct remote *r)
+static uint64_t guest_flag(const struct remote *r)
 {
 	return r->region; /* the first word; programs come after */
 }
 
-static uint64_t program_home(const struct remote *r)
+/* Each role has a place of its own for programs: the holder is still inside its last one while a guest runs. */
+static uint64_t program_home(const struct remote *r, enum role role)
 {
-	return r->region + REGION_HEAD;
+	return r->region + REGION_HEAD + (role == GUEST ? r->room : 0);
 }
 
-/* Finds len zero bytes at the end of an executable private mapping. */
+/* What is at the end of an executable mapping: room, our own code that an earlier dumper left when it died, or something else. */
+enum tail { TAIL_USED, TAIL_FREE, TAIL_STALE };
+
+static enum tail look_at_tail(struct remote *r, const struct proc_map *m)
+{
+	size_t len = (size_t)(arch_agent_end - arch_agent_start);
+	uint64_t at = (m->end - len) & ~15ull;
+	unsigned char bytes[4096];
+
+	if (m->end - m->start < sizeof(bytes) || len + 32 > sizeof(bytes) ||
+	    pread_full(r->fz->mem_fd, bytes, (size_t)(m->end - at) + 16, (off_t)(at - 16)))
+		return TAIL_USED;
+	r->code = at;
+	r->code_len = len;
+	if (!memcmp(bytes + 16, arch_agent_start, arch_agent_slots[0]))
+		return TAIL_STALE;
+	for (size_t i = 0; i < (size_t)(m->end - at) + 16; i++)
+		if (bytes[i])
+			return TAIL_USED;
+	return TAIL_FREE;
+}
+
+/* Finds the place for the agent's code. -EBUSY while threads are still on their way out of a dead dumper's agent. */
 static int find_cave(struct remote *r, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	size_t len = (size_t)(arch_agent_end - arch_agent_start);
 	cleanup_fd int proc_fd = -1;
 	struct proc_maps maps;
-	unsigned char page[4096];
 	int ret;
 
 	ret = proc_open(r->fz->pid, &proc_fd, err);
@@ -80,24 +109,23 @@ static int find_cave(struct remote *r, struct err *err)
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < maps.n; i++) {
 			const struct proc_map *m = &maps.v[i];
-			size_t zeros = 0;
+			enum tail tail;
 
 			if (!m->exec || m->shared || (strcmp(m->name, "[vdso]") != 0) != (round != 0) ||
-			    !strcmp(m->name, "[vsyscall]") || m->end - m->start < sizeof(page))
+			    !strcmp(m->name, "[vsyscall]"))
 				continue;
-			if (pread_full(r->fz->mem_fd, page, sizeof(page), (off_t)(m->end - sizeof(page))))
+			tail = look_at_tail(r, m);
+			if (tail == TAIL_USED)
 				continue;
-			while (zeros < sizeof(page) && !page[sizeof(page) - 1 - zeros])
-				zeros++;
-			if (zeros < len + 16)
-				continue;
-			r->code = (m->end - len) & ~15ull;
-			r->code_len = len;
+			for (size_t t = 0; tail == TAIL_STALE && t < r->fz->nthreads; t++)
+				if (arch_ip(&r->fz->threads[t].regs) - r->code < r->code_len)
+					return err_set(err, ERR_FAILED, EBUSY, "it is still leaving an earlier dump");
 			log_debug(r->log, "agent code at 0x%llx in %s", (unsigned long long)r->code, m->name);
 			return 0;
 		}
 	}
-	return err_refuse(err, "no executable mapping has %zu unused bytes at its end for the agent", len);
+	r->code_len = 0;
+	return err_refuse(err, "no executable mapping has unused bytes at its end for the agent");
 }
 
 /* A signal that is ignored by default, not handled, not pending and not blocked anywhere. */
@@ -153,7 +181,7 @@ static int fill_slots(struct remote *r, enum role role, const struct frozen_thre
 {
 	uint64_t slots[ARCH_AGENT_SLOTS];
 	struct arch_regs regs = t->regs;
-	struct arch_leave l = { .busy = busy_flag(r), .sigmask = t->sigmask };
+	struct arch_leave l = { .busy = guest_flag(r), .sigmask = t->sigmask };
 	int ret;
 
 	if (role == HOLDER) {
@@ -162,7 +190,7 @@ static int fill_slots(struct remote *r, enum role role, const struct frozen_thre
 		l.arg[1] = r->region_len;
 	} else {
 		l.nr = SYS_futex;
-		l.arg[0] = busy_flag(r);
+		l.arg[0] = guest_flag(r);
 		l.arg[1] = FUTEX_WAKE;
 		l.arg[2] = 1;
 	}
@@ -245,7 +273,8 @@ int remote_open(struct freeze *fz, size_t size, const struct log *log, struct re
 	struct remote *r = xzalloc(sizeof(*r));
 	int ret;
 
-	*r = (struct remote){ .fz = fz, .log = log, .region_len = (size + REGION_HEAD + REGION_SLACK + 4095) & ~4095ull };
+	*r = (struct remote){ .fz = fz, .log = log, .room = (size + REGION_SLACK + 63) & ~63ull };
+	r->region_len = (2 * r->room + REGION_HEAD + 4095) & ~4095ull;
 	ret = find_cave(r, err);
 	if (!ret)
 		ret = pick_stop_signal(r, err);
@@ -285,21 +314,31 @@ static int copy_region(struct remote *r, void *buf, uint64_t at, size_t n, bool 
 /* The steps that every program ends with, in the terms of the pid namespace of the target. */
 static void add_epilogue(struct remote *r, struct program *p, enum role role)
 {
-	struct timespec limit = { 0, GUEST_WAIT_NS - 1 };
-	struct data_ref d = program_data(p, &limit, sizeof(limit));
 	struct step_ref tgid = program_try(p, PHASE_STOP, "own pid", SYS_getpid, A(0));
 	struct step_ref tid = program_try(p, PHASE_STOP, "own tid", SYS_gettid, A(0));
 
 	program_try(p, PHASE_STOP, "tell the dumper", SYS_tgkill, A_RESULT(tgid), A_RESULT(tid),
 		    A((uint64_t)r->stop_signal));
-	if (role == HOLDER)
-		program_try(p, PHASE_LEAVE, "wait for the other thread", SYS_futex, A(busy_flag(r)), A(FUTEX_WAIT),
-			    A(1), A_DATA(d));
+	if (role == HOLDER) {
+		const struct timespec perhaps = { 0, GUEST_PERHAPS_NS }, inside = { GUEST_INSIDE_S, 0 };
+		struct data_ref t1 = program_data(p, &perhaps, sizeof(perhaps));
+		struct data_ref t2 = program_data(p, &inside, sizeof(inside));
+
+		program_try(p, PHASE_LEAVE, "let a guest show up", SYS_futex, A(guest_flag(r)), A(FUTEX_WAIT),
+			    A(GUEST_PERHAPS), A_DATA(t1));
+		program_try(p, PHASE_LEAVE, "wait for the guest", SYS_futex, A(guest_flag(r)), A(FUTEX_WAIT),
+			    A(GUEST_INSIDE), A_DATA(t2));
+	}
 }
 
 void remote_prepare(struct remote *r, struct program *prog, bool leader)
 {
 	add_epilogue(r, prog, leader ? HOLDER : GUEST);
+}
+
+static int set_guest(struct remote *r, uint32_t flag, struct err *err)
+{
+	return copy_region(r, &flag, guest_flag(r), sizeof(flag), true, err);
 }
 
 static int enter(struct remote *r, enum role role, struct frozen_thread *t, struct err *err)
@@ -308,23 +347,24 @@ static int enter(struct remote *r, enum role role, struct frozen_thread *t, stru
 	int ret = 0;
 
 	if (role == GUEST) {
-		uint32_t one = 1;
-
 		ret = fill_slots(r, GUEST, t, err);
 		if (!ret)
-			ret = copy_region(r, &one, busy_flag(r), sizeof(one), true, err);
+			ret = set_guest(r, GUEST_PERHAPS, err);
 		if (ret)
 			return ret;
 	}
-	arch_agent_regs(&regs, r->code, program_home(r));
+	arch_agent_regs(&regs, r->code, program_home(r, role), role == GUEST);
+	fault(role == GUEST ? "dump:guest-perhaps" : "dump:holder-ready");
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
+	fault(role == GUEST ? "dump:guest-in" : "dump:holder-in");
 	ret = set_mask(t->tid, agent_mask(r));
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set the signal mask");
 	if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
 		return err_sys(err, "cannot run thread %d", t->tid);
+	fault(role == GUEST ? "dump:guest-runs" : "dump:holder-runs");
 	return wait_stop(r, t->tid, r->stop_signal, err);
 }
 
@@ -342,27 +382,29 @@ int remote_run(struct remote *r, size_t thread, struct program *prog, struct err
 {
 	enum role role = thread == r->holder ? HOLDER : GUEST;
 	struct frozen_thread *t = &r->fz->threads[thread];
-	struct program_link link = { .base = program_home(r), .exit = r->code + arch_agent_leave[role],
+	struct program_link link = { .base = program_home(r, role), .exit = r->code + arch_agent_leave[role],
 				     .epilogue_phase = PHASE_STOP };
 	size_t size = program_size(prog);
-	uint32_t zero = 0;
 	int ret, back = 0;
 
-	if (size > r->region_len - REGION_HEAD)
+	if (size > r->room)
 		return err_set(err, ERR_FAILED, E2BIG, "the questions need %zu bytes", size);
 	program_link(prog, &link, r->buf);
 	ret = copy_region(r, r->buf, link.base, size, true, err);
 	if (!ret)
 		ret = enter(r, role, t, err);
-	fault("dump:agent-ran");
+	fault(role == GUEST ? "dump:guest-ran" : "dump:holder-ran");
 	if (!ret)
 		ret = copy_region(r, r->buf, link.base, size, false, err);
 	if (!ret)
 		program_absorb(prog, r->buf);
 	if (role == GUEST) {
-		back = put_back(t, err);
+		back = set_guest(r, GUEST_PERHAPS, err);
 		if (!back)
-			back = copy_region(r, &zero, busy_flag(r), sizeof(zero), true, err);
+			back = put_back(t, err);
+		fault("dump:guest-out");
+		if (!back)
+			back = set_guest(r, GUEST_NONE, err);
 	}
 	if (ret || back)
 		return ret ? ret : back;

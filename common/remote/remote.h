@@ -43,7 +43,8 @@ void freeze_end(struct freeze *fz, enum thaw how);
 struct remote;
 /*
  * Puts the agent into the process; size is what the largest program needs. The first thread is its holder. Nothing is left
- * behind at any instant, whether by remote_close() or by the death of this process.
+ * behind at any instant, whether by remote_close() or by the death of this process. -EBUSY: a dumper died here a moment ago and
+ * threads are still on their way out; thaw, wait a little, and freeze again.
  */
 int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **r, struct err *err);
 /* Adds the end that every program needs, once: for a program that runs in the first thread, or in the others. */

@@ -3,6 +3,7 @@
  * The agent for x86-64. Position-independent, no relocations, no stack, no floating point: the code may be copied to
  * any address and run there by a thread whose state is not ours.
  *
+ *	guest	tells the holder that a second thread is inside, then
  *	run	interprets the program whose header is in r12 (common/agent/step.h), then jumps to header.exit
  *	park	an exit for restores: counts *header.left down, wakes its waiters, sleeps for ever
  *	boot	one system call that makes a mapping; when nobody stops it there, unmaps it again and leaves
@@ -23,6 +24,9 @@
 	.balign 16
 arch_agent_start:
 
+guest:						/* the holder must not unmap the data from now on */
+	mov	slots_1 + 8 * 22(%rip), %rax
+	movl	$2, (%rax)
 run:
 	mov	HEADER_STEP(%r12), %r13
 1:	cmp	HEADER_END(%r12), %r13
@@ -159,9 +163,10 @@ slots_1:
 	.fill	24, 8, 0
 arch_agent_end:
 
-	.globl arch_agent_run, arch_agent_park, arch_agent_boot, arch_agent_leave, arch_agent_slots
+	.globl arch_agent_run, arch_agent_guest, arch_agent_park, arch_agent_boot, arch_agent_leave, arch_agent_slots
 	.balign 8
 arch_agent_run:		.long run - arch_agent_start
+arch_agent_guest:	.long guest - arch_agent_start
 arch_agent_park:	.long park - arch_agent_start
 arch_agent_boot:	.long boot - arch_agent_start
 arch_agent_leave:	.long leave_0 - arch_agent_start, leave_1 - arch_agent_start

@@ -137,9 +137,9 @@ void arch_agent_fill_slots(uint64_t s[ARCH_AGENT_SLOTS], const struct arch_regs 
 	memcpy(s, v, sizeof(v));
 }
 
-void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header)
+void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header, bool guest)
 {
-	regs->r.rip = code + arch_agent_run;
+	regs->r.rip = code + (guest ? arch_agent_guest : arch_agent_run);
 	regs->r.r12 = header;
 	regs->r.orig_rax = (uint64_t)-1;
 	/* Direction and trap flags of the interrupted code are no business of the agent's. */
