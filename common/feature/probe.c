@@ -66,7 +66,7 @@ static void forbidden(struct probe *p, int errnum, int cap, int alt, const char 
 
 	p->state = FEATURE_NO_PERMISSION;
 	if (cap == NO_CAP) {
-		snprintf(p->why, sizeof(p->why), "%s: %s (a seccomp filter, a security module or a sysctl)", what,
+		snprintf(p->why, sizeof(p->why), "%s: %s (file mode, seccomp filter, security module or sysctl)", what,
 			 strerror(errnum));
 		return;
 	}
