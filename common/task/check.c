@@ -21,31 +21,26 @@
 #define SCHED_CORE_SCOPE_THREAD 0
 #define IO_FLUSHER_FLAGS (0x00080000u | 0x00100000u) /* PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE, set by PR_SET_IO_FLUSHER */
 
-static const char *const namespaces[] = {
-	"mnt", "net", "uts", "ipc", "cgroup", /* a single thread may have left these */
-	"pid", "pid_for_children", "user", "time", "time_for_children",
-};
-#define THREAD_NAMESPACES 5
+/* The process as a whole is in the dumper's namespaces (identity.c). A single thread may have left some of them, and
+ * children may be meant for others. */
+static const char *const leader_namespaces[] = { "pid_for_children", "time_for_children", NULL };
+static const char *const thread_namespaces[] = { "mnt", "net", "uts", "ipc", "cgroup", NULL };
 
-static int check_namespaces(const struct dump *d, struct err *err)
+static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, struct err *err)
 {
-	for (size_t t = 0; t < d->task.nthreads; t++) {
-		size_t n = t ? THREAD_NAMESPACES : ARRAY_SIZE(namespaces);
-		pid_t tid = d->task.threads[t].frozen->tid;
+	for (; *names; names++) {
+		char path[64], own[64] = "", its[64] = "";
 
-		for (size_t i = 0; i < n; i++) {
-			char path[64], own[64] = "", its[64] = "";
-
-			snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i]);
-			if (readlink(path, own, sizeof(own) - 1) < 0)
-				continue; /* a kernel without this kind */
-			snprintf(path, sizeof(path), "task/%d/ns/%s", tid, namespaces[i]);
-			if (readlinkat(d->task.proc_fd, path, its, sizeof(its) - 1) < 0)
-				return err_sys(err, "cannot read which %s namespace thread %d is in", namespaces[i], tid);
-			if (strcmp(own, its))
-				return err_refuse(err, "thread %d is in another namespace than the dumper (%s, ours is %s)",
-						  tid, its, own);
-		}
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", *names);
+		if (readlink(path, own, sizeof(own) - 1) < 0)
+			continue; /* a kernel without this kind */
+		snprintf(path, sizeof(path), "task/%d/ns/%s", tid, *names);
+		/* Before its first child, an unshared pid namespace has no link. */
+		if (readlinkat(d->task.proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
+			return err_sys(err, "cannot read which %s namespace thread %d is in", *names, tid);
+		if (strcmp(own, its))
+			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, *names,
+					  its[0] ? its : "empty", own);
 	}
 	return 0;
 }
@@ -89,25 +84,23 @@ static int check_thread(const struct dump *d, const struct dump_thread *thread, 
 	struct { uint64_t mode, selector, offset, len; } dispatch = { 0 };
 	pid_t tid = thread->frozen->tid;
 	uint64_t cookie = 0;
+	int ret;
 
-	if (!arch_is_native(&thread->frozen->regs))
-		return err_refuse(err, "thread %d runs 32-bit code", tid);
-	if (thread->status.seccomp)
-		return err_refuse(err, "thread %d is under seccomp (%s)", tid,
-				  thread->status.seccomp == 1 ? "strict mode" : "filters");
 	if (!ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), &dispatch) && dispatch.mode)
 		return err_refuse(err, "thread %d uses PR_SET_SYSCALL_USER_DISPATCH", tid);
 	if (!prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) && cookie)
 		return err_refuse(err, "thread %d has a core scheduling cookie (PR_SCHED_CORE)", tid);
-	return thread == &d->task.threads[0] ? 0 : check_shared(d, tid, err);
+	if (thread == &d->task.threads[0])
+		return check_namespaces(d, tid, leader_namespaces, err);
+	ret = check_shared(d, tid, err);
+	return ret ? ret : check_namespaces(d, tid, thread_namespaces, err);
 }
 
 int task_check(struct dump *d, struct err *err)
 {
-	int ret;
-
 	for (size_t i = 0; i < d->task.nthreads; i++) {
-		ret = check_thread(d, &d->task.threads[i], err);
+		int ret = check_thread(d, &d->task.threads[i], err);
+
 		if (ret)
 			return ret;
 	}
@@ -116,6 +109,5 @@ int task_check(struct dump *d, struct err *err)
 	/* We have no adjustments: who has the same as we has none. */
 	if (syscall(SYS_kcmp, d->task.fz.pid, getpid(), KCMP_SYSVSEM, 0, 0) > 0)
 		return err_refuse(err, "it would undo semaphore operations at its end (SEM_UNDO)");
-	ret = check_namespaces(d, err);
-	return ret ? ret : check_label(d, err);
+	return check_label(d, err);
 }

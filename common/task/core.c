@@ -43,23 +43,18 @@ static int plan_task_core(const struct model *m, const struct model_task *task, 
 			  struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
 	const TaskCoreEntry *tc = thread->core->tc;
-	uint32_t signo;
+	uint32_t signo = tc->has_stop_signo ? tc->stop_signo : SIGSTOP;
 
-	if (!tc)
-		return err_image(err, "core-%d.img has no task state (tc)", thread->tid);
-	switch (tc->task_state) {
-	case STATE_ALIVE:
-		return 0;
-	case STATE_STOPPED:
-		signo = tc->has_stop_signo ? tc->stop_signo : SIGSTOP;
-		if (signo != SIGSTOP && signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU)
-			return err_image(err, "stopped by signal %u, which stops nothing", signo);
-		pt->stop_signal = (int)signo;
-		return 0;
-	case STATE_DEAD:
+	if (tc->task_state == STATE_DEAD)
 		return err_refuse(err, "the image is of a dead task (zombie)");
-	}
-	return err_image(err, "unknown task state %u", tc->task_state);
+	if (tc->task_state == STATE_ALIVE)
+		return 0;
+	if (tc->task_state != STATE_STOPPED)
+		return err_image(err, "unknown task state %u", tc->task_state);
+	if (signo != SIGSTOP && signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU)
+		return err_image(err, "stopped by signal %u, which stops nothing", signo);
+	pt->stop_signal = (int)signo;
+	return 0;
 }
 
 const struct state_kind task_core_kind = {
@@ -142,8 +137,6 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 	struct arch_fpu fpu;
 	int ret;
 
-	if (!arch_is_native(&regs))
-		return err_refuse(err, "thread %d runs 32-bit code", frozen->tid);
 	if (pending)
 		resolve_for_handler(d, thread, pending, &regs);
 	arch_resolve_syscall(&regs, pending, &restart);
@@ -160,7 +153,7 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 	return 0;
 }
 
-static int plan_restart(const RestartEntry *e, struct plan_thread *pth, struct err *err)
+static int check_restart(const RestartEntry *e, pid_t tid, struct err *err)
 {
 	switch (e->nr) {
 	case SYS_nanosleep:
@@ -169,34 +162,18 @@ static int plan_restart(const RestartEntry *e, struct plan_thread *pth, struct e
 	case SYS_poll:
 		break;
 	default:
-		return err_image(err, "thread %d: system call %u has no remaining time to go on with", pth->tid, e->nr);
+		return err_image(err, "thread %d: system call %u has no remaining time to go on with", tid, e->nr);
 	}
-	if (e->n_args > ARRAY_SIZE(pth->restart.arg))
-		return err_image(err, "thread %d: a system call with %zu arguments", pth->tid, e->n_args);
-	pth->restart = (struct arch_restart){ .block = true, .nr = e->nr };
-	for (size_t i = 0; i < e->n_args; i++)
-		pth->restart.arg[i] = e->args[i];
-	pth->restart_ns = e->remaining_ns;
-	return 0;
+	return e->n_args == 6 ? 0 : err_image(err, "thread %d: a system call with %zu arguments", tid, e->n_args);
 }
 
+/* Registers, mask and restart come with the frame of the plan (restore/build.c); what a restart names is checked here. */
 static int plan_thread_core(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 			    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
-	const CoreEntry *core = thread->core;
-	bool leader = thread == &task->threads[0];
-	int ret;
+	const ThreadCoreEntry *tcore = thread->core->thread_core;
 
-	if (!core->thread_core)
-		return err_image(err, "core-%d.img has no thread state (thread_core)", thread->tid);
-	if (leader && !core->tc)
-		return err_image(err, "core-%d.img has no task state (tc)", thread->tid);
-	pth->restart_ns = UINT64_MAX;
-	ret = arch_core_decode(core, plan->arena, &pth->regs, &pth->fpu, err);
-	if (ret)
-		return err_object(err, ret, "core-%d.img", thread->tid);
-	pth->sigmask = leader ? core->tc->blk_sigset : core->thread_core->has_blk_sigset ? core->thread_core->blk_sigset : 0;
-	return core->thread_core->restart ? plan_restart(core->thread_core->restart, pth, err) : 0;
+	return tcore->restart ? check_restart(tcore->restart, thread->tid, err) : 0;
 }
 
 const struct state_kind thread_core_kind = {
