@@ -32,6 +32,22 @@ wait_gone "$DOG" || die "the default does not kill"
 restore more --pidfile "$W/pidfile"
 [ "$(cat pidfile)" = "$DOG" ] || die "pidfile says $(cat pidfile), not $DOG"
 dog_well "restore --pidfile"
+# -S: the restored process belongs to whoever called cr-restore, not to init.
+dump sib "$DOG"
+wait_gone "$DOG" || die "the default does not kill"
+setsid perl -e 'system(@ARGV) == 0 or die; open F, ">", "restored"; close F; sleep 1000' "$CR_RESTORE" -D sib -d -S </dev/null >sib.out 2>&1 &
+parent=$!
+wait_for 10 test -e restored || die "restore -S: $(cat sib.out)"
+[ "$(awk '/^PPid:/ { print $2 }' "/proc/$DOG/status")" = "$parent" ] || die "restore -S: the parent is $(grep PPid "/proc/$DOG/status"), not $parent"
+kill -9 "$parent"
+wait "$parent" 2>/dev/null
+dog_well "restore -S"
+# --exec-cmd: the command takes the place of cr-restore, as the parent of what was restored.
+dump cmd "$DOG"
+wait_gone "$DOG" || die "the default does not kill"
+"$CR_RESTORE" -D cmd --exec-cmd -- sh -c 'cat /proc/$$/task/$$/children >kids; exec sleep 0.2' </dev/null >cmd.out 2>&1 || die "--exec-cmd: $(cat cmd.out)"
+grep -qw "$DOG" kids || die "--exec-cmd: the children of the command are: $(cat kids), not $DOG"
+dog_well "restore --exec-cmd"
 dog_ends
 
 # Statuses: cr-restore in front of a program ends as the program does.
