@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The probes here and under filters and dropped privileges; the harness against probes that hang, crash or say nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "common/feature/probe.h"
+
+/* Runs fn in a child, where it may give up privileges; its answer is the exit status. */
+static int in_child(int (*fn)(void))
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(fn());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static bool filter(int nr, uint32_t action)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+static int state_of(const char *name)
+{
+	char why[FEATURE_WHY_MAX];
+
+	return feature_probe(feature_find(name), why, sizeof(why));
+}
+
+static void drop_all(void)
+{
+	cap_t none = cap_init();
+
+	cap_set_proc(none);
+	cap_free(none);
+}
+
+static void test_table(void **state)
+{
+	size_t n;
+	const struct feature *f = feature_table(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		assert_ptr_equal(feature_find(f[i].name), &f[i]); /* no name twice */
+		assert_true(f[i].what_for && f[i].probe && f[i].group < GROUP_COUNT);
+	}
+	assert_null(feature_find("no-such"));
+}
+
+/* What any host of ours has: this proves that ok can be said; the tests below prove that it is not said always. */
+static void test_here(void **state)
+{
+	static const char *const there[] = { "ptrace_seize", "ptrace_sigmask", "ptrace_peeksiginfo", "process_vm_readv",
+					     "process_vm_writev", "proc_mem_write", "pidfd_getfd", "mnt_id", "memfd",
+					     "map_fixed_noreplace", "vdso_mremap", "openat2" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(there); i++)
+		if (state_of(there[i]) != FEATURE_OK)
+			fail_msg("%s", there[i]);
+}
+
+static int without_caps(void)
+{
+	static const char *const need[] = { "clone3_set_tid", "map_files", "prctl_set_exe", "seccomp_suspend", "mntns",
+					    "tcp_repair", "cap_sys_ptrace", "cap_checkpoint_restore" };
+	struct err err = ERR_INIT;
+	const int caps[] = { CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE };
+	size_t n;
+	const struct feature *f = feature_table(&n);
+	enum feature_state before[128];
+
+	for (size_t i = 0; i < n; i++)
+		before[i] = (enum feature_state)state_of(f[i].name);
+	drop_all();
+	/* Taking away privileges never makes anything missing. */
+	for (size_t i = 0; i < n; i++) {
+		enum feature_state now = (enum feature_state)state_of(f[i].name);
+
+		if (now != before[i] && now != FEATURE_NO_PERMISSION) {
+			fprintf(stderr, "%s: %s became %s\n", f[i].name, feature_state_word(before[i]), feature_state_word(now));
+			return 1;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(need); i++)
+		if (state_of(need[i]) != FEATURE_NO_PERMISSION)
+			return 2;
+	if (feature_need("clone3_set_tid", &err) != -EPERM || err.kind != ERR_FEATURE || !strstr(err.reason, "CAP_CHECKPOINT_RESTORE"))
+		return 3;
+	err = (struct err)ERR_INIT;
+	if (privileges_need(caps, 2, &err) != -EPERM || !strstr(err.reason, "CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE"))
+		return 4;
+	return 0;
+}
+
+static void test_no_permission(void **state)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(in_child(without_caps), 0);
+	assert_int_equal(privileges_need(NULL, 0, &err), 0);
+}
+
+static int refused(void)
+{
+	char why[FEATURE_WHY_MAX];
+
+	if (!filter(SYS_pidfd_getfd, SECCOMP_RET_ERRNO | EPERM))
+		return 1;
+	return feature_probe(feature_find("pidfd_getfd"), why, sizeof(why)) == FEATURE_NO_PERMISSION && strstr(why, "filter") ? 0 : 2;
+}
+
+static int pretended(void)
+{
+	return filter(SYS_kcmp, SECCOMP_RET_ERRNO | ENOSYS) && state_of("kcmp") == FEATURE_UNKNOWN ? 0 : 1;
+}
+
+static int killed(void)
+{
+	char why[FEATURE_WHY_MAX];
+
+	if (!filter(SYS_membarrier, SECCOMP_RET_KILL_PROCESS))
+		return 1;
+	return feature_probe(feature_find("membarrier_registrations"), why, sizeof(why)) == FEATURE_NO_PERMISSION ? 0 : 2;
+}
+
+static void test_filters(void **state)
+{
+	assert_int_equal(in_child(refused), 0);
+	assert_int_equal(in_child(pretended), 0);
+	assert_int_equal(in_child(killed), 0);
+}
+
+static void hang(struct probe *p, int arg)
+{
+	target_start(p); /* must go as well */
+	for (;;)
+		pause();
+}
+
+static void crash(struct probe *p, int arg)
+{
+	raise(SIGSEGV);
+}
+
+static void silent(struct probe *p, int arg)
+{
+	_exit(0);
+}
+
+static void lacking(struct probe *p, int arg)
+{
+	probe_errno(p, arg, CAP_SYS_ADMIN, NO_CAP, "something");
+}
+
+static void test_harness(void **state)
+{
+	static const struct { struct feature f; enum feature_state state; const char *why; } cases[] = {
+		{ { "a", "b", .probe = hang }, FEATURE_UNKNOWN, "did not end" },
+		{ { "a", "b", .probe = crash }, FEATURE_UNKNOWN, "signal 11" },
+		{ { "a", "b", .probe = silent }, FEATURE_UNKNOWN, "without an answer" },
+		{ { "a", "b", .probe = lacking, .arg = ENOSYS }, FEATURE_MISSING, "something: Function not implemented" },
+		{ { "a", "b", .probe = lacking, .arg = EINVAL }, FEATURE_MISSING, "something: Invalid argument" },
+		{ { "a", "b", .probe = lacking, .arg = EPERM }, FEATURE_NO_PERMISSION, "CAP_SYS_ADMIN" },
+		{ { "a", "b", .probe = lacking, .arg = EMFILE }, FEATURE_UNKNOWN, "something: Too many open files" },
+	};
+	char why[FEATURE_WHY_MAX], line[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(feature_probe(&cases[i].f, why, sizeof(why)), cases[i].state);
+		if (!strstr(why, cases[i].why))
+			fail_msg("%s", why);
+	}
+	feature_sentence(&cases[3].f, FEATURE_MISSING, "why", line, sizeof(line));
+	assert_string_equal(line, "missing: a (b): why");
+	/* Nothing is left: no child, not even a corpse. */
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static void test_need(void **state)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(feature_need("memfd", &err), 0);
+	assert_int_equal(err.kind, ERR_NONE);
+	assert_int_equal(feature_need("no-such", &err), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),	cmocka_unit_test(test_here),	cmocka_unit_test(test_no_permission),
+		cmocka_unit_test(test_filters), cmocka_unit_test(test_harness), cmocka_unit_test(test_need),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
