@@ -183,7 +183,7 @@ static void test_fdinfo(void **state)
 		{ "mqueue", 0, 02000002, "" }, { "null", 0, 0100001, "" }, { "path", 0, 010200000, "" },
 		{ "pidfd", 0, 02000002, "\nPid:" }, { "pipe", 0, 04000, "" }, { "regular", 0, 02102002, "" },
 		{ "signalfd", 0, 02000002, "\nsigmask:" }, { "socket", 0, 02, "" }, { "timerfd", 0, 02, "\nclockid:" },
-		{ "tun", 0, 0100002, "" }, { "userfaultfd", 0, 02000002, "" }, { "ns", 0, 0100000, "" }, { "ptmx", 0, 0100002, "" },
+		{ "tun", 0, 0100002, "" }, { "userfaultfd", 0, 02000000, "" }, { "ns", 0, 0100000, "" }, { "ptmx", 0, 0100002, "" },
 	};
 	cleanup_arena struct arena *a = arena_new();
 	struct proc_fdinfo f;
