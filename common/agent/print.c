@@ -194,6 +194,10 @@ void program_print_step(const struct program *p, size_t i, bool with_result, str
 		strbuf_printf(out, "syscall_%ld", program_nr(p, i));
 	strbuf_puts(out, "(");
 	for (int a = 0; a < 6 && how[a]; a++) {
+		/* The mode is read only when a file is made. */
+		if (how[a] == OCT && a && how[a - 1] == OPEN && args[a - 1].kind == ARG_CONST &&
+		    !(args[a - 1].v & (O_CREAT | __O_TMPFILE)))
+			break;
 		if (a)
 			strbuf_puts(out, ", ");
 		put_arg(p, &args[a], how[a], out);
@@ -207,7 +211,7 @@ void program_print_step(const struct program *p, size_t i, bool with_result, str
 		if (expect == EXPECT_EQ || expect == EXPECT_CLONE)
 			strbuf_printf(out, " instead of %lld", (long long)want);
 	} else if (expect == EXPECT_EQ || expect == EXPECT_CLONE) {
-		strbuf_printf(out, " = %lld", (long long)want);
+		strbuf_printf(out, want < 65536 ? " = %lld" : " = 0x%llx", (long long)want);
 	}
 	if (program_note(p, i) && program_note(p, i)[0])
 		strbuf_printf(out, "  # %s", program_note(p, i));
