@@ -198,8 +198,9 @@ static int stream_entries(struct encoder *e, struct json_scan *s, struct err *er
 		json_scan_peek(s);
 		line = json_scan_line(s);
 		ret = json_scan_value(s, &o, err);
-		if (!ret)
-			ret = encode_entry(e, o, err);
+		if (ret)
+			return ret;
+		ret = encode_entry(e, o, err);
 		if (ret)
 			return err_object(err, ret, "line %lu", line);
 	} while (json_scan_take(s, ','));

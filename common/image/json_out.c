@@ -443,8 +443,8 @@ static int put_payload(struct writer *w, struct image_reader *rd, const Protobuf
 	enum image_payload payload = image_kinds[kind].payload;
 	uint64_t left = image_reader_payload_left(rd);
 
-	/* Ghosts in pieces have nothing behind the first entry, and shared memory may be in pagemaps instead. */
-	if (payload == PAYLOAD_NONE || ((payload == PAYLOAD_GHOST || payload == PAYLOAD_SHM) && !image_payload_size(kind, msg)))
+	/* Ghosts in pieces have nothing behind the first entry. */
+	if (payload == PAYLOAD_NONE || (payload == PAYLOAD_GHOST && !image_payload_size(kind, msg)))
 		return 0;
 	key(w, "extra");
 	if (w->opts.no_payload) {
@@ -459,7 +459,7 @@ static int put_payload(struct writer *w, struct image_reader *rd, const Protobuf
 	case PAYLOAD_MSG:
 		return put_messages(w, rd, ((const IpcMsgEntry *)msg)->qnum, err);
 	case PAYLOAD_SHM:
-		return put_raw(w, rd, ((const IpcShmEntry *)msg)->size, err);
+		return put_raw(w, rd, left ? ((const IpcShmEntry *)msg)->size : 0, err); /* the padding is not shown */
 	default:
 		return put_raw(w, rd, left, err);
 	}
@@ -520,7 +520,8 @@ int image_to_json(struct image_reader *rd, const struct image_json_opts *opts, F
 		if (ret || ferror(out))
 			break;
 	}
-	if (!opts->lines) {
+	/* After a failure the JSON stays open, so that nobody takes a part for the whole. */
+	if (!opts->lines && ret >= 0) {
 		end(&w, ']');
 		end(&w, '}');
 		putc('\n', out);

@@ -15,6 +15,8 @@ struct json_scan {
 	json_tokener *tok;
 	size_t pos, len;
 	unsigned long line;
+	bool in_string, escaped, overflow;
+	uint64_t number; /* the digits just read, outside of strings */
 	char buf[64 << 10];
 };
 
@@ -70,10 +72,27 @@ bool json_scan_take(struct json_scan *s, char c)
 	return true;
 }
 
-static void count_lines(struct json_scan *s, size_t n)
+/* json-c gives the largest number for any that is larger still, so the digits are looked at here. */
+static void watch_number(struct json_scan *s, char c)
 {
-	for (size_t i = 0; i < n; i++)
+	if (s->in_string) {
+		s->in_string = s->escaped || c != '"';
+		s->escaped = !s->escaped && c == '\\';
+	} else if (c >= '0' && c <= '9') {
+		s->overflow |= __builtin_mul_overflow(s->number, 10, &s->number) ||
+			       __builtin_add_overflow(s->number, (uint64_t)(c - '0'), &s->number);
+	} else {
+		s->number = 0;
+		s->in_string = c == '"';
+	}
+}
+
+static void consume(struct json_scan *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
 		s->line += s->buf[s->pos + i] == '\n';
+		watch_number(s, s->buf[s->pos + i]);
+	}
 	s->pos += n;
 }
 
@@ -82,6 +101,8 @@ int json_scan_value(struct json_scan *s, json_object **v, struct err *err)
 	size_t total = 0;
 
 	json_tokener_reset(s->tok);
+	s->in_string = s->escaped = false;
+	s->number = 0;
 	if (json_scan_peek(s) == EOF)
 		return err_image(err, "line %lu: the JSON ends too early", s->line);
 	for (;;) {
@@ -90,15 +111,19 @@ int json_scan_value(struct json_scan *s, json_object **v, struct err *err)
 		*v = json_tokener_parse_ex(s->tok, s->buf + s->pos, (int)(s->len - s->pos));
 		e = json_tokener_get_error(s->tok);
 		if (e == json_tokener_success) {
-			count_lines(s, json_tokener_get_parse_end(s->tok));
-			return 0;
+			consume(s, json_tokener_get_parse_end(s->tok));
+			if (!s->overflow)
+				return 0;
+			json_object_put(*v);
+			*v = NULL;
+			return err_image(err, "line %lu: a number needs more than 64 bits", s->line);
 		}
 		if (e != json_tokener_continue) {
-			count_lines(s, MIN(json_tokener_get_parse_end(s->tok), s->len - s->pos));
+			consume(s, MIN(json_tokener_get_parse_end(s->tok), s->len - s->pos));
 			return err_image(err, "line %lu: not JSON: %s", s->line, json_tokener_error_desc(e));
 		}
 		total += s->len - s->pos;
-		count_lines(s, s->len - s->pos);
+		consume(s, s->len - s->pos);
 		if (total > VALUE_MAX)
 			return err_image(err, "line %lu: one value of more than %u MiB", s->line, VALUE_MAX >> 20);
 		if (!fill(s))
