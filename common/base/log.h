@@ -27,7 +27,11 @@ int log_open(struct log *log, const char *prog, const char *path, int level, boo
 void log_close(struct log *log);
 void log_line(const struct log *log, enum log_level level, const char *fmt, ...) printf_like(3, 4);
 
-#define log_on(l, lv) ((l) && (l)->file && (lv) <= (l)->level)
+static inline bool log_on(const struct log *log, enum log_level level)
+{
+	return log && log->file && level <= log->level;
+}
+
 /* Arguments are not evaluated when the level is off: a debug line in a hot loop costs one branch. */
 #define log_at(l, lv, ...) do { if (log_on(l, lv)) log_line(l, lv, __VA_ARGS__); } while (0)
 #define log_warn(l, ...) log_at(l, LOG_WARN, __VA_ARGS__)

@@ -72,17 +72,15 @@ static int find_option(const char *name, enum opt_id *id, bool *negated, struct 
 	const char *near = NULL;
 
 	*negated = false;
-	*id = opt_find(name, &near);
+	*id = opt_find(name, NULL);
 	if (*id == OPT_COUNT_ && !strncmp(name, "no-", 3)) {
-		enum opt_id plain = opt_find(name + 3, &near);
-
-		if (plain != OPT_COUNT_) {
-			*id = plain;
-			*negated = true;
-		}
+		*id = opt_find(name + 3, NULL);
+		*negated = true;
 	}
 	if (*id == OPT_COUNT_) {
 		int ret = err_set(err, ERR_USAGE, 0, "unknown option %s", name);
+
+		opt_find(*negated ? name + 3 : name, &near);
 
 		return near ? err_hint(err, ret, "did you mean %s?", near) :
 			      err_hint(err, ret, "`cr-config --list` shows all options");

@@ -48,19 +48,22 @@ static void put_head(struct strbuf *b, const struct opt_def *d)
 }
 
 /* The help text with what the table adds to it: values and default. */
-static void put_help(struct strbuf *b, const struct opt_def *d)
+static void put_help(struct strbuf *b, const struct opt_def *d, unsigned mask)
 {
-	strbuf_puts(b, d->help);
-	if (d->values) {
-		strbuf_puts(b, ": ");
-		for (const char *p = d->values; *p; p++)
-			strbuf_puts(b, *p == '|' ? ", " : (char[]){ *p, 0 });
-	}
-	if (d->deflt && d->type != OPT_T_BOOL)
-		strbuf_printf(b, " (default: %s)", d->deflt);
+	const char *deflt = d->type != OPT_T_BOOL ? d->deflt : NULL;
+
+	strbuf_puts(b, d->other & mask ? d->other_help : d->help);
+	if (d->values || deflt)
+		strbuf_puts(b, " (");
+	for (const char *p = d->values; p && *p; p++)
+		strbuf_puts(b, *p == '|' ? ", " : (char[]){ *p, 0 });
+	if (deflt)
+		strbuf_printf(b, "%sdefault: %s", d->values ? "; " : "", deflt);
+	if (d->values || deflt)
+		strbuf_puts(b, ")");
 }
 
-enum { HELP_COLUMN = 34, HELP_WIDTH = 100 };
+enum { HELP_COLUMN = 31, HELP_WIDTH = 79 };
 
 /* Words of text, wrapped, behind what stands on the line already (used columns). */
 static void put_wrapped(FILE *f, const char *text, int used)
@@ -102,7 +105,7 @@ static void print_options(unsigned mask, FILE *f)
 			titled = true;
 			strbuf_puts(&head, "  ");
 			put_head(&head, &opt_defs[i]);
-			put_help(&help, &opt_defs[i]);
+			put_help(&help, &opt_defs[i], mask);
 			fputs(head.s, f);
 			put_wrapped(f, help.s, (int)head.len);
 		}
@@ -133,13 +136,16 @@ void opt_print_help(const struct opt_tool *tool, const struct opt_command *comma
 	print_options(command ? command->tool : tool->tools, f);
 	fputs("\nA boolean option --NAME is switched off by --no-NAME.\n", f);
 	if (tool->config)
-		fputs("Options are also read from /etc/criu/default.conf, ~/.criu/default.conf and $CRIU_CONFIG_FILE;\n"
-		      "`cr-config` shows which of them apply.\n", f);
+		fputs("Options are also read from /etc/criu/default.conf, ~/.criu/default.conf and\n"
+		      "$CRIU_CONFIG_FILE; `cr-config` shows which of them apply.\n", f);
 	fputs("\nExit codes:\n", f);
 	for (size_t i = 0; i < ARRAY_SIZE(exit_codes); i++)
-		fprintf(f, "  %d    %s\n", exit_codes[i].code, exit_codes[i].text);
+		if (tool->codes & 1u << exit_codes[i].code)
+			fprintf(f, "  %d    %s\n", exit_codes[i].code,
+				exit_codes[i].code == ERR_FAILED && tool->failed ? tool->failed : exit_codes[i].text);
 	if (tool->task_status)
-		fputs("  Without -d or -S: the exit status of the restored task, 128 + N when signal N ended it.\n", f);
+		fputs("  Without -d, -S or --exec-cmd: the exit status of the restored task,\n"
+		      "  128 + N when signal N ended it.\n", f);
 }
 
 void opt_print_version(const struct opt_tool *tool, FILE *f)
@@ -269,7 +275,7 @@ static void put_roff(FILE *f, const char *s)
 			fputc(*s, f);
 }
 
-static void man_option(const struct opt_def *d, FILE *f)
+static void man_option(const struct opt_def *d, unsigned mask, FILE *f)
 {
 	cleanup_strbuf struct strbuf help = STRBUF_INIT;
 
@@ -287,24 +293,24 @@ static void man_option(const struct opt_def *d, FILE *f)
 		fputs(d->implied ? "\\fR]" : "\\fR", f);
 	}
 	fputc('\n', f);
-	put_help(&help, d);
+	put_help(&help, d, mask);
 	help.s[0] = (char)toupper((unsigned char)help.s[0]);
 	put_roff(f, help.s);
 	fputs(".\n", f);
 }
 
-static void man_groups(unsigned mask, unsigned without, FILE *f)
+static void man_groups(unsigned mask, FILE *f)
 {
 	for (unsigned g = 0; g < OPT_G_COUNT_; g++) {
 		bool titled = false;
 
 		for (unsigned i = 0; i < OPT_COUNT_; i++) {
-			if (opt_defs[i].group != g || !shown(&opt_defs[i], mask) || (opt_defs[i].acts & without) == without)
+			if (opt_defs[i].group != g || !shown(&opt_defs[i], mask))
 				continue;
 			if (!titled)
 				fprintf(f, ".SS %s\n", group_titles[g]);
 			titled = true;
-			man_option(&opt_defs[i], f);
+			man_option(&opt_defs[i], mask, f);
 		}
 	}
 }
@@ -314,7 +320,7 @@ void opt_print_man(const struct opt_tool *tool, FILE *f)
 	unsigned all = tool->tools;
 
 	if (!tool->commands) {
-		man_groups(all, ~0u, f);
+		man_groups(all, f);
 		return;
 	}
 	/* Subcommands: what all share once, then each with its own. */
@@ -327,12 +333,12 @@ void opt_print_man(const struct opt_tool *tool, FILE *f)
 		fputs(".\n", f);
 		for (unsigned i = 0; i < OPT_COUNT_; i++)
 			if (shown(&opt_defs[i], c->tool) && (opt_defs[i].acts & all) != all)
-				man_option(&opt_defs[i], f);
+				man_option(&opt_defs[i], c->tool, f);
 	}
 	fputs(".SS Options of all commands\n", f);
 	for (unsigned i = 0; i < OPT_COUNT_; i++)
 		if (shown(&opt_defs[i], all) && (opt_defs[i].acts & all) == all)
-			man_option(&opt_defs[i], f);
+			man_option(&opt_defs[i], all, f);
 }
 
 void opt_explain(enum opt_id id, FILE *f)

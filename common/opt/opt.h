@@ -39,6 +39,8 @@ struct opt_def {
 	const char *implied; /* value when the argument is left out; NULL = the argument is required */
 	int64_t min, max;    /* numbers; max 0 = no limit of its own */
 	const char *since;   /* NULL = 0.1 */
+	unsigned other;	     /* TOOL_*: binaries for which other_help says it better */
+	const char *other_help;
 };
 extern const struct opt_def opt_defs[OPT_COUNT_];
 
@@ -59,6 +61,8 @@ struct opt_tool {
 	int max_operands;	 /* without commands; -1: any number */
 	bool config;		 /* reads configuration files */
 	bool task_status;	 /* may exit with the status of a task */
+	unsigned codes;		 /* bit N: exits with N */
+	const char *failed;	 /* what 1 means, when it is not the usual */
 };
 extern const struct opt_tool opt_tools[]; /* ends with a NULL name */
 const struct opt_tool *opt_tool_of(unsigned tool);	     /* by TOOL_* bit */

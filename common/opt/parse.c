@@ -57,14 +57,16 @@ static int parse_long(struct cmdline *c, int *i, struct err *err)
 	cleanup_free char *name = xasprintf("%.*s", (int)(eq ? eq - text : (ptrdiff_t)strlen(text)), text);
 	bool negated = false;
 	int index = *i;
-	enum opt_id id = opt_find(name, &near);
+	enum opt_id id = opt_find(name, NULL);
 
 	if (id == OPT_COUNT_ && !strncmp(name, "no-", 3)) {
-		id = opt_find(name + 3, &near);
+		id = opt_find(name + 3, NULL);
 		negated = true;
 	}
-	if (id == OPT_COUNT_)
+	if (id == OPT_COUNT_) {
+		opt_find(negated ? name + 3 : name, &near);
 		return unknown_long(c, name, near, err);
+	}
 	if (negated && opt_defs[id].type != OPT_T_BOOL)
 		return err_set(err, ERR_USAGE, 0, "--%s takes a value, so there is no --%s", opt_defs[id].name, name);
 	if (!value && opt_defs[id].type != OPT_T_BOOL && !opt_defs[id].implied) {

@@ -19,18 +19,25 @@ static const struct opt_command image_commands[] = {
 	{ NULL },
 };
 
+#define CODE(n) (1u << (n))
+#define USUAL (CODE(ERR_NONE) | CODE(ERR_FAILED) | CODE(ERR_USAGE))
+
 const struct opt_tool opt_tools[] = {
-	{ "cr-dump", TOOL_DUMP, "write the state of a running process to images", "-t PID [OPTION...]", NULL, 0, true,
-	  false },
-	{ "cr-restore", TOOL_RESTORE, "bring a process back from its images",
-	  "[OPTION...] [--exec-cmd -- COMMAND [ARGUMENT...]]", NULL, -1, true, true },
-	{ "cr-check", TOOL_CHECK, "tell what checkpoint and restore can do on this system", "[OPTION...]", NULL, 0,
-	  true, false },
-	{ "cr-image", TOOL_IMAGE, "show, decode and encode the images of a checkpoint", "COMMAND [OPTION...] [FILE...]",
-	  image_commands, 0, false, false },
-	{ "cr-config", TOOL_CONFIG, "tell which options apply and where each value came from",
-	  "[OPTION...] [-- BINARY [ARGUMENT...]]", NULL, -1, false, false },
-	{ NULL },
+	{ .name = "cr-dump", .tools = TOOL_DUMP, .summary = "write the state of a running process to images",
+	  .usage = "-t PID [OPTION...]", .config = true, .codes = USUAL | CODE(ERR_FEATURE) | CODE(ERR_REFUSED) },
+	{ .name = "cr-restore", .tools = TOOL_RESTORE, .summary = "bring a process back from its images",
+	  .usage = "[OPTION...] [--exec-cmd -- COMMAND [ARGUMENT...]]", .max_operands = -1, .config = true,
+	  .task_status = true, .codes = USUAL | CODE(ERR_FEATURE) | CODE(ERR_IMAGE) | CODE(ERR_REFUSED),
+	  .failed = "a system call or the work itself failed; nothing is left of the restore" },
+	{ .name = "cr-check", .tools = TOOL_CHECK, .summary = "tell what checkpoint and restore can do on this system",
+	  .usage = "[OPTION...]", .config = true, .codes = USUAL, .failed = "something that was asked for is not there" },
+	{ .name = "cr-image", .tools = TOOL_IMAGE, .summary = "show, decode and encode the images of a checkpoint",
+	  .usage = "COMMAND [OPTION...] [FILE...]", .commands = image_commands, .codes = USUAL | CODE(ERR_IMAGE),
+	  .failed = "a system call failed; no file was changed" },
+	{ .name = "cr-config", .tools = TOOL_CONFIG, .summary = "tell which options apply and where each value came from",
+	  .usage = "[OPTION...] [-- BINARY [ARGUMENT...]]", .max_operands = -1, .codes = USUAL,
+	  .failed = "the result could not be written" },
+	{ .name = NULL },
 };
 
 const struct opt_tool *opt_tool_of(unsigned tool)

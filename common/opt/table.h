@@ -125,7 +125,7 @@ enum opt_group {
 	  "pass over sysctls that this kernel does not have")                                                          \
 	X(CPU_CAP, "cpu-cap", 0, OPT_T_STRING, "CAP[,CAP...]", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                      \
 	  "which processor features must agree: none, fpu, ins, cpu, all; ^CAP takes one out", .implied = "all")       \
-	X(UNPRIVILEGED, "unprivileged", 0, OPT_T_BOOL, NULL, "no", TOOL_ALL, 0, OPT_G_RESOURCES,                             \
+	X(UNPRIVILEGED, "unprivileged", 0, OPT_T_BOOL, NULL, "no", TOOL_ALL, 0, OPT_G_RESOURCES,                       \
 	  "work with CAP_CHECKPOINT_RESTORE instead of all of root's power")                                           \
 	X(ALLOW_UPROBES, "allow-uprobes", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                      \
 	  "accept tasks with uprobes set by a tracer")                                                                 \
@@ -192,7 +192,7 @@ enum opt_group {
 	X(EXPERIMENTAL, "experimental", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,                \
 	  "test also what is new and seldom needed")                                                                   \
 	X(ALL, "all", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG, TOOL_CHECK | TOOL_CONFIG, OPT_G_CHECK,      \
-	  "everything: each feature; each option, those with their defaults too")                                      \
+	  "test every feature", .other = TOOL_CONFIG, .other_help = "show options that are not set too")               \
 	X(FEATURE, "feature", 0, OPT_T_LIST, "NAME[,NAME...]", NULL, TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,              \
 	  "test these features only")                                                                                  \
 	/* cr-image */                                                                                                 \
@@ -218,7 +218,8 @@ enum opt_group {
 	  "resolve for this binary", .values = "cr-dump|cr-restore|cr-check|cr-image|cr-config",                       \
 	  .flags = OPT_F_CMDLINE)                                                                                      \
 	X(LIST, "list", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG, TOOL_CHECK | TOOL_CONFIG, OPT_G_CONFIG,   \
-	  "list all that there is: features; options", .flags = OPT_F_CMDLINE)                                         \
+	  "list all features without testing them", .flags = OPT_F_CMDLINE, .other = TOOL_CONFIG,                      \
+	  .other_help = "list the options of all binaries")                                                            \
 	X(EXPLAIN, "explain", 0, OPT_T_STRING, "OPTION", NULL, TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                 \
 	  "say all that is known about an option", .flags = OPT_F_CMDLINE)                                             \
 	/* configuration files */                                                                                      \

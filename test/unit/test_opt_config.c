@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Configuration files: their syntax, and which layer wins. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "common/base/strbuf.h"
+#include "common/opt/opt.h"
+
+static int text(const char *s, size_t len, struct opts **o, struct err *err)
+{
+	return opt_resolve_text(opt_tool_of(TOOL_DUMP), "f", s, len, o, err);
+}
+
+static void syntax(void **state)
+{
+	static const struct { const char *text; enum opt_id id; const char *value; } cases[] = {
+		{ "", OPT_IMAGES_DIR, "." },
+		{ "\n\n\r\n \t\n", OPT_IMAGES_DIR, "." },
+		{ "images-dir a", OPT_IMAGES_DIR, "a" },
+		{ "images-dir a\n", OPT_IMAGES_DIR, "a" },
+		{ "images-dir a\r\n", OPT_IMAGES_DIR, "a" },
+		{ "\xef\xbb\xbfimages-dir a", OPT_IMAGES_DIR, "a" },
+		{ "\t images-dir\t\ta \t", OPT_IMAGES_DIR, "a" },
+		{ "images-dir=a", OPT_IMAGES_DIR, "a" },
+		{ "images-dir \"a b\"", OPT_IMAGES_DIR, "a b" },
+		{ "images-dir \"a \\\"b\\\" c\"", OPT_IMAGES_DIR, "a \"b\" c" },
+		{ "images-dir \"a\\b\\\\c\"", OPT_IMAGES_DIR, "a\\b\\\\c" },
+		{ "images-dir a\\b", OPT_IMAGES_DIR, "a\\b" },
+		{ "images-dir \"a # b\" # c", OPT_IMAGES_DIR, "a # b" },
+		{ "images-dir \"a\"# c", OPT_IMAGES_DIR, "a" },
+		{ "images-dir a # c", OPT_IMAGES_DIR, "a" },
+		{ "images-dir a#b", OPT_IMAGES_DIR, "a#b" },
+		{ "images-dir a\"b", OPT_IMAGES_DIR, "a\"b" },
+		{ "# images-dir a\nimages-dir b", OPT_IMAGES_DIR, "b" },
+		{ "images-dir a\nimages-dir b", OPT_IMAGES_DIR, "b" },
+		{ "images-dir \xc3\xa4/\xff", OPT_IMAGES_DIR, "\xc3\xa4/\xff" },
+		{ "leave-running", OPT_LEAVE_RUNNING, "yes" },
+		{ "leave-running # really", OPT_LEAVE_RUNNING, "yes" },
+		{ "leave-running\nno-leave-running", OPT_LEAVE_RUNNING, "no" },
+		{ "no-leave-running\nleave-running", OPT_LEAVE_RUNNING, "yes" },
+		{ "verbosity 4", OPT_VERBOSITY, "4" },
+		{ "verbosity", OPT_VERBOSITY, "3" },
+		{ "ghost-limit 4K", OPT_GHOST_LIMIT, "4K" },
+		{ "restore-detached\ntree 5", OPT_TREE, "5" }, /* of cr-restore: no business of cr-dump */
+		{ "tcp-established\nport 80\nmanage-cgroups full\ncpu-cap", OPT_TIMEOUT, "10" },
+		{ "manage-cgroups", OPT_MANAGE_CGROUPS, "soft" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup_opts struct opts *o = NULL;
+		cleanup_free char *value = NULL;
+		struct err err = ERR_INIT;
+
+		if (text(cases[i].text, strlen(cases[i].text), &o, &err))
+			fail_msg("case %zu: %s: %s", i, err.object, err.reason);
+		value = opt_value_text(o, cases[i].id);
+		if (!value || strcmp(value, cases[i].value) != 0)
+			fail_msg("case %zu: %s, not %s", i, value ? value : "unset", cases[i].value);
+	}
+}
+
+static void errors(void **state)
+{
+	static const struct { const char *text, *where, *reason; } cases[] = {
+		{ "leave-runing", "f:1:1", "unknown option leave-runing" },
+		{ "\n  tree x", "f:2:8", "tree: 'x' is not a number" },
+		{ "\xef\xbb\xbftree x", "f:1:6", "not a number" },
+		{ "tree", "f:1:1", "needs a value" },
+		{ "tree # 5", "f:1:1", "needs a value" },
+		{ "tree 1 2", "f:1:8", "a second value for tree" },
+		{ "--tree 1", "f:1:1", "without dashes" },
+		{ "no-tree", "f:1:1", "takes a value" },
+		{ "leave-running yes", "f:1:15", "takes no value" },
+		{ "images-dir \"a", "f:1:12", "not closed" },
+		{ "images-dir \"a\\\"", "f:1:12", "not closed" },
+		{ "images-dir \"a\"b", "f:1:15", "follows the closing quote" },
+		{ "images-dir \"\"", "f:1:12", "is empty" },
+		{ "config x", "f:1:1", "command line only" },
+		{ "help", "f:1:1", "command line only" },
+		{ "=", "f:1:1", "not the name" },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "f:1:1", "not the name" },
+		{ "network-lock none", "f:1:14", "none of" }, /* values are checked though nobody acts on them */
+		{ "restore-detached yes", "f:1:18", "takes no value" },
+		{ "ghost-limit 99999999999999999G", "f:1:13", "out of range" },
+		{ "a\x01" "b", "f:1:1", "unknown option" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		cleanup_opts struct opts *o = NULL;
+		struct err err = ERR_INIT;
+
+		if (text(cases[i].text, strlen(cases[i].text), &o, &err) >= 0)
+			fail_msg("case %zu is accepted", i);
+		assert_int_equal(err.kind, ERR_USAGE);
+		if (strcmp(err.object, cases[i].where) != 0 || !strstr(err.reason, cases[i].reason))
+			fail_msg("case %zu: %s: %s", i, err.object, err.reason);
+	}
+}
+
+static void hostile(void **state)
+{
+	static const char nul[] = "leave-running\nimages-dir a\0b\n";
+	cleanup_opts struct opts *o = NULL, *many = NULL, *twice = NULL;
+	cleanup_strbuf struct strbuf b = STRBUF_INIT;
+	struct err err = ERR_INIT, err2 = ERR_INIT, err3 = ERR_INIT, err4 = ERR_INIT;
+	size_t n;
+
+	assert_true(text(nul, sizeof(nul) - 1, &o, &err) < 0);
+	assert_string_equal(err.object, "f:2:13");
+
+	strbuf_puts(&b, "# ");
+	while (b.len < (64 << 10))
+		strbuf_puts(&b, "x");
+	assert_int_equal(text(b.s, b.len, &o, &err2), 0);
+	opt_free(take_ptr(o));
+	strbuf_puts(&b, "x");
+	assert_true(text(b.s, b.len, &o, &err2) < 0);
+	assert_string_equal(err2.object, "f:1:65537");
+
+	strbuf_reset(&b);
+	while (b.len <= (1 << 20))
+		strbuf_puts(&b, "#\n");
+	assert_true(text(b.s, b.len, &o, &err3) < 0);
+
+	/* As many values of a list as a file can hold: refused at a number, or counted once. */
+	strbuf_reset(&b);
+	for (int i = 0; i < 1025; i++)
+		strbuf_printf(&b, "external unix[%d]\n", i);
+	assert_true(text(b.s, b.len, &many, &err4) < 0);
+	assert_string_equal(err4.object, "f:1025:10");
+	strbuf_reset(&b);
+	while (b.len < (1 << 20) - 64)
+		strbuf_puts(&b, "external unix[1]\nexternal unix[2]\n");
+	assert_int_equal(text(b.s, b.len, &twice, &err), 0);
+	opt_list(twice, OPT_EXTERNAL, &n);
+	assert_int_equal(n, 2);
+}
+
+static void notes(void **state)
+{
+	static const char s[] = "tcp-established\ntcp-established\nrestore-detached\nleave-running\n";
+	cleanup_opts struct opts *o = NULL;
+	struct err err = ERR_INIT;
+	const char *const *v;
+	size_t n;
+
+	assert_int_equal(text(s, strlen(s), &o, &err), 0);
+	v = opt_notes(o, &n);
+	assert_int_equal(n, 1);
+	assert_string_equal(v[0], "f:1:1: tcp-established is known, but this cr-dump does not act on it");
+	assert_false(opt_is_set(o, OPT_RESTORE_DETACHED));
+}
+
+/* ---- layers: each pair, so that the order is proved and not one chain of it ---- */
+
+static char dir[] = "/tmp/cr-opt.XXXXXX";
+
+static char *put(const char *name, const char *content)
+{
+	char *path = xasprintf("%s/%s", dir, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(content, f);
+	fclose(f);
+	return path;
+}
+
+enum { SYSTEM, HOME, ENV, NAMED, ARGV, LAYERS };
+
+static void layer_pairs(void **state)
+{
+	char *paths[LAYERS] = { NULL };
+	cleanup_free char *criu = xasprintf("%s/.criu", dir);
+
+	mkdir(criu, 0700);
+	paths[SYSTEM] = put("system", "images-dir layer0\nverbosity 1\n");
+	paths[HOME] = put(".criu/default.conf", "images-dir layer1\n");
+	paths[ENV] = put("env", "images-dir layer2\n");
+	paths[NAMED] = put("named", "images-dir layer3\n");
+	for (unsigned set = 0; set < 1u << LAYERS; set++) {
+		struct opt_env env = { set & 1 ? paths[SYSTEM] : "/nonexistent/x", set & 2 ? dir : "/nonexistent",
+				       set & 4 ? paths[ENV] : NULL };
+		char *argv[8] = { "cr-dump" };
+		cleanup_opts struct opts *o = NULL;
+		struct err err = ERR_INIT;
+		const struct opt_use *u;
+		char want[16] = ".";
+		size_t n, counted = 0;
+		int argc = 1;
+
+		if (set & 8) {
+			argv[argc++] = "--config";
+			argv[argc++] = paths[NAMED];
+		}
+		if (set & 16) {
+			argv[argc++] = "-D";
+			argv[argc++] = "layer4";
+		}
+		for (int l = 0; l < LAYERS; l++) {
+			if (!(set & 1u << l) || (l <= HOME && (set & 8)))
+				continue;
+			snprintf(want, sizeof(want), "layer%d", l);
+			counted++;
+		}
+		if (opt_resolve(opt_tool_of(TOOL_DUMP), argc, argv, &env, &o, &err))
+			fail_msg("set %u: %s %s", set, err.object, err.reason);
+		assert_string_equal(opt_str(o, OPT_IMAGES_DIR), want);
+		u = opt_uses(o, OPT_IMAGES_DIR, &n);
+		assert_int_equal(n, counted);
+		for (size_t i = 1; i < n; i++)
+			assert_true(u[i].origin.layer > u[i - 1].origin.layer);
+	}
+	for (int i = 0; i < ARGV; i++) {
+		unlink(paths[i]);
+		free(paths[i]);
+	}
+	rmdir(criu);
+}
+
+static void bad_files(void **state)
+{
+	cleanup_free char *fifo = xasprintf("%s/fifo", dir), *big = xasprintf("%s/big", dir), *same = put("same", "external a\n");
+	const char *const bad[] = { "/nonexistent/file", dir, fifo, big, "/dev/zero" };
+	struct opt_env env = { NULL, NULL, NULL };
+	cleanup_opts struct opts *o = NULL, *null = NULL;
+	struct err err = ERR_INIT;
+	size_t n;
+
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	fclose(fopen(big, "w"));
+	assert_int_equal(truncate(big, (1 << 20) + 1), 0);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
+		char *argv[] = { "cr-dump", "--config", (char *)bad[i / 2], NULL };
+		struct err e = ERR_INIT;
+
+		env.config_file = i % 2 ? bad[i / 2] : NULL; /* by the variable, too */
+		assert_true(opt_resolve(opt_tool_of(TOOL_DUMP), i % 2 ? 1 : 3, argv, &env, &o, &e) < 0);
+		assert_int_equal(e.kind, ERR_USAGE);
+		assert_string_equal(e.object, bad[i / 2]);
+		assert_null(o);
+	}
+	/* A default file that is there but unreadable as one is an error as well. */
+	env = (struct opt_env){ fifo, NULL, NULL };
+	assert_true(opt_resolve(opt_tool_of(TOOL_DUMP), 1, (char *[]){ "cr-dump", NULL }, &env, &o, &err) < 0);
+	/* /dev/null is the usual word for "none". */
+	env = (struct opt_env){ NULL, NULL, "/dev/null" };
+	assert_int_equal(opt_resolve(opt_tool_of(TOOL_DUMP), 1, (char *[]){ "cr-dump", NULL }, &env, &null, &err), 0);
+	/* One file in two layers is one file. */
+	env.config_file = same;
+	assert_int_equal(opt_resolve(opt_tool_of(TOOL_DUMP), 3, (char *[]){ "cr-dump", "--config", same, NULL }, &env, &o, &err), 0);
+	opt_uses(o, OPT_EXTERNAL, &n);
+	assert_int_equal(n, 1);
+	unlink(fifo);
+	unlink(big);
+	unlink(same);
+}
+
+static int make_dir(void **state)
+{
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(syntax), cmocka_unit_test(errors),	 cmocka_unit_test(hostile),
+		cmocka_unit_test(notes),  cmocka_unit_test(layer_pairs), cmocka_unit_test(bad_files),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
