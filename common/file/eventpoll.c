@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* epoll: which descriptors of the task are watched for what. */
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "common/file/file.h"
+
+/* struct epoll_params of <linux/eventpoll.h>, since Linux 6.9: busy polling of network queues. */
+struct busy_poll { uint32_t usecs; uint16_t budget; uint8_t prefer, pad; };
+#define GET_PARAMS _IOR(0x8a, 2, struct busy_poll) /* EPIOCGPARAMS */
+
+static bool eventpoll_match(const struct fd_source *src)
+{
+	return !strcmp(src->link, "anon_inode:[eventpoll]");
+}
+
+/* " 5 events: 19 data: 5 ..." behind "tfd:". Numbers: decimal, then hexadecimal. */
+static int parse_target(const char *p, EventpollTfdEntry *t)
+{
+	char *end;
+
+	t->tfd = (uint32_t)strtoul(p, &end, 10);
+	p = end + strspn(end, " ");
+	if (strncmp(p, "events:", 7))
+		return -EINVAL;
+	t->events = (uint32_t)strtoul(p + 7, &end, 16);
+	p = end + strspn(end, " ");
+	if (strncmp(p, "data:", 5))
+		return -EINVAL;
+	t->data = strtoull(p + 5, &end, 16);
+	return 0;
+}
+
+/*
+ * A watch belongs to a file and the number that it had. The number may have been closed, or given to another file, while a
+ * duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again.
+ */
+static int check_target(struct dump *d, const struct fd_source *src, const EventpollTfdEntry *t, struct err *err)
+{
+	struct kcmp_epoll_slot slot = { .efd = (uint32_t)src->number, .tfd = t->tfd, .toff = 0 };
+	long r = syscall(SYS_kcmp, d->task.fz.pid, d->task.fz.pid, KCMP_EPOLL_TFD, (unsigned long)t->tfd, &slot);
+
+	if (r == 0)
+		return 0;
+	if (r < 0 && errno != EBADF && errno != ENOENT)
+		return err_sys(err, "cannot compare the target %u of an epoll (kcmp)", t->tfd);
+	return err_refuse(err, "epoll watches a file as number %u that the task no longer has under this number", t->tfd);
+}
+
+static int eventpoll_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+{
+	EventpollFileEntry *e = arena_msg(d->arena, EventpollFileEntry, eventpoll_file_entry__init);
+	struct busy_poll params = { 0 };
+	size_t n = 0;
+
+	entry->epfd = e;
+	e->id = entry->id;
+	e->flags = (uint32_t)src->flags;
+	if (ioctl(src->fd, GET_PARAMS, &params) == 0 && (params.usecs || params.budget || params.prefer))
+		return err_refuse(err, "epoll with busy polling parameters");
+	for (const char *p = src->info->text; (p = strstr(p, "tfd:")); p += 4)
+		n++;
+	e->tfd = arena_alloc(d->arena, (n + 1) * sizeof(*e->tfd));
+	for (const char *p = src->info->text; (p = strstr(p, "tfd:")); p += 4) {
+		EventpollTfdEntry *t = arena_msg(d->arena, EventpollTfdEntry, eventpoll_tfd_entry__init);
+		if (parse_target(p + 4, t) < 0)
+			return err_set(err, ERR_FEATURE, 0, "this kernel shows the targets of an epoll in another way");
+		int ret = check_target(d, src, t, err);
+		if (ret < 0)
+			return ret;
+		e->tfd[e->n_tfd++] = t;
+	}
+	return fown_dump(d, src, &e->fown, err);
+}
+
+static int eventpoll_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot,
+			  struct err *err)
+{
+	plan_slot_is(plan, slot, program_call(plan->controller, MAKE_OBJECTS, "epoll", SYS_epoll_create1, A(EPOLL_CLOEXEC)));
+	plan_setfl(plan, slot, 0, entry->epfd->flags);
+	return 0;
+}
+
+/* In the task: a watch remembers the number of its target there. */
+static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, int fd, struct plan *plan,
+			       struct plan_task *pt, struct err *err)
+{
+	const EventpollFileEntry *e = entry->epfd;
+	struct program *prog = pt->threads[0].prog;
+
+	for (size_t i = 0; i < e->n_tfd; i++) {
+		struct epoll_event ev = { .events = e->tfd[i]->events, .data.u64 = e->tfd[i]->data };
+		if (ev.events & EPOLLEXCLUSIVE) /* the kernel adds others, which it would not take beside this one */
+			ev.events &= EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+		program_call(prog, TASK_FILES, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD),
+			     A(e->tfd[i]->tfd), A_DATA(program_data(prog, &ev, sizeof(ev))));
+	}
+	return 0;
+}
+
+const struct file_kind eventpoll_kind = {
+	.name = "epoll",
+	.type = FD_TYPES__EVENTPOLL,
+	.match = eventpoll_match,
+	.dump = eventpoll_dump,
+	.plan = eventpoll_plan,
+	.plan_task = eventpoll_plan_task,
+};

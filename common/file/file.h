@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the kinds of open files share among themselves; nothing outside common/file includes this. */
+#ifndef CR_FILE_FILE_H
+#define CR_FILE_FILE_H
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "common/file/table.h"
+#include "common/kinds.h"
+
+/* ---- dump ---- */
+
+/* One descriptor of the task as /proc shows it. */
+struct file_fd {
+	int number;
+	struct stat st;
+	uint32_t flags;	  /* fdinfo: with O_CLOEXEC */
+	const char *link; /* arena */
+	struct proc_fdinfo info;
+	uint32_t id;	  /* of the description; descriptors with the same id are duplicates */
+	FdTypes type;
+	bool done;	  /* what belongs to its object and not to it (queued data) was written */
+};
+
+struct file_table {
+	uint32_t last_id, last_ghost;
+	struct file_fd *fds; /* arena; sorted by (device, inode, description, number) */
+	size_t nfds;
+	void *paths;  /* tsearch(3) tree: files that are no descriptors */
+	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
+	void *fifos;  /* tsearch(3) tree: ids given to fifos */
+	int self_ns;  /* 1: the task lives in our mount namespace; 0: not; -1: not yet asked */
+};
+
+/* All descriptors of the task that lead to this inode: first one and count. Valid inside a kind's dump. */
+struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n);
+
+/* Looks through all of /proc once for a process other than the task that holds link ("pipe:[123]"); fills who with
+ * "pid 12 (cat)" and gives true. Only for messages: it is slow. */
+bool file_find_holder(struct dump *d, const char *link, char *who, size_t n);
+
+/* Signal owner of the description (F_SETOWN, F_SETSIG); all zero for O_PATH. Arena. */
+int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **fown, struct err *err);
+/* Words such as "kcmp-able" values: the value behind `key` in fdinfo text. 0 or -ENOENT, -EINVAL. */
+int fdinfo_value(const char *text, const char *key, int base, uint64_t *out);
+
+/* A file and how to reach it from the dumper. */
+struct file_place {
+	const char *magic; /* relative to /proc/PID: "fd/7", "exe", "map_files/..." */
+	const char *link;  /* what readlink of that says */
+	struct stat st;
+	long fs_type;	   /* statfs f_type */
+	int flags;	   /* open flags for the entry */
+	uint64_t pos;
+};
+/* Fills reg (id is set; fown is the caller's) and writes remap and ghost where the path does not lead to the file. */
+int reg_fill(struct dump *d, const struct file_place *p, RegFileEntry *reg, struct err *err);
+/* Writes ghost-file-X for the deleted file (once for each inode) and a remap record for orig_id. */
+int ghost_dump(struct dump *d, const struct file_place *p, const char *name, uint32_t orig_id, struct err *err);
+/* True when name is an entry of this pid in /proc (a file that only the task itself can open). */
+bool reg_is_own_proc(const char *name, pid_t pid);
+
+/* GNU build-id of the ELF file behind fd, from its first MiB, as little-endian words. Gives their number, 0 = none. */
+#define BUILD_ID_WORDS 16
+size_t build_id_read(int fd, uint32_t words[BUILD_ID_WORDS]);
+size_t build_id_parse(const unsigned char *elf, size_t n, uint32_t words[BUILD_ID_WORDS]);
+
+/* ---- restore ---- */
+
+/* A hash from numbers to numbers, in an arena. */
+struct id_map { uint64_t *keys; uint32_t *values; size_t n, cap; };
+bool id_map_get(const struct id_map *map, uint64_t key, uint32_t *value);
+void id_map_put(struct id_map *map, struct arena *arena, uint64_t key, uint32_t value);
+
+enum { GROUP_PIPE, GROUP_FIFO, GROUP_UNIX, GROUP_GHOST, GROUPS };
+struct file_group_index { uint64_t key; uint32_t i; };
+struct sock_packet;
+
+struct file_plan {
+	struct id_map slots;
+	struct { struct file_group_index *v; size_t n; bool built; } groups[GROUPS];
+	struct id_map data; /* (fifo, pipe id) -> index of model pipe data + 1 */
+	bool data_built;
+	struct sock_packet *packets; /* of sk-queues.img */
+	size_t npackets;
+	bool packets_loaded;
+};
+struct file_plan *file_plan_of(struct plan *plan);
+
+/* The slot of a description, planned on first use. */
+int file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, uint32_t *slot, struct err *err);
+/* Only asks. flags: FILE_AS_ENTRY, or open flags of an additional opening. */
+#define FILE_AS_ENTRY 0xffffff
+bool file_slot_known(struct plan *plan, FdTypes type, uint32_t id, uint32_t flags, uint32_t *slot);
+/* A new slot for a description, bound by the caller. what: "pipe 7". */
+uint32_t file_slot_new(struct plan *plan, FdTypes type, uint32_t id, uint32_t flags, const char *what);
+/* Slot of a description: the known one or a new one. */
+uint32_t file_slot_get(struct plan *plan, const FileEntry *entry, const char *what);
+
+/*
+ * Things that are made together: all file entries (GROUP_PIPE.. GROUP_UNIX) or remaps (GROUP_GHOST) with this key (pipe_id,
+ * unix ino, ghost or link id). Indices into m->files or m->remaps; cost is a search, not a walk.
+ */
+const struct file_group_index *file_group(const struct model *m, struct plan *plan, int group, uint64_t key, size_t *n);
+const struct model_pipe_data *file_pipe_data(const struct model *m, struct plan *plan, bool fifo, uint32_t pipe_id);
+
+/* Flags of the entry for openat of what exists: without those that create, cut, or mean something only later. */
+int reg_open_flags(uint32_t flags);
+/* fcntl(F_SETFL) for the description in slot when `want` differs from what it was made with (O_ASYNC comes with the
+ * owner, late and in the task: see fown_plan). */
+void plan_setfl(struct plan *plan, uint32_t slot, uint32_t have, uint32_t want);
+/* Steps of the task: signal owner and O_ASYNC for its descriptor fd. */
+void fown_plan(const FownEntry *fown, uint32_t flags, int fd, struct plan_task *pt);
+/* Signal owner and flags of an entry of any type; NULL when it has none. */
+const FownEntry *file_fown(const struct model *m, const FileEntry *entry, uint32_t *flags);
+/* lseek to the entry's position. */
+void reg_seek(struct plan *plan, const RegFileEntry *reg, uint32_t slot);
+/* REG entry id must have a good name. */
+int reg_check(const RegFileEntry *reg, struct err *err);
+
+/* Where the file of a remapped REG entry can be opened: begin gives its temporary path (steps that make it are added), the
+ * caller adds the opens, end gives it its name, removes it again, and fills it. */
+struct ghost_plan;
+int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *reg, const RemapFilePathEntry *remap,
+		struct ghost_plan **g, struct err *err);
+struct data_ref ghost_path(const struct ghost_plan *g);
+void ghost_end(struct plan *plan, struct ghost_plan *g);
+/* All openings of a ghost that the checkpoint needs, as slots. */
+int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntry *reg,
+		     const RemapFilePathEntry *remap, struct err *err);
+
+extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, eventpoll_kind, timerfd_kind, signalfd_kind,
+	unixsk_kind;
+/* Refuses by name what no kind takes: never matches nothing, so it comes last in dumps. */
+int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
+extern const struct state_kind fs_kind;
+
+#endif

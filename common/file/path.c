@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From an open file back to a name by which a restorer can open it: the path that the kernel shows must lead to the very same
+ * inode, or the file is deleted (a ghost), or the dump is refused.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <search.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "common/base/io.h"
+#include "common/file/file.h"
+
+#define DELETED " (deleted)"
+
+/* Paths of /proc/PID/fd are shown from the root of the task's mount namespace (or from our root, when it is the same). */
+static int open_root(struct dump *d, struct err *err)
+{
+	struct file_table *t = d->files;
+
+	if (t->self_ns < 0) {
+		struct stat theirs, ours;
+		if (fstatat(d->task.proc_fd, "ns/mnt", &theirs, 0) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
+			return err_sys(err, "cannot compare mount namespaces");
+		t->self_ns = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+	}
+	int fd = t->self_ns ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) :
+			      openat(d->task.proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "cannot open the root directory of the task") : fd;
+}
+
+static bool leads_to(int root, const char *path, const struct stat *want)
+{
+	struct stat st;
+	const char *rel = path + strspn(path, "/");
+
+	return fstatat(root, *rel ? rel : ".", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == want->st_dev &&
+	       st.st_ino == want->st_ino && (st.st_mode & S_IFMT) == (want->st_mode & S_IFMT);
+}
+
+bool reg_is_own_proc(const char *name, pid_t pid)
+{
+	char prefix[32];
+	int n = snprintf(prefix, sizeof(prefix), "/proc/%d", (int)pid);
+
+	return !strncmp(name, prefix, (size_t)n) && (name[n] == '/' || !name[n]);
+}
+
+static int check_proc(struct dump *d, const struct file_place *p, struct err *err)
+{
+	const char *name = p->link;
+	size_t digits;
+
+	if (strncmp(name, "/proc/", 6) && strcmp(name, "/proc"))
+		return err_refuse(err, "%s is on a procfs that is not at /proc", name);
+	if (!name[5] || reg_is_own_proc(name, d->task.fz.pid))
+		return 0;
+	digits = strspn(name + 6, "0123456789");
+	if (digits && (!name[6 + digits] || name[6 + digits] == '/'))
+		return err_refuse(err, "%s belongs to another process", name);
+	return 0;
+}
+
+static int refuse_hidden(const struct file_place *p, const char *name, bool gone, struct err *err)
+{
+	if (gone && p->st.st_nlink)
+		return err_hint(err, err_refuse(err, "%s was removed, but the file lives on under %lu other name(s)", name,
+						(unsigned long)p->st.st_nlink),
+				"such files come back only with --link-remap, which this version lacks");
+	return err_refuse(err, "%s does not lead to the open file (a mount hides it, or it is out of the task's reach)",
+			  name);
+}
+
+/* Finds the name; *ghost says that no name leads to the file. */
+static int resolve(struct dump *d, const struct file_place *p, const char **name, bool *ghost, struct err *err)
+{
+	size_t len = strlen(p->link), dlen = strlen(DELETED);
+	bool suffix = len > dlen && !strcmp(p->link + len - dlen, DELETED);
+	cleanup_fd int root = -1;
+
+	*ghost = false;
+	*name = p->link;
+	if (p->link[0] != '/')
+		return err_refuse(err, "%s has no path", p->link);
+	root = open_root(d, err);
+	if (root < 0)
+		return root;
+	/* A file may really be called "x (deleted)". */
+	if (leads_to(root, p->link, &p->st))
+		return 0;
+	if (!suffix)
+		return refuse_hidden(p, p->link, false, err);
+	char *cut = arena_dup(d->arena, p->link, len - dlen + 1);
+	cut[len - dlen] = 0;
+	*name = cut;
+	if (p->fs_type == PROC_SUPER_MAGIC)
+		return err_refuse(err, "%s belongs to a process that is gone", cut);
+	/* Directories keep no links when removed; a file system may count them as it likes. */
+	*ghost = p->st.st_nlink == 0;
+	if (!*ghost) {
+		if (leads_to(root, cut, &p->st))
+			return 0; /* removed and linked again under the same name */
+		return refuse_hidden(p, cut, true, err);
+	}
+	/* The ghost comes back in its directory, which must be there for that. */
+	struct stat st;
+	char *dir = arena_strdup(d->arena, cut);
+	char *slash = strrchr(dir, '/');
+	slash[slash == dir] = 0;
+	if (fstatat(root, dir[1] ? dir + 1 : ".", &st, 0) < 0 || !S_ISDIR(st.st_mode))
+		return err_refuse(err, "%s was removed together with its directory", cut);
+	return 0;
+}
+
+static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntry *reg)
+{
+	uint32_t words[BUILD_ID_WORDS];
+
+	/*
+	 * Files without blocks are read neither: those of /proc, /sys and their like have none, and reading them can do things.
+	 * A fresh opening leaves position and read-ahead of the task's own description alone.
+	 */
+	if (!S_ISREG(p->st.st_mode) || p->st.st_size < 64 || !p->st.st_blocks)
+		return;
+	cleanup_fd int fd = openat(d->task.proc_fd, p->magic, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	size_t n = build_id_read(fd, words);
+	if (!n)
+		return;
+	reg->n_build_id = n;
+	reg->build_id = arena_dup(d->arena, words, n * sizeof(*words));
+}
+
+int reg_fill(struct dump *d, const struct file_place *p, RegFileEntry *reg, struct err *err)
+{
+	const char *name;
+	bool ghost;
+	int ret;
+
+	if (p->fs_type == PROC_SUPER_MAGIC) {
+		ret = check_proc(d, p, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = resolve(d, p, &name, &ghost, err);
+	if (ret < 0)
+		return ret;
+	reg->flags = (uint32_t)p->flags & ~(uint32_t)O_CLOEXEC;
+	reg->pos = p->pos;
+	reg->name = arena_strdup(d->arena, name);
+	reg->has_mode = true;
+	reg->mode = p->st.st_mode;
+	/* A log that is only appended to may grow between dump and restore. */
+	if (S_ISREG(p->st.st_mode) && !((p->flags & O_ACCMODE) == O_WRONLY && (p->flags & O_APPEND))) {
+		reg->has_size = true;
+		reg->size = (uint64_t)p->st.st_size;
+	}
+	if (ghost)
+		return ghost_dump(d, p, name, reg->id, err);
+	add_build_id(d, p, reg);
+	return 0;
+}
+
+/* ---- files that are no descriptors ---- */
+
+struct known_path {
+	dev_t dev;
+	ino_t ino;
+	int flags;
+	const char *link;
+	uint32_t id;
+};
+
+static int path_order(const void *va, const void *vb)
+{
+	const struct known_path *a = va, *b = vb;
+
+	if (a->ino != b->ino)
+		return a->ino < b->ino ? -1 : 1;
+	if (a->dev != b->dev)
+		return a->dev < b->dev ? -1 : 1;
+	if (a->flags != b->flags)
+		return a->flags < b->flags ? -1 : 1;
+	return strcmp(a->link, b->link);
+}
+
+static int put_path(struct dump *d, const struct file_place *p, uint32_t id, struct err *err)
+{
+	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
+	RegFileEntry *reg = arena_msg(d->arena, RegFileEntry, reg_file_entry__init);
+	int ret;
+
+	entry->type = FD_TYPES__REG;
+	entry->id = reg->id = id;
+	entry->reg = reg;
+	reg->fown = arena_msg(d->arena, FownEntry, fown_entry__init);
+	ret = reg_fill(d, p, reg, err);
+	if (ret < 0)
+		return ret;
+	if (p->fs_type == PROC_SUPER_MAGIC && reg_is_own_proc(reg->name, d->task.fz.pid))
+		return err_refuse(err, "%s is an entry of the process itself in /proc", reg->name);
+	file_put(d, entry);
+	return 0;
+}
+
+int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *id, struct err *err)
+{
+	char target[4096];
+	struct file_place p = { .magic = link, .link = target, .flags = open_flags };
+	struct statfs fs;
+	int ret;
+
+	ssize_t n = readlinkat(d->task.proc_fd, link, target, sizeof(target) - 1);
+	if (n < 0)
+		return err_object(err, err_sys(err, "cannot read the link"), "/proc/PID/%s", link);
+	target[n] = 0;
+	if (fstatat(d->task.proc_fd, link, &p.st, 0) < 0)
+		return err_object(err, err_sys(err, "cannot stat %s", target), "/proc/PID/%s", link);
+
+	struct known_path key = { p.st.st_dev, p.st.st_ino, open_flags, target, 0 };
+	struct known_path **found = tfind(&key, &d->files->paths, path_order);
+	if (found) {
+		*id = (*found)->id;
+		return 0;
+	}
+	cleanup_fd int fd = openat(d->task.proc_fd, link, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return err_object(err, err_sys(err, "cannot open %s", target), "/proc/PID/%s", link);
+	p.fs_type = fs.f_type;
+	*id = file_new_id(d);
+	ret = put_path(d, &p, *id, err);
+	if (ret < 0)
+		return err_object(err, ret, "/proc/PID/%s", link);
+	struct known_path *node = arena_dup(d->arena, &key, sizeof(key));
+	node->id = *id;
+	node->link = arena_strdup(d->arena, target);
+	if (!tsearch(node, &d->files->paths, path_order))
+		return err_set(err, ERR_FAILED, ENOMEM, "no memory for the list of files");
+	return 0;
+}

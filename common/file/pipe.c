@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Pipes: both ends, capacity, packet mode, and what is queued in them. */
+#include "common/file/pipe.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "pipe-data.pb-c.h"
+
+#define ACCESS(flags) ((flags) & O_ACCMODE)
+#define CAPACITY_MAX (1u << 31) /* what the kernel itself allows at most */
+
+static bool can_read(uint32_t flags)
+{
+	return ACCESS(flags) == O_RDONLY || ACCESS(flags) == O_RDWR;
+}
+
+static bool can_write(uint32_t flags)
+{
+	return ACCESS(flags) == O_WRONLY || ACCESS(flags) == O_RDWR;
+}
+
+/* ---- dump ---- */
+
+static bool pipe_match(const struct fd_source *src)
+{
+	return S_ISFIFO(src->st.st_mode) && !strncmp(src->link, "pipe:[", 6);
+}
+
+int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err)
+{
+	struct pollfd p = { .fd = src->fd, .events = POLLIN | POLLOUT };
+	bool readers = false, writers = false;
+	const char *end;
+	char who[96];
+	size_t n;
+	const struct file_fd *same = file_same_inode(d, &src->st, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (same[i].flags & O_PATH)
+			continue;
+		readers |= can_read(same[i].flags);
+		writers |= can_write(same[i].flags);
+	}
+	if (readers && writers)
+		return 0;
+	/* The kernel counts openings, not descriptors, so our duplicate does not stand for an end. */
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "cannot poll %s", src->link);
+	if (p.revents & (readers ? POLLHUP : POLLERR))
+		return 0; /* nobody has the other end */
+	end = readers ? "writes to" : "reads from";
+	if (file_find_holder(d, src->link, who, sizeof(who)))
+		return err_refuse(err, "%s: %s, which is not dumped, %s it", src->link, who, end);
+	/* A fifo opened before any writer came shows no hangup either; an unnamed pipe always has had both. */
+	if (readers && src->link[0] == '/')
+		return 0;
+	return err_refuse(err, "%s: a process that is not dumped %s it", src->link, end);
+}
+
+/* Copies the queue without taking anything out of it: tee(2) lets a pipe of ours share its buffers. */
+static int copy_queue(const struct fd_source *src, int capacity, bool packets, unsigned char *buf, size_t bytes,
+		      uint32_t *sizes, size_t *nsizes, struct err *err)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
+	cleanup_fd int rd = ends[0];
+	cleanup_fd int wr = ends[1];
+	if (fcntl(wr, F_SETPIPE_SZ, capacity) < 0)
+		return err_sys(err, "cannot make a pipe of %d bytes", capacity);
+	ssize_t n = tee(src->fd, wr, INT32_MAX, SPLICE_F_NONBLOCK);
+	if (n < 0 || (size_t)n != bytes)
+		return n < 0 ? err_sys(err, "cannot look into %s (tee)", src->link) :
+			       err_set(err, ERR_FAILED, EBUSY, "%s changed while it was read", src->link);
+	for (size_t got = 0; got < bytes; got += (size_t)n) {
+		/* A packet ends a read, whatever its size. */
+		n = read(rd, buf + got, bytes - got);
+		if (n <= 0)
+			return n < 0 ? err_sys(err, "cannot read the copy of %s", src->link) :
+				       err_set(err, ERR_FAILED, EIO, "the copy of %s is short", src->link);
+		if (packets)
+			sizes[(*nsizes)++] = (uint32_t)n;
+	}
+	return 0;
+}
+
+int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id, struct err *err)
+{
+	PipeDataEntry entry = PIPE_DATA_ENTRY__INIT;
+	bool packets = false;
+	int bytes, ret;
+	size_t n;
+	struct file_fd *same = file_same_inode(d, &src->st, &n);
+
+	if (!can_read((uint32_t)src->flags) || same->done)
+		return 0;
+	same->done = true;
+	for (size_t i = 0; i < n; i++)
+		packets |= !(same[i].flags & O_PATH) && same[i].flags & O_DIRECT;
+	int capacity = fcntl(src->fd, F_GETPIPE_SZ);
+	if (capacity < 0 || ioctl(src->fd, FIONREAD, &bytes) < 0 || bytes < 0)
+		return err_sys(err, "cannot read the size of %s", src->link);
+	cleanup_free unsigned char *buf = xmalloc((size_t)bytes + 1);
+	if (bytes) {
+		/* Every packet takes a whole page of the capacity at least. */
+		uint32_t *sizes = arena_alloc(d->arena, packets ? ((size_t)bytes + 1) * sizeof(*sizes) : 1);
+		ret = copy_queue(src, capacity, packets, buf, (size_t)bytes, sizes, &entry.n_packets, err);
+		if (ret < 0)
+			return ret;
+		entry.packets = sizes;
+	}
+	entry.pipe_id = pipe_id;
+	entry.bytes = (uint32_t)bytes;
+	entry.has_size = true;
+	entry.size = (uint32_t)capacity;
+	image_store_put(d->store, kind, 0, &entry.base);
+	image_store_payload(d->store, kind, 0, buf, (size_t)bytes);
+	return 0;
+}
+
+static int pipe_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+{
+	PipeEntry *pipe = arena_msg(d->arena, PipeEntry, pipe_entry__init);
+	int ret;
+
+	entry->pipe = pipe;
+	pipe->id = entry->id;
+	pipe->pipe_id = (uint32_t)src->st.st_ino; /* pipefs counts in 32 bits */
+	pipe->flags = (uint32_t)src->flags;
+	ret = fown_dump(d, src, &pipe->fown, err);
+	if (ret < 0)
+		return ret;
+	ret = pipe_check_ends(d, src, err);
+	if (ret < 0)
+		return ret;
+	return pipe_dump_data(d, src, IMG_PIPES_DATA, pipe->pipe_id, err);
+}
+
+/* ---- restore ---- */
+
+int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, struct err *err)
+{
+	struct program *c = plan->controller;
+	const PipeDataEntry *e = data ? data->entry : NULL;
+	uint64_t at = 0;
+
+	if (!e)
+		return 0;
+	if (e->has_size && e->size) {
+		if (e->size > CAPACITY_MAX || e->bytes > e->size)
+			return err_image(err, "pipe %u: %u bytes do not fit into a pipe of %u", e->pipe_id, e->bytes, e->size);
+		program_call(c, MAKE_CONTENT, "capacity", SYS_fcntl, end, A(F_SETPIPE_SZ), A(e->size));
+	}
+	for (size_t i = 0; i < e->n_packets; i++) {
+		uint32_t n = e->packets[i];
+		if (!n || n > e->bytes - at)
+			return err_image(err, "pipe %u: sizes of packets do not add up", e->pipe_id);
+		program_call_eq(c, MAKE_CONTENT, "queued packet", n, SYS_write, end,
+				A_PTR((const char *)data->bytes + at), A(n));
+		at += n;
+	}
+	if (at < e->bytes)
+		program_call_eq(c, MAKE_CONTENT, "queued data", e->bytes - at, SYS_write, end,
+				A_PTR((const char *)data->bytes + at), A(e->bytes - at));
+	return 0;
+}
+
+/*
+ * A description that pipe2(2) does not give: a second opening of an end (/dev/stdout of a pipe leads to one), or one for both
+ * directions. Only /proc/self/fd/N opens a pipe again, and a plan knows no number but those it chooses: the pipe
+ * stands in for our standard input for a moment.
+ */
+static void reopen(struct plan *plan, uint32_t from, uint32_t to, uint32_t flags)
+{
+	struct program *c = plan->controller;
+	struct data_ref path = program_string(c, "/proc/self/fd/0");
+	struct step_ref saved = program_try(c, MAKE_OBJECTS, "makes room", SYS_dup, A(0));
+
+	program_call(c, MAKE_OBJECTS, "where it can be opened again", SYS_dup2, A_SLOT(from), A(0));
+	plan_slot_is(plan, to, program_call(c, MAKE_OBJECTS, "further opening of a pipe", SYS_openat, A((uint64_t)AT_FDCWD),
+					    A_DATA(path), A((ACCESS(flags) | O_NONBLOCK | O_CLOEXEC))));
+	program_try(c, MAKE_OBJECTS, "as before", SYS_dup2, A_RESULT(saved), A(0));
+	program_try(c, MAKE_OBJECTS, "as before", SYS_close, A_RESULT(saved));
+}
+
+struct ends { bool have[2]; uint32_t slot[2]; }; /* by access mode: 0 read, 1 write */
+
+/* Finds the descriptions that pipe2(2) itself can give: it sets no O_LARGEFILE, open(2) always does. */
+static void pick_ends(const struct model *m, struct plan *plan, const struct file_group_index *group, size_t n,
+		      struct ends *ends)
+{
+	for (size_t i = 0; i < n; i++) {
+		const FileEntry *e = m->files[group[i].i];
+		uint32_t access = ACCESS(e->pipe->flags);
+		if (access > 1 || ends->have[access] || e->pipe->flags & 0100000)
+			continue;
+		ends->have[access] = true;
+		ends->slot[access] = file_slot_get(plan, e, access ? "pipe, write end" : "pipe, read end");
+	}
+	for (int i = 0; i < 2; i++)
+		if (!ends->have[i])
+			ends->slot[i] = plan_slot(plan, "pipe, further end");
+}
+
+static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
+{
+	const uint32_t id = entry->pipe->pipe_id;
+	const struct model_pipe_data *data = file_pipe_data(m, plan, false, id);
+	struct program *c = plan->controller;
+	struct ends ends = { 0 };
+	size_t n;
+	const struct file_group_index *group = file_group(m, plan, GROUP_PIPE, id, &n);
+	uint32_t made = O_NONBLOCK;
+	int ret;
+
+	for (size_t i = 0; i < n; i++)
+		made |= m->files[group[i].i]->pipe->flags & O_DIRECT;
+	if (data && data->entry->n_packets)
+		made |= O_DIRECT;
+	pick_ends(m, plan, group, n, &ends);
+	struct data_ref fds = program_data(c, NULL, 2 * sizeof(int));
+	/* Nonblocking while it is filled: data that does not fit becomes an error instead of a restore that hangs. */
+	struct step_ref step = program_call(c, MAKE_OBJECTS, "pipe", SYS_pipe2, A_DATA(fds), A(made | O_CLOEXEC));
+	plan_slot_from_data(plan, ends.slot[0], step, fds, 0);
+	plan_slot_from_data(plan, ends.slot[1], step, fds, sizeof(int));
+	ret = pipe_plan_data(plan, data, A_SLOT(ends.slot[1]), err);
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < n; i++) {
+		const FileEntry *e = m->files[group[i].i];
+		uint32_t flags = e->pipe->flags, access = ACCESS(flags);
+		slot = file_slot_get(plan, e, "pipe");
+		if (access <= 1 && ends.have[access] && ends.slot[access] == slot) {
+			plan_setfl(plan, slot, made, flags);
+		} else {
+			reopen(plan, ends.slot[0], slot, flags);
+			plan_setfl(plan, slot, O_NONBLOCK, flags);
+		}
+	}
+	return 0;
+}
+
+const struct file_kind pipe_kind = {
+	.name = "pipe",
+	.type = FD_TYPES__PIPE,
+	.match = pipe_match,
+	.dump = pipe_dump,
+	.plan = pipe_plan,
+};

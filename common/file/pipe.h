@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What pipes and fifos (named pipes) share: ends, capacity and queued data. */
+#ifndef CR_FILE_PIPE_H
+#define CR_FILE_PIPE_H
+
+#include "common/file/file.h"
+
+/* Refuses a pipe whose other end is held only by processes outside of the dump. */
+int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err);
+/* Writes the queued data, once for each pipe, when src can read. kind: IMG_PIPES_DATA or IMG_FIFO_DATA. */
+int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id, struct err *err);
+/* Capacity and data, written through the nonblocking descriptor `end`. data NULL: none. */
+int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, struct err *err);
+
+#endif

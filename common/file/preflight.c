@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Before a process exists: are the files here that the checkpoint opens, and are they the same? */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/file/file.h"
+
+struct finding {
+	const struct model *m;
+	const struct files_check *check;
+	void (*report)(void *ctx, const char *line);
+	void *ctx;
+	int count;
+	bool *seen; /* by index of m->files */
+};
+
+static void printf_like(2, 3) found(struct finding *f, const char *fmt, ...)
+{
+	char line[4600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	f->count++;
+	f->report(f->ctx, line);
+}
+
+static void check_build_id(struct finding *f, const RegFileEntry *reg)
+{
+	uint32_t words[BUILD_ID_WORDS];
+	cleanup_fd int fd = open(reg->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0) {
+		found(f, "%s: cannot be read: %s", reg->name, strerror(errno));
+		return;
+	}
+	size_t n = build_id_read(fd, words);
+	if (n != reg->n_build_id || memcmp(words, reg->build_id, n * sizeof(*words)))
+		found(f, "%s: is another build of that file (its build-id differs)", reg->name);
+}
+
+static void check_file(struct finding *f, const RegFileEntry *reg)
+{
+	struct stat st;
+	bool link = reg->flags & O_PATH && reg->flags & O_NOFOLLOW;
+
+	if (fstatat(AT_FDCWD, reg->name, &st, link ? AT_SYMLINK_NOFOLLOW : 0) < 0) {
+		found(f, "%s: %s", reg->name, errno == ENOENT ? "does not exist here" : strerror(errno));
+		return;
+	}
+	if (reg->has_mode && (reg->mode & S_IFMT) != (st.st_mode & S_IFMT)) {
+		found(f, "%s: is a file of another type, mode is 0%o, was 0%o", reg->name, st.st_mode, reg->mode);
+		return;
+	}
+	if (reg->has_mode && !f->check->skip_rwx && reg->mode != st.st_mode)
+		found(f, "%s: mode is 0%o, was 0%o", reg->name, st.st_mode, reg->mode);
+	if (!S_ISREG(st.st_mode))
+		return;
+	if (reg->has_size && reg->size != (uint64_t)st.st_size) {
+		found(f, "%s: size is %llu, was %llu", reg->name, (unsigned long long)st.st_size,
+		      (unsigned long long)reg->size);
+		return; /* nobody doubts that the build differs, too */
+	}
+	if (reg->n_build_id && !f->check->size_only)
+		check_build_id(f, reg);
+}
+
+/* One use of a REG entry by the task with this pid. */
+static void use(struct finding *f, uint32_t id, pid_t pid)
+{
+	size_t lo = 0, hi = f->m->nfiles;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const FileEntry *e = f->m->files[mid];
+		if (e->type < FD_TYPES__REG || (e->type == FD_TYPES__REG && e->id < id))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == f->m->nfiles || f->seen[lo])
+		return;
+	const FileEntry *e = f->m->files[lo];
+	if (e->type != FD_TYPES__REG || e->id != id || !e->reg)
+		return;
+	f->seen[lo] = true;
+	const RegFileEntry *reg = e->reg;
+	/* Deleted files come from their images; a task's own entries in /proc exist when it does. */
+	if (reg->name[0] != '/' || (reg->has_ext && reg->ext) || model_remap(f->m, id) || reg_is_own_proc(reg->name, pid))
+		return;
+	check_file(f, reg);
+}
+
+static void use_task(struct finding *f, const struct model_task *t, pid_t pid)
+{
+	for (size_t i = 0; i < t->nfds; i++) {
+		const FdinfoEntry *fd = t->fds[i];
+		if (fd->type == FD_TYPES__REG) {
+			use(f, fd->id, pid);
+		} else if (fd->type == FD_TYPES__FIFO) {
+			const FileEntry *e = model_file(f->m, fd->type, fd->id);
+			if (e && e->fifo && e->fifo->has_regf_id)
+				use(f, e->fifo->regf_id, pid);
+		}
+	}
+	if (t->fs) {
+		use(f, t->fs->cwd_id, pid);
+		use(f, t->fs->root_id, pid);
+	}
+	if (!t->mm)
+		return;
+	use(f, t->mm->exe_file_id, pid);
+	for (size_t i = 0; i < t->mm->n_vmas; i++)
+		if (t->mm->vmas[i]->status & 0xc0 && !(t->mm->vmas[i]->status & 0x4000)) /* of a file, but no memfd */
+			use(f, (uint32_t)t->mm->vmas[i]->shmid, pid);
+}
+
+int files_preflight(const struct model *m, const struct files_check *check,
+		    void (*report)(void *ctx, const char *line), void *ctx)
+{
+	cleanup_free bool *seen = xzalloc((m->nfiles + 1) * sizeof(*seen));
+	struct finding f = { .m = m, .check = check, .report = report, .ctx = ctx, .seen = seen };
+	struct rlimit limit;
+
+	for (size_t i = 0; i < m->ntasks; i++) {
+		const struct model_task *t = &m->tasks[i];
+		uint32_t highest = 0;
+		use_task(&f, t, t->nthreads ? t->threads[0].tid : 0);
+		for (size_t k = 0; k < t->nfds; k++)
+			highest = MAX(highest, t->fds[k]->fd);
+		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && t->nfds && limit.rlim_max != RLIM_INFINITY &&
+		    highest >= limit.rlim_max)
+			found(&f, "descriptor %u is above the limit of open files here (%llu)", highest,
+			      (unsigned long long)limit.rlim_max);
+	}
+	return f.count;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Descriptions that no kind takes: said by name, with what would help. */
+#include <linux/major.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+
+#include "common/file/sock.h"
+
+#ifndef TTYAUX_MAJOR
+#define TTYAUX_MAJOR 5
+#endif
+
+static int refuse_socket(const struct fd_source *src, struct err *err)
+{
+	char what[400];
+
+	sock_describe(src->fd, what, sizeof(what));
+	if (strstr(what, "TCP connection"))
+		return err_hint(err, err_refuse(err, "%s", what),
+				"TCP connections come back only with --tcp-established, which this version lacks");
+	return err_refuse(err, "%s: such sockets cannot come back in this version", what);
+}
+
+static bool terminal(const struct stat *st)
+{
+	unsigned m = major(st->st_rdev);
+
+	return m == TTY_MAJOR || m == TTYAUX_MAJOR || (m >= UNIX98_PTY_MASTER_MAJOR && m < UNIX98_PTY_SLAVE_MAJOR + 8);
+}
+
+int file_refuse(struct dump *d, const struct fd_source *src, struct err *err)
+{
+	const mode_t type = src->st.st_mode & S_IFMT;
+
+	if (type == S_IFSOCK)
+		return refuse_socket(src, err);
+	if (type == S_IFCHR && (isatty(src->fd) || terminal(&src->st)))
+		return err_hint(err, err_refuse(err, "terminal %s", src->link),
+				"this version cannot bring terminals back, not even with --shell-job: redirect the task's input and output");
+	if (type == S_IFCHR || type == S_IFBLK)
+		return err_refuse(err, "%s device %s (%u:%u): it has state that only its driver knows",
+				  type == S_IFCHR ? "character" : "block", src->link, major(src->st.st_rdev),
+				  minor(src->st.st_rdev));
+	if (!strncmp(src->link, "anon_inode:", 11))
+		return err_refuse(err, "%s: files of this kind cannot come back in this version", src->link + 11);
+	if (!strncmp(src->link, "/memfd:", 7))
+		return err_refuse(err, "%s: memory files cannot come back as descriptors in this version", src->link);
+	return err_refuse(err, "%s: nothing is known about files of this kind", src->link);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Whatever is opened by a path and has no state but the description's: regular files, directories, memory devices, symlinks (O_PATH). */
+#include <linux/magic.h>
+#include <linux/major.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "common/file/file.h"
+
+#define NO_SEEK UINT64_MAX
+
+/* /dev/null, zero, full, random, urandom, mem, port: no state per opening. kmsg (11) remembers how far it was read. */
+static bool memory_device(const struct stat *st)
+{
+	if (!S_ISCHR(st->st_mode) || major(st->st_rdev) != MEM_MAJOR)
+		return false;
+	switch (minor(st->st_rdev)) {
+	case 1: case 3: case 4: case 5: case 7: case 8: case 9:
+		return true;
+	}
+	return false;
+}
+
+static bool regfile_match(const struct fd_source *src)
+{
+	if (src->link[0] != '/')
+		return false; /* pipe:[..], net:[..], anon_inode:.. */
+	/* Of whatever type: O_PATH is nothing but the path. */
+	if (src->flags & O_PATH)
+		return true;
+	return S_ISREG(src->st.st_mode) || S_ISDIR(src->st.st_mode) || memory_device(&src->st);
+}
+
+static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+{
+	char magic[32];
+	struct file_place p = { .magic = magic, .link = src->link, .st = src->st, .flags = src->flags };
+	RegFileEntry *reg = arena_msg(d->arena, RegFileEntry, reg_file_entry__init);
+	struct statfs fs;
+	int ret;
+
+	snprintf(magic, sizeof(magic), "fd/%d", src->number);
+	if (fstatfs(src->fd, &fs) < 0)
+		return err_sys(err, "cannot stat the file system of %s", src->link);
+	p.fs_type = fs.f_type;
+	p.pos = src->flags & O_PATH ? 0 : (uint64_t)src->info->pos;
+	reg->id = entry->id;
+	entry->reg = reg;
+	ret = fown_dump(d, src, &reg->fown, err);
+	if (ret < 0)
+		return ret;
+	return reg_fill(d, &p, reg, err);
+}
+
+int reg_check(const RegFileEntry *reg, struct err *err)
+{
+	if (reg->has_ext && reg->ext)
+		return err_hint(err, err_refuse(err, "file %u (%s) was given from outside", reg->id, reg->name),
+				"external files come back only with --inherit-fd, which this version lacks");
+	if (reg->name[0] != '/')
+		return err_image(err, "files.img: file %u: name \"%s\" is not an absolute path", reg->id, reg->name);
+	if (reg->pos != NO_SEEK && reg->pos > INT64_MAX)
+		return err_image(err, "files.img: file %u: position out of range", reg->id);
+	return 0;
+}
+
+int reg_open_flags(uint32_t flags)
+{
+	/* O_TMPFILE contains O_DIRECTORY. O_ASYNC given to open(2) would be shown and do nothing. */
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		flags &= ~(uint32_t)O_TMPFILE;
+	flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_ASYNC);
+	return (int)flags | O_NOCTTY | O_CLOEXEC;
+}
+
+void plan_setfl(struct plan *plan, uint32_t slot, uint32_t have, uint32_t want)
+{
+	const uint32_t settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+
+	if ((have ^ want) & settable)
+		program_call(plan->controller, MAKE_CONTENT, "status flags", SYS_fcntl, A_SLOT(slot), A(F_SETFL),
+			     A(want & settable));
+}
+
+void reg_seek(struct plan *plan, const RegFileEntry *reg, uint32_t slot)
+{
+	if (reg->pos && reg->pos != NO_SEEK && !(reg->flags & O_PATH))
+		program_call_eq(plan->controller, MAKE_CONTENT, "position", reg->pos, SYS_lseek, A_SLOT(slot), A(reg->pos),
+				A(SEEK_SET));
+}
+
+static int regfile_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot,
+			struct err *err)
+{
+	const RegFileEntry *reg = entry->reg;
+	struct program *c = plan->controller;
+	int ret = reg_check(reg, err);
+
+	if (ret < 0)
+		return ret;
+	const RemapFilePathEntry *remap = model_remap(m, reg->id);
+	if (remap)
+		return ghost_plan_files(m, plan, reg, remap, err);
+	struct data_ref path = program_string(c, reg->name);
+	plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "file", SYS_openat, A((uint64_t)AT_FDCWD), A_DATA(path),
+					      A((uint64_t)reg_open_flags(reg->flags))));
+	reg_seek(plan, reg, slot);
+	return 0;
+}
+
+const struct file_kind regfile_kind = {
+	.name = "regular file",
+	.type = FD_TYPES__REG,
+	.match = regfile_match,
+	.dump = regfile_dump,
+	.plan = regfile_plan,
+};
