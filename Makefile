@@ -81,8 +81,9 @@ $(BUILD)/%.o: %.S
 	$(Q)$(CC) -I. -MMD -MP -c -o $@ $<
 $(BUILD)/proto/%.o: $(BUILD)/proto/%.c | $(PB_H)
 	$(Q)$(CC) -O2 -g -I$(BUILD)/proto $(PKG_CFLAGS) $(SAN_FLAGS) -w -MMD -MP -c -o $@ $<
+# q, not r: objects of different folders may have the same name.
 $(LIB): $(LIB_O)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 # ---- binaries ----
 define TOOL_RULE
@@ -105,7 +106,8 @@ $(BUILD)/completion/%: $(BUILD)/%
 tests: $(UNIT) $(PROGS) $(HELPERS)
 $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS) -lcmocka
+	$(if $(Q),@echo '  LD $@')
+	$(Q)$(CC) $(filter-out -Wwrite-strings,$(ALL_CFLAGS)) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS) -lcmocka
 # Test programs stand alone: they prove their own state with asserts, so NDEBUG is refused by their header.
 $(BUILD)/test/progs/%: test/progs/%.c
 	@mkdir -p $(@D)
