@@ -104,8 +104,43 @@ static int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 	}
 }
 
+/* Whether signals wait that this thread would take now: then an EINTR is theirs. */
+static bool deliverable(int proc_fd, const struct frozen_thread *t)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	struct err ignore = ERR_INIT;
+	struct proc_status s;
+	char path[64];
+
+	snprintf(path, sizeof(path), "task/%d/status", t->tid);
+	return proc_status(proc_fd, path, arena, &s, &ignore) || ((s.sig_pnd | s.shd_pnd) & ~t->sigmask);
+}
+
+/*
+ * Reads what the thread was doing. epoll_wait() and its like give up with EINTR when a stop comes; they are set to be repeated at
+ * once, so that the program never sees it, however the freeze ends.
+ */
+static int look(int proc_fd, struct frozen_thread *t, struct err *err)
+{
+	int ret = arch_get_regs(t->tid, &t->regs);
+
+	if (ret == -ESRCH)
+		return 0;
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot read the registers of thread %d", t->tid);
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, (void *)sizeof(t->sigmask), &t->sigmask) < 0)
+		return err_sys(err, "cannot read the signal mask of thread %d", t->tid);
+	if (arch_spurious_eintr(&t->regs) && !deliverable(proc_fd, t)) {
+		arch_resume_regs(&t->regs, false);
+		ret = arch_set_regs(t->tid, &t->regs);
+		if (ret)
+			return err_set(err, ERR_FAILED, -ret, "cannot write the registers of thread %d", t->tid);
+	}
+	return 1;
+}
+
 /* Brings a seized and interrupted thread to its stop. 1 = stopped, 0 = it is gone, or -errno. */
-static int settle(struct frozen_thread *t, uint64_t deadline_ns, struct err *err)
+static int settle(int proc_fd, struct frozen_thread *t, uint64_t deadline_ns, struct err *err)
 {
 	for (;;) {
 		int status, ret = wait_tracee(t->tid, deadline_ns, &status);
@@ -121,7 +156,7 @@ static int settle(struct frozen_thread *t, uint64_t deadline_ns, struct err *err
 			return 0;
 		if (status >> 16 == PTRACE_EVENT_STOP) {
 			t->stop_signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-			return 1;
+			return look(proc_fd, t, err);
 		}
 		/* A signal came in between: it takes its course, and the stop we asked for follows right after. */
 		if (ptrace(PTRACE_CONT, t->tid, NULL, (long)(status >> 16 ? 0 : WSTOPSIG(status))) < 0 && errno != ESRCH)
@@ -184,7 +219,7 @@ static int pass(struct freeze *fz, int proc_fd, const struct pass *p, struct err
 	}
 	n = fz->nthreads - first;
 	for (size_t i = first; i < fz->nthreads; i++) {
-		ret = settle(&fz->threads[i], p->deadline_ns, err);
+		ret = settle(proc_fd, &fz->threads[i], p->deadline_ns, err);
 		if (ret < 0)
 			return ret;
 		if (ret)
@@ -192,20 +227,6 @@ static int pass(struct freeze *fz, int proc_fd, const struct pass *p, struct err
 	}
 	fz->nthreads = kept;
 	return (int)n;
-}
-
-static int look(struct freeze *fz, struct err *err)
-{
-	for (size_t i = 0; i < fz->nthreads; i++) {
-		struct frozen_thread *t = &fz->threads[i];
-		int ret = arch_get_regs(t->tid, &t->regs);
-
-		if (ret)
-			return err_set(err, ERR_FAILED, -ret, "cannot read the registers of thread %d", t->tid);
-		if (ptrace(PTRACE_GETSIGMASK, t->tid, (void *)sizeof(t->sigmask), &t->sigmask) < 0)
-			return err_sys(err, "cannot read the signal mask of thread %d", t->tid);
-	}
-	return 0;
 }
 
 static int freeze_all(struct freeze *fz, int proc_fd, const struct pass *p, struct err *err)
@@ -225,7 +246,7 @@ static int freeze_all(struct freeze *fz, int proc_fd, const struct pass *p, stru
 		/* /proc/PID was opened before: were the pid used anew, it would give ESRCH. The leader must still live. */
 		if (!fz->nthreads || st.state == 'Z' || st.state == 'X' || fz->threads[0].tid != fz->pid)
 			return err_refuse(err, "its first thread has ended while others live on");
-		return look(fz, err);
+		return 0;
 	}
 	return err_set(err, ERR_FAILED, 0, "it makes new threads faster than they can be stopped");
 }
@@ -267,33 +288,6 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 	return 0;
 }
 
-/* Whether signals wait that this thread would take now: then an EINTR is theirs. */
-static bool deliverable(const struct freeze *fz, const struct frozen_thread *t)
-{
-	cleanup_arena struct arena *arena = arena_new();
-	struct err ignore = ERR_INIT;
-	cleanup_fd int proc_fd = -1;
-	struct proc_status s;
-	char path[64];
-
-	snprintf(path, sizeof(path), "task/%d/status", t->tid);
-	if (proc_open(fz->pid, &proc_fd, &ignore) || proc_status(proc_fd, path, arena, &s, &ignore))
-		return true;
-	return (s.sig_pnd | s.shd_pnd) & ~t->sigmask;
-}
-
-static void thaw_thread(const struct freeze *fz, struct frozen_thread *t)
-{
-	/* epoll_wait() and its like do not survive a stop: repeat them, so that the program never knows. */
-	if (arch_spurious_eintr(&t->regs) && !deliverable(fz, t)) {
-		struct arch_regs regs = t->regs;
-
-		arch_resume_regs(&regs, false);
-		arch_set_regs(t->tid, &regs);
-	}
-	ptrace(PTRACE_DETACH, t->tid, NULL, NULL);
-}
-
 void freeze_end(struct freeze *fz, enum thaw how)
 {
 	int status;
@@ -310,7 +304,7 @@ void freeze_end(struct freeze *fz, enum thaw how)
 		if (how == THAW_STOP && fz->nthreads)
 			kill(fz->pid, SIGSTOP);
 		for (size_t i = fz->nthreads; i-- > 0;)
-			thaw_thread(fz, &fz->threads[i]);
+			ptrace(PTRACE_DETACH, fz->threads[i].tid, NULL, NULL);
 	}
 	free(fz->threads);
 	if (fz->mem_fd >= 0)

@@ -24,6 +24,8 @@
 #include "common/remote/remote.h"
 
 #define THREADS 5
+/* signal(7): epoll_wait() ends with EINTR at a stop. A visitor that is killed before it has seen the stop cannot mend that. */
+#define LENIENT 100
 static volatile unsigned long *counters; /* shared with the victim */
 
 /* Registers and flags must survive a long stay in user mode. */
@@ -61,7 +63,7 @@ static void *victim_thread(void *arg)
 		x = x * 6364136223846793005ul + 1;
 		if (k % 4 == 1 && nanosleep(&ts, NULL))
 			abort(); /* EINTR without a signal */
-		if (k % 4 == 2 && epoll_wait(ep, &ev, 1, 1))
+		if (k % 4 == 2 && epoll_wait(ep, &ev, 1, 1) && !counters[LENIENT])
 			abort();
 		if (sigprocmask(SIG_BLOCK, NULL, &mask) || sigismember(&mask, SIGUSR1) || sigismember(&mask, SIGURG))
 			abort();
@@ -72,8 +74,10 @@ static void *victim_thread(void *arg)
 
 static pid_t start_victim(void)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	memset((void *)counters, 0, THREADS * sizeof(*counters));
+	pid = fork();
 	if (!pid) {
 		pthread_t t;
 
@@ -174,7 +178,7 @@ static void end_victim(pid_t victim)
 {
 	kill(victim, SIGKILL);
 	waitpid(victim, NULL, 0);
-	memset((void *)counters, 0, THREADS * sizeof(*counters));
+	counters[LENIENT] = 0;
 }
 
 static void a_visit_gets_answers_and_leaves_nothing(void **state)
@@ -225,6 +229,7 @@ static void a_visitor_may_be_killed_at_any_instant(void **state)
 	long maps = count_maps(victim);
 	unsigned seed = (unsigned)getpid();
 
+	counters[LENIENT] = 1;
 	print_message("seed %u\n", seed);
 	for (int i = 0; i < 200; i++) {
 		pid_t visitor = fork();
