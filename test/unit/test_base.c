@@ -213,7 +213,7 @@ static void logs(void **state)
 	cleanup_free char *text = NULL;
 	struct err err = ERR_INIT, err2 = ERR_INIT, err3 = ERR_INIT;
 	struct log log;
-	json_object *j, *v;
+	json_object *j, *v = NULL;
 
 	assert_int_equal(log_open(&log, "cr-x", path, LOG_INFO, true, &err), 0);
 	log_info(&log, "a\"%s\n", "\xff");

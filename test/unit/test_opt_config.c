@@ -170,6 +170,11 @@ static char *put(const char *name, const char *content)
 	return path;
 }
 
+static int run(int argc, const char **argv, const struct opt_env *env, struct opts **o, struct err *err)
+{
+	return opt_resolve(opt_tool_of(TOOL_DUMP), argc, (char **)argv, env, o, err);
+}
+
 enum { SYSTEM, HOME, ENV, NAMED, ARGV, LAYERS };
 
 static void layer_pairs(void **state)
@@ -185,7 +190,7 @@ static void layer_pairs(void **state)
 	for (unsigned set = 0; set < 1u << LAYERS; set++) {
 		struct opt_env env = { set & 1 ? paths[SYSTEM] : "/nonexistent/x", set & 2 ? dir : "/nonexistent",
 				       set & 4 ? paths[ENV] : NULL };
-		char *argv[8] = { "cr-dump" };
+		const char *argv[8] = { "cr-dump" };
 		cleanup_opts struct opts *o = NULL;
 		struct err err = ERR_INIT;
 		const struct opt_use *u;
@@ -207,7 +212,7 @@ static void layer_pairs(void **state)
 			snprintf(want, sizeof(want), "layer%d", l);
 			counted++;
 		}
-		if (opt_resolve(opt_tool_of(TOOL_DUMP), argc, argv, &env, &o, &err))
+		if (run(argc, argv, &env, &o, &err))
 			fail_msg("set %u: %s %s", set, err.object, err.reason);
 		assert_string_equal(opt_str(o, OPT_IMAGES_DIR), want);
 		u = opt_uses(o, OPT_IMAGES_DIR, &n);
@@ -226,6 +231,7 @@ static void bad_files(void **state)
 {
 	cleanup_free char *fifo = xasprintf("%s/fifo", dir), *big = xasprintf("%s/big", dir), *same = put("same", "external a\n");
 	const char *const bad[] = { "/nonexistent/file", dir, fifo, big, "/dev/zero" };
+	const char *plain[] = { "cr-dump", NULL };
 	struct opt_env env = { NULL, NULL, NULL };
 	cleanup_opts struct opts *o = NULL, *null = NULL;
 	struct err err = ERR_INIT;
@@ -235,24 +241,24 @@ static void bad_files(void **state)
 	fclose(fopen(big, "w"));
 	assert_int_equal(truncate(big, (1 << 20) + 1), 0);
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
-		char *argv[] = { "cr-dump", "--config", (char *)bad[i / 2], NULL };
+		const char *argv[] = { "cr-dump", "--config", bad[i / 2], NULL };
 		struct err e = ERR_INIT;
 
 		env.config_file = i % 2 ? bad[i / 2] : NULL; /* by the variable, too */
-		assert_true(opt_resolve(opt_tool_of(TOOL_DUMP), i % 2 ? 1 : 3, argv, &env, &o, &e) < 0);
+		assert_true(run(i % 2 ? 1 : 3, argv, &env, &o, &e) < 0);
 		assert_int_equal(e.kind, ERR_USAGE);
 		assert_string_equal(e.object, bad[i / 2]);
 		assert_null(o);
 	}
 	/* A default file that is there but unreadable as one is an error as well. */
 	env = (struct opt_env){ fifo, NULL, NULL };
-	assert_true(opt_resolve(opt_tool_of(TOOL_DUMP), 1, (char *[]){ "cr-dump", NULL }, &env, &o, &err) < 0);
+	assert_true(run(1, plain, &env, &o, &err) < 0);
 	/* /dev/null is the usual word for "none". */
 	env = (struct opt_env){ NULL, NULL, "/dev/null" };
-	assert_int_equal(opt_resolve(opt_tool_of(TOOL_DUMP), 1, (char *[]){ "cr-dump", NULL }, &env, &null, &err), 0);
+	assert_int_equal(run(1, plain, &env, &null, &err), 0);
 	/* One file in two layers is one file. */
 	env.config_file = same;
-	assert_int_equal(opt_resolve(opt_tool_of(TOOL_DUMP), 3, (char *[]){ "cr-dump", "--config", same, NULL }, &env, &o, &err), 0);
+	assert_int_equal(run(3, (const char *[]){ "cr-dump", "--config", same, NULL }, &env, &o, &err), 0);
 	opt_uses(o, OPT_EXTERNAL, &n);
 	assert_int_equal(n, 1);
 	unlink(fifo);
