@@ -94,6 +94,7 @@ int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slot
 	c = birth_control(b);
 	c->left_leader = 1;
 	c->left_threads = (uint32_t)pt->nthreads - 1;
+	c->gate = pt->nthreads == 1;
 	link_programs(b, slots);
 	return 0;
 }

@@ -89,7 +89,7 @@ static int plan_kinds(const struct model *m, const struct model_task *t, struct 
 }
 
 /* Each further thread is born with its own id and goes on with its own program. The agent needs no stack. */
-static void plan_clones(struct plan_task *pt)
+void plan_clones(struct plan_task *pt)
 {
 	struct program *p = pt->threads[0].prog;
 

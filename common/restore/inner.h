@@ -26,6 +26,9 @@ static inline uint64_t region_control(const struct plan_task *pt)
 	return pt->hole + region_code_len();
 }
 
+/* Adds the leader's clone3 steps of all further threads. */
+void plan_clones(struct plan_task *pt);
+
 /* Descriptors that the controller's program made, by slot. */
 struct slots {
 	int *fd;
