@@ -26,8 +26,8 @@ usage_error() {
 		head -1 long | grep -q "^Usage: $t "
 		grep -q '^Exit codes:' long
 		grep -q -- '-V, --version' long
-		! grep -nE '.{81}' long
-		! grep -E -- '--(completion|man-options)' long
+		! grep -nE '.{81}' long || false
+		! grep -E -- '--(completion|man-options)' long || false
 	done
 }
 
@@ -38,7 +38,7 @@ usage_error() {
 		"$BIN/cr-image" --help | grep -q "^  $c "
 	done
 	"$BIN/cr-image" decode --help | grep -q -- '-i, --in FILE'
-	! "$BIN/cr-image" info --help | grep -q -- --pretty
+	! "$BIN/cr-image" info --help | grep -q -- --pretty || false
 }
 
 @test "--help works though a configuration file is broken" {
@@ -132,7 +132,7 @@ usage_error() {
 	complete_ cr-dump _cr_dump cr-dump -t '' | grep -qx 1
 	complete_ cr-image _cr_image cr-image de | grep -qx decode
 	complete_ cr-image _cr_image cr-image decode --p | grep -qx -- --pretty
-	! complete_ cr-image _cr_image cr-image info --p | grep -q .
+	! complete_ cr-image _cr_image cr-image info --p | grep -q . || false
 	complete_ cr-config _cr_config cr-config --explain ghost | grep -qx ghost-limit
 }
 
@@ -144,7 +144,7 @@ usage_error() {
 		[ ! -s warnings ]
 		LC_ALL=C.UTF-8 MANWIDTH=100 man -l "$BIN/man/$t.8" | col -b >text
 		for s in NAME SYNOPSIS DESCRIPTION OPTIONS 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do grep -qx "$s" text; done
-		! grep -q '@' text
+		! grep -q '@' text || false
 		"$BIN/$t" --help | grep -oE -- ' --[a-z][a-z-]+' | sort -u | while read -r o; do
 			case $o in --no-*) continue ;; esac
 			grep -q -- "$o" text || { echo "$t.8 lacks $o"; exit 1; }

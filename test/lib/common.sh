@@ -46,13 +46,22 @@ is_free() {
 	return 0
 }
 
+# Descriptors that make or a terminal left open here are nobody's business there.
+close_inherited() {
+	local fd
+	for fd in /proc/"$BASHPID"/fd/*; do
+		fd=${fd##*/}
+		[ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+	done
+}
 # start NAME COMMAND...: a session of its own in directory NAME; its pid in $PID. Output in NAME/stdout and NAME/stderr.
 start() {
 	local d=$1
 	shift
 	mkdir -p "$d" && chmod 1777 "$d"
-	(cd "$d" && exec env -i PATH="$PATH" HOME=/ LANG=C.UTF-8 setsid "$@") </dev/null >"$d/stdout" 2>"$d/stderr" &
+	(cd "$d" && close_inherited && exec env -i PATH="$PATH" HOME=/ LANG=C.UTF-8 setsid "$@") </dev/null >"$d/stdout" 2>"$d/stderr" &
 	PID=$!
+	disown "$PID" # no words about its end
 	# One that has ended already did start; whoever waits for its word will see.
 	wait_for 5 started_or_ended "$PID" || die "$1 does not start: $(cat "$d/stderr")"
 }
@@ -92,6 +101,8 @@ refused() {
 	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || die "not one line: $* said: $out"
 	printf '%s\n' "$out" | grep -qE -- "$re" || die "no line like '$re': $* said: $out"
 }
+# A directory for images that costs no disk: campaigns make hundreds of checkpoints. The mount is private to this test.
+fast_dir() { mkdir -p "$1" && mount -t tmpfs none "$1" || die "cannot mount a tmpfs"; }
 no_images() { ! ls "$1"/*.img >/dev/null 2>&1; }
 
 # Every image but raw ones as JSON, and byte for byte back.

@@ -43,6 +43,10 @@ for d in sys.argv[2:]:
         try:
             theirs = json.loads(subprocess.run(['/usr/bin/crit', 'decode', '-i', p], check=True, capture_output=True).stdout)
             ours = json.loads(subprocess.run([sys.argv[1], 'decode', '-i', p], check=True, capture_output=True).stdout)
+            # The pagemap's count moved to a wider field; the old crit knows only the one that is left for old readers.
+            for e in ours['entries'] if ours['magic'] == 'PAGEMAP' else []:
+                if 'nr_pages' in e:
+                    e['wide_nr_pages'] = e.pop('nr_pages'); e['nr_pages'] = e.pop('compat_nr_pages')
             extra = more(ours, theirs, f)
             back = subprocess.run(['/usr/bin/crit', 'encode'], input=json.dumps(theirs).encode(), check=True, capture_output=True).stdout
             # This crit is older than the format: what it does not know it drops, and only then the bytes may differ.

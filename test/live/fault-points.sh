@@ -7,7 +7,7 @@
 mapfile -t names < <(grep -rhoE 'fault\("[^"]+"\)' "$TOP/common" "$TOP/bin" --include=*.c | sed 's/.*("\(.*\)").*/\1/' | sort -u)
 [ ${#names[@]} -gt 3 ] || die "only ${#names[@]} named points"
 watchdog_start
-mkdir img
+fast_dir img
 one_line() { [ "$(printf '%s\n' "$1" | wc -l)" = 1 ] && [ -n "$1" ]; }
 declare -A reached=()
 for n in "${names[@]}"; do

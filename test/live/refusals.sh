@@ -4,7 +4,7 @@
 # timeout: 120
 . "$TOP/test/lib/common.sh"
 watchdog_start
-mkdir img
+fast_dir img
 try() {
 	refused "$@"
 	no_images img || die "images are left: $(ls img)"
@@ -74,8 +74,7 @@ if command -v setpriv >/dev/null; then
 	chmod -R a+rX img
 	refused '1|3' 'CAP_[A-Z_]+' setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-restore" -D "$W/img" -d
 	dog_well "restore without privileges"
-	rm -rf img
-	mkdir img
+	rm -rf img/*
 fi
 dog_ends
 

@@ -6,7 +6,7 @@
 . "$TOP/test/lib/common.sh"
 RANDOM=${SEED:-$(($(date +%s) % 32768))}
 echo "SEED=$RANDOM"
-mkdir img
+fast_dir img
 out=$(start t "$BIN/test/live/watchdog"; wait_for 5 test -e t/ready; "$BIN/test/live/kill_after" 0 "$CR_DUMP" -t "$PID" -D img -R; kill -9 "$PID")
 [[ $out == "exit 0 after "* ]] || die "an undisturbed dump: $out"
 us=${out#exit 0 after }
