@@ -4,6 +4,8 @@
  * phase run in the order in which the kinds stand here.
  */
 #include "common/kinds.h"
+
+#include "common/file/file.h"
 #include "common/mm/mm.h"
 
 extern const struct state_kind task_core_kind, thread_core_kind, session_kind, personality_kind, sigaction_kind,
@@ -23,6 +25,7 @@ const struct state_kind *const state_kinds[] = {
 	&oom_score_adj_kind,
 	&coredump_filter_kind,
 	&loginuid_kind,
+	&fs_kind,
 	&mm_kind,
 	&rlimit_kind,
 	&child_subreaper_kind,
@@ -47,18 +50,16 @@ const struct state_kind *const state_kinds[] = {
 	NULL,
 };
 
-extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, memfd_file_kind, eventfd_kind, eventpoll_kind,
-	timerfd_kind, signalfd_kind, unixsk_kind;
+extern const struct file_kind memfd_file_kind;
 
 const struct file_kind *const file_kinds[] = {
 	&memfd_file_kind, /* before regular files, which it looks like */
 	&fifo_kind,
 	&pipe_kind,
-	&regfile_kind,
 	&eventfd_kind,
 	&eventpoll_kind,
 	&timerfd_kind,
 	&signalfd_kind,
-	&unixsk_kind,
+	&regfile_kind,
 	NULL,
 };
