@@ -57,6 +57,8 @@ int write_full(int fd, const void *buf, size_t n)
 			continue;
 		if (put < 0)
 			return -errno;
+		if (!put) /* /proc/PID/mem of a process that died takes nothing (mem_rw() in fs/proc/base.c), for ever */
+			return -EIO;
 		p += put;
 		n -= (size_t)put;
 	}
@@ -74,6 +76,8 @@ int pwrite_full(int fd, const void *buf, size_t n, off_t off)
 			continue;
 		if (put < 0)
 			return -errno;
+		if (!put) /* /proc/PID/mem of a process that died takes nothing (mem_rw() in fs/proc/base.c), for ever */
+			return -EIO;
 		p += put;
 		off += put;
 		n -= (size_t)put;
