@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* epoll: targets of several kinds, user data, modes, one epoll inside another, a thread that waits. */
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "test.h"
+
+static int waited;
+
+static void *waiter(void *arg)
+{
+	struct epoll_event ev;
+	int n;
+
+	do
+		n = epoll_wait(*(int *)arg, &ev, 1, -1);
+	while (n < 0 && errno == EINTR);
+	waited = n == 1 ? (int)ev.data.u32 : -1;
+	return NULL;
+}
+
+static void add(int ep, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event ev = { .events = events, .data.u64 = data };
+
+	CHECK(!epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+}
+
+int main(void)
+{
+	int p[2], ep = epoll_create1(EPOLL_CLOEXEC), outer = epoll_create1(0), sleepy = epoll_create1(0);
+	int ev = eventfd(0, EFD_NONBLOCK), wake = eventfd(0, 0), once = eventfd(5, 0);
+	struct epoll_event got[8], change = { .events = EPOLLIN, .data.u64 = 4711 };
+	pthread_t thread;
+
+	CHECK(!pipe(p));
+	add(ep, p[0], EPOLLIN | EPOLLET, 0x1122334455667788ull);
+	add(ep, ev, EPOLLIN, 2);
+	add(ep, once, EPOLLIN | EPOLLONESHOT, 3);
+	add(outer, ep, EPOLLIN, 99);
+	add(sleepy, wake, EPOLLIN, 5);
+	CHECK_EQ(epoll_wait(ep, got, 8, 0), 1); /* disarms the one shot */
+	CHECK(!pthread_create(&thread, NULL, waiter, &sleepy));
+	test_sleep_ms(50);
+
+	test_ready();
+
+	CHECK_EQ(fcntl(ep, F_GETFD), FD_CLOEXEC);
+	CHECK_EQ(epoll_wait(ep, got, 8, 0), 0);
+	CHECK_EQ(write(p[1], "x", 1), 1);
+	CHECK_EQ(epoll_wait(outer, got, 8, 1000), 1);
+	CHECK_EQ(got[0].data.u64, 99);
+	CHECK_EQ(epoll_wait(ep, got, 8, 1000), 1);
+	CHECK_EQ(got[0].data.u64, 0x1122334455667788ull);
+	CHECK_EQ(epoll_wait(ep, got, 8, 0), 0); /* edge */
+	CHECK(!epoll_ctl(ep, EPOLL_CTL_MOD, ev, &change));
+	uint64_t one = 1;
+	CHECK_EQ(write(ev, &one, 8), 8);
+	CHECK_EQ(epoll_wait(ep, got, 8, 1000), 1);
+	CHECK_EQ(got[0].data.u64, 4711);
+	CHECK(!epoll_ctl(ep, EPOLL_CTL_DEL, once, NULL));
+	CHECK_EQ(waited, 0);
+	CHECK_EQ(write(wake, &one, 8), 8);
+	CHECK(!pthread_join(thread, NULL));
+	CHECK_EQ(waited, 5);
+	pass();
+}
