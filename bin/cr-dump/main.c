@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-dump: options in, one dump, one line about what went wrong. */
+#include <errno.h>
 #include <string.h>
 
 #include "common/base/io.h"
@@ -19,8 +20,8 @@ static int check_options(const struct opts *o, struct err *err)
 
 		s = opt_uses(o, OPT_LEAVE_STOPPED, &n);
 		stopped = opt_origin_text(&s[n - 1].origin);
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "leave-running (%s) and leave-stopped (%s) contradict each other",
-					     running, stopped), "--no-leave-running or --no-leave-stopped takes one back");
+		err_set(err, ERR_USAGE, 0, "leave-running (%s) and leave-stopped (%s) contradict each other", running, stopped);
+		return err_hint(err, -EINVAL, "--no-leave-running or --no-leave-stopped takes one back");
 	}
 	return 0;
 }
@@ -67,7 +68,8 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 	if (pid_path) {
 		ret = new_file_begin(&pid_file, pid_path);
 		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s", pid_path);
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s",
+					  pid_path);
 	}
 	ret = dump_run(&opts, log, &stats, err);
 	if (ret < 0)
@@ -79,8 +81,8 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 
 		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", opts.pid));
 		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "the dump is complete, the pid file is not"), "%s",
-					  pid_path);
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "the dump is complete, the pid file is not"),
+					  "%s", pid_path);
 	}
 	return 0;
 }

@@ -95,7 +95,8 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 	if (!ret && pid_path) {
 		ret = new_file_begin(&pid_file, pid_path);
 		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s", pid_path);
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s",
+					  pid_path);
 	}
 	if (!ret)
 		ret = restore_run(&opts, log, root, &stats, err);

@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/io.h"
+
 int fault(const char *name)
 {
 	const char *want = getenv("CR_FAULT");
+	uint64_t errnum = 0;
 	size_t n;
 
 	if (__builtin_expect(!want, 1))
@@ -17,7 +20,7 @@ int fault(const char *name)
 	if (strncmp(want, name, n) != 0)
 		return 0;
 	if (want[n] == '=')
-		return atoi(want + n + 1);
+		return parse_u64(want + n + 1, 10, &errnum) || errnum > 4095 ? 0 : (int)errnum;
 	if (want[n] == 0)
 		kill(getpid(), SIGKILL);
 	return 0;

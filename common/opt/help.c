@@ -255,7 +255,7 @@ void opt_print_completion(const struct opt_tool *tool, FILE *f)
 
 static void put_roff(FILE *f, const char *s)
 {
-	/* A control character at the beginning of a line is the only thing besides dashes and backslashes that roff reads. */
+	/* A control character at the beginning of a line makes a request of it. */
 	if (*s == '.' || *s == '\'')
 		fputs("\\&", f);
 	for (; *s; s++)

@@ -96,15 +96,15 @@ struct opt_env {
 struct opt_env opt_env_real(void);
 
 /*
- * Reads all layers and the command line. 0: *o is the caller's, released with opt_free(). 1: --help, --version or one of
- * the hidden printing options was answered on stdout; exit with 0. Negative: err says what is wrong (ERR_USAGE).
+ * Reads all layers and the command line. 0: *o is the caller's, released with opt_free(). 1: --help, --version or one
+ * of the hidden printing options was answered on stdout; exit with 0. Negative: err says what is wrong (ERR_USAGE).
  * argv must outlive *o. tool is a TOOL_* of the binary (any one of its subcommands when it has them).
  */
 int opt_parse(unsigned tool, int argc, char **argv, struct opts **o, struct err *err);
 /* The same with another environment, and printing nothing: --help counts as an ordinary option. */
 int opt_resolve(const struct opt_tool *tool, int argc, char **argv, const struct opt_env *env, struct opts **o,
 		struct err *err);
-/* One configuration file's text and nothing else; name is what messages call it. For tests, fuzzing, and checking files. */
+/* One configuration file's text and nothing else; name is what messages call it. For tests and checking files. */
 int opt_resolve_text(const struct opt_tool *tool, const char *name, const char *text, size_t len, struct opts **o,
 		     struct err *err);
 void opt_free(struct opts *o);
@@ -147,7 +147,7 @@ const struct opt_tool *opt_of_tool(const struct opts *o);
 /* Things that are no errors but that the user should know ("... is known, but cr-dump does not act on it"). */
 const char *const *opt_notes(const struct opts *o, size_t *n);
 void opt_log_notes(const struct opts *o, const struct log *log); /* as warnings */
-/* The option of that long name, or OPT_COUNT_, and then in *near the most similar name (NULL when nothing is similar). */
+/* The option of that long name, or OPT_COUNT_, and then in *near the most similar name (NULL when none is similar). */
 enum opt_id opt_find(const char *name, const char **near);
 
 /* ---- output from the table (help.c) ---- */

@@ -36,7 +36,7 @@ struct opts {
 };
 
 struct opts *opt_new(const struct opt_tool *tool);
-/* Adds one use. value NULL: none was given. at: place for messages (origin, but column of the value when that is wrong). */
+/* Adds one use. value NULL: none was given. value_column: where messages about the value point in a file. */
 int opt_use(struct opts *o, enum opt_id id, const char *value, bool negated, const struct opt_origin *origin,
 	    unsigned value_column, struct err *err);
 void opt_note(struct opts *o, const char *fmt, ...) printf_like(2, 3);

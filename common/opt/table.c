@@ -110,7 +110,8 @@ static unsigned distance(const char *a, const char *b)
 const char *opt_nearest(const char *name, const char *const *names, size_t n)
 {
 	size_t len = strlen(name);
-	unsigned best = (unsigned)MIN(len / 3, (size_t)4) + 1; /* one edit in three letters is a slip, more is another word */
+	/* One edit in three letters is a slip; more is another word. */
+	unsigned best = (unsigned)MIN(len / 3, (size_t)4) + 1;
 	const char *near = NULL;
 
 	if (len < 2)
