@@ -30,7 +30,7 @@ static void print_task(const struct model_task *t, const struct plan_task *pt, s
 			strbuf_printf(out, ", inside system call %lu again", (unsigned long)pth->restart.nr);
 		strbuf_puts(out, "\n");
 	}
-	strbuf_printf(out, "    munmap(%#lx, %lu)\n", (unsigned long)pt->hole, (unsigned long)pt->hole_len);
+	strbuf_printf(out, "    munmap of the agent at %#lx\n", (unsigned long)pt->hole);
 	if (pt->stop_signal)
 		strbuf_printf(out, "    the task stays stopped by signal %d\n", pt->stop_signal);
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A whole hostile checkpoint: the input is cut into images (one byte which, two bytes how long), whose magics are put in
+ * front so that the fuzzer spends its time behind them. What loads must also be safe to plan and to print.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/io.h"
+#include "common/restore/model.h"
+#include "common/restore/plan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct { enum image_kind kind; unsigned long id; } images[] = {
+	{ IMG_INVENTORY, 0 }, { IMG_PSTREE, 0 },    { IMG_CORE, 2 },	     { IMG_CORE, 3 },	 { IMG_IDS, 2 },
+	{ IMG_MM, 2 },	      { IMG_FS, 2 },	    { IMG_FDINFO, 2 },	     { IMG_FILES, 0 },	 { IMG_PAGEMAP, 2 },
+	{ IMG_PAGES, 1 },     { IMG_MEMFD_INODE, 0 }, { IMG_SHMEM_PAGEMAP, 1 }, { IMG_PIPES_DATA, 0 }, { IMG_FIFO_DATA, 0 },
+	{ IMG_REMAP_FPATH, 0 }, { IMG_GHOST_FILE, 1 }, { IMG_REG_FILES, 0 },  { IMG_PIPES, 0 },	 { IMG_FILE_LOCKS, 0 },
+};
+
+static void write_image(int dir, size_t which, const uint8_t *data, size_t n)
+{
+	const struct image_kind_info *info = &image_kinds[images[which].kind];
+	char name[64];
+	int fd;
+
+	image_name(images[which].kind, images[which].id, name);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0)
+		abort();
+	if (info->first_magic)
+		write_full(fd, &info->first_magic, 4);
+	if (info->magic)
+		write_full(fd, &info->magic, 4);
+	write_full(fd, data, n);
+	close(fd);
+}
+
+static void empty(int dir)
+{
+	char name[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		image_name(images[i].kind, images[i].id, name);
+		unlinkat(dir, name, 0);
+	}
+}
+
+static void load(const char *path)
+{
+	cleanup_model struct model *m = NULL;
+	cleanup_plan struct plan *plan = NULL;
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	struct image_dir *dir = NULL;
+	struct err err = ERR_INIT;
+
+	if (image_dir_open(path, &dir, &err))
+		abort();
+	if (model_load(dir, &m, &err)) {
+		if (err.kind == ERR_NONE || m)
+			abort();
+	} else if (!plan_build(m, NULL, &plan, &err)) {
+		plan_print(m, plan, &text);
+	}
+	plan_free(take_ptr(plan));
+	model_free(take_ptr(m));
+	image_dir_free(dir);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char path[] = "/dev/shm/fuzz-model-XXXXXX";
+	int dir;
+
+	if (!mkdtemp(path))
+		abort();
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	while (size >= 3) {
+		size_t which = data[0] % ARRAY_SIZE(images), n = data[1] | (size_t)data[2] << 8;
+
+		data += 3;
+		size -= 3;
+		n = MIN(n, size);
+		write_image(dir, which, data, n);
+		data += n;
+		size -= n;
+	}
+	load(path);
+	empty(dir);
+	close(dir);
+	rmdir(path);
+	return 0;
+}
