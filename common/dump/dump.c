@@ -16,6 +16,7 @@
 #include "common/file/table.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
+#include "common/task/task.h"
 #include "stats.pb-c.h"
 
 static uint64_t now_us(void)
@@ -109,7 +110,8 @@ static int look_outside(struct dump *d, struct err *err)
 			return err_refuse(err, "thread %d runs 32-bit code, which this version does not restore",
 					  t->frozen->tid);
 	}
-	return identity_check(d, err);
+	ret = identity_check(d, err);
+	return ret ? ret : task_check(d, err);
 }
 
 /* All that needs the agent inside the process. */
