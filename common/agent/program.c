@@ -25,6 +25,8 @@ struct program {
 	size_t len, data_cap;
 	struct pointer *pointers;
 	size_t npointers, pointers_cap;
+	struct pointer *slots; /* at: where, to: slot */
+	size_t nslots, slots_cap;
 	uint32_t *order; /* execution order: order[place] = index */
 	bool sealed;
 	uint64_t base;
@@ -46,6 +48,7 @@ void program_free(struct program *p)
 	free(p->v);
 	free(p->data);
 	free(p->pointers);
+	free(p->slots);
 	free(p->order);
 	free(p);
 }
@@ -77,6 +80,12 @@ void program_data_pointer(struct program *p, struct data_ref from, uint32_t off,
 {
 	array_reserve(&p->pointers, &p->pointers_cap, p->npointers, sizeof(*p->pointers));
 	p->pointers[p->npointers++] = (struct pointer){ from.off + off, to.off + to_off };
+}
+
+void program_data_slot(struct program *p, struct data_ref from, uint32_t off, uint32_t slot)
+{
+	array_reserve(&p->slots, &p->slots_cap, p->nslots, sizeof(*p->slots));
+	p->slots[p->nslots++] = (struct pointer){ from.off + off, slot };
 }
 
 void *program_bytes(struct program *p, struct data_ref d)
@@ -178,6 +187,11 @@ void program_link(struct program *p, const struct program_link *l, void *out)
 		uint64_t to = data_at + p->pointers[i].to;
 
 		memcpy((char *)out + data_start(p) + p->pointers[i].at, &to, sizeof(to));
+	}
+	for (size_t i = 0; i < p->nslots; i++) {
+		int32_t fd = p->slots[i].to < l->nslots ? l->slots[p->slots[i].to] : -1;
+
+		memcpy((char *)out + data_start(p) + p->slots[i].at, &fd, sizeof(fd));
 	}
 	for (size_t place = 0; place < p->n; place++) {
 		const struct entry *e = &p->v[p->order[place]];

@@ -42,6 +42,8 @@ struct data_ref program_data(struct program *p, const void *bytes, size_t len);
 struct data_ref program_string(struct program *p, const char *s);
 /* Stores, when the program is linked, the address of `to` in the 8 bytes at from+off: pointers inside data (iovecs). */
 void program_data_pointer(struct program *p, struct data_ref from, uint32_t off, struct data_ref to, uint32_t to_off);
+/* Stores, when the program is linked, the descriptor of a slot as an int at from+off: struct prctl_mm_map. */
+void program_data_slot(struct program *p, struct data_ref from, uint32_t off, uint32_t slot);
 /* The bytes themselves; until the next program_data(). */
 void *program_bytes(struct program *p, struct data_ref d);
 

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What belongs to the mm_struct as a whole: its addresses, auxiliary vector, executable, and the switches of prctl. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "common/base/io.h"
+#include "common/file/table.h"
+#include "common/kinds.h"
+#include "common/mm/private.h"
+
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#define PR_GET_MEMORY_MERGE 68
+#endif
+/* Words that the format has for the auxiliary vector, padded with zeros; more are written only when they are used. */
+#define AUXV_WORDS 44
+#define AUXV_BYTES_MAX 4096
+
+struct mm_questions { struct step_ref dumpable, thp, merge, brk; };
+
+static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *err)
+{
+	struct mm_questions *q = slot;
+
+	q->dumpable = program_call(prog, 0, "dumpable", SYS_prctl, A(PR_GET_DUMPABLE), A(0), A(0), A(0), A(0));
+	q->thp = program_try(prog, 0, "huge pages", SYS_prctl, A(PR_GET_THP_DISABLE), A(0), A(0), A(0), A(0));
+	q->merge = program_try(prog, 0, "page merging", SYS_prctl, A(PR_GET_MEMORY_MERGE), A(0), A(0), A(0), A(0));
+	q->brk = program_call(prog, 0, "program break", SYS_brk, A(0));
+	return 0;
+}
+
+static int read_auxv(struct dump *d, MmEntry *mm, struct err *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len, words;
+	int ret = read_file_at(d->task.proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
+
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot read its auxiliary vector");
+	words = len / sizeof(uint64_t);
+	mm->n_mm_saved_auxv = MAX(words, (size_t)AUXV_WORDS);
+	mm->mm_saved_auxv = arena_alloc(d->arena, mm->n_mm_saved_auxv * sizeof(uint64_t));
+	memcpy(mm->mm_saved_auxv, text, words * sizeof(uint64_t));
+	while (mm->n_mm_saved_auxv > AUXV_WORDS && !mm->mm_saved_auxv[mm->n_mm_saved_auxv - 1])
+		mm->n_mm_saved_auxv--;
+	return 0;
+}
+
+/*
+ * MCL_FUTURE is a flag of the mm that nothing shows. It shows in what is mapped while it is on: the agent's own region. Its pages
+ * are the difference between what status counts as locked and what was locked before.
+ */
+static int find_mlock_future(struct dump *d, MmEntry *mm, struct err *err)
+{
+	struct proc_status st;
+	struct proc_maps maps;
+	uint64_t start, end;
+	int ret;
+
+	if (!d->task.remote)
+		return 0;
+	remote_region(d->task.remote, &start, &end);
+	ret = proc_status(d->task.proc_fd, "status", d->arena, &st, err);
+	if (ret)
+		return ret;
+	if (st.vm_lck_kb < d->mm->locked_kb + (end - start) / 1024)
+		return 0;
+	/* Rare: only now is it worth to read all flags again. */
+	ret = proc_smaps(d->task.proc_fd, d->arena, &maps, err);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < maps.n; i++) {
+		const struct proc_map *m = &maps.v[i];
+
+		if (m->start > start || m->end < end || !(m->vmflags & VMF(lo)))
+			continue;
+		mm->has_mlock_future = true;
+		mm->mlock_future = MCL_FUTURE | (m->vmflags & VMF(lf) ? MCL_ONFAULT : 0);
+	}
+	return 0;
+}
+
+static void copy_addresses(const struct proc_stat *st, MmEntry *mm)
+{
+	mm->mm_start_code = st->start_code;
+	mm->mm_end_code = st->end_code;
+	mm->mm_start_data = st->start_data;
+	mm->mm_end_data = st->end_data;
+	mm->mm_start_stack = st->start_stack;
+	mm->mm_start_brk = st->start_brk;
+	mm->mm_arg_start = st->arg_start;
+	mm->mm_arg_end = st->arg_end;
+	mm->mm_env_start = st->env_start;
+	mm->mm_env_end = st->env_end;
+}
+
+int mm_dump(struct dump *d, const struct program *answers, const void *slot, struct err *err)
+{
+	const struct mm_questions *q = slot;
+	MmEntry *mm = d->mm->entry = arena_msg(d->arena, MmEntry, mm_entry__init);
+	int64_t dumpable = program_result(answers, q->dumpable), thp = program_result(answers, q->thp);
+	int ret;
+
+	copy_addresses(&d->task.stat, mm);
+	mm->mm_brk = (uint64_t)program_result(answers, q->brk);
+	mm->has_dumpable = true;
+	mm->dumpable = dumpable == 1;
+	if (dumpable > 1) {
+		mm->has_dumpable_raw = true;
+		mm->dumpable_raw = (uint32_t)dumpable;
+	}
+	if (thp > 1)
+		return err_refuse(err, "huge pages are disabled but where they are asked for (prctl says %ld), which the "
+				  "image format cannot say", (long)thp);
+	mm->has_thp_disabled = true;
+	mm->thp_disabled = thp == 1;
+	if (program_result(answers, q->merge) == 1) {
+		mm->has_memory_merge = true;
+		mm->memory_merge = true;
+	}
+	ret = read_auxv(d, mm, err);
+	if (!ret)
+		ret = find_mlock_future(d, mm, err);
+	if (!ret)
+		ret = err_object(err, file_dump_path(d, "exe", O_RDONLY, &mm->exe_file_id, err), "executable");
+	if (!ret)
+		ret = vma_resolve_files(d, err);
+	mm->vmas = d->mm->vmas;
+	mm->n_vmas = d->mm->nvmas;
+	return ret;
+}
+
+static int mm_kind_dump(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+			struct err *err)
+{
+	return mm_dump(d, prog, slot, err);
+}
+
+/* The restore side is plan_mm(): it needs what the other kinds planned before it. */
+const struct state_kind mm_kind = {
+	.name = "address space",
+	.scope = SCOPE_TASK,
+	.ask = mm_ask,
+	.slot_size = sizeof(struct mm_questions),
+	.dump = mm_kind_dump,
+};

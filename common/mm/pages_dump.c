@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Memory content: which pages there are (PAGEMAP_SCAN), and moving them once. Two workers read batches of up to 1 MiB into
+ * buffers that stay in the cache, leave out zero pages, take their place in the image in the order of batches, and
+ * write side by side. Memory use does not depend on the size of the task.
+ *
+ * test/bench/raw_memory.c says why: on tmpfs copying is cheap and fresh page cache is dear, so mapping the image costs
+ * faults on top of it, vmsplice saves nothing when the sink is a file, and a second thread is worth more than all of that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "common/base/io.h"
+#include "common/mm/scan.h"
+
+enum {
+	BATCH_PAGES = 256, /* 1 MiB: two of them fit into the cache of one core */
+	TWO_THREADS_FROM = (64 << 20) / PAGE_BYTES,
+};
+
+/* One piece of a target range, in one mapping. */
+struct piece { uint64_t addr; uint32_t npages; bool lazy, anon, by_mem; };
+
+struct batch {
+	struct piece pieces[BATCH_PAGES];
+	size_t n, npages;
+	uint64_t ticket;
+};
+
+/* Everything that the workers share; under lock but for what never changes. */
+struct pump {
+	pthread_mutex_t lock;
+	pthread_cond_t turned;
+	struct dump *d;
+	struct scan *scan;
+	int out;	 /* pages image */
+	uint64_t issued, turn; /* tickets: batches taken, batches that have their place */
+	uint64_t off;	 /* where the next batch goes */
+	int ret;
+	struct err *err;
+	struct pagemap_out *map;
+	uint64_t done_pages, last_ns, start_ns;
+	bool shown;
+};
+
+/* ---- the pagemap image: runs are merged while they touch ---- */
+
+struct pagemap_out {
+	struct image_store *store;
+	enum image_kind kind;
+	unsigned long id;
+	uint64_t addr, npages;
+	uint32_t flags;
+};
+
+static void map_flush(struct pagemap_out *o)
+{
+	PagemapEntry e = PAGEMAP_ENTRY__INIT;
+
+	if (!o->npages)
+		return;
+	e.vaddr = o->addr;
+	e.has_flags = e.has_nr_pages = true;
+	e.flags = o->flags;
+	e.nr_pages = o->npages;
+	image_store_put(o->store, o->kind, o->id, &e.base);
+	o->npages = 0;
+}
+
+static void map_add(struct pagemap_out *o, uint64_t addr, uint64_t npages, uint32_t flags)
+{
+	if (o->npages && o->flags == flags && o->addr + o->npages * PAGE_BYTES == addr) {
+		o->npages += npages;
+		return;
+	}
+	map_flush(o);
+	o->addr = addr;
+	o->npages = npages;
+	o->flags = flags;
+}
+
+static int map_open(struct dump *d, struct pagemap_out *o, enum image_kind kind, unsigned long id, int *pages,
+		    struct err *err)
+{
+	PagemapHead head = PAGEMAP_HEAD__INIT;
+
+	*o = (struct pagemap_out){ .store = d->store, .kind = kind, .id = id };
+	head.pages_id = ++d->mm->last_pages_id;
+	image_store_put(d->store, kind, id, &head.base);
+	return image_store_raw(d->store, IMG_PAGES, head.pages_id, pages, err);
+}
+
+/* ---- progress ---- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void show_progress(struct pump *p, bool end)
+{
+	uint64_t now;
+
+	if (!p->d->opts->progress)
+		return;
+	now = now_ns();
+	if (end) {
+		if (p->shown)
+			fputs("\r\033[K", stderr);
+		return;
+	}
+	if (now - p->start_ns < 1000000000u || now - p->last_ns < 250000000u)
+		return;
+	fprintf(stderr, "\r%lu MiB of memory written\033[K", (unsigned long)(p->done_pages * PAGE_BYTES >> 20));
+	fflush(stderr);
+	p->last_ns = now;
+	p->shown = true;
+}
+
+/* ---- moving ---- */
+
+/* One aligned page at a time; or-ing whole cache lines lets the compiler use the widest registers it may. */
+static bool is_zero_page(const void *page)
+{
+	const uint64_t *w = page;
+
+	for (size_t i = 0; i < PAGE_BYTES / sizeof(*w); i += 32) {
+		uint64_t any = 0;
+
+		for (size_t k = 0; k < 32; k++)
+			any |= w[i + k];
+		if (any)
+			return false;
+	}
+	return true;
+}
+
+/* Pages that process_vm_readv refuses (no read permission) come through /proc/PID/mem, which may read all. */
+static int read_by_mem(struct pump *p, const struct batch *b, unsigned char *buf, struct err *err)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		size_t len = b->pieces[i].npages * PAGE_BYTES;
+		int ret = pread_full(p->d->task.fz.mem_fd, buf, len, (off_t)b->pieces[i].addr);
+
+		if (ret)
+			return err_set(err, ERR_FAILED, -ret, "cannot read memory at 0x%lx", b->pieces[i].addr);
+		buf += len;
+	}
+	return 0;
+}
+
+static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf, struct err *err)
+{
+	struct iovec local = { buf, b->npages * PAGE_BYTES }, remote[BATCH_PAGES];
+	bool plain = true;
+
+	for (size_t i = 0; i < b->n; i++) {
+		remote[i] = (struct iovec){ (void *)(uintptr_t)b->pieces[i].addr, b->pieces[i].npages * PAGE_BYTES };
+		plain &= !b->pieces[i].by_mem;
+	}
+	if (plain && process_vm_readv(p->d->task.fz.pid, &local, 1, remote, b->n, 0) == (ssize_t)local.iov_len)
+		return 0;
+	return read_by_mem(p, b, buf, err);
+}
+
+/* What is left of a batch without its zero pages: iovecs of the buffer. */
+struct rest { struct iovec v[BATCH_PAGES]; size_t n, npages; bool keep[BATCH_PAGES]; };
+
+static void sift(const struct batch *b, unsigned char *buf, struct rest *r)
+{
+	size_t page = 0;
+
+	r->n = r->npages = 0;
+	for (size_t i = 0; i < b->n; i++)
+		for (uint32_t k = 0; k < b->pieces[i].npages; k++, page++) {
+			unsigned char *at = buf + page * PAGE_BYTES;
+
+			r->keep[page] = !b->pieces[i].anon || !is_zero_page(at);
+			if (!r->keep[page])
+				continue;
+			r->npages++;
+			if (r->n && (unsigned char *)r->v[r->n - 1].iov_base + r->v[r->n - 1].iov_len == at)
+				r->v[r->n - 1].iov_len += PAGE_BYTES;
+			else
+				r->v[r->n++] = (struct iovec){ at, PAGE_BYTES };
+		}
+}
+
+static void record(struct pump *p, const struct batch *b, const struct rest *r)
+{
+	size_t page = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct piece *c = &b->pieces[i];
+		uint32_t flags = PME_PRESENT | (c->lazy ? PME_LAZY : 0);
+
+		for (uint32_t k = 0; k < c->npages;) {
+			uint32_t from = k;
+
+			if (!r->keep[page + k]) {
+				k++;
+				continue;
+			}
+			while (k < c->npages && r->keep[page + k])
+				k++;
+			map_add(p->map, c->addr + from * PAGE_BYTES, k - from, flags);
+		}
+		page += c->npages;
+	}
+	p->d->stats.pages_written += r->npages;
+	p->d->stats.pages_zero += b->npages - r->npages;
+}
+
+static int pwritev_full(int fd, struct iovec *v, size_t n, uint64_t off)
+{
+	while (n) {
+		ssize_t done = pwritev(fd, v, (int)n, (off_t)off);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		if (!done)
+			return -EIO;
+		off += (uint64_t)done;
+		while (n && (size_t)done >= v->iov_len) {
+			done -= (ssize_t)v->iov_len;
+			v++;
+			n--;
+		}
+		if (n) {
+			v->iov_base = (char *)v->iov_base + done;
+			v->iov_len -= (size_t)done;
+		}
+	}
+	return 0;
+}
+
+/* Under lock: the next batch with its ticket. False at the end or after a failure. */
+static bool take_batch(struct pump *p, struct batch *b)
+{
+	b->n = b->npages = 0;
+	while (!p->ret && b->npages < BATCH_PAGES && b->n < BATCH_PAGES) {
+		struct scan_run run;
+		struct piece *c = &b->pieces[b->n];
+		int more = scan_next(p->scan, BATCH_PAGES - b->npages, &run, p->err);
+
+		if (more < 0)
+			p->ret = more;
+		if (more <= 0)
+			break;
+		c->addr = run.addr;
+		c->npages = (uint32_t)run.npages;
+		c->anon = run.vma->status & VS_ANON_PRIVATE && !(run.vma->status & VS_VDSO);
+		c->lazy = c->anon && !(run.vma->flags & VM_FLAG_LOCKED);
+		c->by_mem = !(run.vma->prot & 1);
+		b->npages += run.npages;
+		b->n++;
+		p->d->stats.pages_scanned += run.npages;
+	}
+	if (p->ret || !b->n)
+		return false;
+	b->ticket = p->issued++;
+	return true;
+}
+
+static void pump_fail(struct pump *p, int ret, const struct err *err)
+{
+	if (!p->ret) {
+		p->ret = ret;
+		*p->err = *err;
+	}
+	pthread_cond_broadcast(&p->turned);
+}
+
+/* Reads, and gives the batch its place once all before it have theirs. Called and left with the lock held. */
+static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, struct rest *r)
+{
+	struct err err = ERR_INIT;
+	uint64_t off;
+	int ret;
+
+	pthread_mutex_unlock(&p->lock);
+	ret = read_batch(p, b, buf, &err);
+	if (!ret)
+		sift(b, buf, r);
+	pthread_mutex_lock(&p->lock);
+	if (ret)
+		pump_fail(p, ret, &err);
+	while (!p->ret && p->turn != b->ticket)
+		pthread_cond_wait(&p->turned, &p->lock);
+	if (p->ret)
+		return;
+	record(p, b, r);
+	off = p->off;
+	p->off += r->npages * PAGE_BYTES;
+	p->turn++;
+	pthread_cond_broadcast(&p->turned);
+	pthread_mutex_unlock(&p->lock);
+	ret = pwritev_full(p->out, r->v, r->n, off);
+	pthread_mutex_lock(&p->lock);
+	if (ret) {
+		err_set(&err, ERR_FAILED, -ret, "cannot write memory to the images");
+		pump_fail(p, ret, &err);
+	}
+	p->done_pages += b->npages;
+	show_progress(p, false);
+}
+
+static void *pump_work(void *arg)
+{
+	struct pump *p = arg;
+	struct batch *b = xmalloc(sizeof(*b));
+	struct rest *r = xmalloc(sizeof(*r));
+	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
+	struct err err = ERR_INIT;
+
+	pthread_mutex_lock(&p->lock);
+	if (!buf) {
+		err_set(&err, ERR_FAILED, ENOMEM, "no memory for a buffer");
+		pump_fail(p, -ENOMEM, &err);
+	}
+	while (take_batch(p, b))
+		move_batch(p, b, buf, r);
+	pthread_mutex_unlock(&p->lock);
+	free(buf);
+	free(r);
+	free(b);
+	return NULL;
+}
+
+static int pump_run(struct pump *p, uint64_t expected_pages)
+{
+	pthread_t second;
+	bool two = expected_pages >= TWO_THREADS_FROM;
+
+	p->start_ns = now_ns();
+	/* Without a second thread all is done by the first: only slower. */
+	if (two && pthread_create(&second, NULL, pump_work, p))
+		two = false;
+	pump_work(p);
+	if (two)
+		pthread_join(second, NULL);
+	show_progress(p, true);
+	return p->ret;
+}
+
+static int dump_private(struct dump *d, struct scan *scan, struct err *err)
+{
+	struct pagemap_out map;
+	struct pump p = { .d = d, .scan = scan, .err = err, .map = &map };
+	uint64_t expected = 0;
+	int ret = map_open(d, &map, IMG_PAGEMAP, (unsigned long)d->task.fz.pid, &p.out, err);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < d->task.maps.n; i++)
+		expected += d->task.maps.v[i].rss_kb * 1024 / PAGE_BYTES;
+	pthread_mutex_init(&p.lock, NULL);
+	pthread_cond_init(&p.turned, NULL);
+	ret = pump_run(&p, expected);
+	pthread_cond_destroy(&p.turned);
+	pthread_mutex_destroy(&p.lock);
+	map_flush(&map);
+	return ret;
+}
+
+/* ---- objects of shared memory ---- */
+
+/* One range that may hold data: whole pages that are not zero go out. */
+static int dump_extent(struct dump *d, struct pagemap_out *map, int in, int out, uint64_t *off, uint64_t from, uint64_t to,
+		       unsigned char *buf, struct err *err)
+{
+	while (from < to) {
+		size_t n = (size_t)MIN(to - from, (uint64_t)BATCH_PAGES * PAGE_BYTES);
+		size_t whole = (n + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+		int ret = pread_full(in, buf, n, (off_t)from);
+
+		if (ret)
+			return err_set(err, ERR_FAILED, -ret, "cannot read");
+		memset(buf + n, 0, whole - n);
+		d->stats.pages_scanned += whole / PAGE_BYTES;
+		for (size_t at = 0, end; at < whole; at = end) {
+			bool zero = is_zero_page(buf + at);
+
+			for (end = at + PAGE_BYTES; end < whole && is_zero_page(buf + end) == zero;)
+				end += PAGE_BYTES;
+			if (zero) {
+				d->stats.pages_zero += (end - at) / PAGE_BYTES;
+				continue;
+			}
+			ret = pwrite_full(out, buf + at, end - at, (off_t)*off);
+			if (ret)
+				return err_set(err, ERR_FAILED, -ret, "cannot write memory to the images");
+			map_add(map, from + at, (end - at) / PAGE_BYTES, PME_PRESENT);
+			*off += end - at;
+			d->stats.pages_written += (end - at) / PAGE_BYTES;
+		}
+		from += n;
+	}
+	return 0;
+}
+
+static int dump_object(struct dump *d, const struct mm_object *o, unsigned char *buf, struct err *err)
+{
+	struct pagemap_out map;
+	uint64_t off = 0, pos = 0;
+	struct stat st;
+	cleanup_fd int in = openat(d->task.proc_fd, o->link, O_RDONLY | O_CLOEXEC);
+	int out, ret;
+
+	if (in < 0 || fstat(in, &st) < 0)
+		return err_sys(err, "cannot open /proc/PID/%s", o->link);
+	ret = map_open(d, &map, IMG_SHMEM_PAGEMAP, o->shmid, &out, err);
+	while (!ret) {
+		/* Swapped pages count as data too (mm/shmem.c through mapping_seek_hole_data). */
+		off_t data = lseek(in, (off_t)pos, SEEK_DATA), hole;
+
+		if (data < 0 && errno == ENXIO)
+			break;
+		hole = data < 0 ? -1 : lseek(in, data, SEEK_HOLE);
+		if (hole < 0)
+			return err_sys(err, "cannot find its content");
+		if ((uint64_t)data >= o->size)
+			break;
+		pos = (uint64_t)hole;
+		ret = dump_extent(d, &map, in, out, &off, (uint64_t)data & ~(PAGE_BYTES - 1), MIN(pos, o->size), buf, err);
+	}
+	map_flush(&map);
+	return ret;
+}
+
+static int dump_objects(struct dump *d, struct err *err)
+{
+	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
+	int ret = 0;
+
+	if (!buf)
+		return err_set(err, ERR_FAILED, ENOMEM, "no memory for a buffer");
+	for (size_t i = 0; i < d->mm->nobjects && !ret; i++)
+		if (d->mm->objects[i].size)
+			ret = err_object(err, dump_object(d, &d->mm->objects[i], buf, err), "shared memory (inode %lu)",
+					 d->mm->objects[i].ino);
+	free(buf);
+	return ret;
+}
+
+/* Guard ranges stand behind all mappings in the image. */
+static void put_mm(struct dump *d, const struct scan *scan)
+{
+	MmEntry *mm = d->mm->entry;
+	size_t n = 0;
+
+	mm->vmas = arena_alloc(d->arena, (d->mm->nvmas + scan->nguards) * sizeof(*mm->vmas));
+	memcpy(mm->vmas, d->mm->vmas, d->mm->nvmas * sizeof(*mm->vmas));
+	n = d->mm->nvmas;
+	for (size_t i = 0; i < scan->nguards; i++) {
+		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
+
+		e->start = scan->guards[i].start;
+		e->end = scan->guards[i].end;
+		e->fd = -1;
+		e->status = VS_GUARD;
+		mm->vmas[n++] = e;
+	}
+	mm->n_vmas = n;
+	image_store_put(d->store, IMG_MM, (unsigned long)d->task.fz.pid, &mm->base);
+}
+
+int pages_dump(struct dump *d, struct err *err)
+{
+	cleanup(scan_close) struct scan scan = { 0 };
+	uint64_t start = now_ns();
+	int ret = scan_open(d, &scan, err);
+
+	if (!ret)
+		ret = dump_private(d, &scan, err);
+	if (!ret)
+		ret = dump_objects(d, err);
+	if (!ret)
+		put_mm(d, &scan);
+	d->stats.memdump_us = d->stats.memwrite_us = (now_ns() - start) / 1000;
+	return ret;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The plan of an address space. The child begins as a copy of this process; it keeps the agent's region in a hole that is free in both
+ * layouts, moves its vdso there, unmaps all else, maps what the image says, reads its own pages, and at last takes back
+ * the protections under which it may not write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "common/file/table.h"
+#include "common/mm/private.h"
+
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+/* What the hole is at most; the agent, programs and parking places take a small part of it. */
+#define HOLE_MAX (256ul << 20)
+/* Below this no mapping is made: the default of vm.mmap_min_addr on every distribution. */
+#define TASK_START 0x10000ul
+/* Kept free below a mapping that grows down: the stack guard gap and room to grow. */
+#define GROW_ROOM (64ul << 20)
+
+/* ---- ranges ---- */
+
+void ranges_add(struct ranges *r, uint64_t start, uint64_t len)
+{
+	array_reserve(&r->v, &r->cap, r->n, sizeof(*r->v));
+	r->v[r->n++] = (struct vdso_area){ start, len };
+}
+
+static int by_start(const void *va, const void *vb)
+{
+	const struct vdso_area *a = va, *b = vb;
+
+	return (a->start > b->start) - (a->start < b->start);
+}
+
+void ranges_sort(struct ranges *r)
+{
+	if (r->n)
+		qsort(r->v, r->n, sizeof(*r->v), by_start);
+}
+
+uint64_t ranges_gap(const struct ranges *r, uint64_t len, uint64_t *room)
+{
+	uint64_t from = TASK_START, best = 0, at = 0;
+
+	for (size_t i = 0; i <= r->n; i++) {
+		uint64_t to = i < r->n ? MIN(r->v[i].start, TASK_END) : TASK_END;
+
+		if (to > from && to - from > best) {
+			best = to - from;
+			at = from;
+		}
+		if (i < r->n)
+			from = MAX(from, r->v[i].start + r->v[i].len);
+	}
+	*room = best;
+	if (best < len)
+		return 0;
+	return (at + (best - len) / 2) & ~(PAGE_BYTES - 1);
+}
+
+void ranges_release(struct ranges *r)
+{
+	free(r->v);
+}
+
+/* ---- this process ---- */
+
+int vdso_here(struct arena *arena, struct vdso_here *here, struct err *err)
+{
+	cleanup_fd int fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct proc_maps maps;
+	int ret;
+
+	memset(here, 0, sizeof(*here));
+	if (fd < 0)
+		return err_sys(err, "cannot open /proc/self");
+	ret = proc_maps(fd, arena, &maps, err);
+	if (ret)
+		return ret;
+	here->maps = arena_alloc(arena, maps.n * sizeof(*here->maps));
+	for (size_t i = 0; i < maps.n; i++) {
+		const struct proc_map *m = &maps.v[i];
+		struct vdso_area a = { m->start, m->end - m->start };
+
+		here->maps[here->nmaps++] = a;
+		if (!strcmp(m->name, "[vdso]"))
+			here->vdso = a;
+		else if ((!strcmp(m->name, "[vvar]") || !strcmp(m->name, "[vvar_vclock]")) &&
+			 here->nvvar < ARRAY_SIZE(here->vvar))
+			here->vvar[here->nvvar++] = a;
+	}
+	here->image = (const void *)(uintptr_t)here->vdso.start;
+	return 0;
+}
+
+/* ---- parts of the program ---- */
+
+static int choose_hole(struct mm_plan *mp, struct err *err)
+{
+	const MmEntry *mm = mp->task->mm;
+	const struct vdso_here *here = mp->here;
+	uint64_t room, len, parking = here->vdso.len;
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *v = mm->vmas[i];
+		uint64_t below = v->flags & VM_FLAG_GROWSDOWN ? MIN(GROW_ROOM, v->start) : 0;
+
+		if (!(v->status & (VS_VSYSCALL | VS_GUARD)))
+			ranges_add(&mp->used, v->start - below, v->end - v->start + below);
+	}
+	for (size_t i = 0; i < here->nmaps; i++)
+		ranges_add(&mp->used, here->maps[i].start, here->maps[i].len);
+	ranges_sort(&mp->used);
+	for (size_t i = 0; i < here->nvvar; i++)
+		parking += here->vvar[i].len;
+	/* The middle of the largest gap: far from every heap, stack and library that may grow meanwhile. */
+	ranges_gap(&mp->used, 0, &room);
+	len = MIN(HOLE_MAX, room / 2) & ~(PAGE_BYTES - 1);
+	if (len < parking + (1 << 20))
+		return err_set(err, ERR_FEATURE, 0, "the address space has no gap for the time of the restore");
+	mp->pt->hole = ranges_gap(&mp->used, len, &room);
+	mp->pt->hole_len = len - parking;
+	mp->park = mp->pt->hole + mp->pt->hole_len;
+	ranges_add(&mp->used, mp->pt->hole, len);
+	ranges_sort(&mp->used);
+	return 0;
+}
+
+static void plan_unmap(struct mm_plan *mp)
+{
+	const MmEntry *mm = mp->task->mm;
+	uint64_t parked = 0, end;
+
+	for (size_t i = 0; i < mp->here->nvvar; i++)
+		parked += mp->here->vvar[i].len;
+	end = mp->park + parked + mp->here->vdso.len;
+	/* Before the first page is touched: huge pages that the task did not want would change what it sees of itself. */
+	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
+		     A(mm->has_thp_disabled && mm->thp_disabled), A(0), A(0), A(0));
+	plan_vdso_park(mp);
+	program_call(mp->prog, TASK_UNMAP, "all below the agent", SYS_munmap, A(0), A(mp->pt->hole));
+	program_call(mp->prog, TASK_UNMAP, "all above the agent", SYS_munmap, A(end), A(TASK_END - end));
+}
+
+/* Fields of mm_struct in one call (kernel/sys.c, prctl_set_mm_map): it needs no CAP_SYS_RESOURCE. */
+static int plan_fields(struct mm_plan *mp, struct err *err)
+{
+	const MmEntry *mm = mp->task->mm;
+	struct program *p = mp->prog;
+	struct data_ref auxv = program_data(p, mm->mm_saved_auxv, mm->n_mm_saved_auxv * sizeof(uint64_t));
+	struct prctl_mm_map map = {
+		.start_code = mm->mm_start_code, .end_code = mm->mm_end_code, .start_data = mm->mm_start_data,
+		.end_data = mm->mm_end_data, .start_brk = mm->mm_start_brk, .brk = mm->mm_brk,
+		.start_stack = mm->mm_start_stack, .arg_start = mm->mm_arg_start, .arg_end = mm->mm_arg_end,
+		.env_start = mm->mm_env_start, .env_end = mm->mm_env_end,
+		.auxv_size = (uint32_t)(mm->n_mm_saved_auxv * sizeof(uint64_t)),
+	};
+	struct data_ref data;
+	uint32_t exe;
+	int ret = plan_file_slot(mp->m, mp->plan, FD_TYPES__REG, mm->exe_file_id, O_RDONLY, &exe, err);
+
+	if (ret)
+		return err_object(err, ret, "executable");
+	data = program_data(p, &map, sizeof(map));
+	program_data_pointer(p, data, offsetof(struct prctl_mm_map, auxv), auxv, 0);
+	program_data_slot(p, data, offsetof(struct prctl_mm_map, exe_fd), exe);
+	program_call(p, TASK_MM, "addresses, auxv, executable", SYS_prctl, A(PR_SET_MM), A(PR_SET_MM_MAP), A_DATA(data),
+		     A(sizeof(map)), A(0));
+	return 0;
+}
+
+static void plan_switches(struct mm_plan *mp)
+{
+	const MmEntry *mm = mp->task->mm;
+	struct program *p = mp->prog;
+
+	if (mm->has_memory_merge && mm->memory_merge)
+		program_call(p, TASK_MM, "page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(1), A(0), A(0), A(0));
+	if (mm->has_mlock_future && mm->mlock_future)
+		program_call(p, TASK_MM, "what is mapped from now on is locked", SYS_mlockall, A(mm->mlock_future));
+	/* 2 (only root may look) is the kernel's to give: 0 is as strict, and what a change of credentials leaves by default. */
+	program_call(p, THREAD_AFTER_CREDS, "dumpable", SYS_prctl, A(PR_SET_DUMPABLE),
+		     A(!mm->has_dumpable || mm->dumpable == 1), A(0), A(0), A(0));
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *v = mm->vmas[i];
+
+		if (v->has_vm_flags_extra && v->vm_flags_extra & VMX_SEALED &&
+		    !(v->status & (VS_VDSO | VS_VVAR | VS_VSYSCALL)))
+			program_call(p, TASK_SEAL, "sealed", SYS_mseal, A(v->start), A(v->end - v->start), A(0));
+	}
+}
+
+static int check_image(const MmEntry *mm, struct err *err)
+{
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *v = mm->vmas[i];
+
+		if (v->status & VS_VSYSCALL)
+			continue;
+		if (v->start < TASK_START || v->end > TASK_END)
+			return err_set(err, ERR_FEATURE, 0, "mapping %lx-%lx cannot be made on this kernel", v->start, v->end);
+	}
+	return 0;
+}
+
+int plan_mm_at(const struct model *m, const struct model_task *task, const struct vdso_here *here, struct plan *plan,
+	       struct plan_task *pt, struct err *err)
+{
+	struct mm_plan mp = { .m = m, .task = task, .here = here, .plan = plan, .pt = pt, .prog = pt->threads[0].prog };
+	int ret = check_image(task->mm, err);
+
+	pt->pages_fd = task->pages.fd;
+	if (!ret)
+		ret = choose_hole(&mp, err);
+	if (!ret)
+		ret = plan_vdso_choose(&mp, err);
+	if (!ret) {
+		plan_unmap(&mp);
+		ret = plan_mappings(&mp, err);
+	}
+	if (!ret)
+		ret = plan_content(&mp, err);
+	if (!ret)
+		ret = plan_vdso_place(&mp, err);
+	if (!ret) {
+		plan_protect(&mp);
+		ret = plan_fields(&mp, err);
+	}
+	if (!ret)
+		plan_switches(&mp);
+	ranges_release(&mp.used);
+	return ret;
+}
+
+int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt, struct err *err)
+{
+	struct vdso_here here;
+	int ret = vdso_here(plan->arena, &here, err);
+
+	return ret ? ret : plan_mm_at(m, task, &here, plan, pt, err);
+}

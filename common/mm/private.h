@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of common/mm share among themselves; nothing outside includes this but tests. */
+#ifndef CR_MM_PRIVATE_H
+#define CR_MM_PRIVATE_H
+
+#include "common/mm/mm.h"
+#include "vma.pb-c.h"
+
+#define PAGE_BYTES 4096ul
+/* One past the last address that a task of four-level page tables can map. */
+#define TASK_END 0x7ffffffff000ul
+
+/* vma_entry.status */
+enum {
+	VS_REGULAR = 0x1, VS_VSYSCALL = 0x4, VS_VDSO = 0x8, VS_HEAP = 0x20, VS_FILE_PRIVATE = 0x40, VS_FILE_SHARED = 0x80,
+	VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_VVAR = 0x1000, VS_MEMFD = 0x4000, VS_GUARD = 0x10000,
+};
+/* vma_entry.flags, the kernel's MAP_*; not all libc headers have them. */
+enum {
+	VM_FLAG_SHARED = 1, VM_FLAG_PRIVATE = 2, VM_FLAG_DROPPABLE = 8, VM_FLAG_ANON = 0x20, VM_FLAG_GROWSDOWN = 0x100,
+	VM_FLAG_LOCKED = 0x2000, VM_FLAG_NORESERVE = 0x4000,
+};
+/* vma_entry.vm_flags_extra */
+enum { VMX_SEALED = 1, VMX_LOCKONFAULT = 2 };
+/* pagemap_entry.flags */
+enum { PME_LAZY = 2, PME_PRESENT = 4 };
+
+/* One object of shared memory: what shared anonymous mappings, memfd mappings and memfd descriptors refer to. */
+struct mm_object {
+	uint64_t ino;	  /* on the kernel's own shmem mount */
+	uint32_t shmid;	  /* names its page set */
+	uint32_t inode_id; /* in memfd.img; 0 = shared anonymous memory */
+	uint64_t size;
+	const char *link;  /* relative to /proc/PID: where its content can be read */
+	uint32_t file_id[2]; /* MEMFD entries made for mappings: read-only, read-write */
+};
+
+struct mm_dump {
+	dev_t shmem_dev; /* of the kernel's own shmem mount */
+	VmaEntry **vmas; /* without guards; each with the maps it stands for */
+	size_t nvmas;
+	MmEntry *entry;
+	struct mm_object *objects; /* arena, grows by doubling */
+	size_t nobjects, objects_cap;
+	uint32_t last_inode_id, last_pages_id;
+	uint64_t locked_kb; /* sum over locked mappings */
+};
+
+/* The object with this inode, made when it is new. */
+struct mm_object *mm_object(struct dump *d, uint64_t ino);
+/* Makes it a memfd inode with a record in memfd.img: fd is any descriptor of it, name is what readlink says. */
+int mm_object_memfd(struct dump *d, struct mm_object *o, int fd, const char *name, struct err *err);
+/* Fills what entries refer to: file ids and object ids. */
+int vma_resolve_files(struct dump *d, struct err *err);
+
+/* Says what one mapping is, from its line of smaps alone. Pure; refuses what cannot come back. */
+int vma_classify(const struct proc_map *map, bool shmem, VmaEntry *e, struct err *err);
+
+/* ---- restore ---- */
+
+struct vdso_area { uint64_t start, len; };
+/* vdso and vvar of this process: a restored child has them at the same places. */
+struct vdso_here {
+	struct vdso_area vvar[4]; /* ascending */
+	size_t nvvar;
+	struct vdso_area vdso;
+	const void *image; /* the vdso itself; it is mapped here */
+	struct vdso_area *maps; /* all mappings of this process, arena */
+	size_t nmaps;
+};
+int vdso_here(struct arena *arena, struct vdso_here *here, struct err *err);
+
+/* plan_mm() with what it would read from this process. Pure. */
+int plan_mm_at(const struct model *m, const struct model_task *task, const struct vdso_here *here, struct plan *plan,
+	       struct plan_task *pt, struct err *err);
+
+const MemfdInodeEntry *memfd_inode(const struct model *m, uint32_t id);
+/* Its seals cannot be added before the task has its mappings. */
+bool memfd_seals_late(const struct model *m, const MemfdInodeEntry *e);
+
+/* The slot of an inode that was planned already. */
+bool memfd_inode_slot(struct plan *plan, const MemfdInodeEntry *e, uint32_t *slot);
+
+/* Ranges in use, sorted and merged, to find room between them. */
+struct ranges { struct vdso_area *v; size_t n, cap; };
+void ranges_add(struct ranges *r, uint64_t start, uint64_t len);
+void ranges_sort(struct ranges *r);
+/* The middle of the largest gap, page aligned; 0 when there is no gap of len bytes. *room is the gap's whole length. */
+uint64_t ranges_gap(const struct ranges *r, uint64_t len, uint64_t *room);
+void ranges_release(struct ranges *r);
+
+/* Shared anonymous memory that more than one mapping of the task shows, or that one shows not from its start. */
+struct shared_base { uint64_t shmid, addr, len; };
+
+/* What plan_mm_at() and its parts hand to each other. */
+struct mm_plan {
+	const struct model *m;
+	const struct model_task *task;
+	const struct vdso_here *here;
+	struct plan *plan;
+	struct plan_task *pt;
+	struct program *prog;
+	struct ranges used; /* target and own mappings, hole, parking places */
+	uint64_t park;	    /* where vvar and vdso wait */
+	const VmaEntry *vdso, *vvar; /* of the image, NULL when it has none */
+	bool keep_vdso;	    /* the running vdso goes to the old place */
+	struct shared_base *bases; /* arena; sorted by shmid */
+	size_t nbases;
+};
+int plan_vdso_choose(struct mm_plan *mp, struct err *err);
+void plan_vdso_park(struct mm_plan *mp);
+int plan_vdso_place(struct mm_plan *mp, struct err *err);
+int plan_mappings(struct mm_plan *mp, struct err *err);
+int plan_content(struct mm_plan *mp, struct err *err);
+void plan_protect(struct mm_plan *mp);
+
+#endif

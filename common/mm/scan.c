@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One ioctl walks the page tables and gives ranges (fs/proc/task_mmu.c, pagemap_scan). Pages that belong to a file, and the
+ * zero page, are left out by the kernel; what stays is anonymous, in memory or in swap. Kernels without it have the words of
+ * /proc/PID/pagemap, one for each page.
+ */
+#include "common/mm/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+enum { REGIONS = 2048, WORDS = 8192 };
+
+/* include/uapi/linux/fs.h of Linux 6.7 and later; the guard category came in 6.15. */
+struct scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, mask, anyof, returned;
+};
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+enum { CAT_FILE = 1 << 2, CAT_PRESENT = 1 << 3, CAT_SWAPPED = 1 << 4, CAT_ZERO = 1 << 5, CAT_GUARD = 1 << 8 };
+
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define WORD_PRESENT (1ull << 63)
+#define WORD_SWAPPED (1ull << 62)
+#define WORD_FILE (1ull << 61)
+#define WORD_GUARD (1ull << 58)
+
+static int scan_ioctl(struct scan *s, uint64_t vec_len, uint64_t *walk_end)
+{
+	uint64_t guard = s->guards_known ? CAT_GUARD : 0;
+	struct scan_arg a = {
+		.size = sizeof(a), .start = s->next, .end = s->end, .vec = (uint64_t)(uintptr_t)s->v, .vec_len = vec_len,
+		.inverted = CAT_FILE | CAT_ZERO, .mask = CAT_FILE | CAT_ZERO, .anyof = CAT_PRESENT | CAT_SWAPPED | guard,
+		.returned = CAT_PRESENT | guard,
+	};
+	int n = ioctl(s->fd, SCAN_IOCTL, &a);
+
+	*walk_end = a.walk_end;
+	return n < 0 ? -errno : n;
+}
+
+static bool is_skipped(const VmaEntry *v)
+{
+	return v->status & (VS_VVAR | VS_VSYSCALL);
+}
+
+static bool has_own_pages(const VmaEntry *v)
+{
+	return v->status & (VS_FILE_PRIVATE | VS_ANON_PRIVATE) && !(v->flags & VM_FLAG_DROPPABLE);
+}
+
+int scan_open(struct dump *d, struct scan *s, struct err *err)
+{
+	struct mm_dump *mm = d->mm;
+	uint64_t walk_end;
+	int ret;
+
+	s->d = d;
+	s->fd = openat(d->task.proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (s->fd < 0)
+		return err_sys(err, "cannot open its page map");
+	for (size_t i = 0; i < mm->nvmas; i++)
+		if (!(mm->vmas[i]->status & VS_VSYSCALL))
+			s->end = mm->vmas[i]->end;
+	s->next = mm->nvmas ? mm->vmas[0]->start : 0;
+	s->v = xreallocarray(NULL, REGIONS, sizeof(*s->v));
+	s->ioctl = s->guards_known = true;
+	/* Two probes at most: an empty range costs nothing. */
+	uint64_t end = s->end;
+	s->end = s->next;
+	ret = scan_ioctl(s, REGIONS, &walk_end);
+	if (ret == -EINVAL) {
+		s->guards_known = false;
+		ret = scan_ioctl(s, REGIONS, &walk_end);
+	}
+	s->end = end;
+	if (ret < 0) {
+		s->ioctl = false;
+		s->words = xreallocarray(NULL, WORDS, sizeof(*s->words));
+	}
+	return 0;
+}
+
+void scan_close(struct scan *s)
+{
+	if (s->d && s->fd >= 0)
+		close(s->fd);
+	free(s->v);
+	free(s->words);
+	free(s->guards);
+}
+
+/* The same regions from words, of the mapping where we are or of the next one. */
+static int fill_from_words(struct scan *s, struct err *err)
+{
+	const struct mm_dump *mm = s->d->mm;
+	const VmaEntry *v = NULL;
+	uint64_t pages;
+	ssize_t got;
+
+	for (size_t i = s->vma; i < mm->nvmas; i++) {
+		v = mm->vmas[i];
+		if (v->end > s->next && !is_skipped(v))
+			break;
+		v = NULL;
+	}
+	if (!v) {
+		s->next = s->end;
+		return 0;
+	}
+	s->next = MAX(s->next, v->start);
+	pages = MIN((v->end - s->next) / PAGE_BYTES, (uint64_t)REGIONS);
+	got = pread(s->fd, s->words, pages * sizeof(*s->words), (off_t)(s->next / PAGE_BYTES * sizeof(*s->words)));
+	if (got <= 0 || got % (ssize_t)sizeof(*s->words))
+		return err_set(err, ERR_FAILED, got < 0 ? errno : EIO, "cannot read its page map");
+	for (uint64_t i = 0; i < (uint64_t)got / sizeof(*s->words); i++, s->next += PAGE_BYTES) {
+		uint64_t w = s->words[i], cat = w & WORD_GUARD ? CAT_GUARD : 0;
+
+		if (!cat && (!(w & (WORD_PRESENT | WORD_SWAPPED)) || w & WORD_FILE))
+			continue;
+		if (s->n && s->v[s->n - 1].end == s->next && s->v[s->n - 1].categories == cat)
+			s->v[s->n - 1].end += PAGE_BYTES;
+		else
+			s->v[s->n++] = (struct scan_region){ s->next, s->next + PAGE_BYTES, cat };
+	}
+	return 0;
+}
+
+/* 1: s->v[s->i] is a region that ends behind `at`. 0: there are no more. */
+static int current_region(struct scan *s, struct err *err)
+{
+	for (;;) {
+		while (s->i < s->n && s->v[s->i].end <= s->at)
+			s->i++;
+		if (s->i < s->n)
+			return 1;
+		if (s->next >= s->end)
+			return 0;
+		s->i = s->n = 0;
+		if (s->ioctl) {
+			uint64_t walk_end;
+			int n = scan_ioctl(s, REGIONS, &walk_end);
+
+			if (n < 0)
+				return err_set(err, ERR_FAILED, -n, "cannot scan its page map");
+			if (walk_end <= s->next)
+				return err_set(err, ERR_FAILED, EIO, "the scan of its page map stands still");
+			s->n = (size_t)n;
+			s->next = walk_end;
+		} else {
+			int ret = fill_from_words(s, err);
+
+			if (ret)
+				return ret;
+		}
+	}
+}
+
+static void add_guard(struct scan *s, uint64_t start, uint64_t end)
+{
+	if (s->nguards && s->guards[s->nguards - 1].end == start) {
+		s->guards[s->nguards - 1].end = end;
+		return;
+	}
+	array_reserve(&s->guards, &s->guards_cap, s->nguards, sizeof(*s->guards));
+	s->guards[s->nguards++] = (struct scan_guard){ start, end };
+}
+
+static int give(struct scan *s, const VmaEntry *v, uint64_t start, uint64_t end, uint64_t max, struct scan_run *run)
+{
+	run->vma = v;
+	run->addr = start;
+	run->npages = MIN((end - start) / PAGE_BYTES, max);
+	s->at = start + run->npages * PAGE_BYTES;
+	return 1;
+}
+
+int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *err)
+{
+	const struct mm_dump *mm = s->d->mm;
+
+	while (s->vma < mm->nvmas) {
+		const VmaEntry *v = mm->vmas[s->vma];
+		const struct scan_region *r;
+		uint64_t start, end;
+		int ret;
+
+		s->at = MAX(s->at, v->start);
+		if (s->at >= v->end || is_skipped(v)) {
+			s->vma++;
+			continue;
+		}
+		/* The vdso goes into the image whole: a restorer compares it with its own. */
+		if (v->status & VS_VDSO)
+			return give(s, v, s->at, v->end, max, run);
+		ret = current_region(s, err);
+		if (ret < 0)
+			return ret;
+		r = &s->v[s->i];
+		if (!ret || r->start >= v->end) {
+			s->at = v->end;
+			continue;
+		}
+		start = MAX(s->at, r->start);
+		end = MIN(r->end, v->end);
+		if (r->categories & CAT_GUARD)
+			add_guard(s, start, end);
+		else if (has_own_pages(v))
+			return give(s, v, start, end, max, run);
+		s->at = end;
+	}
+	return 0;
+}

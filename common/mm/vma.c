@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Mappings of the frozen task. Everything about a mapping but its content is in its lines of smaps: protection and file in the
+ * first, and in VmFlags what mmap, madvise, mlock and mseal made of it (fs/proc/task_mmu.c, show_smap_vma_flags). No
+ * cheaper interface tells those flags; on this class of machine smaps costs 11 ms for 1 GiB of small pages and 6 us a mapping.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "common/file/table.h"
+#include "common/mm/private.h"
+
+static bool has(const struct proc_map *m, uint64_t flags)
+{
+	return m->vmflags & flags;
+}
+
+static bool starts(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+/* Mappings of the kernel's own making that a fresh process has anyway. */
+static uint32_t special_status(const char *name)
+{
+	if (!strcmp(name, "[vdso]"))
+		return VS_VDSO;
+	if (!strcmp(name, "[vvar]") || !strcmp(name, "[vvar_vclock]"))
+		return VS_VVAR;
+	if (!strcmp(name, "[vsyscall]"))
+		return VS_VSYSCALL;
+	return 0;
+}
+
+static int refuse_flags(const struct proc_map *m, struct err *err)
+{
+	if (has(m, VMF(um) | VMF(uw) | VMF(ui)))
+		return err_refuse(err, "registered with userfaultfd: the process that serves its faults is outside");
+	if (has(m, VMF(ht)))
+		return err_refuse(err, "memory of huge pages (hugetlbfs), which this version does not restore");
+	if (has(m, VMF(ss)))
+		return err_refuse(err, "a shadow stack, which this version does not restore");
+	return 0;
+}
+
+static int refuse_name(const struct proc_map *m, bool shmem, struct err *err)
+{
+	const char *n = m->name;
+
+	if (starts(n, "anon_inode:[io_uring]"))
+		return err_refuse(err, "rings of io_uring, which this version does not restore");
+	if (starts(n, "anon_inode:[perf_event]"))
+		return err_refuse(err, "a ring of perf_event_open, which this version does not restore");
+	if (starts(n, "anon_inode:"))
+		return err_refuse(err, "memory of %s, which this version does not restore", n);
+	if (starts(n, "/[aio]"))
+		return err_refuse(err, "an AIO ring (io_setup), which this version does not restore");
+	if (starts(n, "socket:["))
+		return err_refuse(err, "a ring of a packet socket, which this version does not restore");
+	if (!strcmp(n, "[uprobes]"))
+		return err_hint(err, err_refuse(err, "code of uprobes: the process is being traced"),
+				"remove the probes first");
+	if (starts(n, "/secretmem"))
+		return err_refuse(err, "secret memory (memfd_secret), which nobody else can read");
+	if (shmem && starts(n, "/SYSV"))
+		return err_refuse(err, "System V shared memory, which this version does not restore");
+	if (has(m, VMF(io) | VMF(pf)))
+		return err_refuse(err, "memory of a device (%s)", *n ? n : "no name");
+	if (starts(n, "[anon:") || starts(n, "[anon_shmem:"))
+		return 0;
+	if (*n == '[' && strcmp(n, "[heap]") && strcmp(n, "[stack]"))
+		return err_refuse(err, "a special mapping of the kernel that is not known here");
+	if (*n && *n != '/' && *n != '[')
+		return err_refuse(err, "a mapping of %s, which this version does not restore", n);
+	return 0;
+}
+
+static uint64_t madvise_bits(const struct proc_map *m)
+{
+	static const struct { uint64_t flag; int advice; } known[] = {
+		{ VMF(rr), MADV_RANDOM },    { VMF(sr), MADV_SEQUENTIAL }, { VMF(dc), MADV_DONTFORK },
+		{ VMF(mg), MADV_MERGEABLE }, { VMF(hg), MADV_HUGEPAGE },   { VMF(nh), MADV_NOHUGEPAGE },
+		{ VMF(dd), MADV_DONTDUMP },  { VMF(wf), MADV_WIPEONFORK },
+	};
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (has(m, known[i].flag))
+			bits |= 1ull << known[i].advice;
+	return bits;
+}
+
+/* flags and status of an ordinary mapping */
+static void describe(const struct proc_map *m, bool shmem, VmaEntry *e)
+{
+	/* A named shared anonymous mapping hides the name of its object behind the name that was given to it. */
+	bool zero = shmem && (starts(m->name, "/dev/zero") || starts(m->name, "[anon_shmem:"));
+
+	if (zero && m->shared) {
+		e->flags = VM_FLAG_SHARED | VM_FLAG_ANON;
+		e->status |= VS_ANON_SHARED;
+	} else if (m->ino || (*m->name == '/')) {
+		e->flags = m->shared ? VM_FLAG_SHARED : VM_FLAG_PRIVATE;
+		e->status |= m->shared ? VS_FILE_SHARED : VS_FILE_PRIVATE;
+		if (shmem)
+			e->status |= VS_MEMFD;
+		e->has_fdflags = true;
+		/* mw: the mapping may become writable, so the file was open for writing (mm/mmap.c, do_mmap). */
+		e->fdflags = m->shared && has(m, VMF(mw)) ? 2 : 0;
+	} else {
+		e->flags = VM_FLAG_ANON | (has(m, VMF(dp)) ? VM_FLAG_DROPPABLE : VM_FLAG_PRIVATE);
+		e->status |= VS_ANON_PRIVATE;
+		e->pgoff = 0; /* the kernel shows the address, which means nothing to a restorer */
+		if (!strcmp(m->name, "[heap]"))
+			e->status |= VS_HEAP;
+	}
+	if (has(m, VMF(gd)))
+		e->flags |= VM_FLAG_GROWSDOWN;
+	if (has(m, VMF(lo)))
+		e->flags |= VM_FLAG_LOCKED;
+	if (has(m, VMF(nr)))
+		e->flags |= VM_FLAG_NORESERVE;
+}
+
+int vma_classify(const struct proc_map *m, bool shmem, VmaEntry *e, struct err *err)
+{
+	uint32_t special = special_status(m->name);
+	uint64_t madv = m->has_flags ? madvise_bits(m) : 0, extra = 0;
+	int ret;
+
+	e->start = m->start;
+	e->end = m->end;
+	e->pgoff = m->pgoff;
+	e->prot = (m->read ? PROT_READ : 0) | (m->write ? PROT_WRITE : 0) | (m->exec ? PROT_EXEC : 0);
+	e->fd = -1;
+	e->status = VS_REGULAR;
+	if (special) {
+		e->status = (special == VS_VSYSCALL ? 0 : VS_REGULAR) | VS_ANON_PRIVATE | special;
+		e->flags = VM_FLAG_PRIVATE | VM_FLAG_ANON;
+		e->pgoff = 0;
+	} else {
+		ret = refuse_flags(m, err);
+		if (!ret)
+			ret = refuse_name(m, shmem, err);
+		if (ret)
+			return ret;
+		describe(m, shmem, e);
+		if (has(m, VMF(lo)) && has(m, VMF(lf)))
+			extra |= VMX_LOCKONFAULT;
+	}
+	if (has(m, VMF(sl)))
+		extra |= VMX_SEALED;
+	e->has_madv = madv != 0;
+	e->madv = madv;
+	e->has_vm_flags_extra = extra != 0;
+	e->vm_flags_extra = extra;
+	return 0;
+}
+
+/* All shared anonymous memory, memfds and System V segments live on one mount that has no path. Ours tells which. */
+static int find_shmem_dev(struct mm_dump *mm, struct err *err)
+{
+	cleanup_fd int fd = memfd_create("probe", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "cannot make a memfd");
+	mm->shmem_dev = st.st_dev;
+	return 0;
+}
+
+struct mm_object *mm_object(struct dump *d, uint64_t ino)
+{
+	struct mm_dump *mm = d->mm;
+	struct mm_object *o;
+
+	for (size_t i = mm->nobjects; i-- > 0;) /* neighbours share objects: the newest is the likeliest */
+		if (mm->objects[i].ino == ino)
+			return &mm->objects[i];
+	if (mm->nobjects == mm->objects_cap) {
+		size_t cap = mm->objects_cap ? 2 * mm->objects_cap : 16;
+		struct mm_object *v = arena_alloc(d->arena, cap * sizeof(*v));
+
+		if (mm->nobjects)
+			memcpy(v, mm->objects, mm->nobjects * sizeof(*v));
+		mm->objects = v;
+		mm->objects_cap = cap;
+	}
+	o = &mm->objects[mm->nobjects++];
+	*o = (struct mm_object){ .ino = ino, .shmid = (uint32_t)mm->nobjects };
+	return o;
+}
+
+static bool merge_vvar(struct mm_dump *mm, const VmaEntry *e)
+{
+	VmaEntry *last = mm->nvmas ? mm->vmas[mm->nvmas - 1] : NULL;
+
+	if (!last || !(e->status & VS_VVAR) || !(last->status & VS_VVAR) || last->end != e->start)
+		return false;
+	last->end = e->end;
+	return true;
+}
+
+static void collect_object(struct dump *d, const struct proc_map *m)
+{
+	struct mm_object *o = mm_object(d, m->ino);
+
+	if (!o->link)
+		o->link = arena_printf(d->arena, "map_files/%lx-%lx", m->start, m->end);
+}
+
+int mm_collect(struct dump *d, struct err *err)
+{
+	struct mm_dump *mm = d->mm = arena_alloc(d->arena, sizeof(*mm));
+	struct proc_maps *maps = &d->task.maps;
+	int ret = find_shmem_dev(mm, err);
+
+	if (!ret)
+		ret = proc_smaps(d->task.proc_fd, d->arena, maps, err);
+	if (ret)
+		return ret;
+	mm->vmas = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->vmas));
+	for (size_t i = 0; i < maps->n; i++) {
+		const struct proc_map *m = &maps->v[i];
+		bool shmem = m->ino && makedev(m->dev_major, m->dev_minor) == mm->shmem_dev;
+		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
+
+		ret = vma_classify(m, shmem, e, err);
+		if (ret)
+			return err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+		if (has(m, VMF(lo)))
+			mm->locked_kb += (m->end - m->start) / 1024;
+		if (merge_vvar(mm, e))
+			continue;
+		if (shmem)
+			collect_object(d, m);
+		mm->vmas[mm->nvmas++] = e;
+	}
+	log_debug(d->log, "%zu mappings, %zu shared objects", mm->nvmas, mm->nobjects);
+	return 0;
+}
+
+/* The MEMFD entry that mappings of this access refer to. */
+static int memfd_mapping(struct dump *d, struct mm_object *o, const char *name, uint32_t access, uint32_t *id,
+			 struct err *err)
+{
+	FileEntry *entry;
+	MemfdFileEntry *m;
+
+	if (!o->inode_id) {
+		cleanup_fd int fd = openat(d->task.proc_fd, o->link, O_RDONLY | O_CLOEXEC);
+		int ret;
+
+		if (fd < 0)
+			return err_sys(err, "cannot open %s", name);
+		ret = mm_object_memfd(d, o, fd, name, err);
+		if (ret)
+			return ret;
+	}
+	if (!o->file_id[access != 0]) {
+		entry = arena_msg(d->arena, FileEntry, file_entry__init);
+		m = arena_msg(d->arena, MemfdFileEntry, memfd_file_entry__init);
+		entry->type = FD_TYPES__MEMFD;
+		entry->id = m->id = o->file_id[access != 0] = file_new_id(d);
+		m->flags = access;
+		m->inode_id = o->inode_id;
+		m->fown = arena_msg(d->arena, FownEntry, fown_entry__init);
+		entry->memfd = m;
+		file_put(d, entry);
+	}
+	*id = o->file_id[access != 0];
+	return 0;
+}
+
+/* What a mapping refers to: a file, a memfd, or an object of shared anonymous memory. */
+static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e, struct err *err)
+{
+	char link[64];
+	uint32_t id;
+	int ret;
+
+	if (e->status & VS_ANON_SHARED) {
+		struct mm_object *o = mm_object(d, m->ino);
+
+		e->shmid = o->shmid;
+		o->size = MAX(o->size, e->pgoff + (e->end - e->start));
+		return 0;
+	}
+	if (e->status & VS_MEMFD) {
+		ret = memfd_mapping(d, mm_object(d, m->ino), m->name, e->fdflags, &id, err);
+	} else {
+		snprintf(link, sizeof(link), "map_files/%lx-%lx", m->start, m->end);
+		ret = file_dump_path(d, link, (int)e->fdflags, &id, err);
+	}
+	e->shmid = ret ? 0 : id;
+	return ret;
+}
+
+static bool same_file(const struct proc_map *a, const struct proc_map *b)
+{
+	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor &&
+	       (a->name == b->name || !strcmp(a->name, b->name));
+}
+
+/* Fills shmid of all entries. */
+int vma_resolve_files(struct dump *d, struct err *err)
+{
+	const struct proc_maps *maps = &d->task.maps;
+	const struct proc_map *last = NULL;
+	const VmaEntry *last_entry = NULL;
+	struct mm_dump *mm = d->mm;
+	size_t k = 0;
+
+	for (size_t i = 0; i < mm->nvmas; i++) {
+		VmaEntry *e = mm->vmas[i];
+		const struct proc_map *m;
+		int ret;
+
+		while (maps->v[k].start != e->start)
+			k++;
+		m = &maps->v[k];
+		if (!(e->status & (VS_FILE_PRIVATE | VS_FILE_SHARED | VS_ANON_SHARED)))
+			continue;
+		/* Segments of one library follow each other, and thousands of mappings of one file too. */
+		if (last && same_file(last, m) && last_entry->status == e->status && last_entry->fdflags == e->fdflags &&
+		    !(e->status & (VS_MEMFD | VS_ANON_SHARED))) {
+			e->shmid = last_entry->shmid;
+			continue;
+		}
+		ret = resolve_backing(d, m, e, err);
+		if (ret)
+			return err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+		last = m;
+		last_entry = e;
+	}
+	return 0;
+}
