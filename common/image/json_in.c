@@ -34,12 +34,17 @@ static void add_zeroes(struct strbuf *b, size_t n)
 static int add_message(struct strbuf *b, const ProtobufCMessage *msg, struct err *err)
 {
 	size_t len = protobuf_c_message_get_packed_size(msg);
+	cleanup_arena struct arena *arena = arena_new();
 	cleanup_free uint8_t *packed = NULL;
+	const char *why;
 
 	if (len > IMAGE_ENTRY_MAX)
 		return err_image(err, "an entry of %zu bytes; at most %u are possible", len, IMAGE_ENTRY_MAX);
 	packed = xmalloc(len + 1);
 	protobuf_c_message_pack(msg, packed);
+	/* Nothing is written that would not read: "_unknown" and deep nesting can make such. */
+	if (!image_unpack(msg->descriptor, arena, packed, len, &why))
+		return err_image(err, "the entry would not be readable: %s", why);
 	add_word(b, (uint32_t)len);
 	strbuf_add(b, packed, len);
 	return 0;
