@@ -77,11 +77,27 @@ static int seize_error(struct err *err, pid_t tid)
 	return err_sys(err, "cannot trace thread %d", tid);
 }
 
-/* Waits for one event of a tracee. 0, -ETIMEDOUT, or -errno. A stop of a tracee raises SIGCHLD, which the caller blocks. */
+/*
+ * A leader that was killed says nothing to its tracer until all other threads are reaped (delay_group_leader() in kernel/exit.c), and
+ * those may be ours to reap: waiting for it alone would be for ever.
+ */
+static bool is_corpse(pid_t tid)
+{
+	struct err ignore = ERR_INIT;
+	struct proc_stat st;
+	cleanup_fd int fd = -1;
+
+	if (proc_open(tid, &fd, &ignore))
+		return true;
+	return proc_stat(fd, "stat", &st, &ignore) || st.state == 'Z' || st.state == 'X';
+}
+
+/* Waits for one event of a tracee. 0, -ETIMEDOUT, or -errno; -ECHILD when none will come. A stop of a tracee raises SIGCHLD, which
+ * the caller blocks. */
 static int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 {
-	for (;;) {
-		pid_t got = waitpid(tid, status, __WALL | (deadline_ns ? WNOHANG : 0));
+	for (bool first = true;; first = false) {
+		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
 		uint64_t now;
 		sigset_t chld;
 
@@ -91,11 +107,13 @@ static int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 			continue;
 		if (got < 0)
 			return -errno;
+		if (!first && is_corpse(tid))
+			return -ECHILD;
 		now = now_ns();
-		if (now >= deadline_ns)
+		if (deadline_ns && now >= deadline_ns)
 			return -ETIMEDOUT;
 		/* A SIGCHLD may belong to another tracee, and several melt into one: look again after 1 ms at the latest. */
-		uint64_t ns = MIN(deadline_ns - now, (uint64_t)1000000);
+		uint64_t ns = deadline_ns ? MIN(deadline_ns - now, (uint64_t)1000000) : 1000000;
 		struct timespec ts = { 0, (long)ns };
 
 		sigemptyset(&chld);
