@@ -240,8 +240,13 @@ static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 			ret = __atomic_load_n(word, __ATOMIC_ACQUIRE) ? look_for_failures(b, err) : 0;
 		} else {
 			ret = look_for_failures(b, err);
-			if (!ret && waitpid(b->pid, &status, __WALL | WNOHANG) == b->pid)
-				ret = child_gone(b, status, err);
+			if (!ret && waitpid(b->pid, &status, __WALL | WNOHANG) == b->pid) {
+				/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c, ptrace_trap_notify). */
+				if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) == SIGTRAP)
+					ret = ptrace(PTRACE_CONT, b->pid, 0, 0) ? err_sys(err, "PTRACE_CONT") : 0;
+				else
+					ret = child_gone(b, status, err);
+			}
 		}
 		if (ret)
 			return ret;

@@ -106,8 +106,5 @@ int task_check(struct dump *d, struct err *err)
 	}
 	if ((d->task.stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS)
 		return err_refuse(err, "it is marked by PR_SET_IO_FLUSHER");
-	/* We have no adjustments: who has the same as we has none. */
-	if (syscall(SYS_kcmp, d->task.fz.pid, getpid(), KCMP_SYSVSEM, 0, 0) > 0)
-		return err_refuse(err, "it would undo semaphore operations at its end (SEM_UNDO)");
 	return check_label(d, err);
 }
