@@ -79,6 +79,8 @@ int err_object(struct err *e, int ret, const char *fmt, ...)
 	va_list ap;
 	size_t n;
 
+	if (ret >= 0)
+		return ret; /* nothing failed: a later error must not carry this object */
 	memcpy(was, e->object, sizeof(was));
 	va_start(ap, fmt);
 	vsnprintf(e->object, sizeof(e->object), fmt, ap);

@@ -26,7 +26,7 @@ int main(void)
 	CHECK_EQ(write(small, "ghost content", 13), 13);
 	CHECK_EQ(lseek(small, 6, SEEK_SET), 6);
 	int small_ro = open("small", O_RDONLY), small_app = open("small", O_WRONLY | O_APPEND);
-	CHECK(!fchmod(small, 04751) && !fchown(small, 1234, 4321));
+	CHECK(!fchown(small, 1234, 4321) && !fchmod(small, 04751));
 	struct timespec times[2] = { { 1000000000, 123456000 }, { 1100000000, 654321000 } };
 	CHECK(!futimens(small, times));
 	CHECK(!unlink("small"));
