@@ -18,14 +18,19 @@ int step_error(const struct program *p, size_t i, struct err *err)
 	int64_t want, result = program_result(p, (struct step_ref){ (uint32_t)i });
 	const char *note = program_note(p, i);
 	bool failed = result < 0 && result >= -4095;
+	const char *call;
+	char *end;
 
 	program_expect(p, i, &want);
 	program_print_step(p, i, false, &text);
-	while (text.len && text.s[text.len - 1] == '\n')
-		text.s[--text.len] = 0;
+	call = text.s ? text.s : "";
+	if (text.s && (end = strstr(text.s, "  # "))) /* the note stands in front here */
+		*end = 0;
+	if (text.s && (end = strrchr(text.s, ')')))
+		end[1] = 0;
 	if (failed)
-		return err_set(err, ERR_FAILED, (int)-result, "%s%s%.300s", note ? note : "", note ? ": " : "", text.s);
-	return err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", text.s, (long)result,
+		return err_set(err, ERR_FAILED, (int)-result, "%s%s%.300s", note ? note : "", note ? ": " : "", call);
+	return err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", call, (long)result,
 		       (long)want);
 }
 
