@@ -8,6 +8,7 @@
 #include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -43,31 +44,61 @@ static const struct known {
 	[9] = { F_PKRU, 8, "protection keys" },
 };
 
+/*
+ * What CPUID says of the XSAVE area. It is asked once a process: a hypervisor intercepts the instruction, which costs tens of
+ * microseconds each time, and the answer is a constant of the machine.
+ */
+static struct layout {
+	uint64_t features; /* XCR0: what the system enabled */
+	unsigned size;
+	struct { unsigned offset, size; } part[64]; /* size 0: not there, or supervisor state */
+} cpu_layout;
+static pthread_once_t cpu_asked = PTHREAD_ONCE_INIT;
+
+static void ask_cpu(void)
+{
+	struct layout *l = &cpu_layout;
+	unsigned a, b, c, d, lo, hi;
+
+	l->size = XSAVE_MIN;
+	l->features = XFEATURE_X87_SSE;
+	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
+		return;
+	l->size = MIN(MAX(b, (unsigned)XSAVE_MIN), XSAVE_MAX);
+	__asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	/* EAX:EDX of the leaf is what the CPU could do. */
+	l->features = (((uint64_t)hi << 32) | lo) & (((uint64_t)d << 32) | a);
+	for (unsigned i = 2; i < 64; i++) {
+		if (!(l->features & (1ull << i)))
+			continue;
+		if (!__get_cpuid_count(0xd, i, &a, &b, &c, &d) || (c & 1) || !a || a > XSAVE_MAX || b < XSAVE_MIN ||
+		    b > XSAVE_MAX - a)
+			continue;
+		l->part[i].size = a;
+		l->part[i].offset = b;
+	}
+}
+
+static const struct layout *layout(void)
+{
+	pthread_once(&cpu_asked, ask_cpu);
+	return &cpu_layout;
+}
+
 /* Where component i is in the standard format; false when the CPU or the kernel does not have it. */
 static bool component(unsigned i, unsigned *offset, unsigned *size)
 {
-	unsigned a, b, c, d;
+	const struct layout *l = layout();
 
-	if (i >= 64 || !__get_cpuid_count(0xd, i, &a, &b, &c, &d) || !a || (c & 1) /* supervisor state */)
-		return false;
-	*size = a;
-	*offset = b;
-	return a <= XSAVE_MAX && b >= XSAVE_MIN && b <= XSAVE_MAX - a;
+	*offset = l->part[i].offset;
+	*size = l->part[i].size;
+	return *size != 0;
 }
 
 static uint64_t cpu_xfeatures(unsigned *size)
 {
-	unsigned a, b, c, d;
-
-	*size = XSAVE_MIN;
-	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
-		return XFEATURE_X87_SSE;
-	*size = MIN(MAX(b, (unsigned)XSAVE_MIN), XSAVE_MAX);
-	/* XCR0: what the system enabled. EAX:EDX of the leaf is what the CPU could do. */
-	unsigned lo, hi;
-
-	__asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	return (((uint64_t)hi << 32) | lo) & (((uint64_t)d << 32) | a);
+	*size = layout()->size;
+	return layout()->features;
 }
 
 int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct err *err)
