@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A switch that no image holds is refused by its name, and the program goes on.
- * test: refused=PR_SET_TSC */
+ * test: refused=PR.SET.TSC */
 #include <sys/prctl.h>
 
 #include "test.h"

@@ -7,7 +7,7 @@
 
 #include "test.h"
 
-#define THREADS 16
+#define THREADS 64
 
 static volatile int stop;
 static volatile int running;

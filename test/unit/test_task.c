@@ -403,12 +403,31 @@ static void test_small(void **state)
 	refuses(f, "registers", ERR_IMAGE, "no remaining time");
 }
 
+/* A thread that is about to run a handler gets the EINTR that the kernel would give it, and no other. */
+static void test_interrupt(void **state)
+{
+	static const struct { long nr, result; bool restarts, eintr; } cases[] = {
+		{ SYS_pause, -514, false, true }, { SYS_pause, -514, true, true },  { SYS_read, -512, false, true },
+		{ SYS_read, -512, true, false },  { SYS_clone, -513, false, false }, { SYS_read, 7, false, false },
+		{ -1, -514, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct arch_regs regs = { 0 };
+
+		regs.r.orig_rax = (uint64_t)cases[i].nr;
+		regs.r.rax = (uint64_t)cases[i].result;
+		arch_interrupt_syscall(&regs, cases[i].restarts);
+		assert_int_equal((int64_t)regs.r.rax, cases[i].eintr ? -4 : cases[i].result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_state), T(test_session), T(test_sigaction), T(test_sigqueue), T(test_itimer),
-		T(test_posix_timer), T(test_rlimit), T(test_preflight), T(test_sched), T(test_creds), T(test_small),
+		T(test_posix_timer), T(test_rlimit), T(test_preflight), T(test_sched), T(test_creds), T(test_small), T(test_interrupt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
