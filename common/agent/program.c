@@ -41,6 +41,28 @@ struct program *program_new(void)
 	return p;
 }
 
+static void *copy_array(const void *v, size_t n, size_t size)
+{
+	void *out = xreallocarray(NULL, n, size);
+
+	if (n)
+		memcpy(out, v, n * size);
+	return out;
+}
+
+struct program *program_copy(const struct program *p)
+{
+	struct program *q = program_new();
+
+	q->v = copy_array(p->v, p->n, sizeof(*p->v));
+	q->n = q->cap = p->n;
+	q->data = copy_array(p->data, p->len, 1);
+	q->len = q->data_cap = p->len;
+	q->pointers = copy_array(p->pointers, p->npointers, sizeof(*p->pointers));
+	q->npointers = q->pointers_cap = p->npointers;
+	return q;
+}
+
 void program_free(struct program *p)
 {
 	if (!p)

@@ -33,6 +33,8 @@ static inline struct arg A_RESULT(struct step_ref s) { return (struct arg){ ARG_
 static inline struct arg A_SLOT(uint32_t slot) { return (struct arg){ ARG_SLOT, slot }; }
 
 struct program *program_new(void);
+/* The same steps and data again, for a second thread; handles are the same. */
+struct program *program_copy(const struct program *p);
 void program_free(struct program *p);
 void program_freep(struct program **p);
 #define cleanup_program cleanup(program_freep)

@@ -126,11 +126,11 @@ static int ask_inside(struct dump *d, struct err *err)
 	ret = ask(d, SCOPE_TASK, &task, err);
 	if (!ret)
 		ret = ask(d, SCOPE_THREAD, &leader, err);
-	if (!ret)
-		ret = ask(d, SCOPE_THREAD, &others, err);
-	if (!ret)
+	if (!ret) {
+		others = (struct questions){ program_copy(leader.prog), leader.slots };
 		ret = remote_open(&d->task.fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
 				  &d->task.remote, err);
+	}
 	d->task.left_busy = ret == -EBUSY;
 	if (ret)
 		return ret;
