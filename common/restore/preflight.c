@@ -184,7 +184,7 @@ int preflight(const struct model *m, const struct plan *plan, const struct resto
 	check_limits(m, plan, &f);
 	check_addresses(m, &f);
 	files_preflight(m, &files, report_line, &f);
-	if (task_preflight(m, report_line, &f, &e))
+	if (task_preflight(m, report_line, &f, log, &e))
 		found_err(&f, &e);
 	if (f.n == 1)
 		ret = err_set(err, f.kind, 0, "%s", f.text.s);

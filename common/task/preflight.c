@@ -24,9 +24,10 @@ static void check_loginuid(const TaskCoreEntry *tc, pid_t pid, int self, const s
 	report->line(report->ctx, line);
 }
 
-int task_preflight(const struct model *m, void (*line)(void *ctx, const char *line), void *ctx, struct err *err)
+int task_preflight(const struct model *m, void (*line)(void *ctx, const char *line), void *ctx, const struct log *log,
+		   struct err *err)
 {
-	const struct task_report report = { line, ctx };
+	const struct task_report report = { line, ctx, log };
 	cleanup_arena struct arena *arena = arena_new();
 	struct proc_limits limits;
 	struct proc_status own;

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Resource limits: 16 of them, read as text (prlimit on another user's task wants CAP_SYS_RESOURCE). */
+/*
+ * Resource limits: 16 of them, read as text (prlimit on another user's task wants CAP_SYS_RESOURCE).
+ *
+ * Two of them nobody set, as a rule: the kernel gives RLIMIT_NPROC and RLIMIT_SIGPENDING one value computed from the memory of the host
+ * (kernel/fork.c, fork_init). On a smaller host that value cannot be had without CAP_SYS_RESOURCE and would mean nothing:
+ * then the task keeps this host's own, with a warning. Every other limit is exact or refused.
+ */
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -12,6 +18,18 @@ static const char *const names[NLIMITS] = {
 	"RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_AS", "RLIMIT_LOCKS", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE",
 	"RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
 };
+
+/* Whether limit i is what the kernel of the dumping host gave to all. */
+static bool host_default(const TaskRlimitsEntry *r, size_t i)
+{
+	const RlimitEntry *a, *b;
+
+	if (r->n_rlimits <= RLIMIT_SIGPENDING || (i != RLIMIT_NPROC && i != RLIMIT_SIGPENDING))
+		return false;
+	a = r->rlimits[RLIMIT_NPROC];
+	b = r->rlimits[RLIMIT_SIGPENDING];
+	return a->max == b->max && r->rlimits[i]->cur == r->rlimits[i]->max;
+}
 
 static int dump_rlimit(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		       struct err *err)
@@ -48,8 +66,8 @@ static int plan_rlimit(const struct model *m, const struct model_task *task, con
 		const RlimitEntry *e = in->rlimits[i];
 		struct rlimit64 l = { .rlim_cur = MIN(e->cur, e->max), .rlim_max = e->max };
 
-		program_call(pth->prog, TASK_LIMITS, names[i], SYS_prlimit64, A(0), A(i),
-			     A_DATA(program_data(pth->prog, &l, sizeof(l))), A(0));
+		program_add(pth->prog, TASK_LIMITS, names[i], host_default(in, i) ? EXPECT_ANY : EXPECT_OK, 0, SYS_prlimit64,
+			    PROGRAM_ARGS(A(0), A(i), A_DATA(program_data(pth->prog, &l, sizeof(l))), A(0)));
 	}
 	return 0;
 }
@@ -64,6 +82,11 @@ void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, c
 
 		if (may_raise || max <= own->v[i].rlim_max)
 			continue;
+		if (host_default(tc->rlimits, i)) {
+			log_warn(report->log, "pid %d: %s stays at this host's %lu, the dumping host's default was %lu", pid,
+				 names[i], (unsigned long)own->v[i].rlim_max, (unsigned long)max);
+			continue;
+		}
 		snprintf(line, sizeof(line), "pid %d: its hard limit %s is above ours, and raising it needs CAP_SYS_RESOURCE",
 			 pid, names[i]);
 		report->line(report->ctx, line);

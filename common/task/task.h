@@ -11,8 +11,10 @@
  */
 int task_check(struct dump *d, struct err *err);
 
-/* Does this host allow what the tasks need: resource limits, capabilities, login uid? Every finding goes through report. */
-int task_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, struct err *err);
+/* Does this host allow what the tasks need: resource limits, capabilities, login uid? Every finding goes through report. What
+ * differs without being a loss is a warning in the log. */
+int task_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, const struct log *log,
+		   struct err *err);
 
 /*
  * A thread stopped inside a restartable sequence must go on at the sequence's abort address: what it did so far is
@@ -41,6 +43,7 @@ static inline uint64_t task_caps(size_t n, const uint32_t *word)
 struct task_report {
 	void (*line)(void *ctx, const char *line);
 	void *ctx;
+	const struct log *log;
 };
 void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, const struct proc_limits *own,
 			   const struct task_report *report);

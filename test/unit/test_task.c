@@ -287,7 +287,7 @@ static void test_preflight(void **state)
 	CredsEntry c = CREDS_ENTRY__INIT;
 	uint32_t prm[2] = { 3, 0 }, bnd[2] = { 3, 0x80000000u };
 	int lines = 0;
-	struct task_report report = { count_line, &lines };
+	struct task_report report = { count_line, &lines, NULL };
 
 	rlimit_entry__init(&e[0]);
 	rlimit_entry__init(&e[1]);
@@ -299,6 +299,21 @@ static void test_preflight(void **state)
 	assert_int_equal(lines, 0);
 	task_rlimit_preflight(&f->tc, 100, false, &own, &report);
 	assert_int_equal(lines, 1);
+	/* One value for both that come from the size of the host: no loss. */
+	RlimitEntry all[16], *va[16];
+	for (int i = 0; i < 16; i++) {
+		rlimit_entry__init(&all[i]);
+		va[i] = &all[i];
+	}
+	all[6].cur = all[6].max = all[11].cur = all[11].max = 9;
+	r.rlimits = va;
+	r.n_rlimits = 16;
+	task_rlimit_preflight(&f->tc, 100, false, &own, &report);
+	assert_int_equal(lines, 1);
+	all[6].cur = 8;
+	task_rlimit_preflight(&f->tc, 100, false, &own, &report);
+	assert_int_equal(lines, 2);
+	lines = 1;
 	c.n_cap_prm = c.n_cap_bnd = 2;
 	c.cap_prm = prm;
 	c.cap_bnd = bnd; /* the highest bit is of no capability that this kernel knows */
