@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * CPU affinity, in our own field, written when a thread is kept from some CPU that is online. Restored tasks start from all
+ * CPU affinity, in our own field, written when a thread is kept from some CPU that is online. Restored tasks start
+ * from all
  * CPUs, whatever the restorer was bound to.
  */
 #include <string.h>
@@ -13,22 +14,21 @@
 
 struct affinity_slot { unsigned char *online; };
 
-/* "0-3,8" into a mask. False when it cannot be read so. */
-static bool parse_list(const char *s, unsigned char *mask)
+/* "0-3,8" into a mask; s is cut into pieces. False when it cannot be read so. */
+static bool parse_list(char *s, unsigned char *mask)
 {
-	while (*s && *s != '\n') {
-		char *end;
-		unsigned long a = strtoul(s, &end, 10), b = a;
+	char *save = NULL;
 
-		if (end == s)
-			return false;
-		if (*end == '-')
-			b = strtoul(end + 1, &end, 10);
-		if (b < a || b >= MASK_MAX * 8 || (*end && *end != ',' && *end != '\n'))
+	for (char *word = strtok_r(s, ",\n", &save); word; word = strtok_r(NULL, ",\n", &save)) {
+		char *dash = strchr(word, '-');
+		uint64_t a, b;
+
+		if (dash)
+			*dash++ = '\0';
+		if (parse_u64(word, 10, &a) || parse_u64(dash ? dash : word, 10, &b) || b < a || b >= MASK_MAX * 8)
 			return false;
 		for (; a <= b; a++)
 			mask[a / 8] |= (unsigned char)(1u << a % 8);
-		s = *end == ',' ? end + 1 : end;
 	}
 	return true;
 }

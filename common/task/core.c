@@ -167,7 +167,8 @@ static int check_restart(const RestartEntry *e, pid_t tid, struct err *err)
 	return e->n_args == 6 ? 0 : err_image(err, "thread %d: a system call with %zu arguments", tid, e->n_args);
 }
 
-/* Registers, mask and restart come with the frame of the plan (restore/build.c); what a restart names is checked here. */
+/* Registers, mask and restart come with the frame of the plan (restore/build.c); what a restart names is checked
+ * here. */
 static int plan_thread_core(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 			    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {

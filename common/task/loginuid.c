@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The audit login uid. Kernels refuse to write it without CAP_AUDIT_CONTROL once it is set, even to its own value. So the write is
+ * The audit login uid. Kernels refuse to write it without CAP_AUDIT_CONTROL once it is set, even to its own value.
+ * So the write is
  * tried, and the preflight has made sure that it succeeds or that there is nothing to change.
  */
 #include <errno.h>

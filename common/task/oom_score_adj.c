@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * /proc/PID/oom_score_adj. Writing the value that one has is always allowed (it is never below the allowed minimum, fs/proc/base.c,
+ * /proc/PID/oom_score_adj. Writing the value that one has is always allowed (it is never below the allowed
+ * minimum, fs/proc/base.c,
  * __set_oom_adj); going below needs CAP_SYS_RESOURCE, and fails clearly without.
  */
 #include "common/task/task.h"

@@ -34,7 +34,8 @@ struct posix_timer_slot {
 	struct step_ref *overruns;
 };
 
-/* Whether a restored process can name the clock: negative ids hold a pid or a descriptor (include/linux/posix-timers_types.h). */
+/* Whether a restored process can name the clock: negative ids hold a pid or a descriptor (include/linux/posix-
+ * timers_types.h). */
 static int check_clock(const struct dump *d, const struct proc_timer *t, struct err *err)
 {
 	pid_t pid = (pid_t) ~((uint32_t)t->clock >> 3 | 0xe0000000u);

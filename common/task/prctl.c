@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Switches of prctl(2) that no image can say. A thread is refused, by the switch's name, when one of them is not what a task
+ * Switches of prctl(2) that no image can say. A thread is refused, by the switch's name, when one of them is not
+ * what a task
  * started here has: that is what the dumper itself answers to the same question.
  */
 #include <errno.h>

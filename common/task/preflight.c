@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What this host must allow so that tasks come back as they were. Asked before any process exists; all findings are reported. */
+/* What this host must allow so that tasks come back as they were. Asked before any process exists; all findings
+ * are reported. */
 #include <errno.h>
 #include <linux/capability.h>
 

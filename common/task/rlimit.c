@@ -2,8 +2,10 @@
 /*
  * Resource limits: 16 of them, read as text (prlimit on another user's task wants CAP_SYS_RESOURCE).
  *
- * Two of them nobody set, as a rule: the kernel gives RLIMIT_NPROC and RLIMIT_SIGPENDING one value computed from the memory of the host
- * (kernel/fork.c, fork_init). On a smaller host that value cannot be had without CAP_SYS_RESOURCE and would mean nothing:
+ * Two of them nobody set, as a rule: the kernel gives RLIMIT_NPROC and RLIMIT_SIGPENDING one value computed from
+ * the memory of the host
+ * (kernel/fork.c, fork_init). On a smaller host that value cannot be had without CAP_SYS_RESOURCE and would mean
+ * nothing:
  * then the task keeps this host's own, with a warning. Every other limit is exact or refused.
  */
 #include <sys/resource.h>

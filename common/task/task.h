@@ -11,14 +11,16 @@
  */
 int task_check(struct dump *d, struct err *err);
 
-/* Does this host allow what the tasks need: resource limits, capabilities, login uid? Every finding goes through report. What
+/* Does this host allow what the tasks need: resource limits, capabilities, login uid? Every finding goes through
+ * report. What
  * differs without being a loss is a warning in the log. */
 int task_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, const struct log *log,
 		   struct err *err);
 
 /*
  * A thread stopped inside a restartable sequence must go on at the sequence's abort address: what it did so far is
- * void as soon as the kernel or we touch it. Changes regs to that, as the kernel would (kernel/rseq.c, rseq_ip_fixup). To be
+ * void as soon as the kernel or we touch it. Changes regs to that, as the kernel would (kernel/rseq.c,
+ * rseq_ip_fixup). To be
  * called before any other code runs in the thread, because the kernel forgets the sequence then. 0 or a negative errno.
  */
 int task_rseq_abort(pid_t tid, int mem_fd, struct arch_regs *regs, struct err *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Timer slack, in our own field when it is not 50 µs. Real-time threads have none (the kernel ignores the prctl for
- * them), so it is set after the policy. A thread's default is the slack of its maker: the leader has 50 µs while threads are made.
+ * them), so it is set after the policy. A thread's default is the slack of its maker: the leader has 50 µs while
+ * threads are made.
  */
 #include <errno.h>
 #include <linux/prctl.h>

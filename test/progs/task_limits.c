@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the kernel keeps of a process as a whole: resource limits, personality, oom_score_adj, coredump filter, subreaper, parent
+/* What the kernel keeps of a process as a whole: resource limits, personality, oom_score_adj, coredump filter,
+ * subreaper, parent
  * death signal, membarrier registrations, session and group. */
 #include <linux/membarrier.h>
 #include <sys/personality.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* An ordinary user's process: ids, no capabilities at all, no_new_privs, a parent death signal, and it is still not dumpable. */
+/* An ordinary user's process: ids, no capabilities at all, no_new_privs, a parent death signal, and it is still
+ * not dumpable. */
 #include <grp.h>
 #include <sys/prctl.h>
 

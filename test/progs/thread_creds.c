@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Credentials, different in every thread: four user and group ids, groups, five capability sets, securebits, no_new_privs. */
+/* Credentials, different in every thread: four user and group ids, groups, five capability sets, securebits,
+ * no_new_privs. */
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>

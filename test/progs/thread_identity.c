@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a thread is known by: id, name, signal mask, TLS, clear_child_tid (join still wakes up), robust list (its death still frees
+/* What a thread is known by: id, name, signal mask, TLS, clear_child_tid (join still wakes up), robust list (its
+ * death still frees
  * a mutex), alternate stack, in use as well, and the order of creation. */
 #include <pthread.h>
 #include <sys/prctl.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All registers of threads that compute: general, SSE, AVX and AVX-512 with mask registers, x87, and MXCSR, never out of a
+/* All registers of threads that compute: general, SSE, AVX and AVX-512 with mask registers, x87, and MXCSR, never
+ * out of a
  * register while the program is frozen.
  * test: once timeout=60 */
 #include <immintrin.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Restartable sequences: the registration of the C library lives on, and a thread stopped inside a sequence goes to its abort
+/* Restartable sequences: the registration of the C library lives on, and a thread stopped inside a sequence goes
+ * to its abort
  * handler.
  * test: once */
 #include <pthread.h>

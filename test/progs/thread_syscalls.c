@@ -2,7 +2,8 @@
 /*
  * Threads asleep in system calls. None may be lost, none may come back with EINTR or before its time; those with a
  * remaining time may not start anew where the kernel told what remained.
- * Two sleeps of the same length prove the latter: the one that was not told what remains ends later, by about the time that the
+ * Two sleeps of the same length prove the latter: the one that was not told what remains ends later, by about the
+ * time that the
  * runner waits before the dump.
  * test: once settle=1500 timeout=90
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The plans of all state kinds of common/task: the steps they make of an image, and what they refuse to make steps of. */
+/* The plans of all state kinds of common/task: the steps they make of an image, and what they refuse to make steps
+ * of. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
