@@ -20,6 +20,7 @@ struct file_fd {
 	struct proc_fdinfo info;
 	uint32_t id;	  /* of the description; descriptors with the same id are duplicates */
 	FdTypes type;
+	bool duplicate;	  /* not the first of its description */
 	bool done;	  /* what belongs to its object and not to it (queued data) was written */
 };
 
@@ -30,7 +31,7 @@ struct file_table {
 	void *paths;  /* tsearch(3) tree: files that are no descriptors */
 	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
-	int self_ns;  /* 1: the task lives in our mount namespace; 0: not; -1: not yet asked */
+	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
 /* All descriptors of the task that lead to this inode: first one and count. Valid inside a kind's dump. */

@@ -19,16 +19,16 @@
 static int open_root(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
+	struct stat theirs, ours;
 
-	if (t->self_ns < 0) {
-		struct stat theirs, ours;
-		if (fstatat(d->task.proc_fd, "ns/mnt", &theirs, 0) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
-			return err_sys(err, "cannot compare mount namespaces");
-		t->self_ns = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
-	}
-	int fd = t->self_ns ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) :
-			      openat(d->task.proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_sys(err, "cannot open the root directory of the task") : fd;
+	if (t->root >= 0)
+		return t->root;
+	if (fstatat(d->task.proc_fd, "ns/mnt", &theirs, 0) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
+		return err_sys(err, "cannot compare mount namespaces");
+	t->root = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino ?
+			  open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) :
+			  openat(d->task.proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return t->root < 0 ? err_sys(err, "cannot open the root directory of the task") : t->root;
 }
 
 static bool leads_to(int root, const char *path, const struct stat *want)
@@ -78,7 +78,7 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 {
 	size_t len = strlen(p->link), dlen = strlen(DELETED);
 	bool suffix = len > dlen && !strcmp(p->link + len - dlen, DELETED);
-	cleanup_fd int root = -1;
+	int root;
 
 	*ghost = false;
 	*name = p->link;
@@ -119,7 +119,7 @@ static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntr
 	uint32_t words[BUILD_ID_WORDS];
 
 	/*
-	 * Files without blocks are read neither: those of /proc, /sys and their like have none, and reading them can do things.
+	 * Files without blocks are not read: those of /proc, /sys and their like have none, and reading them can do things.
 	 * A fresh opening leaves position and read-ahead of the task's own description alone.
 	 */
 	if (!S_ISREG(p->st.st_mode) || p->st.st_size < 64 || !p->st.st_blocks)

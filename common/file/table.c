@@ -16,7 +16,7 @@ struct file_table *file_table_new(void)
 {
 	struct file_table *t = xzalloc(sizeof(*t));
 
-	t->self_ns = -1;
+	t->root = -1;
 	return t;
 }
 
@@ -29,6 +29,8 @@ void file_table_free(struct file_table *t)
 {
 	if (!t)
 		return;
+	if (t->root >= 0)
+		close(t->root);
 	tdestroy(t->paths, keep);
 	tdestroy(t->ghosts, keep);
 	tdestroy(t->fifos, keep);
@@ -75,17 +77,13 @@ static int compare(const void *va, const void *vb, void *ctx)
 		return -1;
 	if (r == 2)
 		return 1;
+	/*
+	 * Every sort compares those that end up side by side, so this mark tells a duplicate without asking again: it stands
+	 * behind another descriptor of its description. The element is ours to write; only qsort's prototype says const.
+	 */
+	struct file_fd *later = (struct file_fd *)(uintptr_t)(a->number > b->number ? a : b);
+	later->duplicate = true;
 	return a->number < b->number ? -1 : 1;
-}
-
-static bool same_description(const struct file_fd *a, const struct file_fd *b, struct identity *id)
-{
-	if (a->st.st_dev != b->st.st_dev || a->st.st_ino != b->st.st_ino)
-		return false;
-	long r = syscall(SYS_kcmp, id->pid, id->pid, KCMP_FILE, a->number, b->number);
-	if (r < 0)
-		id->errnum = errno;
-	return r == 0;
 }
 
 /* Everything that /proc tells of each descriptor. */
@@ -148,12 +146,12 @@ static int assign_ids(struct dump *d, struct err *err)
 	struct identity id = { .pid = d->task.fz.pid };
 
 	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &id);
-	for (size_t i = 0; i < t->nfds && !id.errnum; i++) {
-		struct file_fd *f = &t->fds[i];
-		f->id = i && same_description(f - 1, f, &id) ? f[-1].id : file_new_id(d);
-	}
 	if (id.errnum)
 		return err_set(err, ERR_FAILED, id.errnum, "cannot compare descriptors (kcmp)");
+	for (size_t i = 0; i < t->nfds; i++) {
+		struct file_fd *f = &t->fds[i];
+		f->id = f->duplicate ? f[-1].id : file_new_id(d);
+	}
 	return 0;
 }
 
