@@ -221,6 +221,26 @@ static int load_remaps(struct model *m, struct err *err)
 	return 0;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sorts v; true when a value is there twice, which *dup then tells. */
+static bool any_twice(uint64_t *v, size_t n, uint64_t *dup)
+{
+	if (n)
+		qsort(v, n, sizeof(*v), by_value);
+	for (size_t i = 1; i < n; i++)
+		if (v[i] == v[i - 1]) {
+			*dup = v[i];
+			return true;
+		}
+	return false;
+}
+
 /* Queued bytes come right behind each entry. A pipe holds at most what F_SETPIPE_SZ allows: 2 GiB at the very most, and
  * the reader has checked that the image is that long, so a lie in it costs no memory. */
 static int load_pipe_data(struct model *m, enum image_kind kind, struct model_pipe_data **list, size_t *cap, struct err *err)
@@ -246,9 +266,6 @@ static int load_pipe_data(struct model *m, enum image_kind kind, struct model_pi
 		ret = image_reader_payload(rd, bytes, e->bytes, err);
 		if (ret)
 			break;
-		for (size_t k = 0; k < m->npipe_data; k++)
-			if ((*list)[k].fifo == (kind == IMG_FIFO_DATA) && (*list)[k].entry->pipe_id == e->pipe_id)
-				return bad_image(err, &at, "pipe %u is there twice", e->pipe_id);
 		array_reserve(list, cap, m->npipe_data, sizeof(**list));
 		(*list)[m->npipe_data++] = (struct model_pipe_data){ e, bytes, kind == IMG_FIFO_DATA };
 	}
@@ -310,6 +327,49 @@ static int load_old_shmem(struct model *m, size_t *cap, struct err *err)
 	return 0;
 }
 
+static int check_pipe_data(const struct model_pipe_data *v, size_t n, struct err *err)
+{
+	cleanup_free uint64_t *keys = xreallocarray(NULL, n + 1, sizeof(*keys));
+	uint64_t dup;
+
+	for (size_t i = 0; i < n; i++)
+		keys[i] = v[i].entry->pipe_id | (uint64_t)v[i].fifo << 32;
+	if (!any_twice(keys, n, &dup))
+		return 0;
+	return bad_image(err, &(const struct where){ dup >> 32 ? IMG_FIFO_DATA : IMG_PIPES_DATA, 0, -1 }, "pipe %u is there twice",
+			 (uint32_t)dup);
+}
+
+static int check_memfds(const struct model *m, struct err *err)
+{
+	cleanup_free uint64_t *inodes = xreallocarray(NULL, m->nmemfds + 1, sizeof(*inodes));
+	cleanup_free uint64_t *shmids = xreallocarray(NULL, m->nmemfds + 1, sizeof(*shmids));
+	uint64_t dup;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->nmemfds; i++) {
+		inodes[i] = m->memfds[i]->inode_id;
+		if (m->memfds[i]->size)
+			shmids[n++] = m->memfds[i]->shmid;
+	}
+	if (any_twice(inodes, m->nmemfds, &dup))
+		return bad_image(err, AT(MEMFD_INODE, 0, -1), "inode %lu is there twice", dup);
+	if (any_twice(shmids, n, &dup))
+		return bad_image(err, AT(MEMFD_INODE, 0, -1), "shmid %lu is there twice", dup);
+	/* inodes is sorted now */
+	for (size_t i = 0; i < m->nfiles; i++) {
+		uint64_t want;
+
+		if (m->files[i]->type != FD_TYPES__MEMFD)
+			continue;
+		want = m->files[i]->memfd->inode_id;
+		if (!m->nmemfds || !bsearch(&want, inodes, m->nmemfds, sizeof(want), by_value))
+			return bad_image(err, AT(FILES, 0, -1), "MEMFD %u refers to inode %lu, which memfd.img does not have",
+					 m->files[i]->id, want);
+	}
+	return 0;
+}
+
 static int load_memfds(struct model *m, struct err *err)
 {
 	ProtobufCMessage **v;
@@ -319,13 +379,12 @@ static int load_memfds(struct model *m, struct err *err)
 	if (ret)
 		return ret;
 	m->memfds = (MemfdInodeEntry **)v;
+	ret = check_memfds(m, err);
+	if (ret)
+		return ret;
 	for (size_t i = 0; i < m->nmemfds; i++) {
 		const MemfdInodeEntry *e = m->memfds[i];
 
-		for (size_t k = 0; k < i; k++)
-			if (m->memfds[k]->inode_id == e->inode_id || (m->memfds[k]->shmid == e->shmid && e->size))
-				return bad_image(err, AT(MEMFD_INODE, 0, (long)i), "memfd inode %lu (shmid %u) is there twice",
-						 e->inode_id, e->shmid);
 		if (e->size > INT64_MAX)
 			return bad_image(err, AT(MEMFD_INODE, 0, (long)i), "size %lu", e->size);
 		if (strlen(e->name) > 249) /* mm/memfd.c: MFD_NAME_MAX_LEN */
@@ -335,15 +394,6 @@ static int load_memfds(struct model *m, struct err *err)
 		ret = add_shmem(m, e->shmid, &cap, e->size, err);
 		if (ret)
 			return ret;
-	}
-	for (size_t i = 0; i < m->nfiles; i++) {
-		bool found = m->files[i]->type != FD_TYPES__MEMFD;
-
-		for (size_t k = 0; !found && k < m->nmemfds; k++)
-			found = m->memfds[k]->inode_id == m->files[i]->memfd->inode_id;
-		if (!found)
-			return bad_image(err, AT(FILES, 0, -1), "MEMFD %u refers to inode %u, which memfd.img does not have",
-					 m->files[i]->id, m->files[i]->memfd->inode_id);
 	}
 	return load_old_shmem(m, &cap, err);
 }
@@ -360,6 +410,8 @@ int model_load_files(struct model *m, struct err *err)
 		ret = load_pipe_data(m, IMG_PIPES_DATA, &list, &cap, err);
 	if (!ret)
 		ret = load_pipe_data(m, IMG_FIFO_DATA, &list, &cap, err);
+	if (!ret)
+		ret = check_pipe_data(list, m->npipe_data, err);
 	if (!ret)
 		ret = load_memfds(m, err);
 	if (!ret && m->npipe_data)
