@@ -147,7 +147,7 @@ dog_beats() {
 # It runs, is correct, and nothing of a dumper is left in it. $1 says what was done.
 dog_well() {
 	wait_for 1 is_free "$DOG" || die "$1: the target is not free: $(grep -hE '^(State|TracerPid|Pid):' "/proc/$DOG"/task/*/status | tr '\n' ' ') $(dog_says)"
-	dog_beats || die "$1: the target does not go on: $(dog_says) $(cat dog/beat)"
+	dog_beats || die "$1: the target does not go on: state $(state_of "$DOG"): $(dog_says) $(cat dog/beat) $(head -n 1 /proc/"$DOG"/task/*/syscall 2>&1 | tr '\n' ' ')"
 	[ "$(ls "/proc/$DOG/task")" = "$DOG_THREADS" ] || die "$1: other threads: $(ls "/proc/$DOG/task" | tr '\n' ' ')"
 	[ "$(ls "/proc/$DOG/fd")" = "$DOG_FDS" ] || die "$1: other descriptors: $(ls -l "/proc/$DOG/fd")"
 	[ "$(dog_maps)" = "$DOG_MAPS" ] || die "$1: other mappings: $(diff <(echo "$DOG_MAPS") <(dog_maps))"
@@ -164,7 +164,7 @@ ns_procs() {
 	for d in /proc/[0-9]*; do
 		d=${d#/proc/}
 		[ "$d" = 1 ] || [ "$d" = "$BASHPID" ] || [ "$(state_of "$d")" = gone ] || [ "$(cut -d' ' -f4 "/proc/$d/stat" 2>/dev/null)" = "$BASHPID" ] ||
-			echo "$d $(tr '\0' ' ' <"/proc/$d/cmdline" 2>/dev/null)"
+			echo "$d $(cat "/proc/$d/comm" 2>/dev/null)"
 	done
 }
 nobody_there() { [ -z "$(ns_procs)" ]; }

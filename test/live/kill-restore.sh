@@ -38,6 +38,7 @@ for ((i = 1; i <= count; i++)); do
 	esac
 	# What was being made dies with its maker; that may take a moment. What is whole stays.
 	if [ "$out" = killed ]; then
+		sleep 0.03
 		for ((t = 0; t < 50; t++)); do
 			is_dead "$DOG" && break
 			is_free "$DOG" && break

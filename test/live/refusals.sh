@@ -5,10 +5,15 @@
 . "$TOP/test/lib/common.sh"
 watchdog_start
 fast_dir img
+# All findings are told, not only the first.
+failures=0
 try() {
-	refused "$@"
-	no_images img || die "images are left: $(ls img)"
-	dog_well "$*"
+	(
+		refused "$@"
+		no_images img || die "images are left: $(ls img)"
+		dog_well "$*"
+	) || failures=$((failures + 1))
+	rm -f img/*
 }
 # pids
 try 1 '99999.*(no such|not exist|gone)' "$CR_DUMP" -t 99999 -D img
@@ -43,9 +48,11 @@ umount ro
 # full disks: of no room at all, room for the small images but not for the pages, room for no more names
 for o in size=4k size=16k size=64k nr_inodes=2 nr_inodes=6; do
 	mount -t tmpfs -o "$o" none ro
-	refused 1 'No space left' "$CR_DUMP" -t "$DOG" -D ro
-	no_images ro || die "$o: images are left: $(ls ro)"
-	dog_well "full disk, $o"
+	(
+		refused 1 'No space left' "$CR_DUMP" -t "$DOG" -D ro
+		no_images ro || die "$o: images are left: $(ls ro)"
+		dog_well "full disk, $o"
+	) || failures=$((failures + 1))
 	umount ro
 done
 
@@ -67,12 +74,12 @@ dog_well "traced"
 cp "$CR_DUMP" "$CR_RESTORE" "$W/"
 mkdir -m 777 theirs
 if command -v setpriv >/dev/null; then
-	refused '1|3' 'CAP_[A-Z_]+' setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-dump" -t "$DOG" -D theirs
+	refused '1|3' 'CAP_[A-Z_]+' env HOME=/ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-dump" -t "$DOG" -D theirs
 	no_images theirs || die "images"
 	dog_well "without privileges"
 	dump img "$DOG" -R
 	chmod -R a+rX img
-	refused '1|3' 'CAP_[A-Z_]+' setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-restore" -D "$W/img" -d
+	refused '1|3' 'CAP_[A-Z_]+' env HOME=/ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-restore" -D "$W/img" -d
 	dog_well "restore without privileges"
 	rm -rf img/*
 fi
@@ -81,4 +88,5 @@ dog_ends
 # A directory that is no checkpoint.
 refused 4 'inventory' "$CR_RESTORE" -D img -d
 refused '1|2|4' 'no-such-dir' "$CR_RESTORE" -D no-such-dir -d
+[ "$failures" = 0 ] || die "$failures of these were not refused as they should be"
 wait_for 2 nobody_there || die "somebody is left: $(ns_procs)"
