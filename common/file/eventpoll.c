@@ -2,7 +2,6 @@
 /* epoll: which descriptors of the task are watched for what. */
 #include <errno.h>
 #include <linux/kcmp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -22,17 +21,18 @@ static bool eventpoll_match(const struct fd_source *src)
 /* " 5 events: 19 data: 5 ..." behind "tfd:". Numbers: decimal, then hexadecimal. */
 static int parse_target(const char *p, EventpollTfdEntry *t)
 {
-	char *end;
+	uint64_t tfd, events;
 
-	t->tfd = (uint32_t)strtoul(p, &end, 10);
-	p = end + strspn(end, " ");
-	if (strncmp(p, "events:", 7))
+	if (fdinfo_number(&p, 10, &tfd) < 0 || tfd > INT32_MAX)
 		return -EINVAL;
-	t->events = (uint32_t)strtoul(p + 7, &end, 16);
-	p = end + strspn(end, " ");
-	if (strncmp(p, "data:", 5))
+	p += strspn(p, " ");
+	if (strncmp(p, "events:", 7) || (p += 7, fdinfo_number(&p, 16, &events) < 0) || events > UINT32_MAX)
 		return -EINVAL;
-	t->data = strtoull(p + 5, &end, 16);
+	p += strspn(p, " ");
+	if (strncmp(p, "data:", 5) || (p += 5, fdinfo_number(&p, 16, &t->data) < 0))
+		return -EINVAL;
+	t->tfd = (uint32_t)tfd;
+	t->events = (uint32_t)events;
 	return 0;
 }
 

@@ -43,7 +43,9 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n);
 
 /* Signal owner of the description (F_SETOWN, F_SETSIG); all zero for O_PATH. Arena. */
 int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **fown, struct err *err);
-/* Words such as "kcmp-able" values: the value behind `key` in fdinfo text. 0 or -ENOENT, -EINVAL. */
+/* The number at *p, behind blanks; *p moves behind it. 0, -EINVAL or -ERANGE. */
+int fdinfo_number(const char **p, int base, uint64_t *out);
+/* The number behind the line's start "key:" in the text of fdinfo. 0, -ENOENT, -EINVAL or -ERANGE. */
 int fdinfo_value(const char *text, const char *key, int base, uint64_t *out);
 
 /* A file and how to reach it from the dumper. */

@@ -263,6 +263,20 @@ int files_dump(struct dump *d, struct err *err)
 	return 0;
 }
 
+int fdinfo_number(const char **p, int base, uint64_t *out)
+{
+	char word[40];
+	const char *start = *p + strspn(*p, " \t");
+	size_t n = strspn(start, "0123456789abcdefABCDEF");
+
+	if (!n || n >= sizeof(word))
+		return -EINVAL;
+	memcpy(word, start, n);
+	word[n] = 0;
+	*p = start + n;
+	return parse_u64(word, base, out);
+}
+
 int fdinfo_value(const char *text, const char *key, int base, uint64_t *out)
 {
 	size_t len = strlen(key);
@@ -272,15 +286,8 @@ int fdinfo_value(const char *text, const char *key, int base, uint64_t *out)
 			p++;
 		if (strncmp(p, key, len) || p[len] != ':')
 			continue;
-		char word[40];
 		p += len + 1;
-		p += strspn(p, " \t");
-		size_t n = strcspn(p, " \t\n");
-		if (!n || n >= sizeof(word))
-			return -EINVAL;
-		memcpy(word, p, n);
-		word[n] = 0;
-		return parse_u64(word, base, out);
+		return fdinfo_number(&p, base, out);
 	}
 	return -ENOENT;
 }

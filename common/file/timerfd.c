@@ -2,7 +2,6 @@
 /* timerfd: clock, time left, interval, expirations that were not read yet. Armed last, in the task. */
 #include <errno.h>
 #include <linux/types.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -24,20 +23,14 @@ static bool timerfd_match(const struct fd_source *src)
 static int read_pair(const char *text, const char *key, uint64_t *sec, uint64_t *nsec)
 {
 	const char *p = strstr(text, key);
-	char *end;
 
 	if (!p)
 		return -ENOENT;
 	p += strlen(key);
 	p += strspn(p, ": \t");
-	if (*p++ != '(')
+	if (*p++ != '(' || fdinfo_number(&p, 10, sec) < 0 || *p++ != ',' || fdinfo_number(&p, 10, nsec) < 0 || *p != ')')
 		return -EINVAL;
-	*sec = strtoull(p, &end, 10);
-	if (end == p || *end != ',')
-		return -EINVAL;
-	p = end + 1;
-	*nsec = strtoull(p, &end, 10);
-	return end == p || *end != ')' || *nsec > 999999999 ? -EINVAL : 0;
+	return *nsec > 999999999 ? -EINVAL : 0;
 }
 
 static int parse(const char *text, TimerfdEntry *e)
@@ -45,13 +38,10 @@ static int parse(const char *text, TimerfdEntry *e)
 	uint64_t clock, flags;
 
 	if (fdinfo_value(text, "clockid", 10, &clock) < 0 || clock > UINT32_MAX ||
-	    fdinfo_value(text, "ticks", 10, &e->ticks) < 0 || read_pair(text, "it_value", &e->vsec, &e->vnsec) < 0 ||
+	    fdinfo_value(text, "ticks", 10, &e->ticks) < 0 || fdinfo_value(text, "settime flags", 8, &flags) < 0 ||
+	    read_pair(text, "it_value", &e->vsec, &e->vnsec) < 0 ||
 	    read_pair(text, "it_interval", &e->isec, &e->insec) < 0)
 		return -EINVAL;
-	const char *p = strstr(text, "settime flags:");
-	if (!p)
-		return -EINVAL;
-	flags = strtoull(p + strlen("settime flags:"), NULL, 8);
 	e->clockid = (uint32_t)clock;
 	e->settime_flags = (uint32_t)flags;
 	return 0;
