@@ -148,8 +148,12 @@ _Noreturn static void child_main(const struct birth *b, pid_t parent, bool sibli
 	arch_agent_jump(b->pt->hole, b->pt->hole + b->prog_off[0]);
 }
 
+static int child_gone(struct birth *b, int status, struct err *err);
+
 static int make_child(struct birth *b, bool sibling, struct err *err)
 {
+	int status;
+
 	pid_t self = getpid(), want = b->pt->pid;
 	struct clone_args args = {
 		.flags = sibling ? CLONE_PARENT : 0,
@@ -170,8 +174,15 @@ static int make_child(struct birth *b, bool sibling, struct err *err)
 	if (pid < 0)
 		return -err->errnum;
 	b->pid = (pid_t)pid;
-	if (ptrace(PTRACE_SEIZE, b->pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD))
-		return err_sys(err, "PTRACE_SEIZE");
+	if (ptrace(PTRACE_SEIZE, b->pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) {
+		int errnum = errno;
+
+		/* It may be dead already: then how it died says more. */
+		kill(b->pid, SIGKILL);
+		if (!sibling && waitpid(b->pid, &status, __WALL) == b->pid)
+			return child_gone(b, status, err);
+		return err_set(err, ERR_FAILED, errnum, "PTRACE_SEIZE");
+	}
 	b->seized = 1;
 	if (sibling) {
 		struct control *c = birth_control(b);
