@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Address spaces: what lines of smaps become, gaps, the vdso, and the steps of a plan. No process is touched. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "common/arch/vdso.h"
+#include "common/mm/private.h"
+
+static int classify(const char *smaps, bool shmem, VmaEntry *e, struct err *err)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	struct proc_maps maps;
+
+	vma_entry__init(e);
+	*err = (struct err)ERR_INIT;
+	assert_int_equal(proc_parse_smaps(smaps, arena, &maps), 0);
+	assert_int_equal(maps.n, 1);
+	return vma_classify(&maps.v[0], shmem, e, err);
+}
+
+static void test_classify(void **state)
+{
+	static const struct { const char *text; bool shmem; uint32_t flags, status, prot; uint64_t madv, extra; } cases[] = {
+		{ "1000-2000 r-xp 00003000 fd:00 77 /bin/x\nVmFlags: rd ex mr mw me\n", false, 2, 0x41, 5, 0, 0 },
+		{ "1000-2000 rw-s 00003000 fd:00 77 /f (deleted)\nVmFlags: rd wr sh mr mw me ms\n", false, 1, 0x81, 3, 0, 0 },
+		{ "1000-2000 rw-p 00000000 00:00 0 [heap]\nVmFlags: rd wr mr mw me ac\n", false, 0x22, 0x221, 3, 0, 0 },
+		{ "1000-2000 rw-p 00000000 00:00 0 [stack]\nVmFlags: rd wr mr mw me gd ac\n", false, 0x122, 0x201, 3, 0, 0 },
+		{ "1000-2000 ---p 00000000 00:00 0 \nVmFlags: mr mw me nr\n", false, 0x4022, 0x201, 0, 0, 0 },
+		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me lo lf ac\n", false, 0x2022, 0x201, 3, 0, 2 },
+		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me ac nh sl\n", false, 0x22, 0x201, 3, 0x8000, 1 },
+		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me nr wf dd dp\n", false, 0x4028, 0x201, 3, 0x50000, 0 },
+		{ "1000-2000 rw-s 00000000 00:01 9 /dev/zero (deleted)\nVmFlags: rd wr sh mr mw\n", true, 0x21, 0x101, 3, 0, 0 },
+		{ "1000-2000 rw-s 00000000 00:01 9 /memfd:a (deleted)\nVmFlags: rd wr sh mr mw\n", true, 1, 0x4081, 3, 0, 0 },
+		{ "1000-2000 rw-p 00000000 00:01 9 /memfd:a (deleted)\nVmFlags: rd wr mr mw\n", true, 2, 0x4041, 3, 0, 0 },
+		{ "1000-2000 r--p 00000000 00:00 0 [vvar]\nVmFlags: rd mr pf io de dd\n", false, 0x22, 0x1201, 1, 0x10000, 0 },
+		{ "1000-2000 r-xp 00000000 00:00 0 [vdso]\nVmFlags: rd ex mr mw me de\n", false, 0x22, 0x209, 5, 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		VmaEntry e;
+		struct err err;
+
+		assert_int_equal(classify(cases[i].text, cases[i].shmem, &e, &err), 0);
+		assert_int_equal(e.flags, cases[i].flags);
+		assert_int_equal(e.status, cases[i].status);
+		assert_int_equal(e.prot, cases[i].prot);
+		assert_int_equal(e.has_madv ? e.madv : 0, cases[i].madv);
+		assert_int_equal(e.has_vm_flags_extra ? e.vm_flags_extra : 0, cases[i].extra);
+	}
+}
+
+static void test_refuse(void **state)
+{
+	static const struct { const char *text, *word; bool shmem; } cases[] = {
+		{ "1000-2000 rw-p 0 00:00 0 \nVmFlags: rd wr um\n", "userfaultfd", false },
+		{ "1000-2000 rw-p 0 00:00 0 \nVmFlags: rd wr ht\n", "huge", false },
+		{ "1000-2000 rw-p 0 00:00 0 \nVmFlags: rd wr ss\n", "shadow stack", false },
+		{ "1000-2000 rw-s 0 00:05 7 /dev/mem\nVmFlags: rd wr sh io pf\n", "device", false },
+		{ "1000-2000 rw-s 0 00:05 7 anon_inode:[io_uring]\nVmFlags: rd wr sh\n", "io_uring", false },
+		{ "1000-2000 rw-s 0 00:05 7 anon_inode:[perf_event]\nVmFlags: rd wr sh\n", "perf", false },
+		{ "1000-2000 rw-s 0 00:05 7 /[aio] (deleted)\nVmFlags: rd wr sh\n", "AIO", false },
+		{ "1000-2000 rw-s 0 00:01 7 /SYSV00000001 (deleted)\nVmFlags: rd wr sh\n", "System V", true },
+		{ "1000-2000 r-xp 0 00:00 0 [uprobes]\nVmFlags: rd ex\n", "uprobes", false },
+		{ "1000-2000 rw-s 0 00:05 7 socket:[123]\nVmFlags: rd wr sh\n", "packet", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		VmaEntry e;
+		struct err err;
+
+		assert_true(classify(cases[i].text, cases[i].shmem, &e, &err) < 0);
+		assert_int_equal(err.kind, ERR_REFUSED);
+		assert_non_null(strstr(err.reason, cases[i].word));
+	}
+}
+
+static void test_gap(void **state)
+{
+	cleanup(ranges_release) struct ranges r = { 0 };
+	uint64_t room, at;
+
+	ranges_add(&r, 0x7fff00000000, 0x1000);
+	ranges_add(&r, 0x10000, 0x1000);
+	ranges_add(&r, 0x400000000000, 0x200000000000); /* overlapped by the next */
+	ranges_add(&r, 0x400000001000, 0x1000);
+	ranges_sort(&r);
+	at = ranges_gap(&r, 0x100000, &room);
+	assert_int_equal(room, 0x400000000000 - 0x11000);
+	assert_true(at > 0x11000 && at + 0x100000 < 0x400000000000 && at % 4096 == 0);
+	assert_int_equal(ranges_gap(&r, 0x7f0000000000, &room), 0);
+}
+
+static void test_vdso(void **state)
+{
+	const unsigned char *now = (const void *)getauxval(AT_SYSINFO_EHDR);
+	size_t len = 2 * PAGE_BYTES;
+	struct vdso_patch patches[VDSO_SYMBOLS_MAX];
+	struct err err = ERR_INIT;
+	cleanup_free unsigned char *old = xmalloc(len);
+
+	if (!now)
+		skip();
+	memcpy(old, now, len);
+	assert_true(vdso_same_symbols(old, len, now, len));
+	assert_false(vdso_same_symbols(old, len - PAGE_BYTES, now, len));
+	int n = vdso_redirect(old, len, now, len, 0x7f1234560000, patches, &err);
+	assert_true(n > 3);
+	for (int i = 0; i < n; i++) {
+		uint64_t to;
+
+		assert_int_equal(patches[i].len, 12);
+		memcpy(&to, patches[i].code + 2, 8);
+		assert_int_equal(to, 0x7f1234560000 + patches[i].off); /* the same vdso: the same offsets */
+	}
+	/* Damage of every byte of the first page must never lead outside of the image (the sanitizers watch). */
+	for (size_t i = 0; i < PAGE_BYTES; i++) {
+		unsigned char was = old[i];
+
+		err = (struct err)ERR_INIT;
+		old[i] ^= 0xff;
+		vdso_same_symbols(old, len, now, len);
+		vdso_redirect(old, len, now, len, 0x7f1234560000, patches, &err);
+		old[i] = was;
+	}
+	memset(old, 0, 64);
+	err = (struct err)ERR_INIT;
+	assert_true(vdso_redirect(old, len, now, len, 0, patches, &err) < 0);
+	assert_int_equal(err.kind, ERR_IMAGE);
+}
+
+/* How many steps of a program are this call, and the first of them. */
+static size_t count(const struct program *p, long nr, size_t *first)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < program_steps(p); i++)
+		if (program_nr(p, i) == nr && !n++ && first)
+			*first = i;
+	return n;
+}
+
+struct fixture {
+	struct plan_thread th;
+	struct plan_task pt;
+	struct model m;
+	struct model_task task;
+	MmEntry mm;
+	VmaEntry v[4], *vp[4];
+	PagemapEntry e[2], *ep[2];
+	FileEntry file, *files[1];
+	RegFileEntry reg;
+	struct vdso_here here;
+};
+
+static void make(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	mm_entry__init(&f->mm);
+	file_entry__init(&f->file);
+	reg_file_entry__init(&f->reg);
+	f->file.type = FD_TYPES__REG;
+	f->file.id = f->reg.id = f->mm.exe_file_id = 1;
+	f->reg.name = (char *)"/bin/true";
+	f->file.reg = &f->reg;
+	f->files[0] = &f->file;
+	f->m.files = f->files;
+	f->m.nfiles = 1;
+	for (int i = 0; i < 4; i++) {
+		vma_entry__init(&f->v[i]);
+		f->vp[i] = &f->v[i];
+		f->v[i].start = 0x10000000 + 0x10000 * (uint64_t)i;
+		f->v[i].end = f->v[i].start + 0x4000;
+		f->v[i].status = VS_REGULAR | VS_ANON_PRIVATE;
+		f->v[i].flags = VM_FLAG_PRIVATE | VM_FLAG_ANON;
+		f->v[i].prot = PROT_READ;
+	}
+	for (int i = 0; i < 2; i++) {
+		pagemap_entry__init(&f->e[i]);
+		f->ep[i] = &f->e[i];
+		f->e[i].vaddr = f->v[i].start;
+		f->e[i].nr_pages = 2;
+	}
+	f->mm.vmas = f->vp;
+	f->mm.n_vmas = 4;
+	f->task.mm = &f->mm;
+	f->task.pages = (struct model_pages){ .entries = f->ep, .nentries = 2, .fd = 5, .size = 4 * PAGE_BYTES };
+	f->th.prog = program_new();
+	f->pt.threads = &f->th;
+	f->pt.nthreads = 1;
+}
+
+static void test_plan(void **state)
+{
+	cleanup_plan struct plan *plan = plan_new();
+	struct fixture f;
+	struct err err = ERR_INIT;
+	size_t step = 0;
+
+	make(&f);
+	f.v[1].flags |= VM_FLAG_LOCKED;
+	f.v[2].has_madv = true;
+	f.v[2].madv = 1 << MADV_DONTDUMP | 1 << MADV_HUGEPAGE;
+	f.v[3].status = VS_GUARD;
+	f.v[3].start = f.v[2].start;
+	f.v[3].end = f.v[2].start + 0x1000;
+	assert_int_equal(plan_mm_at(&f.m, &f.task, &f.here, plan, &f.pt, &err), 0);
+	assert_int_equal(count(f.th.prog, SYS_mmap, &step), 3);
+	/* Room for content, taken back later; what has none is mapped as it is. */
+	assert_int_equal(program_args(f.th.prog, step)[2].v, PROT_READ | PROT_WRITE);
+	assert_int_equal(count(f.th.prog, SYS_mprotect, NULL), 2);
+	assert_int_equal(count(f.th.prog, SYS_preadv, &step), 1);
+	assert_int_equal(program_args(f.th.prog, step)[2].v, 2);
+	int64_t want;
+	assert_int_equal(program_expect(f.th.prog, step, &want), EXPECT_EQ);
+	assert_int_equal(want, 4 * PAGE_BYTES);
+	assert_int_equal(count(f.th.prog, SYS_madvise, NULL), 3);
+	assert_int_equal(count(f.th.prog, SYS_mlock2, NULL), 2);
+	assert_int_equal(f.pt.npages, 2);
+	assert_true(f.pt.hole % PAGE_BYTES == 0 && f.pt.hole > f.v[2].end && f.pt.hole_len > 1 << 20);
+	program_free(f.th.prog);
+}
+
+static void test_plan_shared(void **state)
+{
+	cleanup_plan struct plan *plan = plan_new();
+	struct fixture f;
+	struct err err = ERR_INIT;
+
+	make(&f);
+	f.task.pages.nentries = 0;
+	for (int i = 0; i < 4; i++) {
+		f.v[i].status = VS_REGULAR | VS_ANON_SHARED;
+		f.v[i].flags = VM_FLAG_SHARED | VM_FLAG_ANON;
+		f.v[i].shmid = i < 2 ? 7 : 7 + (uint64_t)i;
+	}
+	f.v[3].pgoff = 0x8000;
+	assert_int_equal(plan_mm_at(&f.m, &f.task, &f.here, plan, &f.pt, &err), 0);
+	/* 7: twice mapped, 10: from its middle, both by way of a base; 9: directly. */
+	assert_int_equal(count(f.th.prog, SYS_mmap, NULL), 3);
+	assert_int_equal(count(f.th.prog, SYS_mremap, NULL), 3);
+	assert_int_equal(count(f.th.prog, SYS_munmap, NULL), 4);
+	program_free(f.th.prog);
+
+	make(&f);
+	f.v[0].end = 1ull << 60;
+	err = (struct err)ERR_INIT;
+	assert_true(plan_mm_at(&f.m, &f.task, &f.here, plan, &f.pt, &err) < 0);
+	program_free(f.th.prog);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_classify), cmocka_unit_test(test_refuse), cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_vdso),	 cmocka_unit_test(test_plan),	cmocka_unit_test(test_plan_shared),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
