@@ -188,6 +188,20 @@ static uint32_t plan_inode(const struct model *m, const MemfdInodeEntry *e, stru
 	return slot;
 }
 
+int memfd_map_slot(const struct model *m, struct plan *plan, uint32_t id, int access, uint32_t *slot, struct err *err)
+{
+	const FileEntry *f = model_file(m, FD_TYPES__MEMFD, id);
+	const MemfdInodeEntry *e = f ? memfd_inode(m, f->memfd->inode_id) : NULL;
+
+	if (!e)
+		return err_image(err, "MEMFD %u or its inode is not in the checkpoint", id);
+	if (access == O_RDWR && (f->memfd->flags & O_ACCMODE) != O_RDWR) {
+		*slot = plan_inode(m, e, plan);
+		return 0;
+	}
+	return plan_file_slot(m, plan, FD_TYPES__MEMFD, id, access, slot, err);
+}
+
 /*
  * A description of its own. Only /proc/self/fd/N opens a memfd, and a plan knows no number but those it chooses: the
  * inode stands in for our standard input for a moment.

@@ -122,8 +122,9 @@ static int plan_map_file(struct mm_plan *mp, const VmaEntry *v, int prot, uint64
 {
 	int access = v->has_fdflags ? (int)v->fdflags : v->status & VS_FILE_SHARED && v->prot & PROT_WRITE ? O_RDWR : O_RDONLY;
 	uint32_t slot;
-	int ret = plan_file_slot(mp->m, mp->plan, v->status & VS_MEMFD ? FD_TYPES__MEMFD : FD_TYPES__REG,
-				 (uint32_t)v->shmid, access, &slot, err);
+	int ret = v->status & VS_MEMFD ?
+		memfd_map_slot(mp->m, mp->plan, (uint32_t)v->shmid, access, &slot, err) :
+		plan_file_slot(mp->m, mp->plan, FD_TYPES__REG, (uint32_t)v->shmid, access, &slot, err);
 
 	if (ret)
 		return err_object(err, ret, "mapping %lx-%lx", v->start, v->end);

@@ -78,6 +78,9 @@ const MemfdInodeEntry *memfd_inode(const struct model *m, uint32_t id);
 /* Its seals cannot be added before the task has its mappings. */
 bool memfd_seals_late(const struct model *m, const MemfdInodeEntry *e);
 
+/* The slot that a mapping of MEMFD entry id is made from. The entry may say less than the mapping needs (peers write the entries
+ * of shared anonymous memory as read-only): then it is the inode's own description, open for both. */
+int memfd_map_slot(const struct model *m, struct plan *plan, uint32_t id, int access, uint32_t *slot, struct err *err);
 /* The slot of an inode that was planned already. */
 bool memfd_inode_slot(struct plan *plan, const MemfdInodeEntry *e, uint32_t *slot);
 
