@@ -232,6 +232,8 @@ int mm_collect(struct dump *d, struct err *err)
 		ret = vma_classify(m, shmem, e, err);
 		if (ret)
 			return err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+		if (starts(m->name, "[anon")) /* PR_SET_VMA_ANON_NAME: a label for readers of maps, which no image has a field for */
+			log_warn(d->log, "mapping %lx-%lx: its name %s does not come back", m->start, m->end, m->name);
 		if (has(m, VMF(lo)))
 			mm->locked_kb += (m->end - m->start) / 1024;
 		if (merge_vvar(mm, e))
