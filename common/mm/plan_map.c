@@ -128,14 +128,6 @@ static int plan_map_file(struct mm_plan *mp, const VmaEntry *v, int prot, uint64
 
 	if (ret)
 		return err_object(err, ret, "mapping %lx-%lx", v->start, v->end);
-	if (v->status & VS_MEMFD && access == O_RDWR) {
-		/* Other dumpers refer to an entry that was opened for reading; the object itself is writable. */
-		const FileEntry *f = model_file(mp->m, FD_TYPES__MEMFD, (uint32_t)v->shmid);
-		const MemfdInodeEntry *e = f ? memfd_inode(mp->m, f->memfd->inode_id) : NULL;
-
-		if (e && (f->memfd->flags & O_ACCMODE) != O_RDWR)
-			memfd_inode_slot(mp->plan, e, &slot);
-	}
 	program_call_eq(mp->prog, TASK_MAP, v->status & VS_MEMFD ? "memfd" : "file", (int64_t)v->start, SYS_mmap, A(v->start),
 			A(v->end - v->start), A((uint64_t)prot), A(flags), A_SLOT(slot), A(v->pgoff));
 	return 0;
