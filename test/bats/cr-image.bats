@@ -100,7 +100,7 @@ cut_everywhere() {
 	for json in "$OWN"/*; do
 		case ${json##*/} in
 		unknown | utsns) continue ;; # our own keys
-		inventory) continue ;;	     # crit 3.17 does not know its newer fields
+		inventory | pagemap) continue ;; # crit 3.17 does not know their newer fields
 		shm) continue ;; # crit 3.17 cannot encode it
 		esac
 		"$IMAGE" encode "$json" >ours
