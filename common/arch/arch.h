@@ -35,6 +35,12 @@ void arch_interrupt_syscall(struct arch_regs *regs, bool restarts);
  */
 struct arch_restart { bool block; uint64_t nr; uint64_t arg[6]; };
 void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart);
+/*
+ * Which call restart_syscall(2) stands for, from the n bytes of code before its instruction; -1 when they do not tell.
+ */
+long arch_restarted_call(const unsigned char *code, size_t n);
+/* Bytes of a system call instruction. */
+#define ARCH_SYSCALL_LEN 2
 /* The same for a thread that goes on in the same process without us: restart_syscall is used where the kernel would. */
 void arch_resume_regs(struct arch_regs *regs, bool pending);
 /* Whether the call in regs ended in EINTR only because the thread was stopped: repeating it is right and loses nothing. */

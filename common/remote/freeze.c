@@ -13,9 +13,11 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/proc/proc.h"
 #include "common/remote/remote.h"
+#include "common/remote/wait.h"
 
 #define PF_KTHREAD 0x00200000
 #define FREEZE_PASSES 1000 /* a process that makes threads faster than we stop them is stopped by the first pass that finds none */
@@ -25,14 +27,6 @@ struct pass {
 	uint64_t deadline_ns; /* 0 = none */
 	const struct log *log;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* Everything that makes a target unfit, told before it is touched. */
 static int check_target(pid_t pid, int proc_fd, const struct proc_stat *st, struct err *err)
@@ -92,9 +86,7 @@ static bool is_corpse(pid_t tid)
 	return proc_stat(fd, "stat", &st, &ignore) || st.state == 'Z' || st.state == 'X';
 }
 
-/* Waits for one event of a tracee. 0, -ETIMEDOUT, or -errno; -ECHILD when none will come. A stop of a tracee raises SIGCHLD, which
- * the caller blocks. */
-static int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
+int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 {
 	for (bool first = true;; first = false) {
 		pid_t got = waitpid(tid, status, __WALL | WNOHANG);

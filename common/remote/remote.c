@@ -19,6 +19,7 @@
  * without one, nothing happens and the path goes on.
  */
 #include "common/remote/remote.h"
+#include "common/remote/wait.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -203,27 +204,26 @@ static int fill_slots(struct remote *r, enum role role, const struct frozen_thre
 /* Waits for a stop of tid. A SIGSTOP that comes meanwhile is sent again when all is over. */
 static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
 {
-	for (;;) {
-		int status;
-		pid_t got = waitpid(tid, &status, __WALL);
+	const int go_on = want == (SIGTRAP | 0x80) ? PTRACE_SYSCALL : PTRACE_CONT;
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_sys(err, "cannot wait for thread %d", tid);
-		if (!WIFSTOPPED(status))
-			return err_set(err, ERR_FAILED, ESRCH, "thread %d was killed", tid);
+	for (;;) {
+		int status = 0, ret = wait_tracee(tid, 0, &status);
+
+		if (ret == -ECHILD || (!ret && !WIFSTOPPED(status)))
+			return err_set(err, ERR_FAILED, 0, "thread %d was killed", tid);
+		if (ret)
+			return err_set(err, ERR_FAILED, -ret, "cannot wait for thread %d", tid);
 		if (WSTOPSIG(status) == want && (want == (SIGTRAP | 0x80) || !(status >> 16)))
 			return 0;
 		if (status >> 16 == PTRACE_EVENT_STOP) { /* a group stop began: the thread takes part when it is let go */
-			if (ptrace(PTRACE_CONT, tid, NULL, NULL) < 0)
+			if (ptrace(go_on, tid, NULL, NULL) < 0)
 				return err_sys(err, "cannot run thread %d", tid);
 			continue;
 		}
 		if (WSTOPSIG(status) == SIGSEGV || WSTOPSIG(status) == SIGBUS || WSTOPSIG(status) == SIGILL)
 			return err_set(err, ERR_FAILED, 0, "the agent got signal %d in thread %d", WSTOPSIG(status), tid);
 		/* Everything that can be blocked is; what is left stops or continues the process: let it happen. */
-		if (ptrace(PTRACE_CONT, tid, NULL, (long)WSTOPSIG(status)) < 0)
+		if (ptrace(go_on, tid, NULL, (long)WSTOPSIG(status)) < 0)
 			return err_sys(err, "cannot run thread %d", tid);
 	}
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* System calls that were interrupted with time left (ERESTART_RESTARTBLOCK). */
+#include <string.h>
+#include <sys/syscall.h>
+
 #include "common/arch/arch.h"
 
 void arch_in_syscall(struct arch_regs *regs, long nr, int64_t result)
@@ -6,4 +10,33 @@ void arch_in_syscall(struct arch_regs *regs, long nr, int64_t result)
 	regs->r.orig_rax = (uint64_t)nr;
 	if (nr != -1)
 		regs->r.rax = (uint64_t)result;
+}
+
+/*
+ * A thread that was interrupted before is inside restart_syscall(2), and only the kernel knows what that restarts. But all other registers
+ * are those of the original call, and compilers put its number right before the instruction: mov $nr, %eax, or
+ * mov $nr, %rax. Only the four calls that can be meant are looked for, the nearest one wins.
+ */
+long arch_restarted_call(const unsigned char *code, size_t n)
+{
+	static const uint32_t calls[] = { SYS_poll, SYS_nanosleep, SYS_futex, SYS_clock_nanosleep };
+
+	for (size_t at = n; at-- > 0;) {
+		uint32_t nr;
+		size_t len;
+
+		if (code[at] == 0xb8)
+			len = 1;
+		else if (n - at >= 7 && code[at] == 0x48 && code[at + 1] == 0xc7 && code[at + 2] == 0xc0)
+			len = 3;
+		else
+			continue;
+		if (n - at < len + sizeof(nr))
+			continue;
+		memcpy(&nr, code + at + len, sizeof(nr));
+		for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+			if (nr == calls[i])
+				return (long)nr;
+	}
+	return -1;
 }
