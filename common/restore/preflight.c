@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
+#include <time.h>
 #include <sys/resource.h>
 
 #include "common/base/io.h"
@@ -50,19 +51,40 @@ static void found_err(struct findings *f, const struct err *e)
 
 /* ---- ids ---- */
 
+/* A process that was just dumped is a corpse until its parent takes notice, which is a matter of moments: worth waiting for. */
+static int holder(pid_t tid, struct arena *arena, struct proc_status *st)
+{
+	const struct timespec pause = { 0, 2000000 };
+
+	for (int tries = 0;; tries++) {
+		cleanup_fd int fd = -1;
+		struct err e = ERR_INIT;
+
+		/* /proc answers for threads too, although it does not list them. */
+		if (proc_open(tid, &fd, &e))
+			return 0;
+		if (proc_status(fd, "status", arena, st, &e))
+			return -1;
+		if (st->state != 'Z' || tries == 1000)
+			return 1;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void check_pid(struct findings *f, pid_t tid)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	cleanup_fd int fd = -1;
 	struct proc_status st;
-	struct err e = ERR_INIT;
-	char line[160];
+	char line[192];
+	int found = holder(tid, arena, &st);
 
-	/* /proc answers for threads too, although it does not list them. */
-	if (proc_open(tid, &fd, &e))
+	if (!found)
 		return;
-	if (proc_status(fd, "status", arena, &st, &e))
+	if (found < 0)
 		snprintf(line, sizeof(line), "pid %d is taken", tid);
+	else if (st.state == 'Z')
+		snprintf(line, sizeof(line), "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
+			 st.ppid);
 	else if (st.tgid == tid)
 		snprintf(line, sizeof(line), "pid %d is taken by pid %d (%s)", tid, tid, st.comm);
 	else
