@@ -76,11 +76,11 @@ static void check_pid(struct findings *f, pid_t tid)
 	cleanup_arena struct arena *arena = arena_new();
 	struct proc_status st;
 	char line[192];
-	int found = holder(tid, arena, &st);
+	int held = holder(tid, arena, &st);
 
-	if (!found)
+	if (!held)
 		return;
-	if (found < 0)
+	if (held < 0)
 		snprintf(line, sizeof(line), "pid %d is taken", tid);
 	else if (st.state == 'Z')
 		snprintf(line, sizeof(line), "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
