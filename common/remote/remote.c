@@ -2,21 +2,23 @@
 /*
  * Borrowing frozen threads, so that the dumper may die at any instant.
  *
- * The agent's code is written into bytes of an executable mapping that nobody uses: zeros at the end of its last page, as a rule the vdso's. Its
- * data (programs and their answers) is one private mapping, made and unmapped by the *holder*, the first thread that is
- * asked. From the call that makes the mapping to the one that unmaps it, the holder's registers stay inside the agent, on
- * a path that ends with the unmapping and a return to where the thread was found. Any other thread that is asked (the *guest*) has a path of its own
- * and a flag, for which the holder's path waits. So if the dumper dies, the threads clean up and go on by themselves:
+ * The agent's code is written into bytes of an executable mapping that nobody uses: zeros at the end of its last page, as a
+ * rule the vdso's. Its data (programs and their answers) is one private mapping, made and unmapped by the *holder*, the
+ * first thread that is asked. From the call that makes the mapping to the one that unmaps it, the holder's registers stay
+ * inside the agent, on a path that ends with the unmapping and a return to where the thread was found. Any other thread
+ * that is asked (the *guest*) has a path of its own and a flag, for which the holder's path waits. So if the dumper dies,
+ * the threads clean up and go on by themselves:
  *
  *	holder:	... program, stop signal, wait for the guest, munmap, signal mask, registers, back
  *	guest:	flag, program, stop signal, flag, signal mask, registers, back
  *
- * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers nobody can know
- * whether it will be inside: for these microseconds the flag says so, and the holder allows the guest some time to show up.
+ * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers nobody
+ * can know whether it will be inside: for these microseconds the flag says so, and the holder allows the guest some time
+ * to show up.
  *
- * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and whose default is
- * to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a traced task);
- * without one, nothing happens and the path goes on.
+ * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and whose
+ * default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a traced
+ * task); without one, nothing happens and the path goes on.
  */
 #include "common/remote/remote.h"
 #include "common/remote/wait.h"

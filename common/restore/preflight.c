@@ -37,7 +37,7 @@ static void found(struct findings *f, enum err_kind kind, int errnum, const char
 	if (f->text.len < 400) /* the rest is in the log: one line is one line */
 		strbuf_printf(&f->text, "%s%s", f->n ? "; " : "", line);
 	f->n++;
-	log_warn(f->log, "preflight: %s", line);
+	log_info(f->log, "preflight: %s", line);
 }
 
 static void found_err(struct findings *f, const struct err *e)

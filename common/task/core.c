@@ -115,14 +115,14 @@ static uint64_t remaining_ns(const struct dump *d, const struct arch_restart *r)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Names the call that a thread is inside for the second time. Without a name it has to end with EINTR, as in every v1.1 image. */
-static void name_restarted(const struct dump *d, const struct dump_thread *thread, uint64_t ip, struct arch_restart *r)
+/* Names the call that a thread is inside for the second time: true when it had to be and could be found. Without a name it has to end with EINTR, as in every v1.1 image. */
+static bool name_restarted(const struct dump *d, const struct dump_thread *thread, uint64_t ip, struct arch_restart *r)
 {
 	unsigned char code[48];
 	long nr = -1;
 
 	if (r->nr != SYS_restart_syscall)
-		return;
+		return false;
 	if (ip > sizeof(code) + ARCH_SYSCALL_LEN && ip <= LONG_MAX &&
 	    !pread_full(d->task.fz.mem_fd, code, sizeof(code), (off_t)(ip - ARCH_SYSCALL_LEN - sizeof(code))))
 		nr = arch_restarted_call(code, sizeof(code));
@@ -131,6 +131,7 @@ static void name_restarted(const struct dump *d, const struct dump_thread *threa
 	if (!r->block)
 		log_info(d->log, "thread %d: an interrupted call will end with EINTR, as its code does not tell which one it is",
 			 thread->frozen->tid);
+	return r->block;
 }
 
 static void put_restart(struct dump *d, ThreadCoreEntry *tcore, const struct arch_restart *r)
@@ -158,6 +159,8 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 	if (pending)
 		resolve_for_handler(d, thread, pending, &regs);
 	arch_resolve_syscall(&regs, pending, &restart);
+	if (restart.block && name_restarted(d, thread, arch_ip(&regs), &restart))
+		arch_in_syscall(&regs, (long)restart.nr, -EINTR);
 	ret = arch_get_fpu(frozen->tid, d->arena, &fpu, err);
 	if (ret)
 		return ret;
@@ -166,8 +169,6 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 		tcore->has_blk_sigset = true;
 		tcore->blk_sigset = frozen->sigmask;
 	}
-	if (restart.block)
-		name_restarted(d, thread, arch_ip(&regs), &restart);
 	if (restart.block)
 		put_restart(d, tcore, &restart);
 	return 0;

@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/securebits.h>
+#include <sys/capability.h>
 #include <sys/syscall.h>
 
 #include "common/task/task.h"
@@ -153,14 +154,19 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 
 static void report_missing(pid_t tid, const char *set, uint64_t missing, const struct task_report *report)
 {
-	char line[160];
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
+	if (!missing)
+		return;
+	strbuf_printf(&line, "thread %d: not ours to give of its %s set:", tid, set);
 	for (int i = 0; i < NCAPS; i++) {
-		if (!(missing >> i & 1))
-			continue;
-		snprintf(line, sizeof(line), "thread %d: capability %d of its %s set is not ours to give", tid, i, set);
-		report->line(report->ctx, line);
+		char *name = missing >> i & 1 ? cap_to_name(i) : NULL;
+
+		if (name)
+			strbuf_printf(&line, " %s", name);
+		cap_free(name);
 	}
+	report->line(report->ctx, line.s);
 }
 
 void task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct proc_status *own, int last_cap,

@@ -41,7 +41,11 @@ for ((i = 1; i <= count; i++)); do
 		sleep 0.03
 		for ((t = 0; t < 50; t++)); do
 			is_dead "$DOG" && break
-			is_free "$DOG" && break
+			# The kernel lets go of a tracee just before it kills it: free is not yet alive.
+			if is_free "$DOG"; then
+				sleep 0.2
+				break
+			fi
 			sleep 0.02
 		done
 	fi

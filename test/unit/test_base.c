@@ -37,7 +37,8 @@ static void err_lines(void **state)
 	assert_int_equal(err_sys(&e, "cannot open %s", "x"), -EACCES);
 	assert_int_equal(err_set(&e, ERR_IMAGE, ENOENT, "a later one"), -ENOENT); /* the first stays */
 	assert_int_equal(err_object(&e, -EACCES, "entry %d", 3), -EACCES);
-	err_object(&e, 0, "files.img");
+	err_object(&e, -EACCES, "files.img");
+	err_object(&e, 0, "success adds nothing");
 	err_task(&e, 7, "a\nb\x9b\xc2\x9b\xc3\xa4", 0);
 	err_task(&e, 8, "other", 0);
 	err_hint(&e, 0, "use -x");
