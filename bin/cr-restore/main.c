@@ -87,7 +87,8 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 		.plan_only = plan,
 		.out = stdout,
 		.progress = isatty(STDERR_FILENO),
-		.kill_on_exit = !opt_bool(o, OPT_RESTORE_DETACHED),
+		/* A command that takes our place stays the parent. */
+		.detach = opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_EXEC_CMD),
 	};
 	struct restore_stats stats = { 0 };
 	int ret = open_log(o, work, log, err);

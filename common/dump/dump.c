@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/dump/identity.h"
 #include "common/feature/feature.h"
@@ -18,14 +19,6 @@
 #include "common/mm/mm.h"
 #include "common/task/task.h"
 #include "stats.pb-c.h"
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* A set of questions: one program, and for each kind that asks its handles. */
 struct questions {

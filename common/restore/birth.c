@@ -2,7 +2,7 @@
 /*
  * Making a task: a child with the right pid that maps the region, jumps into the agent, and there runs the plan's program.
  * From its first instruction on it dies with the controller: by the parent death signal until credentials change, and by
- * PTRACE_O_EXITKILL all the time. A sibling has another parent, so there only the latter helps, and it waits for it.
+ * PTRACE_O_EXITKILL all the time. Siblings and orphans have another parent: only the latter helps, and they wait for it.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -123,22 +123,30 @@ static void drop_rseq(void)
 		syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-_Noreturn static void child_main(const struct birth *b, pid_t parent, bool sibling)
+/* One that is not the controller's child lives only if the controller comes to hold it. */
+static void wait_held(struct control *c, pid_t controller)
+{
+	const struct timespec ts = { .tv_nsec = 10000000 };
+
+	while (!__atomic_load_n(&c->held, __ATOMIC_ACQUIRE)) {
+		if (kill(controller, 0) && errno == ESRCH)
+			_exit(1);
+		syscall(SYS_futex, &c->held, FUTEX_WAIT, 0, &ts);
+	}
+}
+
+_Noreturn static void child_main(const struct birth *b, pid_t controller)
 {
 	size_t code = region_code_len();
 	char *home = (char *)b->pt->hole;
-	struct control *c = birth_control(b);
 
 	drop_rseq();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!sibling && getppid() != parent)
-		_exit(1);
-	for (int i = 0; sibling && !c->pad; i++) { /* until the controller holds us */
-		struct timespec ts = { .tv_nsec = 10000000 };
-
-		syscall(SYS_futex, &c->pad, FUTEX_WAIT, 0, &ts);
-		if (i == 500)
+	if (b->how == BORN_CHILD) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != controller)
 			_exit(1);
+	} else {
+		wait_held(birth_control(b), controller);
 	}
 	if (mmap(home, code, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd, 0) != home)
 		_exit(errno == EEXIST ? 2 : 3);
@@ -148,48 +156,88 @@ _Noreturn static void child_main(const struct birth *b, pid_t parent, bool sibli
 	arch_agent_jump(b->pt->hole, b->pt->hole + b->prog_off[0]);
 }
 
-static int child_gone(struct birth *b, int status, struct err *err);
-
-static int make_child(struct birth *b, bool sibling, struct err *err)
+/* The pid or a negative errno; the child does not return. */
+static pid_t clone_task(const struct birth *b, pid_t controller)
 {
-	int status;
-
-	pid_t self = getpid(), want = b->pt->pid;
+	pid_t want = b->pt->pid;
 	struct clone_args args = {
-		.flags = sibling ? CLONE_PARENT : 0,
-		.exit_signal = sibling ? 0 : SIGCHLD, /* a sibling inherits ours */
+		.flags = b->how == BORN_SIBLING ? CLONE_PARENT : 0,
+		.exit_signal = b->how == BORN_SIBLING ? 0 : SIGCHLD, /* a sibling inherits ours */
 		.set_tid = (uint64_t)(uintptr_t)&want,
 		.set_tid_size = 1,
 	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		child_main(b, controller);
+	return pid < 0 ? -errno : (pid_t)pid;
+}
+
+/*
+ * A process in between makes the task and is gone before the task does anything. It has no exit signal: then it is there
+ * for us to wait for even where SIGCHLD is ignored (do_notify_parent() in kernel/signal.c).
+ */
+static pid_t clone_orphan(const struct birth *b)
+{
+	struct clone_args args = { 0 };
+	struct control *c = birth_control(b);
+	pid_t self = getpid(), ret;
+	long between = syscall(SYS_clone3, &args, sizeof(args));
+	int status;
+
+	if (between < 0)
+		return -errno;
+	if (!between) {
+		ret = clone_task(b, self);
+		c->clone_errno = ret < 0 ? -ret : 0;
+		_exit(ret < 0);
+	}
+	while (waitpid((pid_t)between, &status, __WALL) < 0 && errno == EINTR)
+		;
+	if (c->clone_errno)
+		return -c->clone_errno;
+	/* A killed one may have been before or after its clone: what it made, if anything, sees no controller hold it. */
+	return status ? -EINTR : b->pt->pid;
+}
+
+static int child_gone(struct birth *b, int status, struct err *err);
+
+static int clone_error(const struct birth *b, int errnum, struct err *err)
+{
+	int ret = err_set(err, ERR_FAILED, errnum, "clone3 with pid %d", b->pt->pid);
+
+	if (errnum == EINVAL && b->how == BORN_SIBLING)
+		return err_hint(err, ret, "init of a pid namespace has no siblings: leave out --restore-sibling");
+	return ret;
+}
+
+static int make_child(struct birth *b, struct err *err)
+{
 	uint64_t all = ~0ull, before;
-	long pid;
+	struct control *c = birth_control(b);
+	int status;
+	pid_t pid;
 
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_BYTES);
-	pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (pid == 0)
-		child_main(b, self, sibling);
-	if (pid < 0)
-		err_sys(err, "clone3 with pid %d", want);
+	pid = b->how == BORN_ORPHAN ? clone_orphan(b) : clone_task(b, getpid());
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, SIGSET_BYTES);
 	if (pid < 0)
-		return -err->errnum;
-	b->pid = (pid_t)pid;
+		return clone_error(b, -pid, err);
+	b->pid = pid;
 	if (ptrace(PTRACE_SEIZE, b->pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) {
 		int errnum = errno;
 
 		/* It may be dead already: then how it died says more. */
 		kill(b->pid, SIGKILL);
-		if (!sibling && waitpid(b->pid, &status, __WALL) == b->pid)
+		if (b->how == BORN_CHILD && waitpid(b->pid, &status, __WALL) == b->pid)
 			return child_gone(b, status, err);
+		b->pid = 0;
 		return err_set(err, ERR_FAILED, errnum, "PTRACE_SEIZE");
 	}
 	b->seized = 1;
-	if (sibling) {
-		struct control *c = birth_control(b);
-
-		c->pad = 1;
-		syscall(SYS_futex, &c->pad, FUTEX_WAKE, 1);
-	}
+	__atomic_store_n(&c->held, 1, __ATOMIC_RELEASE);
+	if (b->how != BORN_CHILD)
+		syscall(SYS_futex, &c->held, FUTEX_WAKE, 1);
 	return 0;
 }
 
@@ -264,11 +312,13 @@ static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 	}
 }
 
-int birth_run(struct birth *b, bool sibling, struct err *err)
+int birth_run(struct birth *b, enum born how, struct err *err)
 {
 	struct control *c = birth_control(b);
-	int ret = make_child(b, sibling, err), fail;
+	int ret, fail;
 
+	b->how = how;
+	ret = make_child(b, err);
 	if (ret)
 		return ret;
 	fail = fault("restore:after-clone");
@@ -290,7 +340,7 @@ int birth_run(struct birth *b, bool sibling, struct err *err)
 	return 0;
 }
 
-void birth_abort(struct birth *b, bool sibling)
+void birth_abort(struct birth *b)
 {
 	pid_t pid = b->pid;
 

@@ -18,7 +18,9 @@ struct control {
 	uint32_t left_threads; /* further threads that have not parked yet */
 	uint32_t left_leader;
 	uint32_t gate;	       /* the leader waits here until all other threads have their credentials */
-	uint32_t pad;
+	uint32_t held;	       /* set when the controller traces the task: one that is not our child waits for that */
+	int32_t clone_errno;   /* of a clone3 that another process makes for us */
+	uint32_t pad[3];
 };
 size_t region_code_len(void);
 static inline uint64_t region_control(const struct plan_task *pt)
@@ -41,6 +43,13 @@ void slots_close(struct slots *slots);
 /* "openat(...) (why)" with the errno of the result, or what was expected. */
 int step_error(const struct program *p, size_t i, struct err *err);
 
+/* Whose child a new task is. */
+enum born {
+	BORN_CHILD,   /* ours */
+	BORN_SIBLING, /* our parent's */
+	BORN_ORPHAN,  /* of the next subreaper or init, from the beginning */
+};
+
 /* One task that is being made. */
 struct birth {
 	const struct plan_task *pt;
@@ -50,14 +59,15 @@ struct birth {
 	size_t *prog_off;  /* of each thread's program in the region */
 	size_t scratch_off; /* 16 bytes for each thread */
 	int memfd;
+	enum born how;
 	pid_t pid;	   /* 0 when there is none */
 	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
 };
 int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slots *slots, struct err *err);
 /* Makes the process and waits until all its threads have run their programs. */
-int birth_run(struct birth *b, bool sibling, struct err *err);
+int birth_run(struct birth *b, enum born how, struct err *err);
 /* Kills and reaps what there is. */
-void birth_abort(struct birth *b, bool sibling);
+void birth_abort(struct birth *b);
 void birth_release(struct birth *b);
 /* Waits until *word (a field of struct control) is 0. */
 struct control *birth_control(const struct birth *b);

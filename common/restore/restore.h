@@ -19,7 +19,7 @@ struct restore_opts {
 	bool plan_only;		/* --plan: print the plan to `out` and change nothing */
 	FILE *out;
 	bool progress;
-	bool kill_on_exit; /* not detached: the tree dies with us only while it is being made */
+	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 };
 
 struct restore_stats { uint64_t restore_us, forking_us, memory_us, total_us, pages_restored, bytes_read; };

@@ -2,19 +2,11 @@
 /* A restore from beginning to end. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static void count_pages(const struct model *m, struct restore_stats *stats)
 {
@@ -23,6 +15,20 @@ static void count_pages(const struct model *m, struct restore_stats *stats)
 	for (size_t i = 0; i < m->nshmem; i++)
 		stats->bytes_read += m->shmem[i].pages.size;
 	stats->pages_restored = stats->bytes_read / PAGE;
+}
+
+/*
+ * Detached, the task loses us as its parent when we exit. A thread with a parent death signal would get it then, so such
+ * a task is an orphan before that signal is set: nothing more happens to its parent than did after the dump.
+ */
+static enum born how_born(const struct restore_opts *opts, const struct model_task *t)
+{
+	if (opts->sibling)
+		return BORN_SIBLING;
+	for (size_t k = 0; opts->detach && k < t->nthreads; k++)
+		if (t->threads[k].core->thread_core->pdeath_sig)
+			return BORN_ORPHAN;
+	return BORN_CHILD;
 }
 
 /* Births and last acts. On failure everything that was made is gone again. */
@@ -38,7 +44,7 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 		ret = birth_prepare(&births[n], &plan->tasks[n], slots, err);
 		births[n].comm = m->tasks[n].threads[0].core->tc->comm;
 		if (!ret)
-			ret = birth_run(&births[n], opts->sibling, err);
+			ret = birth_run(&births[n], how_born(opts, &m->tasks[n]), err);
 		if (ret)
 			err_task(err, plan->tasks[n].pid, births[n].comm, ret);
 	}
@@ -51,7 +57,7 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 	}
 	for (size_t i = n; i-- > 0;) {
 		if (ret)
-			birth_abort(&births[i], opts->sibling);
+			birth_abort(&births[i]);
 		birth_release(&births[i]);
 	}
 	return ret;

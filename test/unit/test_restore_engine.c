@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/proc/proc.h"
 #include "common/restore/inner.h"
@@ -34,14 +35,6 @@ struct told {
 static struct told *told;
 static char stacks[THREADS][16384] __attribute__((aligned(16)));
 static struct timespec asked;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* Where restored threads go on. No thread-local storage is theirs: system calls only, and no errno. */
 static long raw(long nr, long a, long b, long c, long d)
@@ -151,7 +144,7 @@ static struct plan *make_plan(size_t nthreads)
 	return plan;
 }
 
-static int make(struct plan *plan, struct birth *b, bool leave_stopped, struct err *err)
+static int make_born(struct plan *plan, struct birth *b, enum born how, bool leave_stopped, struct err *err)
 {
 	struct slots slots = { 0 };
 	int ret = controller_run(plan, NULL, &slots, err);
@@ -159,13 +152,18 @@ static int make(struct plan *plan, struct birth *b, bool leave_stopped, struct e
 	if (!ret)
 		ret = birth_prepare(b, plan->tasks, &slots, err);
 	if (!ret)
-		ret = birth_run(b, false, err);
+		ret = birth_run(b, how, err);
 	if (!ret)
 		ret = finish_task(b, leave_stopped, err);
 	if (ret)
-		birth_abort(b, false);
+		birth_abort(b);
 	slots_close(&slots);
 	return ret;
+}
+
+static int make(struct plan *plan, struct birth *b, bool leave_stopped, struct err *err)
+{
+	return make_born(plan, b, BORN_CHILD, leave_stopped, err);
 }
 
 static void wait_told(const int *word)
@@ -359,12 +357,103 @@ static void test_fault_points(void **state)
 	}
 }
 
+static pid_t parent_of(pid_t pid)
+{
+	cleanup_fd int fd = -1;
+	struct proc_stat st = { 0 };
+	struct err err = ERR_INIT;
+
+	return proc_open(pid, &fd, &err) || proc_stat(fd, "stat", &st, &err) ? 0 : st.ppid;
+}
+
+/* A controller of its own makes the plan's task, and exits with 0 when that worked. */
+static void make_and_exit(struct plan *plan, enum born how)
+{
+	pid_t controller = fork();
+	int status;
+
+	assert_true(controller >= 0);
+	if (!controller) {
+		struct err err = ERR_INIT;
+		struct birth b;
+		int ret = make_born(plan, &b, how, false, &err);
+
+		if (ret)
+			fprintf(stderr, "%s: %s (errno %d)\n", err.object, err.reason, err.errnum);
+		else if (how == BORN_SIBLING && parent_of(b.pid) != getppid())
+			ret = 1;
+		_exit(ret != 0);
+	}
+	assert_int_equal(waitpid(controller, &status, 0), controller);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* A parent death signal that kills: a child gets it when the controller exits, an orphan and a sibling do not. */
+static void test_parents(void **state)
+{
+	static const enum born ways[] = { BORN_CHILD, BORN_ORPHAN, BORN_SIBLING };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		cleanup_plan struct plan *plan = make_plan(3);
+		pid_t pid = plan->tasks[0].pid;
+		int status;
+
+		memset(told, 0, sizeof(*told));
+		for (size_t k = 0; k < 3; k++)
+			program_call(plan->tasks[0].threads[k].prog, THREAD_AFTER_CREDS, "parent death signal", SYS_prctl,
+				     A(PR_SET_PDEATHSIG), A(SIGTERM));
+		make_and_exit(plan, ways[i]);
+		if (ways[i] != BORN_CHILD) {
+			for (size_t k = 0; k < 3; k++)
+				wait_told(&told->tid[k]);
+			assert_int_equal(told->tid[2], pid + 2);
+			assert_int_equal(parent_of(pid), getpid()); /* we are the next ancestor, or the controller's parent */
+			assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+			kill(pid, SIGKILL);
+		}
+		/* Without __WALL: an ordinary child, whose end is told by SIGCHLD. */
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == (ways[i] == BORN_CHILD ? SIGTERM : SIGKILL));
+	}
+}
+
+/* What fails leaves nothing, whoever the parent is. */
+static void test_failing_parents(void **state)
+{
+	static const enum born ways[] = { BORN_ORPHAN, BORN_SIBLING };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		cleanup_plan struct plan *plan = make_plan(2);
+		pid_t controller = fork();
+		int status;
+
+		assert_true(controller >= 0);
+		if (!controller) {
+			struct err err = ERR_INIT;
+			struct birth b;
+
+			program_call(plan->tasks[0].threads[1].prog, THREAD_SELF, "cannot work", SYS_close, A(-5));
+			if (make_born(plan, &b, ways[i], false, &err) != -EBADF)
+				_exit(1);
+			birth_release(&b);
+			err = (struct err)ERR_INIT;
+			plan->tasks[0].pid = plan->tasks[0].threads[0].tid = getpid();
+			_exit(make_born(plan, &b, ways[i], false, &err) != -EEXIST);
+		}
+		assert_int_equal(waitpid(controller, &status, 0), controller);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		/* Its corpse is ours to bury. */
+		assert_int_equal(waitpid(plan->tasks[0].pid, &status, 0), plan->tasks[0].pid);
+		assert_int_equal(waitpid(-1, &status, __WALL), -1);
+	}
+}
+
 /* The controller dies: so does what it was making, at every named point. */
 static void test_controller_death(void **state)
 {
 	static const char *const points[] = { "restore:after-clone", "restore:after-program", "restore:before-detach" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+	for (size_t i = 0; i < 3 * ARRAY_SIZE(points); i++) {
 		cleanup_plan struct plan *plan = make_plan(3);
 		pid_t controller = fork(), tracer;
 		int status;
@@ -374,8 +463,8 @@ static void test_controller_death(void **state)
 			struct err err = ERR_INIT;
 			struct birth b;
 
-			setenv("CR_FAULT", points[i], 1);
-			make(plan, &b, false, &err);
+			setenv("CR_FAULT", points[i % 3], 1);
+			make_born(plan, &b, (enum born)(i / 3), false, &err);
 			_exit(1);
 		}
 		assert_int_equal(waitpid(controller, &status, 0), controller);
@@ -433,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_failing_step),	cmocka_unit_test(test_taken_pid),
 		cmocka_unit_test(test_death_at_step),	cmocka_unit_test(test_fault_points),
 		cmocka_unit_test(test_controller_death), cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_parents),		cmocka_unit_test(test_failing_parents),
 	};
 
 	if (geteuid() != 0) {
