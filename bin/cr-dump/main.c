@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-dump: options in, one dump, one line about what went wrong. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "common/base/io.h"
@@ -94,6 +95,8 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int ret = opt_parse(TOOL_DUMP, argc, argv, &o, &err), code;
 
+	/* The stops of the target are told by it, and a caller may have had it ignored. */
+	signal(SIGCHLD, SIG_DFL);
 	if (ret > 0)
 		return 0;
 	if (ret == 0)

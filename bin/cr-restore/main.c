@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-restore: options in, one restore; then out of the way, in the task's place as its parent, or another command. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -135,6 +136,8 @@ int main(int argc, char **argv)
 	struct log log = { 0 };
 	struct err err = ERR_INIT;
 	pid_t root = 0;
+	/* Where it is ignored, children vanish without a status. */
+	void (*chld)(int) = signal(SIGCHLD, SIG_DFL);
 	int ret = opt_parse(TOOL_RESTORE, argc, argv, &o, &err);
 
 	if (ret > 0)
@@ -147,6 +150,7 @@ int main(int argc, char **argv)
 	if (ret == 0 && root > 0 && opt_bool(o, OPT_EXEC_CMD)) {
 		char **command = opt_operands(o, NULL);
 
+		signal(SIGCHLD, chld);
 		execvp(command[0], command);
 		ret = err_sys(&err, "pid %d runs, but cannot run the command %s", root, command[0]);
 	} else if (ret == 0 && root > 0 && !opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_RESTORE_SIBLING)) {
