@@ -18,7 +18,7 @@ int proc_open(pid_t pid, int *fd, struct err *err)
 	if (*fd >= 0)
 		return 0;
 	if (errno == ENOENT)
-		return err_set(err, ERR_FAILED, ESRCH, "no such process");
+		return err_set(err, ERR_FAILED, ESRCH, "pid %d does not exist", (int)pid);
 	return err_sys(err, "cannot open %s", path);
 }
 
