@@ -229,6 +229,13 @@ static int load(struct model *m, struct err *err)
 		if (!ret && n)
 			ret = cannot_restore(err, AT(FILE_LOCKS, 0, 0), "file locks cannot be restored");
 	}
+	/* Nothing refers to filters here, but an image that is there and cannot be read is damage all the same. */
+	if (!ret) {
+		ProtobufCMessage **v;
+		size_t n;
+
+		ret = image_read_all(m->dir, IMG_SECCOMP, 0, m->arena, &v, &n, NULL, err);
+	}
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		struct model_task *t = &m->tasks[i];
 		const char *comm;
