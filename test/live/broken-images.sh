@@ -67,7 +67,8 @@ for ((i = 0; i < ${CAMPAIGN:-150}; i++)); do
 	rc=$?
 	[ "$rc" -le 5 ] || die "run $i: $f damaged: exit status $rc: $out; $(base64 -w0 "bad/$f")"
 	if [ "$rc" = 0 ]; then
-		ns_procs | while read -r p _; do kill -9 "$p"; done
+		left=$(ns_procs) # not in a pipe, whose other end would be on the list
+		while read -r p _; do [ -z "$p" ] || kill -9 "$p"; done <<<"$left"
 	else
 		[ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || die "run $i: $f damaged: not one line: $out"
 	fi
