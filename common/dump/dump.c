@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "common/base/clock.h"
@@ -195,10 +196,49 @@ static int dump_frozen(struct dump *d, struct err *err)
 	return ret;
 }
 
+/*
+ * What the kernel asks for. CAP_CHECKPOINT_RESTORE: /proc/PID/map_files. CAP_SYS_PTRACE: a task that is not wholly ours
+ * (kernel/ptrace.c, __ptrace_may_access()): other ids, more capabilities, or not dumpable, which /proc/PID tells by its
+ * owner. CAP_KILL: to end a task of another user.
+ */
+static int check_privileges(const struct dump_opts *opts, struct err *err)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	static const int all[] = { CAP_CHECKPOINT_RESTORE, CAP_SYS_PTRACE, CAP_KILL };
+	int caps[ARRAY_SIZE(all)] = { CAP_CHECKPOINT_RESTORE }, ret;
+	cleanup_fd int fd = -1, self = -1;
+	struct proc_status st, own;
+	struct stat dir;
+	struct err ignore = ERR_INIT;
+	size_t n = 1;
+
+	if (!privileges_need(all, ARRAY_SIZE(all), &ignore))
+		return 0;
+	ret = proc_open(opts->pid, &fd, err);
+	if (!ret)
+		ret = proc_status(fd, "status", arena, &st, err);
+	if (!ret)
+		ret = proc_open(getpid(), &self, err);
+	if (!ret)
+		ret = proc_status(self, "status", arena, &own, err);
+	if (ret)
+		return err_task(err, opts->pid, NULL, ret);
+	if (fstat(fd, &dir))
+		return err_sys(err, "cannot stat /proc/%d", opts->pid);
+	bool same_uid = st.uid[0] == own.uid[0] && st.uid[1] == own.uid[0] && st.uid[2] == own.uid[0];
+	bool same_gid = st.gid[0] == own.gid[0] && st.gid[1] == own.gid[0] && st.gid[2] == own.gid[0];
+
+	if (!same_uid || !same_gid || (st.cap_prm & ~own.cap_prm) || dir.st_uid != st.uid[1])
+		caps[n++] = CAP_SYS_PTRACE;
+	if (!opts->leave_running && !same_uid)
+		caps[n++] = CAP_KILL;
+	ret = privileges_need(caps, n, err);
+	return ret ? err_task(err, opts->pid, st.comm, ret) : 0;
+}
+
 static int dump_open(struct dump *d, struct err *err)
 {
-	static const int caps[] = { CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE };
-	int ret = privileges_need(caps, ARRAY_SIZE(caps), err);
+	int ret = check_privileges(d->opts, err);
 
 	if (!ret)
 		ret = image_store_open(d->opts->images_dir, &d->store, err);

@@ -141,6 +141,9 @@ _Noreturn static void child_main(const struct birth *b, pid_t controller)
 	char *home = (char *)b->pt->hole;
 
 	drop_rseq();
+	/* A binary with file capabilities is not dumpable, and its /proc/self not its own (fs/exec.c, begin_new_exec()). Nobody with
+	 * fewer capabilities than we have may trace us all the same. */
+	prctl(PR_SET_DUMPABLE, 1);
 	if (b->how == BORN_CHILD) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != controller)

@@ -183,12 +183,17 @@ static void check_addresses(const struct model *m, struct findings *f)
 }
 
 /* CAP_SYS_ADMIN stands for CAP_CHECKPOINT_RESTORE (capability.h: checkpoint_restore_ns_capable()). */
-static void check_privileges(struct findings *f)
+static void check_privileges(const struct model *m, const struct task_own *own, struct findings *f)
 {
-	static const int caps[] = { CAP_CHECKPOINT_RESTORE };
+	uint64_t need = task_privileges(m, own) | 1ull << CAP_CHECKPOINT_RESTORE;
 	struct err e = ERR_INIT;
+	int caps[64];
+	size_t n = 0;
 
-	if (privileges_need(caps, ARRAY_SIZE(caps), &e))
+	for (int i = 0; i < 64; i++)
+		if (need >> i & 1)
+			caps[n++] = i;
+	if (privileges_need(caps, n, &e))
 		found_err(f, &e);
 }
 
@@ -196,18 +201,21 @@ int preflight(const struct model *m, const struct plan *plan, const struct resto
 	      struct err *err)
 {
 	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check, .size_only = opts->validate_size_only };
+	cleanup_arena struct arena *arena = arena_new();
 	struct findings f = { .log = log };
-	struct err e = ERR_INIT;
-	int ret = 0;
+	struct task_own own;
+	int ret;
 
-	check_privileges(&f);
+	ret = task_own_read(arena, &own, err);
+	if (ret)
+		return ret;
+	check_privileges(m, &own, &f);
 	check_ids(m, opts, &f);
 	check_cpu(m, &f);
 	check_limits(m, plan, &f);
 	check_addresses(m, &f);
 	files_preflight(m, &files, report_line, &f);
-	if (task_preflight(m, report_line, &f, log, &e))
-		found_err(&f, &e);
+	task_preflight(m, &own, report_line, &f, log);
 	if (f.n == 1)
 		ret = err_set(err, f.kind, 0, "%s", f.text.s);
 	else if (f.n)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A restore from beginning to end. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "common/base/clock.h"
 #include "common/base/fault.h"
@@ -77,11 +79,23 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 	return ret;
 }
 
-int restore_run(const struct restore_opts *opts, const struct log *log, pid_t *root, struct restore_stats *stats,
+/* What this process may not do. Nothing, when the kernel does not tell: then a step says which it is. */
+static uint64_t lacking_capabilities(void)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	if (syscall(SYS_capget, &header, data))
+		return 0;
+	return ~(data[0].effective | (uint64_t)data[1].effective << 32);
+}
+
+int restore_run(const struct restore_opts *given, const struct log *log, pid_t *root, struct restore_stats *stats,
 		struct err *err)
 {
 	cleanup_model struct model *m = NULL;
 	cleanup_plan struct plan *plan = NULL;
+	struct restore_opts copy = *given, *opts = &copy;
 	struct restore_stats none = { 0 };
 	struct image_dir *dir = NULL;
 	uint64_t start = now_us();
@@ -90,6 +104,8 @@ int restore_run(const struct restore_opts *opts, const struct log *log, pid_t *r
 	*root = 0;
 	stats = stats ? stats : &none;
 	*stats = (struct restore_stats){ 0 };
+	if (!opts->plan_only) /* a plan that is only shown is the same for everybody */
+		opts->lacks |= lacking_capabilities();
 	ret = image_dir_open(opts->images_dir, &dir, err);
 	if (ret)
 		return ret;

@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/securebits.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/syscall.h>
 
@@ -76,11 +77,12 @@ static int check_creds(const CredsEntry *c, pid_t tid, struct err *err)
 	return 0;
 }
 
-static void plan_ids(struct program *prog, const CredsEntry *c)
+static void plan_ids(struct program *prog, const CredsEntry *c, uint64_t lacks)
 {
 	struct data_ref groups = program_data(prog, c->groups, c->n_groups * sizeof(*c->groups));
 
-	program_call(prog, THREAD_CREDS, "groups", SYS_setgroups, A(c->n_groups), A_DATA(groups));
+	if (!(lacks >> CAP_SETGID & 1))
+		program_call(prog, THREAD_CREDS, "groups", SYS_setgroups, A(c->n_groups), A_DATA(groups));
 	program_call(prog, THREAD_CREDS, "group ids", SYS_setresgid, A(c->gid), A(c->egid), A(c->sgid));
 	if (c->fsgid != c->egid) {
 		program_try(prog, THREAD_CREDS, "filesystem group id", SYS_setfsgid, A(c->fsgid));
@@ -106,28 +108,30 @@ static void plan_capset(struct program *prog, uint64_t eff, uint64_t prm, uint64
 	program_call(prog, THREAD_CREDS, "capabilities", SYS_capset, A_DATA(h), A_DATA(v));
 }
 
-static void plan_caps(struct program *prog, const CredsEntry *c)
+/* Without CAP_SETPCAP bounding set and securebits are what they must be already: preflight has seen to it. */
+static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap)
 {
 	const uint64_t known = (2ull << CAP_LAST_CAP) - 1;
 	uint64_t prm = task_caps(c->n_cap_prm, c->cap_prm) & known, eff = task_caps(c->n_cap_eff, c->cap_eff) & known;
 	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & known, bnd = task_caps(c->n_cap_bnd, c->cap_bnd);
 	uint64_t amb = task_caps(c->n_cap_amb, c->cap_amb) & known;
 
-	plan_capset(prog, prm | SETPCAP_BIT, prm | SETPCAP_BIT, inh);
+	plan_capset(prog, prm | (setpcap ? SETPCAP_BIT : 0), prm | (setpcap ? SETPCAP_BIT : 0), inh);
 	program_call(prog, THREAD_CREDS, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT), A(PR_CAP_AMBIENT_CLEAR_ALL),
 		     A(0), A(0), A(0));
 	for (unsigned i = 0; i < NCAPS; i++)
 		if (amb >> i & 1)
 			program_call(prog, THREAD_CREDS, "ambient capability", SYS_prctl, A(PR_CAP_AMBIENT),
 				     A(PR_CAP_AMBIENT_RAISE), A(i), A(0), A(0));
-	for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
+	for (unsigned i = 0; setpcap && i <= CAP_LAST_CAP; i++)
 		if (!(bnd >> i & 1))
 			program_call(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
 	/* Capabilities that newer kernels have and the image's did not are taken away too, where they exist. */
-	for (unsigned i = CAP_LAST_CAP + 1; i < CAP_LAST_CAP + 8; i++)
+	for (unsigned i = CAP_LAST_CAP + 1; setpcap && i < CAP_LAST_CAP + 8; i++)
 		if (!(bnd >> i & 1))
 			program_try(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
-	program_call(prog, THREAD_CREDS, "securebits", SYS_prctl, A(PR_SET_SECUREBITS), A(c->secbits));
+	if (setpcap)
+		program_call(prog, THREAD_CREDS, "securebits", SYS_prctl, A(PR_SET_SECUREBITS), A(c->secbits));
 	plan_capset(prog, eff, prm, inh);
 }
 
@@ -135,6 +139,7 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 		      struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
 	const CredsEntry *c = thread->core->thread_core->creds;
+	bool setpcap;
 	int ret;
 
 	if (!c)
@@ -142,23 +147,58 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 	ret = check_creds(c, pth->tid, err);
 	if (ret)
 		return ret;
-	program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl, A(PR_SET_SECUREBITS),
-		     A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
-	plan_ids(pth->prog, c);
-	plan_caps(pth->prog, c);
+	setpcap = !(plan->lacks & SETPCAP_BIT);
+	if (setpcap)
+		program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl, A(PR_SET_SECUREBITS),
+			     A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
+	plan_ids(pth->prog, c, plan->lacks);
+	plan_caps(pth->prog, c, setpcap);
 	if (c->has_no_new_privs && c->no_new_privs)
 		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0), A(0),
 			     A(0));
 	return 0;
 }
 
-static void report_missing(pid_t tid, const char *set, uint64_t missing, const struct task_report *report)
+static bool has_id(const uint32_t own[4], uint32_t id)
+{
+	return id == own[0] || id == own[1] || id == own[2];
+}
+
+static bool same_groups(const CredsEntry *c, const struct proc_status *own)
+{
+	return c->n_groups == own->ngroups &&
+	       (!c->n_groups || !memcmp(c->groups, own->groups, c->n_groups * sizeof(*c->groups)));
+}
+
+/* kernel/sys.c and security/commoncap.c: to become what one is already takes nothing. */
+uint64_t task_creds_privileges(const CredsEntry *c, const struct task_own *own)
+{
+	uint64_t prm = task_caps(c->n_cap_prm, c->cap_prm) & own->known_caps;
+	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & own->known_caps;
+	uint64_t bnd = task_caps(c->n_cap_bnd, c->cap_bnd) & own->known_caps;
+	const uint32_t *uid = own->st.uid, *gid = own->st.gid;
+	uint64_t need = prm & ~own->st.cap_prm;
+
+	if (!has_id(uid, c->uid) || !has_id(uid, c->euid) || !has_id(uid, c->suid) || !has_id(uid, c->fsuid))
+		need |= 1ull << CAP_SETUID;
+	if (!has_id(gid, c->gid) || !has_id(gid, c->egid) || !has_id(gid, c->sgid) || !has_id(gid, c->fsgid) ||
+	    !same_groups(c, &own->st))
+		need |= 1ull << CAP_SETGID;
+	if (c->secbits != own->securebits || (own->st.cap_bnd & ~bnd) || (inh & ~(own->st.cap_inh | own->st.cap_prm)))
+		need |= SETPCAP_BIT;
+	return need;
+}
+
+bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct task_own *own,
+			  const struct task_report *report)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+	const CredsEntry *c = tcore->creds;
+	uint64_t missing = c ? task_caps(c->n_cap_bnd, c->cap_bnd) & own->known_caps & ~own->st.cap_bnd : 0;
 
 	if (!missing)
-		return;
-	strbuf_printf(&line, "thread %d: not ours to give of its %s set:", tid, set);
+		return false;
+	strbuf_printf(&line, "thread %d: its bounding set has", tid);
 	for (int i = 0; i < NCAPS; i++) {
 		char *name = missing >> i & 1 ? cap_to_name(i) : NULL;
 
@@ -166,19 +206,9 @@ static void report_missing(pid_t tid, const char *set, uint64_t missing, const s
 			strbuf_printf(&line, " %s", name);
 		cap_free(name);
 	}
+	strbuf_puts(&line, ", which ours has lost");
 	report->line(report->ctx, line.s);
-}
-
-void task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct proc_status *own, int last_cap,
-			  const struct task_report *report)
-{
-	const CredsEntry *c = tcore->creds;
-	uint64_t known = last_cap >= NCAPS - 1 ? UINT64_MAX : (2ull << last_cap) - 1;
-
-	if (!c)
-		return;
-	report_missing(tid, "permitted", task_caps(c->n_cap_prm, c->cap_prm) & known & ~own->cap_prm, report);
-	report_missing(tid, "bounding", task_caps(c->n_cap_bnd, c->cap_bnd) & known & ~own->cap_bnd, report);
+	return true;
 }
 
 const struct state_kind creds_kind = {

@@ -3,60 +3,70 @@
  * are reported. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 
 #include "common/task/task.h"
 
-static void check_loginuid(const TaskCoreEntry *tc, pid_t pid, int self, const struct proc_status *own,
-			   const struct task_report *report)
+int task_own_read(struct arena *arena, struct task_own *own, struct err *err)
 {
+	int64_t last_cap = CAP_LAST_CAP, loginuid;
 	struct err ignore = ERR_INIT;
-	int64_t ours = UINT32_MAX;
-	char line[160];
-
-	if (!tc->has_loginuid)
-		return;
-	/* A kernel without audit knows no login uid: nothing is lost when there is none. */
-	if (proc_number(self, "loginuid", 10, &ours, &ignore) && tc->loginuid == UINT32_MAX)
-		return;
-	if ((uint32_t)ours == tc->loginuid || own->cap_eff >> CAP_AUDIT_CONTROL & 1)
-		return;
-	snprintf(line, sizeof(line), "pid %d: its audit login uid %u is not ours, and setting it needs CAP_AUDIT_CONTROL", pid,
-		 tc->loginuid);
-	report->line(report->ctx, line);
-}
-
-int task_preflight(const struct model *m, void (*line)(void *ctx, const char *line), void *ctx, const struct log *log,
-		   struct err *err)
-{
-	const struct task_report report = { line, ctx, log };
-	cleanup_arena struct arena *arena = arena_new();
-	struct proc_limits limits;
-	struct proc_status own;
 	cleanup_fd int self = -1;
-	int64_t last_cap = CAP_LAST_CAP;
-	struct err ignore = ERR_INIT;
 	int ret;
 
+	*own = (struct task_own){ 0 };
 	ret = proc_open(getpid(), &self, err);
 	if (!ret)
-		ret = proc_status(self, "status", arena, &own, err);
+		ret = proc_status(self, "status", arena, &own->st, err);
 	if (!ret)
-		ret = proc_limits(self, &limits, err);
+		ret = proc_limits(self, &own->limits, err);
 	if (ret)
 		return ret;
 	proc_number(self, "../sys/kernel/cap_last_cap", 10, &last_cap, &ignore);
+	own->known_caps = last_cap >= 63 ? UINT64_MAX : (2ull << last_cap) - 1;
+	own->securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
+	own->has_loginuid = !proc_number(self, "loginuid", 10, &loginuid, &ignore);
+	own->loginuid = own->has_loginuid ? (uint32_t)loginuid : UINT32_MAX;
+	return 0;
+}
+
+uint64_t task_privileges(const struct model *m, const struct task_own *own)
+{
+	uint64_t need = 0;
+
 	for (size_t t = 0; t < m->ntasks; t++) {
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;
 
-		if (tc) {
-			task_rlimit_preflight(tc, task->threads[0].tid, own.cap_eff >> CAP_SYS_RESOURCE & 1, &limits, &report);
-			check_loginuid(tc, task->threads[0].tid, self, &own, &report);
+		/* A kernel without audit knows no login uid: nothing is lost when there was none. */
+		if (tc && tc->has_loginuid && tc->loginuid != own->loginuid)
+			need |= 1ull << CAP_AUDIT_CONTROL;
+		for (size_t i = 0; i < task->nthreads; i++) {
+			const ThreadCoreEntry *tcore = task->threads[i].core->thread_core;
+
+			need |= task_sched_privileges(tcore, own);
+			if (tcore->creds)
+				need |= task_creds_privileges(tcore->creds, own);
 		}
-		for (size_t i = 0; i < task->nthreads; i++)
-			if (task->threads[i].core->thread_core)
-				task_creds_preflight(task->threads[i].core->thread_core, task->threads[i].tid, &own,
-						     (int)last_cap, &report);
 	}
-	return 0;
+	return need;
+}
+
+void task_preflight(const struct model *m, const struct task_own *own, void (*line)(void *ctx, const char *line), void *ctx,
+		    const struct log *log)
+{
+	const struct task_report report = { line, ctx, log };
+
+	for (size_t t = 0; t < m->ntasks; t++) {
+		const struct model_task *task = &m->tasks[t];
+		const TaskCoreEntry *tc = task->threads[0].core->tc;
+
+		if (tc)
+			task_rlimit_preflight(tc, task->threads[0].tid, own->st.cap_eff >> CAP_SYS_RESOURCE & 1, &own->limits,
+					      &report);
+		/* The other threads' are the same, as a rule: one line says it. */
+		for (size_t i = 0; i < task->nthreads; i++)
+			if (task_creds_preflight(task->threads[i].core->thread_core, task->threads[i].tid, own, &report))
+				break;
+	}
 }

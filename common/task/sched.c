@@ -4,6 +4,7 @@
  * of one's own and utilisation clamps go into our sched_attr field, when they are not the default.
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -128,6 +129,21 @@ static int plan_sched(const struct model *m, const struct model_task *task, cons
 	program_call(pth->prog, THREAD_SELF, "scheduling policy", SYS_sched_setattr, A(0),
 		     A_DATA(program_data(pth->prog, &a, sizeof(a))), A(0));
 	return 0;
+}
+
+/* kernel/sched/syscalls.c, user_check_sched_setscheduler(): up to the limits of RLIMIT_NICE and RLIMIT_RTPRIO, anybody may. */
+uint64_t task_sched_privileges(const ThreadCoreEntry *tcore, const struct task_own *own)
+{
+	uint32_t policy = tcore->sched_policy & ~RESET_ON_FORK;
+	uint64_t rtprio = own->limits.v[RLIMIT_RTPRIO].rlim_cur, nice = own->limits.v[RLIMIT_NICE].rlim_cur;
+	bool need;
+
+	if (!tcore->has_sched_policy)
+		return 0;
+	need = policy == POLICY_DEADLINE || (is_rt(policy) && tcore->sched_prio > rtprio);
+	if (tcore->has_sched_nice && tcore->sched_nice < getpriority(PRIO_PROCESS, 0) && (uint64_t)(20 - tcore->sched_nice) > nice)
+		need = true;
+	return need ? 1ull << CAP_SYS_NICE : 0;
 }
 
 const struct state_kind sched_kind = {

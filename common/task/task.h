@@ -11,11 +11,27 @@
  */
 int task_check(struct dump *d, struct err *err);
 
-/* Does this host allow what the tasks need: resource limits, capabilities, login uid? Every finding goes through
- * report. What
- * differs without being a loss is a warning in the log. */
-int task_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, const struct log *log,
-		   struct err *err);
+/* Who we are, as far as a restore depends on it. */
+struct task_own {
+	struct proc_status st; /* groups are arena memory */
+	struct proc_limits limits;
+	uint64_t known_caps; /* by this kernel */
+	uint32_t securebits;
+	bool has_loginuid;
+	uint32_t loginuid;
+};
+int task_own_read(struct arena *arena, struct task_own *own, struct err *err);
+
+/*
+ * The capabilities (bit 1 << CAP_*) that restoring the tasks takes beyond CAP_CHECKPOINT_RESTORE. What is as we are already
+ * takes none: a user's own plain process needs no CAP_SETUID, CAP_SETGID or CAP_SETPCAP.
+ */
+uint64_t task_privileges(const struct model *m, const struct task_own *own);
+
+/* Does this host allow what no capability helps with: resource limits, the bounding set? Every finding goes through
+ * report. What differs without being a loss is a warning in the log. */
+void task_preflight(const struct model *m, const struct task_own *own, void (*report)(void *ctx, const char *line), void *ctx,
+		    const struct log *log);
 
 /*
  * A thread stopped inside a restartable sequence must go on at the sequence's abort address: what it did so far is
@@ -49,7 +65,10 @@ struct task_report {
 };
 void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, const struct proc_limits *own,
 			   const struct task_report *report);
-void task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct proc_status *own, int last_cap,
+/* True when there was something to report. */
+bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct task_own *own,
 			  const struct task_report *report);
+uint64_t task_creds_privileges(const CredsEntry *c, const struct task_own *own);
+uint64_t task_sched_privileges(const ThreadCoreEntry *tcore, const struct task_own *own);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The plans of all state kinds of common/task: the steps they make of an image, and what they refuse to make steps
  * of. */
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -284,7 +285,7 @@ static void test_preflight(void **state)
 	TaskRlimitsEntry r = TASK_RLIMITS_ENTRY__INIT;
 	RlimitEntry e[2], *v[2] = { &e[0], &e[1] };
 	struct proc_limits own = { 0 };
-	struct proc_status st = { .cap_prm = 1, .cap_bnd = 3 };
+	struct task_own me = { .st = { .cap_prm = 1, .cap_bnd = 1 }, .known_caps = (2ull << 40) - 1 };
 	CredsEntry c = CREDS_ENTRY__INIT;
 	uint32_t prm[2] = { 3, 0 }, bnd[2] = { 3, 0x80000000u };
 	int lines = 0;
@@ -319,8 +320,40 @@ static void test_preflight(void **state)
 	c.cap_prm = prm;
 	c.cap_bnd = bnd; /* the highest bit is of no capability that this kernel knows */
 	f->tcore.creds = &c;
-	task_creds_preflight(&f->tcore, 100, &st, 40, &report);
+	assert_true(task_creds_preflight(&f->tcore, 100, &me, &report));
 	assert_int_equal(lines, 2);
+	bnd[0] = 1;
+	assert_false(task_creds_preflight(&f->tcore, 100, &me, &report));
+	assert_int_equal(lines, 2);
+	me.st.cap_bnd = 1;
+
+	/* Each difference takes its capability, and nothing else. */
+	c.n_cap_inh = c.n_cap_eff = 2;
+	c.cap_inh = c.cap_eff = (uint32_t[2]){ 0 };
+	prm[0] = 1;
+	assert_int_equal(task_creds_privileges(&c, &me), 0);
+	prm[0] = 3;
+	assert_int_equal(task_creds_privileges(&c, &me), 2);
+	prm[0] = 1;
+	me.st.cap_bnd = 5;
+	assert_int_equal(task_creds_privileges(&c, &me), 1 << CAP_SETPCAP);
+	me.st.cap_bnd = 1;
+	c.secbits = 1;
+	assert_int_equal(task_creds_privileges(&c, &me), 1 << CAP_SETPCAP);
+	c.secbits = 0;
+	c.suid = 7;
+	assert_int_equal(task_creds_privileges(&c, &me), 1 << CAP_SETUID);
+	me.st.uid[0] = 7;
+	assert_int_equal(task_creds_privileges(&c, &me), 0);
+	c.fsgid = 8;
+	assert_int_equal(task_creds_privileges(&c, &me), 1 << CAP_SETGID);
+	c.fsgid = 0;
+	c.groups = (uint32_t[1]){ 9 };
+	c.n_groups = 1;
+	assert_int_equal(task_creds_privileges(&c, &me), 1 << CAP_SETGID);
+	me.st.groups = (uint32_t[1]){ 9 };
+	me.st.ngroups = 1;
+	assert_int_equal(task_creds_privileges(&c, &me), 0);
 }
 
 static void test_sched(void **state)
