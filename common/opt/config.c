@@ -39,8 +39,15 @@ static bool at_end(const struct line *l)
 	return l->p == l->end || *l->p == '#';
 }
 
+/* Where on the line an error is: kept in the origin, whose column is that of the option's name as long as all is well. */
+static int fail_at(const struct line *l, const char *p, struct opt_origin *at, int ret)
+{
+	at->column = column(l, p);
+	return ret;
+}
+
 /* Reads the value at l->p into buf (as large as the line). */
-static int read_value(struct line *l, char *buf, const struct opt_origin *at, struct err *err)
+static int read_value(struct line *l, char *buf, struct opt_origin *at, struct err *err)
 {
 	const char *start = l->p;
 	bool quoted = *l->p == '"';
@@ -58,15 +65,26 @@ static int read_value(struct line *l, char *buf, const struct opt_origin *at, st
 	}
 	*buf = 0;
 	if (l->p == l->end)
-		return opt_at(err, err_set(err, ERR_USAGE, 0, "the quote is not closed on this line"), at,
-			      column(l, start));
+		return fail_at(l, start, at, err_set(err, ERR_USAGE, 0, "the quote is not closed on this line"));
 	l->p++;
 	if (l->p < l->end && !is_blank(*l->p) && *l->p != '#')
-		return opt_at(err, err_set(err, ERR_USAGE, 0, "text follows the closing quote"), at, column(l, l->p));
+		return fail_at(l, l->p, at, err_set(err, ERR_USAGE, 0, "text follows the closing quote"));
 	return 0;
 }
 
-/* The option called name (len bytes), which may begin with "no-". */
+/* Words that say what to do and that some expect to work in a file too: commands of CRIU and of cr-image. */
+static bool is_command(const char *name)
+{
+	static const char *const commands[] = { "dump", "pre-dump", "restore", "check", "service", "dedup", "cpuinfo", "swrk",
+						"exec", "show", "decode", "encode", "info" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(name, commands[i]))
+			return true;
+	return false;
+}
+
+/* The option called name, which may begin with "no-". */
 static int find_option(const char *name, enum opt_id *id, bool *negated, struct err *err)
 {
 	const char *near = NULL;
@@ -77,31 +95,33 @@ static int find_option(const char *name, enum opt_id *id, bool *negated, struct 
 		*id = opt_find(name + 3, NULL);
 		*negated = true;
 	}
+	if (*id == OPT_COUNT_ && is_command(name))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "%s: a command, and files hold options only", name),
+				"say it on the command line");
 	if (*id == OPT_COUNT_) {
-		int ret = err_set(err, ERR_USAGE, 0, "unknown option %s", name);
+		int ret = err_set(err, ERR_USAGE, 0, "%s: unknown option", name);
 
 		opt_find(*negated ? name + 3 : name, &near);
-
-		return near ? err_hint(err, ret, "did you mean %s?", near) :
+		return near ? err_hint(err, ret, "did you mean %s%s?", *negated ? "no-" : "", near) :
 			      err_hint(err, ret, "`cr-config --list` shows all options");
 	}
 	if (*negated && opt_defs[*id].type != OPT_T_BOOL)
-		return err_set(err, ERR_USAGE, 0, "%s takes a value, so there is no %s", opt_defs[*id].name, name);
+		return err_set(err, ERR_USAGE, 0, "%s: %s takes a value, so it cannot be switched off", name, name + 3);
 	if (opt_defs[*id].flags & OPT_F_CMDLINE)
-		return err_set(err, ERR_USAGE, 0, "%s works on the command line only", name);
+		return err_set(err, ERR_USAGE, 0, "%s: works on the command line only", name);
 	return 0;
 }
 
-static int read_line(struct opts *o, struct line *l, char *buf, struct opt_origin *at, struct err *err)
+/* One line. *id: the option of it, OPT_COUNT_ for a line without. */
+static int read_line(struct opts *o, struct line *l, char *buf, enum opt_id *id, struct opt_origin *at, struct err *err)
 {
-	enum opt_id id = OPT_COUNT_;
-	bool negated = false;
-	const char *name;
-	unsigned at_value;
+	const char *name, *at_value;
+	bool negated = false, has_value;
 	char word[64];
 	size_t n;
 	int ret;
 
+	*id = OPT_COUNT_;
 	skip_blanks(l);
 	if (at_end(l))
 		return 0;
@@ -111,30 +131,47 @@ static int read_line(struct opts *o, struct line *l, char *buf, struct opt_origi
 		l->p++;
 	n = (size_t)(l->p - name);
 	if (n >= 2 && name[0] == '-')
-		return opt_at(err, err_set(err, ERR_USAGE, 0, "options are written without dashes here"), at, at->column);
+		return err_set(err, ERR_USAGE, 0, "options are written without dashes here");
 	if (!n || n >= sizeof(word))
-		return opt_at(err, err_set(err, ERR_USAGE, 0, "this is not the name of an option"), at, at->column);
+		return err_set(err, ERR_USAGE, 0, "this is not the name of an option");
 	memcpy(word, name, n);
 	word[n] = 0;
-	ret = find_option(word, &id, &negated, err);
+	ret = find_option(word, id, &negated, err);
 	if (ret < 0)
-		return opt_at(err, ret, at, at->column);
+		return ret;
 	if (l->p < l->end && *l->p == '=')
 		l->p++;
 	else
 		skip_blanks(l);
-	at_value = column(l, l->p);
-	if (l->p == l->end || (*l->p == '#' && is_blank(l->p[-1])))
-		return opt_use(o, id, NULL, negated, at, at->column, err);
-	ret = read_value(l, buf, at, err);
-	if (ret < 0)
-		return ret;
-	skip_blanks(l);
-	if (!at_end(l)) {
-		ret = err_set(err, ERR_USAGE, 0, "a second value for %s", word);
-		return opt_at(err, err_hint(err, ret, "put a value with spaces in double quotes"), at, column(l, l->p));
+	at_value = l->p;
+	has_value = l->p < l->end && !(*l->p == '#' && is_blank(l->p[-1]));
+	if (has_value) {
+		ret = read_value(l, buf, at, err);
+		if (ret < 0)
+			return ret;
+		skip_blanks(l);
 	}
-	return opt_use(o, id, buf, negated, at, at_value, err);
+	if (!at_end(l)) {
+		ret = err_set(err, ERR_USAGE, 0, "%s: a second value", word);
+		return fail_at(l, l->p, at, err_hint(err, ret, "put a value with spaces in double quotes"));
+	}
+	ret = opt_use(o, *id, has_value ? buf : NULL, negated, at, err);
+	return ret < 0 && has_value ? fail_at(l, at_value, at, ret) : ret;
+}
+
+/* What is wrong with a line before its words are looked at. */
+static int check_bytes(struct line *l, struct opt_origin *at, struct err *err)
+{
+	const char *nul = memchr(l->s, 0, (size_t)(l->end - l->s));
+
+	if (l->end - l->s > (ptrdiff_t)OPT_LINE_MAX)
+		return fail_at(l, l->s + OPT_LINE_MAX, at,
+			       err_set(err, ERR_USAGE, 0, "the line is longer than %u bytes", OPT_LINE_MAX));
+	if (nul)
+		return fail_at(l, nul, at, err_set(err, ERR_USAGE, 0, "a NUL byte"));
+	if (l->end > l->s && l->end[-1] == '\r')
+		l->end--;
+	return 0;
 }
 
 int opt_read_text(struct opts *o, const struct opt_origin *where, const char *text, size_t len, struct err *err)
@@ -146,27 +183,29 @@ int opt_read_text(struct opts *o, const struct opt_origin *where, const char *te
 	at.line = at.column = 1;
 	if (len > OPT_FILE_MAX)
 		return opt_at(err, err_set(err, ERR_USAGE, EFBIG, "more than %u bytes", OPT_FILE_MAX), &at, 1);
-	if (len >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
-		p += 3;
 	buf = xmalloc(MIN(len, (size_t)OPT_LINE_MAX) + 1);
 	for (; p < end; at.line++) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		struct line l = { p, nl ? nl : end, p };
-		const char *nul;
+		struct err bad = ERR_INIT;
+		enum opt_id id = OPT_COUNT_;
 		int ret;
 
+		if (at.line == 1 && l.end - l.s >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
+			l.s = l.p = p + 3; /* a byte order mark is no part of the line */
 		p = nl ? nl + 1 : end;
-		if (l.end - l.s > (ptrdiff_t)OPT_LINE_MAX)
-			return opt_at(err, err_set(err, ERR_USAGE, 0, "the line is longer than %u bytes", OPT_LINE_MAX),
-				      &at, OPT_LINE_MAX + 1);
-		nul = memchr(l.s, 0, (size_t)(l.end - l.s));
-		if (nul)
-			return opt_at(err, err_set(err, ERR_USAGE, 0, "a NUL byte"), &at, column(&l, nul));
-		if (l.end > l.s && l.end[-1] == '\r')
-			l.end--;
-		ret = read_line(o, &l, buf, &at, err);
-		if (ret < 0)
-			return ret;
+		at.column = 1;
+		ret = check_bytes(&l, &at, &bad);
+		if (ret >= 0)
+			ret = read_line(o, &l, buf, &id, &at, &bad);
+		if (o->check && ret < 0) {
+			opt_check_error(o, &at, &bad, l.s, (size_t)(l.end - l.s));
+		} else if (ret < 0) {
+			*err = bad;
+			return opt_at(err, ret, &at, at.column);
+		} else if (o->check && id != OPT_COUNT_) {
+			opt_check_entry(o, id, &at, l.s, (size_t)(l.end - l.s));
+		}
 	}
 	return 0;
 }
@@ -180,19 +219,20 @@ static const char *kind_of(mode_t mode)
 }
 
 /* Opens a configuration file. *fd -1 with 0: there is nothing to read. */
-static int open_file(struct opts *o, const char *path, enum opt_layer layer, int *fd, struct err *err)
+static int open_file(struct opts *o, const char *path, bool optional, int *fd, struct err *err)
 {
 	/* O_NONBLOCK: a FIFO must not hold us up before it is refused. */
 	cleanup_fd int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	*fd = -1;
-	if (f < 0) {
-		if ((layer == OPT_L_SYSTEM || layer == OPT_L_HOME) && (errno == ENOENT || errno == ENOTDIR))
-			return 0;
-		return err_set(err, ERR_USAGE, errno, "cannot read the configuration file");
+	if (f < 0 && optional && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (f < 0 && optional && (errno == EACCES || errno == EPERM)) {
+		opt_note(o, "%s is passed over: cannot read it: %s", path, strerror(errno));
+		return 0;
 	}
-	if (fstat(f, &st) < 0)
+	if (f < 0 || fstat(f, &st) < 0)
 		return err_set(err, ERR_USAGE, errno, "cannot read the configuration file");
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) /* /dev/null: the usual word for none */
 		return 0;
@@ -200,45 +240,49 @@ static int open_file(struct opts *o, const char *path, enum opt_layer layer, int
 		return err_set(err, ERR_USAGE, 0, "the configuration file is %s", kind_of(st.st_mode));
 	if (st.st_size > (off_t)OPT_FILE_MAX)
 		return err_set(err, ERR_USAGE, EFBIG, "the configuration file has more than %u bytes", OPT_FILE_MAX);
-	for (unsigned i = 0; i < o->nread; i++)
-		if (o->read[i].dev == st.st_dev && o->read[i].ino == st.st_ino) {
-			opt_note(o, "%s was read already, as another layer", path);
-			return 0;
-		}
-	if (o->nread < ARRAY_SIZE(o->read)) {
-		o->read[o->nread].dev = st.st_dev;
-		o->read[o->nread++].ino = st.st_ino;
-	}
 	*fd = take_fd(&f);
 	return 0;
 }
 
-int opt_read_file(struct opts *o, const char *path, enum opt_layer layer, struct err *err)
+int opt_load_file(struct opts *o, const char *path, bool optional, char **text, size_t *len, struct err *err)
 {
-	struct opt_origin where = { .layer = layer, .line = 1, .column = 1 };
-	cleanup_free char *text = NULL;
+	cleanup_free char *buf = NULL;
 	cleanup_fd int fd = -1;
 	size_t n = 0;
-	int ret;
+	int ret = open_file(o, path, optional, &fd, err);
 
-	array_reserve(&o->files, &o->files_cap, o->nfiles, sizeof(*o->files));
-	where.file = o->files[o->nfiles++] = xstrdup(path);
-	ret = open_file(o, path, layer, &fd, err);
-	if (ret < 0)
-		return opt_at(err, ret, &where, 0);
-	if (fd < 0)
-		return 0;
-	text = xmalloc(OPT_FILE_MAX + 2);
+	*text = NULL;
+	*len = 0;
+	if (ret < 0 || fd < 0)
+		return ret;
+	buf = xmalloc(OPT_FILE_MAX + 2);
 	while (n <= OPT_FILE_MAX) { /* one byte more than allowed, so that a file that grew is noticed */
-		ssize_t got = read(fd, text + n, OPT_FILE_MAX + 1 - n);
+		ssize_t got = read(fd, buf + n, OPT_FILE_MAX + 1 - n);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return opt_at(err, err_set(err, ERR_USAGE, errno, "cannot read the configuration file"), &where, 0);
+			return err_set(err, ERR_USAGE, errno, "cannot read the configuration file");
 		if (!got)
 			break;
 		n += (size_t)got;
 	}
-	return opt_read_text(o, &where, text, n, err);
+	*text = take_ptr(buf);
+	*len = n;
+	return 0;
+}
+
+int opt_read_file(struct opts *o, const char *path, const struct opt_origin *layer, bool optional, struct err *err)
+{
+	struct opt_origin where = *layer;
+	cleanup_free char *text = NULL;
+	size_t n = 0;
+	int ret;
+
+	where.file = opt_keep_name(o, path);
+	where.line = where.column = 1;
+	ret = opt_load_file(o, path, optional, &text, &n, err);
+	if (ret < 0)
+		return opt_at(err, ret, &where, 0);
+	return text ? opt_read_text(o, &where, text, n, err) : 0;
 }

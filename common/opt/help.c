@@ -16,7 +16,7 @@
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
-static const char *const group_titles[OPT_G_COUNT_] = {
+const char *const opt_group_titles[OPT_G_COUNT_] = {
 	[OPT_G_MAIN] = "What to act on",
 	[OPT_G_RESULT] = "Outcome",
 	[OPT_G_RESOURCES] = "Resources",
@@ -101,7 +101,7 @@ static void print_options(unsigned mask, FILE *f)
 			if (opt_defs[i].group != g || !shown(&opt_defs[i], mask))
 				continue;
 			if (!titled)
-				fprintf(f, "\n%s:\n", group_titles[g]);
+				fprintf(f, "\n%s:\n", opt_group_titles[g]);
 			titled = true;
 			strbuf_puts(&head, "  ");
 			put_head(&head, &opt_defs[i]);
@@ -308,7 +308,7 @@ static void man_groups(unsigned mask, FILE *f)
 			if (opt_defs[i].group != g || !shown(&opt_defs[i], mask))
 				continue;
 			if (!titled)
-				fprintf(f, ".SS %s\n", group_titles[g]);
+				fprintf(f, ".SS %s\n", opt_group_titles[g]);
 			titled = true;
 			man_option(&opt_defs[i], mask, f);
 		}
@@ -339,36 +339,4 @@ void opt_print_man(const struct opt_tool *tool, FILE *f)
 	for (unsigned i = 0; i < OPT_COUNT_; i++)
 		if (shown(&opt_defs[i], all) && (opt_defs[i].acts & all) == all)
 			man_option(&opt_defs[i], all, f);
-}
-
-void opt_explain(enum opt_id id, FILE *f)
-{
-	static const char *const types[] = {
-		[OPT_T_BOOL] = "switch (--no-NAME switches it off)", [OPT_T_INT] = "number",
-		[OPT_T_COUNT] = "number that each use without a value raises by one",
-		[OPT_T_SIZE] = "size in bytes, with K, M or G for powers of 1024", [OPT_T_STRING] = "text",
-		[OPT_T_ENUM] = "one of several words", [OPT_T_LIST] = "text; given several times the values add up",
-	};
-	const struct opt_def *d = &opt_defs[id];
-	cleanup_strbuf struct strbuf head = STRBUF_INIT, values = STRBUF_INIT;
-	char names[96];
-
-	put_head(&head, d);
-	fprintf(f, "%s\n  %s\n", head.s + strspn(head.s, " "), d->help);
-	fprintf(f, "  type:     %s\n", types[d->type]);
-	for (const char *p = d->values; p && *p; p++)
-		strbuf_puts(&values, *p == '|' ? ", " : (char[]){ *p, 0 });
-	if (values.len)
-		fprintf(f, "  values:   %s\n", values.s);
-	if (d->implied && d->implied[0])
-		fprintf(f, "  without argument: %s\n", d->implied);
-	if (d->max)
-		fprintf(f, "  range:    %lld to %lld\n", (long long)d->min, (long long)d->max);
-	fprintf(f, "  default:  %s\n", d->deflt ? d->deflt : "none");
-	opt_tool_names(d->takes, names, sizeof(names));
-	fprintf(f, "  option of: %s\n", names[0] ? names : "none of these binaries");
-	opt_tool_names(d->acts, names, sizeof(names));
-	fprintf(f, "  acted on by: %s\n", names[0] ? names : "none yet: known, so that files with it work");
-	fprintf(f, "  in files: %s\n", d->flags & OPT_F_CMDLINE ? "no, on the command line only" : d->name);
-	fprintf(f, "  since:    %s\n", d->since ? d->since : "0.1");
 }

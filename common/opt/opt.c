@@ -122,6 +122,12 @@ void opt_freep(struct opts **o)
 	opt_free(*o);
 }
 
+const char *opt_keep_name(struct opts *o, const char *name)
+{
+	array_reserve(&o->files, &o->files_cap, o->nfiles, sizeof(*o->files));
+	return o->files[o->nfiles++] = xstrdup(name);
+}
+
 void opt_note(struct opts *o, const char *fmt, ...)
 {
 	char line[512];
@@ -141,8 +147,8 @@ int opt_at(struct err *err, int ret, const struct opt_origin *origin, unsigned c
 	size_t n;
 	const char *tail;
 
-	if (origin->layer < OPT_L_SYSTEM || origin->layer > OPT_L_FILE)
-		return ret;
+	if (!origin->file)
+		return origin->field ? err_object(err, ret, "rpc.%s", origin->field) : ret;
 	/* The place matters more than the whole of a very long path. */
 	n = strlen(origin->file);
 	tail = n > SHOWN ? origin->file + n - SHOWN : origin->file;
@@ -194,7 +200,7 @@ static int check_use(const struct opt_def *d, struct opt_slot *slot, const char 
 }
 
 int opt_use(struct opts *o, enum opt_id id, const char *value, bool negated, const struct opt_origin *origin,
-	    unsigned value_column, struct err *err)
+	    struct err *err)
 {
 	const struct opt_def *d = &opt_defs[id];
 	struct opt_slot *slot = &o->slots[id];
@@ -203,10 +209,10 @@ int opt_use(struct opts *o, enum opt_id id, const char *value, bool negated, con
 	int ret = check_use(d, slot, value, negated, &use, err);
 
 	if (ret < 0)
-		return opt_at(err, ret, origin, value_column);
-	if (!(d->takes & o->mask)) /* one file serves all binaries: what is for another one was checked, and that is all */
+		return ret;
+	if (!(d->takes & o->mask) && !o->everything) /* one file serves all binaries: what is for another one was checked, and that is all */
 		return 0;
-	if (!(d->acts & o->mask) && !slot->noted) {
+	if (!(d->acts & o->mask) && !slot->noted && !o->everything) {
 		cleanup_free char *where = opt_origin_text(origin);
 
 		slot->noted = true;
@@ -217,7 +223,7 @@ int opt_use(struct opts *o, enum opt_id id, const char *value, bool negated, con
 		ret = add_to_list(slot, &use, dashes, d->name, err);
 		if (ret < 0) {
 			free(use.text);
-			return opt_at(err, ret, origin, value_column);
+			return ret;
 		}
 	}
 	array_reserve(&slot->uses, &slot->cap, slot->n, sizeof(*slot->uses));
@@ -318,6 +324,11 @@ char *opt_origin_text(const struct opt_origin *origin)
 		break;
 	case OPT_L_ARGV:
 		return xasprintf("argv[%d]", origin->arg);
+	case OPT_L_RPC:
+		return xasprintf("rpc.%s", origin->field);
+	case OPT_L_RPC_FILE:
+		return xasprintf("%s%s%s%s:%u:%u", origin->field ? "rpc." : "", origin->field ? origin->field : "",
+				 origin->field ? "=" : "", origin->file, origin->line, origin->column);
 	case OPT_L_ENV:
 		return xasprintf("CRIU_CONFIG_FILE=%s:%u:%u", origin->file, origin->line, origin->column);
 	default:

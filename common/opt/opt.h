@@ -13,6 +13,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/strbuf.h"
 #include "common/base/util.h"
 #include "common/opt/table.h"
 
@@ -70,12 +71,16 @@ const struct opt_tool *opt_tool_named(const char *name); /* "cr-dump", "dump", a
 
 /* ---- where a value came from ---- */
 
-enum opt_layer { OPT_L_DEFAULT, OPT_L_SYSTEM, OPT_L_HOME, OPT_L_ENV, OPT_L_FILE, OPT_L_ARGV };
+/* In the order in which they count: the later one wins. */
+enum opt_layer {
+	OPT_L_DEFAULT, OPT_L_SYSTEM, OPT_L_HOME, OPT_L_ENV, OPT_L_FILE, OPT_L_ARGV, OPT_L_RPC, OPT_L_RPC_FILE
+};
 struct opt_origin {
 	enum opt_layer layer;
-	const char *file;      /* of the layers that are files */
+	const char *file;      /* of the layers that are files, else NULL */
 	unsigned line, column; /* of the name of the option, from 1 */
 	int arg;	       /* OPT_L_ARGV: index into argv */
+	const char *field;     /* OPT_L_RPC: of criu_opts, as "ps.port"; OPT_L_RPC_FILE: "config_file" when the request names it */
 };
 /* One time that an option was given. */
 struct opt_use {
@@ -87,11 +92,14 @@ struct opt_use {
 
 struct opts;
 
+struct opt_rpc; /* rpc.h */
+
 /* The environment of a run, so that tests and cr-config can give another one. NULL members: no such layer. */
 struct opt_env {
-	const char *system_file; /* "/etc/criu/default.conf" */
-	const char *home;	 /* value of HOME */
-	const char *config_file; /* value of CRIU_CONFIG_FILE */
+	const char *system_file;   /* "/etc/criu/default.conf" */
+	const char *home;	   /* value of HOME */
+	const char *config_file;   /* value of CRIU_CONFIG_FILE */
+	const struct opt_rpc *rpc; /* a request and its configuration file, the last two layers */
 };
 struct opt_env opt_env_real(void);
 
@@ -139,7 +147,10 @@ int opt_fail(const struct opts *o, const char *prog, char **argv, const struct e
 
 /* All uses in the order in which they count; the last one wins (all of them for lists). *n may be 0. */
 const struct opt_use *opt_uses(const struct opts *o, enum opt_id id, size_t *n);
-/* The origin as text: "default", "/etc/criu/default.conf:3:1", "CRIU_CONFIG_FILE=/a/b:7:1", "argv[4]". malloc'ed. */
+/*
+ * The origin as text: "default", "/etc/criu/default.conf:3:1", "CRIU_CONFIG_FILE=/a/b:7:1", "argv[4]", "rpc.tcp_established",
+ * "rpc.config_file=/etc/criu/runc.conf:1:1". malloc'ed.
+ */
 char *opt_origin_text(const struct opt_origin *origin);
 /* The value as a configuration file would have it: "true", "4M". malloc'ed; NULL for unset. */
 char *opt_value_text(const struct opts *o, enum opt_id id);
@@ -150,12 +161,56 @@ void opt_log_notes(const struct opts *o, const struct log *log); /* as warnings 
 /* The option of that long name, or OPT_COUNT_, and then in *near the most similar name (NULL when none is similar). */
 enum opt_id opt_find(const char *name, const char **near);
 
-/* ---- output from the table (help.c) ---- */
+/*
+ * A configuration file that gives the same values when it is read with --config (rows that may not stand in files are comments).
+ * only: OPT_COUNT_ for all options, or one. -EINVAL when a value has no form in a file: a newline in it, or blanks together with
+ * a backslash at its end.
+ */
+int opt_put_conf(const struct opts *o, enum opt_id only, struct strbuf *b, struct err *err);
+/* One value as a file has it, in quotes where it needs them. False: no file can hold it. */
+bool opt_put_value(struct strbuf *b, const char *value);
+
+/* ---- what goes together (rules.c) ---- */
+
+enum opt_rule_kind {
+	OPT_R_CONFLICT, /* a and b exclude each other */
+	OPT_R_NEEDS,	/* a has no effect without b (or c) */
+	OPT_R_IGNORED,	/* a has no effect beside b */
+};
+struct opt_rule {
+	enum opt_rule_kind kind;
+	enum opt_id a, b, c; /* c: OPT_COUNT_ when there is none */
+	const char *why;
+};
+extern const struct opt_rule opt_rules[]; /* ends with a row whose a is OPT_COUNT_ */
+/* A value to show how the option is used, "" for those that need none. */
+const char *opt_example(enum opt_id id);
+
+/* ---- checking files (check.c) ---- */
+
+struct opt_problem {
+	const char *file;
+	unsigned line, column, width; /* in bytes, from 1; line 0: it is about the file as a whole */
+	bool warning;		      /* the file can be used, but not all of it means what it says */
+	const char *reason, *hint;    /* hint may be "" */
+	const char *source;	      /* the line, without a NUL at its end; NULL when there is none */
+	size_t source_len;
+};
+typedef void (*opt_problem_fn)(void *arg, const struct opt_problem *p);
+/* Calls fn for every problem of a file: all of its lines are looked at, whatever is wrong with those before. */
+void opt_check_text(const char *name, const char *text, size_t len, opt_problem_fn fn, void *arg);
+/* The same for a file, with who may write it. optional: a file that is not there is no problem. "-" is standard input. */
+void opt_check_file(const char *path, bool optional, opt_problem_fn fn, void *arg);
+/* What contradicts each other in different files of the chain. Files that have problems of their own are passed over. */
+void opt_check_chain(const struct opt_env *env, opt_problem_fn fn, void *arg);
+
+/* ---- output from the table (help.c, explain.c) ---- */
 
 void opt_print_help(const struct opt_tool *tool, const struct opt_command *command, FILE *f);
 void opt_print_version(const struct opt_tool *tool, FILE *f);
 void opt_print_completion(const struct opt_tool *tool, FILE *f);
 void opt_print_man(const struct opt_tool *tool, FILE *f);
 void opt_explain(enum opt_id id, FILE *f);
+void opt_print_template(FILE *f); /* a configuration file with every option, commented out */
 
 #endif

@@ -221,27 +221,35 @@ static int check_operands(const struct cmdline *c, struct err *err)
 	return 0;
 }
 
-static int read_layers(struct opts *o, const struct cmdline *c, const struct opt_env *env, struct err *err)
+int opt_read_chain(struct opts *o, const struct opt_env *env, const char *named, bool defaults, struct err *err)
 {
-	const struct arg *named = last_arg(c, OPT_CONFIG);
+	struct opt_origin system = { .layer = OPT_L_SYSTEM }, home = { .layer = OPT_L_HOME }, variable = { .layer = OPT_L_ENV },
+			  file = { .layer = OPT_L_FILE };
 	int ret = 0;
 
-	if (!c->tool->config)
-		return 0;
-	if (!named && !last_arg(c, OPT_NO_DEFAULT_CONFIG)) {
+	if (defaults && !named) {
 		if (env->system_file)
-			ret = opt_read_file(o, env->system_file, OPT_L_SYSTEM, err);
+			ret = opt_read_file(o, env->system_file, &system, true, err);
 		if (ret >= 0 && env->home && env->home[0]) {
 			cleanup_free char *path = xasprintf("%s/.criu/default.conf", env->home);
 
-			ret = opt_read_file(o, path, OPT_L_HOME, err);
+			ret = opt_read_file(o, path, &home, true, err);
 		}
 	}
 	if (ret >= 0 && env->config_file && env->config_file[0])
-		ret = opt_read_file(o, env->config_file, OPT_L_ENV, err);
+		ret = opt_read_file(o, env->config_file, &variable, false, err);
 	if (ret >= 0 && named)
-		ret = opt_read_file(o, named->value, OPT_L_FILE, err);
+		ret = opt_read_file(o, named, &file, false, err);
 	return ret;
+}
+
+static int read_files(struct opts *o, const struct cmdline *c, const struct opt_env *env, struct err *err)
+{
+	const struct arg *named = last_arg(c, OPT_CONFIG), *none = last_arg(c, OPT_NO_DEFAULT_CONFIG);
+
+	if (!c->tool->config)
+		return 0;
+	return opt_read_chain(o, env, named ? named->value : NULL, !none || none->negated, err);
 }
 
 static int resolve(struct cmdline *c, const struct opt_env *env, struct opts **out, struct err *err)
@@ -257,12 +265,16 @@ static int resolve(struct cmdline *c, const struct opt_env *env, struct opts **o
 	o->command = c->command;
 	if (c->command)
 		o->mask = c->command->tool;
-	ret = read_layers(o, c, env, err);
+	ret = read_files(o, c, env, err);
 	for (size_t i = 0; i < c->n && ret >= 0; i++) {
 		struct opt_origin origin = { .layer = OPT_L_ARGV, .arg = c->args[i].index };
 
-		ret = opt_use(o, c->args[i].id, c->args[i].value, c->args[i].negated, &origin, 0, err);
+		ret = opt_use(o, c->args[i].id, c->args[i].value, c->args[i].negated, &origin, err);
 	}
+	if (ret >= 0 && env->rpc)
+		ret = opt_read_rpc(o, env->rpc, err);
+	if (ret >= 0)
+		ret = opt_check_rules(o, err);
 	if (ret < 0) {
 		opt_free(o);
 		return ret;
@@ -323,8 +335,7 @@ int opt_resolve_text(const struct opt_tool *tool, const char *name, const char *
 	int ret;
 
 	*out = NULL;
-	array_reserve(&o->files, &o->files_cap, o->nfiles, sizeof(*o->files));
-	where.file = o->files[o->nfiles++] = xstrdup(name);
+	where.file = opt_keep_name(o, name);
 	ret = opt_read_text(o, &where, text, len, err);
 	if (ret < 0) {
 		opt_free(o);
@@ -336,5 +347,5 @@ int opt_resolve_text(const struct opt_tool *tool, const char *name, const char *
 
 struct opt_env opt_env_real(void)
 {
-	return (struct opt_env){ "/etc/criu/default.conf", getenv("HOME"), getenv("CRIU_CONFIG_FILE") };
+	return (struct opt_env){ "/etc/criu/default.conf", getenv("HOME"), getenv("CRIU_CONFIG_FILE"), NULL };
 }

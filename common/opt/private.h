@@ -31,23 +31,47 @@ struct opts {
 	size_t nnotes, notes_cap;
 	char **files; /* names that origins point to */
 	size_t nfiles, files_cap;
-	struct { dev_t dev; ino_t ino; } read[4]; /* files that were read: none twice */
-	unsigned nread;
+	bool everything;	   /* takes the options of all binaries: for checking files */
+	const struct opt_check *check; /* problems go there, and reading goes on; NULL: the first one ends it */
+};
+
+/* Where the problems of a text go. */
+struct opt_check {
+	opt_problem_fn fn;
+	void *arg;
 };
 
 struct opts *opt_new(const struct opt_tool *tool);
-/* Adds one use. value NULL: none was given. value_column: where messages about the value point in a file. */
+/* Adds one use. value NULL: none was given. The place of an error is the caller's business. */
 int opt_use(struct opts *o, enum opt_id id, const char *value, bool negated, const struct opt_origin *origin,
-	    unsigned value_column, struct err *err);
+	    struct err *err);
 void opt_note(struct opts *o, const char *fmt, ...) printf_like(2, 3);
-/* "FILE:LINE:COL" as the object of err, whose reason the caller has set; nothing for the command line. */
+/* A name that lives as long as o. */
+const char *opt_keep_name(struct opts *o, const char *name);
+/* "FILE:LINE:COL" as the object of err, whose reason the caller has set; column 0: the file as a whole. */
 int opt_at(struct err *err, int ret, const struct opt_origin *origin, unsigned column);
-/* Applies one file of a layer. A missing default file is no error. */
-int opt_read_file(struct opts *o, const char *path, enum opt_layer layer, struct err *err);
+/*
+ * Applies one file of a layer. optional: nobody named it, so it may be missing, and one that this user may not read is passed
+ * over with a note: HOME is often that of somebody else (sudo, su), and that must not stop the run.
+ */
+int opt_read_file(struct opts *o, const char *path, const struct opt_origin *layer, bool optional, struct err *err);
+/* The text of a file (malloc'ed), or NULL when an optional one is not to be read. */
+int opt_load_file(struct opts *o, const char *path, bool optional, char **text, size_t *len, struct err *err);
 int opt_read_text(struct opts *o, const struct opt_origin *where, const char *text, size_t len, struct err *err);
 /* The most similar of n names, NULL when none is similar enough to be meant. */
 const char *opt_nearest(const char *name, const char *const *names, size_t n);
 /* Names of the binaries of a mask, for messages: "cr-dump and cr-restore". */
+/* The layers that are files, up to and with that of --config (named, or NULL). */
+int opt_read_chain(struct opts *o, const struct opt_env *env, const char *named, bool defaults, struct err *err);
+/* The last two layers: the fields of a request, and its file. */
+int opt_read_rpc(struct opts *o, const struct opt_rpc *rpc, struct err *err);
+/* What was said is checked against opt_rules: a contradiction among options that are acted on is an error, other things notes. */
+int opt_check_rules(struct opts *o, struct err *err);
+/* After each line of a file that is checked, and at its end (text: all of it). */
+void opt_check_entry(struct opts *o, enum opt_id id, const struct opt_origin *at, const char *line, size_t len);
+void opt_check_end(struct opts *o, const char *file, const char *text, size_t len);
+void opt_check_error(const struct opts *o, const struct opt_origin *at, const struct err *err, const char *line, size_t len);
+extern const char *const opt_group_titles[OPT_G_COUNT_];
 void opt_tool_names(unsigned mask, char *buf, size_t size);
 
 #endif

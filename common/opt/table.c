@@ -32,11 +32,11 @@ const struct opt_tool opt_tools[] = {
 	{ .name = "cr-check", .tools = TOOL_CHECK, .summary = "tell what checkpoint and restore can do on this system",
 	  .usage = "[OPTION...]", .config = true, .codes = USUAL, .failed = "something that was asked for is not there" },
 	{ .name = "cr-image", .tools = TOOL_IMAGE, .summary = "show, decode and encode the images of a checkpoint",
-	  .usage = "COMMAND [OPTION...] [FILE...]", .commands = image_commands, .codes = USUAL | CODE(ERR_IMAGE),
+	  .config = true, .usage = "COMMAND [OPTION...] [FILE...]", .commands = image_commands, .codes = USUAL | CODE(ERR_IMAGE),
 	  .failed = "a system call failed; no file was changed" },
 	{ .name = "cr-config", .tools = TOOL_CONFIG, .summary = "tell which options apply and where each value came from",
-	  .usage = "[OPTION...] [-- BINARY [ARGUMENT...]]", .max_operands = -1, .codes = USUAL,
-	  .failed = "the result could not be written" },
+	  .usage = "[OPTION...] [-- BINARY [ARGUMENT...]] | --validate [FILE...]", .max_operands = -1, .codes = USUAL,
+	  .failed = "--validate found problems, or the result could not be written" },
 	{ .name = NULL },
 };
 

@@ -24,7 +24,7 @@ enum opt_group {
 
 /* Flags */
 #define OPT_F_HIDDEN 1u	 /* not in help, completion and man page */
-#define OPT_F_CMDLINE 2u /* makes no sense in a configuration file, and is refused there */
+#define OPT_F_CMDLINE 2u /* asks for something else to be done, or says which files to read: refused in files */
 
 /* Binaries; cr-image has a bit for each subcommand. */
 #define TOOL_DUMP 0x1u
@@ -37,6 +37,7 @@ enum opt_group {
 #define TOOL_IMAGE_INFO 0x800u
 #define TOOL_IMAGE 0xffff00u /* all subcommands, those to come too */
 #define TOOL_CR (TOOL_DUMP | TOOL_RESTORE)
+#define TOOL_READS_FILES (TOOL_CR | TOOL_CHECK | TOOL_IMAGE)
 #define TOOL_ALL (TOOL_CR | TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE)
 
 #define OPT_TABLE(X)                                                                                                   \
@@ -48,7 +49,7 @@ enum opt_group {
 	X(WORK_DIR, "work-dir", 'W', OPT_T_STRING, "DIR", NULL, TOOL_CR, TOOL_CR, OPT_G_MAIN,                          \
 	  "directory of log, pid file and statistics (default: that of the images)")                                   \
 	X(PLAN, "plan", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_MAIN,                             \
-	  "print what a restore would do, step by step, and change nothing", .flags = OPT_F_CMDLINE)                   \
+	  "print what a restore would do, step by step, and change nothing")                                           \
 	X(PREV_IMAGES_DIR, "prev-images-dir", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, 0, OPT_G_MAIN,                  \
 	  "images of the dump before this one, relative to --images-dir: only changed memory is written")              \
 	X(STREAM, "stream", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MAIN,                                         \
@@ -63,8 +64,7 @@ enum opt_group {
 	X(RESTORE_SIBLING, "restore-sibling", 'S', OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_RESULT,   \
 	  "make the root task a child of the caller instead of a child of cr-restore")                                 \
 	X(EXEC_CMD, "exec-cmd", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_RESULT,                   \
-	  "become the command that follows '--' after the restore; it is then the parent of the root task",            \
-	  .flags = OPT_F_CMDLINE)                                                                                      \
+	  "become the command that follows '--' after the restore; it is then the parent of the root task")            \
 	X(PIDFILE, "pidfile", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR, TOOL_CR, OPT_G_RESULT,                           \
 	  "write the pid of the root task to FILE (relative to --work-dir)")                                           \
 	X(TIMEOUT, "timeout", 0, OPT_T_INT, "SECONDS", "10", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,                       \
@@ -129,6 +129,8 @@ enum opt_group {
 	  "work with CAP_CHECKPOINT_RESTORE instead of all of root's power")                                           \
 	X(ALLOW_UPROBES, "allow-uprobes", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                      \
 	  "accept tasks with uprobes set by a tracer")                                                                 \
+	X(DEPRECATED, "deprecated", 0, OPT_T_BOOL, NULL, "no", TOOL_CR | TOOL_CHECK, 0, OPT_G_RESOURCES,               \
+	  "accept ways of working that are about to go")                                                               \
 	X(LIBDIR, "libdir", 'L', OPT_T_STRING, "DIR", NULL, TOOL_CR, 0, OPT_G_RESOURCES, "directory of plugins")       \
 	X(CLOSE, "close", 0, OPT_T_LIST, "FD", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                                      \
 	  "close descriptor FD before anything else")                                                                  \
@@ -191,24 +193,23 @@ enum opt_group {
 	  "test also what only some programs need")                                                                    \
 	X(EXPERIMENTAL, "experimental", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,                \
 	  "test also what is new and seldom needed")                                                                   \
+	X(MS, "ms", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK, 0, OPT_G_CHECK,                                             \
+	  "leave out what needs kernel features that were new once")                                                   \
 	X(ALL, "all", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG, TOOL_CHECK | TOOL_CONFIG, OPT_G_CHECK,      \
 	  "test every feature", .other = TOOL_CONFIG, .other_help = "show options that are not set too")               \
 	X(FEATURE, "feature", 0, OPT_T_LIST, "NAME[,NAME...]", NULL, TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,              \
 	  "test these features only")                                                                                  \
 	/* cr-image */                                                                                                 \
-	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE,                            \
-	  TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "read FILE (default: standard input)",                   \
-	  .flags = OPT_F_CMDLINE)                                                                                      \
-	X(OUT, "out", 'o', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE,                          \
-	  TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "write FILE (default: standard output)",                 \
-	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, TOOL_IMAGE_DECODE |        \
+	  TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "read FILE (default: standard input)")                                       \
+	X(OUT, "out", 'o', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, TOOL_IMAGE_DECODE |      \
+	  TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "write FILE (default: standard output)")                                     \
 	X(PRETTY, "pretty", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_DECODE, TOOL_IMAGE_DECODE, OPT_G_IMAGE,              \
-	  "indent, and write flags, addresses and kinds in words", .flags = OPT_F_CMDLINE)                             \
+	  "indent, and write flags, addresses and kinds in words")                                                     \
 	X(LINES, "lines", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW, TOOL_IMAGE_SHOW, OPT_G_IMAGE,                    \
-	  "one JSON object a line for each entry, with its file and its magic", .flags = OPT_F_CMDLINE)                \
-	X(NOPL, "nopl", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE,                                \
-	  TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out",                        \
-	  .flags = OPT_F_CMDLINE)                                                                                      \
+	  "one JSON object a line for each entry, with its file and its magic")                                        \
+	X(NOPL, "nopl", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE, TOOL_IMAGE_SHOW |              \
+	  TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out")                                          \
 	/* cr-config */                                                                                                \
 	X(RESOLVE, "resolve", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                       \
 	  "show the options that apply to a command (the default)", .flags = OPT_F_CMDLINE)                            \
@@ -222,11 +223,24 @@ enum opt_group {
 	  .other_help = "list the options of all binaries")                                                            \
 	X(EXPLAIN, "explain", 0, OPT_T_STRING, "OPTION", NULL, TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                 \
 	  "say all that is known about an option", .flags = OPT_F_CMDLINE)                                             \
+	X(VALIDATE, "validate", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                     \
+	  "find all problems of the files that are given ('-': standard input), or of those of the chain",             \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(INIT, "init", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                             \
+	  "print a configuration file to begin with: every option, explained and commented out", .flags = OPT_F_CMDLINE) \
+	X(CONF, "conf", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                             \
+	  "print the result as a configuration file", .flags = OPT_F_CMDLINE)                                          \
+	X(RPC, "rpc", 0, OPT_T_STRING, "FILE", NULL, TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                           \
+	  "take the options of an RPC request (criu_req or criu_opts, protobuf or JSON; '-': standard input) as a layer", \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(AS, "as", 0, OPT_T_ENUM, "RUNTIME", NULL, TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                            \
+	  "assume the configuration file that this runtime names in its requests", .values = "runc",                   \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
 	/* configuration files */                                                                                      \
-	X(CONFIG, "config", 0, OPT_T_STRING, "FILE", NULL, TOOL_CR | TOOL_CHECK, TOOL_CR | TOOL_CHECK, OPT_G_CONFIG,   \
+	X(CONFIG, "config", 0, OPT_T_STRING, "FILE", NULL, TOOL_READS_FILES, TOOL_READS_FILES, OPT_G_CONFIG,           \
 	  "read options from FILE, and not from the default files", .flags = OPT_F_CMDLINE)                            \
-	X(NO_DEFAULT_CONFIG, "no-default-config", 0, OPT_T_BOOL, NULL, "no", TOOL_CR | TOOL_CHECK,                     \
-	  TOOL_CR | TOOL_CHECK, OPT_G_CONFIG, "do not read the default files", .flags = OPT_F_CMDLINE)                 \
+	X(NO_DEFAULT_CONFIG, "no-default-config", 0, OPT_T_BOOL, NULL, "no", TOOL_READS_FILES,                         \
+	  TOOL_READS_FILES, OPT_G_CONFIG, "do not read the default files", .flags = OPT_F_CMDLINE)                     \
 	/* what is said, and where */                                                                                  \
 	X(LOG_FILE, "log-file", 'o', OPT_T_STRING, "FILE", NULL, TOOL_CR | TOOL_CHECK, TOOL_CR | TOOL_CHECK,           \
 	  OPT_G_LOG, "write the log to FILE (relative to --work-dir), '-' is standard output; default: standard error") \
@@ -238,10 +252,10 @@ enum opt_group {
 	X(LOG_PID, "log-pid", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_LOG, "one log file for each restored task") \
 	X(DISPLAY_STATS, "display-stats", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_LOG,                      \
 	  "print times, pages and bytes to standard error at the end")                                                 \
-	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO,                         \
-	  TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO, OPT_G_LOG, "print the result as JSON", .flags = OPT_F_CMDLINE)   \
+	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO, TOOL_CHECK |            \
+	  TOOL_CONFIG | TOOL_IMAGE_INFO, OPT_G_LOG, "print the result as JSON")                                        \
 	X(QUIET, "quiet", 'q', OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_LOG,                              \
-	  "print nothing: the exit code is the answer", .flags = OPT_F_CMDLINE)                                        \
+	  "print nothing: the exit code is the answer")                                                                \
 	/* about the binary */                                                                                         \
 	X(HELP, "help", 'h', OPT_T_BOOL, NULL, "no", TOOL_ALL, TOOL_ALL, OPT_G_OTHER, "print this and exit",           \
 	  .flags = OPT_F_CMDLINE)                                                                                      \

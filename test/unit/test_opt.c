@@ -62,7 +62,7 @@ static void known_names(void **state)
 		"prev-images-dir", "auto-dedup", "pre-dump-mode", "stream", "libdir", "action-script", "enable-fs", "skip-mnt",
 		"ext-mount-map", "cpu-cap", "log-pid", "close", "network-lock", "skip-in-flight", "mntns-compat-mode",
 		"unprivileged", "ghost-fiemap", "feature", "extra", "experimental", "all", "enable-external-sharing",
-		"enable-external-masters", "allow-uprobes",
+		"enable-external-masters", "allow-uprobes", "deprecated", "ms",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)

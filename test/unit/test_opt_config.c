@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/base/strbuf.h"
-#include "common/opt/opt.h"
+#include "common/opt/rpc.h"
 
 static int text(const char *s, size_t len, struct opts **o, struct err *err)
 {
@@ -66,14 +66,14 @@ static void syntax(void **state)
 static void errors(void **state)
 {
 	static const struct { const char *text, *where, *reason; } cases[] = {
-		{ "leave-runing", "f:1:1", "unknown option leave-runing" },
+		{ "leave-runing", "f:1:1", "leave-runing: unknown option" },
 		{ "\n  tree x", "f:2:8", "tree: 'x' is not a number" },
 		{ "\xef\xbb\xbftree x", "f:1:6", "not a number" },
 		{ "tree", "f:1:1", "needs a value" },
 		{ "tree # 5", "f:1:1", "needs a value" },
-		{ "tree 1 2", "f:1:8", "a second value for tree" },
+		{ "tree 1 2", "f:1:8", "tree: a second value" },
 		{ "--tree 1", "f:1:1", "without dashes" },
-		{ "no-tree", "f:1:1", "takes a value" },
+		{ "no-tree", "f:1:1", "tree takes a value" },
 		{ "leave-running yes", "f:1:15", "takes no value" },
 		{ "images-dir \"a", "f:1:12", "not closed" },
 		{ "images-dir \"a\\\"", "f:1:12", "not closed" },
@@ -175,7 +175,7 @@ static int run(int argc, const char **argv, const struct opt_env *env, struct op
 	return opt_resolve(opt_tool_of(TOOL_DUMP), argc, (char **)argv, env, o, err);
 }
 
-enum { SYSTEM, HOME, ENV, NAMED, ARGV, LAYERS };
+enum { SYSTEM, HOME, ENV, NAMED, ARGV, REQUEST, REQUEST_FILE, LAYERS };
 
 static void layer_pairs(void **state)
 {
@@ -187,6 +187,7 @@ static void layer_pairs(void **state)
 	paths[HOME] = put(".criu/default.conf", "images-dir layer1\n");
 	paths[ENV] = put("env", "images-dir layer2\n");
 	paths[NAMED] = put("named", "images-dir layer3\n");
+	paths[REQUEST_FILE] = put("request", "images-dir layer6\n");
 	for (unsigned set = 0; set < 1u << LAYERS; set++) {
 		struct opt_env env = { set & 1 ? paths[SYSTEM] : "/nonexistent/x", set & 2 ? dir : "/nonexistent",
 				       set & 4 ? paths[ENV] : NULL };
@@ -195,8 +196,16 @@ static void layer_pairs(void **state)
 		struct err err = ERR_INIT;
 		const struct opt_use *u;
 		char want[16] = ".";
+		cleanup_free char *json = xasprintf("{\"opts\": {%s%s%s%s%s}}", set & 32 ? "\"images_dir\": \"layer5\"" : "",
+						    (set & 96) == 96 ? ", " : "", set & 64 ? "\"config_file\": \"" : "",
+						    set & 64 ? paths[REQUEST_FILE] : "", set & 64 ? "\"" : "");
+		cleanup_rpc struct opt_rpc *rpc = NULL;
 		size_t n, counted = 0;
 		int argc = 1;
+
+		if (set & 96)
+			assert_int_equal(opt_rpc_parse("request", json, strlen(json), &rpc, &err), 0);
+		env.rpc = rpc;
 
 		if (set & 8) {
 			argv[argc++] = "--config";
@@ -220,7 +229,9 @@ static void layer_pairs(void **state)
 		for (size_t i = 1; i < n; i++)
 			assert_true(u[i].origin.layer > u[i - 1].origin.layer);
 	}
-	for (int i = 0; i < ARGV; i++) {
+	for (int i = 0; i < LAYERS; i++) {
+		if (!paths[i])
+			continue;
 		unlink(paths[i]);
 		free(paths[i]);
 	}
@@ -256,10 +267,16 @@ static void bad_files(void **state)
 	/* /dev/null is the usual word for "none". */
 	env = (struct opt_env){ NULL, NULL, "/dev/null" };
 	assert_int_equal(run(1, plain, &env, &null, &err), 0);
-	/* One file in two layers is one file. */
+	/* One file in two layers counts in the later one as well, and a list has its values once all the same. */
 	env.config_file = same;
 	assert_int_equal(run(3, (const char *[]){ "cr-dump", "--config", same, NULL }, &env, &o, &err), 0);
-	opt_uses(o, OPT_EXTERNAL, &n);
+	opt_list(o, OPT_EXTERNAL, &n);
+	assert_int_equal(n, 1);
+	opt_free(take_ptr(o));
+	env = (struct opt_env){ same, NULL, same, NULL };
+	assert_int_equal(run(1, plain, &env, &o, &err), 0);
+	assert_int_equal(opt_uses(o, OPT_EXTERNAL, &n)[n - 1].origin.layer, OPT_L_ENV);
+	opt_list(o, OPT_EXTERNAL, &n);
 	assert_int_equal(n, 1);
 	unlink(fifo);
 	unlink(big);

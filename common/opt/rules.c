@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What goes together and what does not, and a value of each option for those who need to see one. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/opt/private.h"
+
+const struct opt_rule opt_rules[] = {
+	{ OPT_R_CONFLICT, OPT_LEAVE_RUNNING, OPT_LEAVE_STOPPED, OPT_COUNT_, "a task either goes on or stops" },
+	{ OPT_R_CONFLICT, OPT_TCP_ESTABLISHED, OPT_TCP_CLOSE, OPT_COUNT_, "a connection is either kept or closed" },
+	{ OPT_R_NEEDS, OPT_ADDRESS, OPT_PAGE_SERVER, OPT_LAZY_PAGES, "it is the address of a page server" },
+	{ OPT_R_NEEDS, OPT_PORT, OPT_PAGE_SERVER, OPT_LAZY_PAGES, "it is the port of a page server" },
+	{ OPT_R_NEEDS, OPT_PS_SOCKET, OPT_PAGE_SERVER, OPT_LAZY_PAGES, "it leads to a page server" },
+	{ OPT_R_IGNORED, OPT_ADDRESS, OPT_PS_SOCKET, OPT_COUNT_, "a connected socket needs no address" },
+	{ OPT_R_IGNORED, OPT_PORT, OPT_PS_SOCKET, OPT_COUNT_, "a connected socket needs no port" },
+	{ OPT_R_NEEDS, OPT_TLS, OPT_PAGE_SERVER, OPT_LAZY_PAGES, "only pages travel over a network" },
+	{ OPT_R_NEEDS, OPT_TLS_CACERT, OPT_TLS, OPT_COUNT_, "certificates are for TLS" },
+	{ OPT_R_NEEDS, OPT_TLS_CACRL, OPT_TLS, OPT_COUNT_, "certificates are for TLS" },
+	{ OPT_R_NEEDS, OPT_TLS_CERT, OPT_TLS, OPT_COUNT_, "certificates are for TLS" },
+	{ OPT_R_NEEDS, OPT_TLS_KEY, OPT_TLS, OPT_COUNT_, "keys are for TLS" },
+	{ OPT_R_NEEDS, OPT_TLS_NO_CN_VERIFY, OPT_TLS, OPT_COUNT_, "certificates are for TLS" },
+	{ OPT_R_NEEDS, OPT_IRMAP_SCAN_PATH, OPT_FORCE_IRMAP, OPT_COUNT_, "paths are scanned only then" },
+	{ OPT_R_CONFLICT, OPT_COUNT_, OPT_COUNT_, OPT_COUNT_, NULL },
+};
+
+static const char *const examples[OPT_COUNT_] = {
+	[OPT_TREE] = "4711",
+	[OPT_IMAGES_DIR] = "/var/lib/checkpoints/web",
+	[OPT_WORK_DIR] = "/var/log/checkpoints/web",
+	[OPT_PREV_IMAGES_DIR] = "../1",
+	[OPT_PIDFILE] = "web.pid",
+	[OPT_STATUS_FD] = "3",
+	[OPT_ACTION_SCRIPT] = "/usr/local/lib/checkpoint-stage",
+	[OPT_EXTERNAL] = "mnt[/data]:data",
+	[OPT_INHERIT_FD] = "fd[3]:pipe[4711]",
+	[OPT_IRMAP_SCAN_PATH] = "/srv",
+	[OPT_ROOT] = "/var/lib/machines/web",
+	[OPT_SKIP_MNT] = "/mnt/scratch",
+	[OPT_ENABLE_FS] = "ext4,xfs",
+	[OPT_EXT_MOUNT_MAP] = "/data:data",
+	[OPT_EMPTY_NS] = "net",
+	[OPT_JOIN_NS] = "net:/run/netns/web",
+	[OPT_LSM_PROFILE] = "apparmor:web",
+	[OPT_LSM_MOUNT_CONTEXT] = "system_u:object_r:container_file_t:s0",
+	[OPT_CPU_CAP] = "fpu,ins",
+	[OPT_LIBDIR] = "/usr/lib/criu",
+	[OPT_CLOSE] = "7",
+	[OPT_ADDRESS] = "192.0.2.1",
+	[OPT_PORT] = "27000",
+	[OPT_PS_SOCKET] = "5",
+	[OPT_TLS_CACERT] = "/etc/pki/CA/cacert.pem",
+	[OPT_TLS_CACRL] = "/etc/pki/CA/cacrl.pem",
+	[OPT_TLS_CERT] = "/etc/pki/criu/cert.pem",
+	[OPT_TLS_KEY] = "/etc/pki/criu/private/key.pem",
+	[OPT_MANAGE_CGROUPS] = "soft",
+	[OPT_FREEZE_CGROUP] = "/sys/fs/cgroup/web",
+	[OPT_CGROUP_ROOT] = "cpu:/web",
+	[OPT_CGROUP_PROPS] = "\"cpu\": { \"properties\": [ \"cpu.weight\" ] }",
+	[OPT_CGROUP_PROPS_FILE] = "/etc/criu/cgroup-props.yaml",
+	[OPT_CGROUP_DUMP_CONTROLLER] = "cpu",
+	[OPT_CGROUP_YARD] = "/sys/fs/cgroup",
+	[OPT_EXT_UNIX_SK] = "4711",
+	[OPT_VETH_PAIR] = "eth0=veth0",
+	[OPT_FEATURE] = "userfaultfd",
+	[OPT_IN] = "core-4711.img",
+	[OPT_OUT] = "core-4711.json",
+	[OPT_OPTION] = "ghost-limit",
+	[OPT_EXPLAIN] = "ghost-limit",
+	[OPT_RPC] = "request.json",
+	[OPT_CONFIG] = "web.conf",
+	[OPT_LOG_FILE] = "dump.log",
+	[OPT_VERBOSITY] = "4",
+	[OPT_GHOST_LIMIT] = "64M",
+	[OPT_TIMEOUT] = "30",
+	[OPT_FILE_VALIDATION] = "filesize",
+	[OPT_NETWORK_LOCK] = "nftables",
+	[OPT_PRE_DUMP_MODE] = "read",
+	[OPT_FOR] = "cr-restore",
+	[OPT_AS] = "runc",
+	[OPT_LOG_FORMAT] = "json",
+};
+
+const char *opt_example(enum opt_id id)
+{
+	return examples[id] ? examples[id] : "";
+}
+
+/* The option says what the rule is about: a switch that is on, a value that is given. */
+static const struct opt_use *active(const struct opts *o, enum opt_id id)
+{
+	const struct opt_slot *slot = id < OPT_COUNT_ ? &o->slots[id] : NULL;
+
+	if (!slot || !slot->n || (opt_defs[id].type == OPT_T_BOOL && !slot->number))
+		return NULL;
+	return &slot->uses[slot->n - 1];
+}
+
+int opt_check_rules(struct opts *o, struct err *err)
+{
+	for (const struct opt_rule *r = opt_rules; r->a != OPT_COUNT_; r++) {
+		const struct opt_use *a = active(o, r->a), *b = active(o, r->b);
+		const char *one = opt_defs[r->a].name, *other = opt_defs[r->b].name;
+		cleanup_free char *at = NULL, *beside = NULL;
+
+		if (r->kind != OPT_R_CONFLICT || !a || !b)
+			continue;
+		at = opt_origin_text(&a->origin);
+		beside = opt_origin_text(&b->origin);
+		if (!(opt_defs[r->a].acts & o->mask) || !(opt_defs[r->b].acts & o->mask)) {
+			opt_note(o, "%s (%s) and %s (%s) contradict each other: %s", one, at, other, beside, r->why);
+			continue;
+		}
+		err_set(err, ERR_USAGE, 0, "%s (%s) and %s (%s) contradict each other: %s", one, at, other, beside, r->why);
+		return err_hint(err, -EINVAL, "--no-%s or --no-%s takes one back", one, other);
+	}
+	return 0;
+}
+
+/* ---- what a checked file says as a whole ---- */
+
+/* The line that a use stands on, for those who want to show it. */
+static const char *line_of(const char *text, size_t len, unsigned line, size_t *n)
+{
+	const char *end = text + len, *nl;
+
+	while (line > 1 && (nl = memchr(text, '\n', (size_t)(end - text)))) {
+		text = nl + 1;
+		line--;
+	}
+	nl = memchr(text, '\n', (size_t)(end - text));
+	*n = (size_t)((nl ? nl : end) - text);
+	if (*n && text[*n - 1] == '\r')
+		--*n;
+	if (*n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
+		text += 3;
+		*n -= 3;
+	}
+	return text;
+}
+
+static void report(const struct opts *o, enum opt_id id, const struct opt_use *u, bool warning, const char *text, size_t len,
+		   const char *reason, const char *hint)
+{
+	struct opt_problem p = { .file = u->origin.file, .line = u->origin.line, .column = u->origin.column, .warning = warning,
+				 .width = (unsigned)strlen(opt_defs[id].name), .reason = reason, .hint = hint };
+
+	if (text)
+		p.source = line_of(text, len, u->origin.line, &p.source_len);
+	o->check->fn(o->check->arg, &p);
+}
+
+static void report_conflict(const struct opts *o, const struct opt_rule *r, const char *file, const char *text, size_t len)
+{
+	const struct opt_use *a = active(o, r->a), *b = active(o, r->b);
+	enum opt_id first = r->a, last = r->b;
+	cleanup_free char *reason = NULL, *hint = NULL, *at = NULL;
+
+	if (!a || !b || (!file && a->origin.file == b->origin.file)) /* within one file it was told with that file */
+		return;
+	if (a->origin.layer > b->origin.layer || (a->origin.layer == b->origin.layer && a->origin.line > b->origin.line)) {
+		const struct opt_use *t = a;
+
+		a = b;
+		b = t;
+		first = r->b;
+		last = r->a;
+	}
+	at = file ? xasprintf("line %u", a->origin.line) : opt_origin_text(&a->origin);
+	reason = xasprintf("%s: contradicts %s (%s): %s", opt_defs[last].name, opt_defs[first].name, at, r->why);
+	hint = xasprintf("leave one of them out, or take it back with no-%s", opt_defs[first].name);
+	/* An error for those binaries that would act on both: they refuse it. */
+	report(o, last, b, !(opt_defs[first].acts & opt_defs[last].acts), text, len, reason, hint);
+}
+
+void opt_check_end(struct opts *o, const char *file, const char *text, size_t len)
+{
+	for (const struct opt_rule *r = opt_rules; r->a != OPT_COUNT_; r++) {
+		const struct opt_use *a = active(o, r->a);
+		cleanup_free char *reason = NULL;
+
+		if (r->kind == OPT_R_CONFLICT) {
+			report_conflict(o, r, file, text, len);
+		} else if (!a || !file) { /* what is missing here may stand in another file; that is worth a word only once */
+			continue;
+		} else if (r->kind == OPT_R_NEEDS && !active(o, r->b) && !active(o, r->c)) {
+			reason = xasprintf("%s: no effect without %s%s%s: %s", opt_defs[r->a].name, opt_defs[r->b].name,
+					   r->c != OPT_COUNT_ ? " or " : "", r->c != OPT_COUNT_ ? opt_defs[r->c].name : "",
+					   r->why);
+			report(o, r->a, a, true, text, len, reason, "");
+		} else if (r->kind == OPT_R_IGNORED && active(o, r->b)) {
+			reason = xasprintf("%s: no effect beside %s: %s", opt_defs[r->a].name, opt_defs[r->b].name, r->why);
+			report(o, r->a, a, true, text, len, reason, "");
+		}
+	}
+}
