@@ -199,12 +199,12 @@ static int dump_frozen(struct dump *d, struct err *err)
 /*
  * What the kernel asks for. CAP_CHECKPOINT_RESTORE: /proc/PID/map_files. CAP_SYS_PTRACE: a task that is not wholly ours
  * (kernel/ptrace.c, __ptrace_may_access()): other ids, more capabilities, or not dumpable, which /proc/PID tells by its
- * owner. CAP_KILL: to end a task of another user.
+ * owner. CAP_DAC_OVERRIDE: files in a /proc/PID of another owner. CAP_KILL: to end a task of another user.
  */
 static int check_privileges(const struct dump_opts *opts, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	static const int all[] = { CAP_CHECKPOINT_RESTORE, CAP_SYS_PTRACE, CAP_KILL };
+	static const int all[] = { CAP_CHECKPOINT_RESTORE, CAP_SYS_PTRACE, CAP_DAC_OVERRIDE, CAP_KILL };
 	int caps[ARRAY_SIZE(all)] = { CAP_CHECKPOINT_RESTORE }, ret;
 	cleanup_fd int fd = -1, self = -1;
 	struct proc_status st, own;
@@ -230,6 +230,8 @@ static int check_privileges(const struct dump_opts *opts, struct err *err)
 
 	if (!same_uid || !same_gid || (st.cap_prm & ~own.cap_prm) || dir.st_uid != st.uid[1])
 		caps[n++] = CAP_SYS_PTRACE;
+	if (dir.st_uid != own.uid[3])
+		caps[n++] = CAP_DAC_OVERRIDE;
 	if (!opts->leave_running && !same_uid)
 		caps[n++] = CAP_KILL;
 	ret = privileges_need(caps, n, err);

@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Users without all privileges: what suffices, and that everything missing is named in one line before anything is touched.
+# timeout: 120
+. "$TOP/test/lib/common.sh"
+need setpriv setcap
+cp "$CR_DUMP" "$CR_RESTORE" . && chmod 755 . cr-dump cr-restore || die "cannot copy the tools"
+export HOME=$W/home
+mkdir -m 755 home
+
+# as CAPS COMMAND...: user 65534 with exactly these capabilities (names, separated by commas; "" = none), handed on.
+as() {
+	local caps=${1:+,+${1//,/,+}}
+	shift
+	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps="-all$caps" --ambient-caps="-all$caps" "$@"
+}
+images() { rm -rf "$1" && mkdir -m 777 "$1"; }
+# Files that a shell opened for them must be theirs to open again.
+theirs() { wait_for 5 grep -qx sleep "/proc/$2/comm" || die "not asleep"; chmod 666 "$1"/std*; }
+status() { grep -hE '^(Uid|Gid|Groups|Cap|NoNewPrivs)' "/proc/$1/status"; }
+kill_it() { kill -9 "$1" && wait_gone "$1" || die "it cannot be killed"; }
+# lacks NAMES COMMAND...: exits with 3, and the one line names exactly these.
+lacks() {
+	local names=$1
+	shift
+	refused 3 CAP_ "$@"
+	out=$("$@" 2>&1 </dev/null | grep -oE 'CAP_[A-Z_]+' | sort -u | tr '\n' ' ')
+	[ "$out" = "$names " ] || die "missing are said to be $out, not $names: $*"
+}
+
+start own setpriv --reuid 65534 --regid 65534 --clear-groups sleep 1000
+own=$PID
+theirs own "$own"
+before=$(status "$own")
+# A plain process of one's own.
+images a
+lacks CAP_CHECKPOINT_RESTORE as '' ./cr-dump -t "$own" -D a
+no_images a && is_free "$own" || die "a refused dump touched something"
+as checkpoint_restore ./cr-dump -t "$own" -D a || die "CAP_CHECKPOINT_RESTORE does not suffice to dump"
+wait_gone "$own" || die "it is still there"
+lacks CAP_CHECKPOINT_RESTORE as '' ./cr-restore -D a -d
+is_gone "$own" || die "a refused restore made something"
+as checkpoint_restore ./cr-restore -D a -d || die "CAP_CHECKPOINT_RESTORE does not suffice to restore"
+[ "$(status "$own")" = "$before" ] || die "other credentials: $(diff <(echo "$before") <(status "$own"))"
+# The same by capabilities of the files, which make a process that is not dumpable.
+if setcap cap_checkpoint_restore+ep cr-dump 2>/dev/null && setcap cap_checkpoint_restore+ep cr-restore; then
+	images b
+	as '' ./cr-dump -t "$own" -D b || die "file capabilities do not suffice to dump"
+	wait_gone "$own" || die "it is still there"
+	as '' ./cr-restore -D b -d || die "file capabilities do not suffice to restore"
+	[ "$(status "$own")" = "$before" ] || die "other credentials: $(diff <(echo "$before") <(status "$own"))"
+	[ "$(stat -c %u "/proc/$own")" = 65534 ] || die "restored, it is not dumpable any more"
+	setcap -r cr-dump && setcap -r cr-restore
+else
+	note "no file capabilities here"
+fi
+kill_it "$own"
+
+# A process of somebody else: all that is missing, together; of what suffices, nothing superfluous.
+start root sleep 1000
+root=$PID
+images c
+lacks 'CAP_CHECKPOINT_RESTORE CAP_DAC_OVERRIDE CAP_KILL CAP_SYS_PTRACE' as '' ./cr-dump -t "$root" -D c
+lacks 'CAP_DAC_OVERRIDE CAP_KILL CAP_SYS_PTRACE' as checkpoint_restore ./cr-dump -t "$root" -D c
+lacks 'CAP_DAC_OVERRIDE CAP_KILL' as checkpoint_restore,sys_ptrace ./cr-dump -t "$root" -D c
+is_free "$root" && no_images c || die "a refused dump touched something"
+kill_it "$root"
+start other setpriv --reuid 65533 --regid 65532 --groups 65531 --bounding-set -sys_boot sleep 1000
+other=$PID
+theirs other "$other"
+before=$(status "$other")
+as checkpoint_restore,sys_ptrace,dac_override,kill ./cr-dump -t "$other" -D c || die "capabilities do not suffice to dump another user's process"
+wait_gone "$other" || die "it is still there"
+lacks 'CAP_SETGID CAP_SETPCAP CAP_SETUID' as checkpoint_restore ./cr-restore -D c -d
+lacks 'CAP_SETGID' as checkpoint_restore,setuid,setpcap ./cr-restore -D c -d
+is_gone "$other" || die "a refused restore made something"
+as checkpoint_restore,setgid,setuid,setpcap ./cr-restore -D c -d || die "capabilities do not suffice to restore another user's process"
+[ "$(status "$other")" = "$before" ] || die "other credentials: $(diff <(echo "$before") <(status "$other"))"
+kill_it "$other"
+
+# Privileges of the process itself, and its scheduling, are not given away by who has them not.
+start caps nice -n -5 setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+net_raw,+chown --ambient-caps=-all,+net_raw,+chown sleep 1000
+caps=$PID
+theirs caps "$caps"
+images d
+as checkpoint_restore,sys_ptrace ./cr-dump -t "$caps" -D d || die "cannot dump a process with capabilities"
+wait_gone "$caps" || die "it is still there"
+lacks 'CAP_CHOWN CAP_NET_RAW CAP_SETPCAP CAP_SYS_NICE' as checkpoint_restore ./cr-restore -D d -d
+lacks 'CAP_NET_RAW' as checkpoint_restore,chown,setpcap,sys_nice ./cr-restore -D d -d
+as checkpoint_restore,chown,net_raw,sys_nice ./cr-restore -D d -d || die "the capabilities of the process itself do not suffice"
+kill_it "$caps"
+wait_for 2 nobody_there || die "somebody is left: $(ns_procs)"
