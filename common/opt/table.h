@@ -35,7 +35,17 @@ enum opt_group {
 #define TOOL_IMAGE_DECODE 0x200u
 #define TOOL_IMAGE_ENCODE 0x400u
 #define TOOL_IMAGE_INFO 0x800u
-#define TOOL_IMAGE 0xffff00u /* all subcommands, those to come too */
+#define TOOL_IMAGE_X 0x1000u
+#define TOOL_IMAGE_EDIT 0x2000u
+#define TOOL_IMAGE_SET 0x4000u
+#define TOOL_IMAGE_DIFF 0x8000u
+#define TOOL_IMAGE_CORE 0x10000u
+#define TOOL_IMAGE_MEM 0x20000u
+#define TOOL_IMAGE_SEARCH 0x40000u
+#define TOOL_IMAGE_STRINGS 0x80000u
+#define TOOL_IMAGE_GRAPH 0x100000u
+#define TOOL_IMAGE_REPORT 0x200000u
+#define TOOL_IMAGE 0xffffff00u /* all subcommands, those to come too; 0x400000 is the next one */
 #define TOOL_CR (TOOL_DUMP | TOOL_RESTORE)
 #define TOOL_READS_FILES (TOOL_CR | TOOL_CHECK | TOOL_IMAGE)
 #define TOOL_ALL (TOOL_CR | TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE)
