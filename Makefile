@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 comma := ,
 BUILD ?= build$(if $(SAN),-san)
 FUZZ_BUILD := build-fuzz
-PKGS := libprotobuf-c libnl-3.0 libnl-route-3.0 libcap json-c libzstd
+PKGS := libprotobuf-c libnl-3.0 libnl-route-3.0 libcap json-c libzstd zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-check: will it work here? Exit 0 when all that was asked for is there, 1 when something is not, 2 for wrong usage. */
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
-#include "common/base/strbuf.h"
-#include "common/feature/feature.h"
 #include "common/opt/opt.h"
+#include "bin/cr-check/report.h"
 
-static const char *const level_words[] = {
-	[FEATURE_REQUIRED] = "required",
-	[FEATURE_EXTRA] = "extra",
-	[FEATURE_EXPERIMENTAL] = "experimental",
+/* What is asked for, as a mark for each row of both tables. */
+struct selection {
+	const struct feature *features;
+	const struct kconfig_option *options;
+	size_t nfeatures, noptions;
+	bool *feature, *option;
 };
 
-struct selection { const struct feature *table; size_t n; bool *chosen; };
+static void selection_release(struct selection *s)
+{
+	free(s->feature);
+	free(s->option);
+}
 
 /* --feature: names in lists, each with or without commas. */
 static int choose_named(const char *list, struct selection *sel, struct err *err)
@@ -29,149 +33,197 @@ static int choose_named(const char *list, struct selection *sel, struct err *err
 			err_set(err, ERR_USAGE, 0, "no feature is called \"%s\"", name);
 			return err_hint(err, -EINVAL, "cr-check --list shows all names");
 		}
-		sel->chosen[f - sel->table] = true;
+		sel->feature[f - sel->features] = true;
 	}
 	return 0;
+}
+
+static bool level_wanted(const struct opts *o, enum feature_level level)
+{
+	bool by_name = opt_is_set(o, OPT_FEATURE), list = opt_bool(o, OPT_LIST);
+
+	if (opt_bool(o, OPT_ALL) || (list && !by_name))
+		return true;
+	if (level == FEATURE_EXTRA && opt_bool(o, OPT_EXTRA))
+		return true;
+	if (level == FEATURE_EXPERIMENTAL && opt_bool(o, OPT_EXPERIMENTAL))
+		return true;
+	return level == FEATURE_REQUIRED && (!by_name || opt_bool(o, OPT_EXTRA) || opt_bool(o, OPT_EXPERIMENTAL));
 }
 
 static int choose(const struct opts *o, struct selection *sel, struct err *err)
 {
 	const char *const *names = opt_list(o, OPT_FEATURE, NULL);
-	bool all = opt_bool(o, OPT_ALL) || (opt_bool(o, OPT_LIST) && !opt_is_set(o, OPT_FEATURE));
 
+	sel->features = feature_table(&sel->nfeatures);
+	sel->options = kconfig_table(&sel->noptions);
+	sel->feature = xzalloc(sel->nfeatures * sizeof(bool));
+	sel->option = xzalloc(sel->noptions * sizeof(bool));
 	for (; names && *names; names++) {
 		int ret = choose_named(*names, sel, err);
 
 		if (ret < 0)
 			return ret;
 	}
-	if (opt_is_set(o, OPT_FEATURE) && !opt_bool(o, OPT_ALL) && !opt_bool(o, OPT_EXTRA) && !opt_bool(o, OPT_EXPERIMENTAL))
-		return 0;
-	for (size_t i = 0; i < sel->n; i++) {
-		enum feature_level level = sel->table[i].level;
+	for (size_t i = 0; i < sel->nfeatures; i++)
+		sel->feature[i] |= level_wanted(o, sel->features[i].level);
+	for (size_t i = 0; i < sel->noptions; i++) {
+		const struct kconfig_option *k = &sel->options[i];
 
-		if (all || level == FEATURE_REQUIRED || (level == FEATURE_EXTRA && opt_bool(o, OPT_EXTRA)) ||
-		    (level == FEATURE_EXPERIMENTAL && opt_bool(o, OPT_EXPERIMENTAL)))
-			sel->chosen[i] = true;
+		sel->option[i] = level_wanted(o, k->level) ||
+				 (k->feature && sel->feature[feature_find(k->feature) - sel->features]);
 	}
 	return 0;
 }
 
-struct report {
-	const struct opts *o;
-	json_object *json;
-	size_t total, bad, forbidden;
-	struct strbuf names; /* of the bad ones */
-	int group;	     /* whose title was printed last */
-};
-
-static void report_json(struct report *r, const struct feature *f, bool probed, enum feature_state state, const char *why)
+/* All probes at once: those that were asked for, and those that decide about an option that was asked for. */
+static struct feature_result *probe(const struct selection *sel)
 {
-	json_object *row = json_object_new_object();
-	const char *hint;
+	cleanup_free const struct feature **rows = xzalloc(sel->nfeatures * sizeof(*rows));
+	cleanup_free struct feature_result *packed = xzalloc(sel->nfeatures * sizeof(*packed));
+	cleanup_free bool *wanted = xzalloc(sel->nfeatures * sizeof(bool));
+	struct feature_result *results = xzalloc(sel->nfeatures * sizeof(*results));
+	size_t n = 0;
 
-	json_object_object_add(row, "name", json_object_new_string(f->name));
-	json_object_object_add(row, "level", json_object_new_string(level_words[f->level]));
-	json_object_object_add(row, "group", json_object_new_string(feature_group_title(f->group)));
-	json_object_object_add(row, "what_for", json_object_new_string(f->what_for));
-	if (probed) {
-		json_object_object_add(row, "state", json_object_new_string(feature_state_word(state)));
-		json_object_object_add(row, "why", json_object_new_string(why));
-	}
-	hint = probed ? feature_hint(f, state) : f->hint;
-	json_object_object_add(row, "hint", hint ? json_object_new_string(hint) : NULL);
-	json_object_array_add(r->json, row);
+	memcpy(wanted, sel->feature, sel->nfeatures * sizeof(bool));
+	for (size_t i = 0; i < sel->noptions; i++)
+		if (sel->option[i] && sel->options[i].feature)
+			wanted[feature_find(sel->options[i].feature) - sel->features] = true;
+	for (size_t i = 0; i < sel->nfeatures; i++)
+		if (wanted[i])
+			rows[n++] = &sel->features[i];
+	feature_probe_many(rows, n, packed);
+	for (size_t i = 0; i < n; i++)
+		results[rows[i] - sel->features] = packed[i];
+	return results;
 }
 
-static void report_text(struct report *r, const struct feature *f, bool probed, enum feature_state state, const char *why)
+static void count(struct findings *f, enum feature_state state, const char *prefix, const char *name)
 {
-	if (r->group != (int)f->group)
-		printf("%s%s\n", r->group < 0 ? "" : "\n", feature_group_title(f->group));
-	r->group = (int)f->group;
-	if (!probed) {
-		printf("  %-12s %-25s %s\n", level_words[f->level], f->name, f->what_for);
+	f->total++;
+	if (state == FEATURE_OK)
 		return;
-	}
-	printf("  %-13s %-25s %s%s%s", feature_state_word(state), f->name, f->what_for, *why ? ": " : "", why);
-	if (state == FEATURE_MISSING && f->hint)
-		printf("; it needs %s", f->hint);
-	putchar('\n');
+	strbuf_printf(&f->names, "%s%s%s", f->bad ? ", " : "", prefix, name);
+	f->bad++;
+	f->forbidden += state == FEATURE_NO_PERMISSION;
 }
 
-static void one(struct report *r, const struct feature *f)
+static void add_features(const struct selection *sel, const struct feature_result *results, struct findings *f)
 {
-	bool probed = !opt_bool(r->o, OPT_LIST);
-	enum feature_state state = FEATURE_OK;
-	char why[FEATURE_WHY_MAX] = "";
+	for (int group = 0; group < GROUP_COUNT; group++)
+		for (size_t i = 0; i < sel->nfeatures; i++) {
+			const struct feature *row = &sel->features[i];
 
-	r->total++;
-	if (probed)
-		state = feature_probe(f, why, sizeof(why));
-	if (state != FEATURE_OK) {
-		strbuf_printf(&r->names, "%s%s", r->bad ? ", " : "", f->name);
-		r->bad++;
-		r->forbidden += state == FEATURE_NO_PERMISSION;
-	}
-	if (opt_bool(r->o, OPT_QUIET))
-		return;
-	if (r->json)
-		report_json(r, f, probed, state, why);
-	else
-		report_text(r, f, probed, state, why);
+			if (!sel->feature[i] || (int)row->group != group)
+				continue;
+			f->features[f->nfeatures++] = (struct feature_row){ row, results ? &results[i] : NULL };
+			if (results)
+				count(f, results[i].state, "", row->name);
+		}
 }
 
-static void finish(struct report *r)
+/*
+ * EXPERT and EMBEDDED hide CHECKPOINT_RESTORE; they are of no interest where that is there. verdicts has a place for each row of
+ * the table, and nothing when the options are only listed.
+ */
+static void add_options(const struct selection *sel, const struct kconfig *k, const struct feature_result *results,
+			struct kconfig_verdict *verdicts, struct findings *f)
 {
-	json_object *top;
+	static const struct feature_result unprobed = { .state = FEATURE_UNKNOWN };
+	bool hidden = !verdicts;
 
-	if (opt_bool(r->o, OPT_QUIET))
-		return;
-	if (r->json) {
-		top = json_object_new_object();
-		if (!opt_bool(r->o, OPT_LIST))
-			json_object_object_add(top, "ok", json_object_new_boolean(!r->bad));
-		json_object_object_add(top, "features", json_object_get(r->json));
-		printf("%s\n", json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-		json_object_put(top);
-	} else if (!opt_bool(r->o, OPT_LIST)) {
-		if (r->bad)
-			printf("\ncr-check: %zu of %zu are not there: %s%s%s\n", r->bad, r->total, r->names.s,
-			       r->forbidden ? "; " : "", r->forbidden ? feature_hint(NULL, FEATURE_NO_PERMISSION) : "");
-		else
-			printf("\ncr-check: all %zu are there\n", r->total);
+	for (size_t i = 0; i < sel->noptions; i++) {
+		const struct kconfig_option *o = &sel->options[i];
+		const struct feature_result *r = NULL;
+
+		if (results)
+			r = o->feature ? &results[feature_find(o->feature) - sel->features] : &unprobed;
+		if (!sel->option[i])
+			continue;
+		if (verdicts)
+			kconfig_judge(k, o, r, NULL, &verdicts[i]);
+		if (verdicts && !strcmp(o->name, "CHECKPOINT_RESTORE"))
+			hidden = k && verdicts[i].state != FEATURE_OK;
+		if (kconfig_hides(o) && !hidden)
+			continue;
+		f->options[f->noptions++] = (struct option_row){ o, verdicts ? &verdicts[i] : NULL };
+		if (verdicts && !kconfig_hides(o))
+			count(f, verdicts[i].state, "CONFIG_", o->name);
 	}
 }
 
-static void report_release(struct report *r)
+static int print_fragment(const struct selection *sel, const struct kconfig *k, bool *bad, bool quiet)
 {
-	strbuf_release(&r->names);
+	cleanup_free const struct kconfig_option **rows = xzalloc(sel->noptions * sizeof(*rows));
+	cleanup_strbuf struct strbuf out = STRBUF_INIT;
+	size_t n = 0;
+
+	for (size_t i = 0; i < sel->noptions; i++)
+		if (sel->option[i])
+			rows[n++] = &sel->options[i];
+	*bad = kconfig_fragment(k, rows, n, &out) > 0;
+	if (out.s && !quiet)
+		fputs(out.s, stdout);
+	return 0;
 }
 
-static void cleanup_json(json_object **j)
+/* 0, with *k NULL when the running kernel has no configuration to read; then note says why. */
+static int read_config(const struct opts *o, struct kconfig **k, struct err *note, struct err *err)
 {
-	json_object_put(*j);
+	const char *file = opt_str(o, OPT_KCONFIG);
+
+	if (opt_bool(o, OPT_LIST))
+		return 0;
+	if (file)
+		return kconfig_read(file, k, err);
+	if (kconfig_of_host(NULL, k, opt_bool(o, OPT_KCONFIG_FRAGMENT) ? err : note) < 0 && opt_bool(o, OPT_KCONFIG_FRAGMENT)) {
+		err->kind = ERR_USAGE; /* there is nothing to compare with until a file is named */
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static void findings_release(struct findings *f)
+{
+	free(f->features);
+	free(f->options);
+	strbuf_release(&f->names);
 }
 
 static int check(const struct opts *o, bool *bad, struct err *err)
 {
-	struct selection sel = { .table = feature_table(&sel.n) };
-	cleanup_free bool *chosen = xzalloc(sel.n * sizeof(*chosen));
-	cleanup(cleanup_json) json_object *json = opt_bool(o, OPT_JSON) ? json_object_new_array() : NULL;
-	cleanup(report_release) struct report r = { .o = o, .json = json, .group = -1 };
+	cleanup(selection_release) struct selection sel = { 0 };
+	cleanup(findings_release) struct findings f = { .listed = opt_bool(o, OPT_LIST), .note = "" };
+	cleanup_kconfig struct kconfig *k = NULL;
+	cleanup_free struct feature_result *results = NULL;
+	cleanup_free struct kconfig_verdict *verdicts = NULL;
+	struct err note = ERR_INIT;
 	int ret;
 
-	sel.chosen = chosen;
 	ret = choose(o, &sel, err);
+	if (!ret)
+		ret = read_config(o, &k, &note, err);
 	if (ret < 0)
 		return ret;
-	for (int group = 0; group < GROUP_COUNT; group++)
-		for (size_t i = 0; i < sel.n; i++)
-			if (chosen[i] && (int)sel.table[i].group == group)
-				one(&r, &sel.table[i]);
-	finish(&r);
-	*bad = r.bad > 0;
-	if (fflush(stdout) || ferror(stdout))
-		return err_sys(err, "cannot write the result");
+	if (opt_bool(o, OPT_KCONFIG_FRAGMENT) && k)
+		return print_fragment(&sel, k, bad, opt_bool(o, OPT_QUIET));
+	f.features = xzalloc(sel.nfeatures * sizeof(*f.features));
+	f.options = xzalloc(sel.noptions * sizeof(*f.options));
+	f.source = k ? kconfig_source(k) : NULL;
+	f.note = note.reason;
+	if (!f.listed) {
+		verdicts = xzalloc(sel.noptions * sizeof(*verdicts));
+		results = opt_is_set(o, OPT_KCONFIG) ? NULL : probe(&sel);
+	}
+	/* A file is judged alone: the kernel that it is for need not be this one. */
+	if (!opt_is_set(o, OPT_KCONFIG) || f.listed)
+		add_features(&sel, results, &f);
+	add_options(&sel, k, results, verdicts, &f);
+	if (opt_bool(o, OPT_JSON) && !opt_bool(o, OPT_QUIET))
+		report_json(&f);
+	else if (!opt_bool(o, OPT_QUIET))
+		report_text(&f);
+	*bad = f.bad > 0;
 	return 0;
 }
 
@@ -186,6 +238,8 @@ int main(int argc, char **argv)
 		return 0;
 	if (!ret)
 		ret = check(o, &bad, &err);
+	if (!ret && (fflush(stdout) || ferror(stdout)))
+		ret = err_sys(&err, "cannot write the result");
 	if (ret < 0)
 		return opt_fail(o, "cr-check", argv, &err);
 	return bad;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -14,7 +13,8 @@
 #include "common/base/strbuf.h"
 #include "common/feature/probe.h"
 
-#define PROBE_LIMIT_MS 2000 /* each takes well under a millisecond when all is well */
+#define PROBE_LIMIT_MS 2000 /* each takes a few milliseconds at the most when all is well */
+#define PROBES_AT_ONCE 8
 
 const struct feature *feature_find(const char *name)
 {
@@ -27,20 +27,26 @@ const struct feature *feature_find(const char *name)
 	return NULL;
 }
 
+static const struct { const char *key, *title; } groups[GROUP_COUNT] = {
+	[GROUP_DUMP] = { "dump", "Dump a process" },
+	[GROUP_RESTORE] = { "restore", "Restore a process" },
+	[GROUP_MEMORY] = { "memory", "Memory of a process" },
+	[GROUP_INCREMENTAL] = { "incremental", "Incremental dumps" },
+	[GROUP_LAZY] = { "lazy", "Lazy migration" },
+	[GROUP_CONTAINER] = { "containers", "Containers" },
+	[GROUP_TCP] = { "tcp", "TCP connections" },
+	[GROUP_NETWORK] = { "network", "Sockets and network devices" },
+	[GROUP_UNPRIVILEGED] = { "unprivileged", "Unprivileged: what each capability is for" },
+};
+
 const char *feature_group_title(enum feature_group group)
 {
-	static const char *const titles[GROUP_COUNT] = {
-		[GROUP_DUMP] = "Dump a process",
-		[GROUP_RESTORE] = "Restore a process",
-		[GROUP_MEMORY] = "Memory",
-		[GROUP_INCREMENTAL] = "Incremental dumps",
-		[GROUP_LAZY] = "Lazy migration",
-		[GROUP_CONTAINER] = "Containers",
-		[GROUP_NETWORK] = "Network",
-		[GROUP_PRIVILEGE] = "Privileges",
-	};
+	return groups[group].title;
+}
 
-	return titles[group];
+const char *feature_group_key(enum feature_group group)
+{
+	return groups[group].key;
 }
 
 const char *feature_state_word(enum feature_state state)
@@ -74,41 +80,48 @@ static void __attribute__((noreturn)) run_probe(const struct feature *f, int out
 	_exit(write_full(out, &p, sizeof(p)) < 0);
 }
 
-static int now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int)(ts.tv_sec % 1000000 * 1000 + ts.tv_nsec / 1000000);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* True when the whole answer came in time. */
-static bool collect(int fd, struct probe *p, bool *late)
+/* A probe at work: its child and as much of its answer as there is. */
+struct running {
+	size_t row;
+	pid_t pid; /* 0: this place is free */
+	int fd;
+	uint64_t start_us;
+	size_t have;
+	struct probe p;
+};
+
+static bool launch(const struct feature *f, struct running *r, struct feature_result *out)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	size_t have = 0;
-	int end = now_ms() + PROBE_LIMIT_MS;
+	pid_t parent = getpid();
+	int fds[2];
 
-	*late = false;
-	while (have < sizeof(*p)) {
-		int left = end - now_ms();
-		int ready = left > 0 ? poll(&pfd, 1, left) : 0;
-		ssize_t got;
-
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (!ready)
-			*late = true;
-		if (ready <= 0)
-			return false;
-		got = read(fd, (char *)p + have, sizeof(*p) - have);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		have += (size_t)got;
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		snprintf(out->why, sizeof(out->why), "pipe2: %s", strerror(errno));
+		return false;
 	}
-	return true;
+	r->start_us = now_us();
+	r->have = 0;
+	r->fd = fds[0];
+	r->pid = fork();
+	if (!r->pid) {
+		close(fds[0]);
+		run_probe(f, fds[1], parent);
+	}
+	close(fds[1]);
+	if (r->pid > 0)
+		return true;
+	snprintf(out->why, sizeof(out->why), "fork: %s", strerror(errno));
+	close(fds[0]);
+	r->pid = 0;
+	return false;
 }
 
 static void judge_death(struct probe *p, int status, bool late)
@@ -124,38 +137,84 @@ static void judge_death(struct probe *p, int status, bool late)
 		probe_unknown(p, "the probe ended without an answer");
 }
 
+static void land(struct running *r, bool late, struct feature_result *out)
+{
+	int status = 0;
+
+	close(r->fd);
+	kill(r->pid, SIGKILL); /* its own children follow by their parent-death signal */
+	while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (r->have < sizeof(r->p))
+		judge_death(&r->p, status, late);
+	r->pid = 0;
+	out->state = r->p.state;
+	snprintf(out->why, sizeof(out->why), "%s", r->p.why);
+	out->us = (unsigned)(now_us() - r->start_us);
+}
+
+/* One look at all that are at work. Those with a whole answer, without any, or without time left end here. */
+static void look(struct running *r, size_t n, struct feature_result *out)
+{
+	struct pollfd pfds[PROBES_AT_ONCE];
+	uint64_t now = now_us();
+	int wait_ms = PROBE_LIMIT_MS;
+
+	for (size_t i = 0; i < n; i++) {
+		pfds[i] = (struct pollfd){ .fd = r[i].pid ? r[i].fd : -1, .events = POLLIN };
+		if (r[i].pid) {
+			int64_t left = (int64_t)(r[i].start_us + PROBE_LIMIT_MS * 1000 - now) / 1000;
+
+			wait_ms = MAX(MIN(wait_ms, (int)left), 0);
+		}
+	}
+	if (poll(pfds, n, wait_ms) < 0)
+		return; /* EINTR */
+	now = now_us();
+	for (size_t i = 0; i < n; i++) {
+		bool late = r[i].pid && now - r[i].start_us >= PROBE_LIMIT_MS * 1000, over = false;
+
+		if (!r[i].pid)
+			continue;
+		if (pfds[i].revents) {
+			ssize_t got = read(r[i].fd, (char *)&r[i].p + r[i].have, sizeof(r[i].p) - r[i].have);
+
+			over = got == 0 || (got < 0 && errno != EINTR);
+			r[i].have += got > 0 ? (size_t)got : 0;
+		}
+		if (over || late || r[i].have == sizeof(r[i].p))
+			land(&r[i], late && !over, &out[r[i].row]);
+	}
+}
+
+void feature_probe_many(const struct feature *const *rows, size_t n, struct feature_result *out)
+{
+	struct running r[PROBES_AT_ONCE] = { 0 };
+	size_t next = 0, busy;
+
+	do {
+		busy = 0;
+		for (size_t i = 0; i < PROBES_AT_ONCE; i++) {
+			while (!r[i].pid && next < n) {
+				out[next] = (struct feature_result){ .state = FEATURE_UNKNOWN };
+				r[i].row = next;
+				launch(rows[next], &r[i], &out[next]);
+				next++;
+			}
+			busy += r[i].pid > 0;
+		}
+		if (busy)
+			look(r, PROBES_AT_ONCE, out);
+	} while (busy);
+}
+
 enum feature_state feature_probe(const struct feature *f, char *why, size_t size)
 {
-	struct probe p = { FEATURE_UNKNOWN, "" };
-	cleanup_fd int in = -1;
-	int fds[2], status = 0;
-	bool late, answered;
-	pid_t parent = getpid(), pid;
+	struct feature_result result;
 
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		snprintf(why, size, "pipe2: %s", strerror(errno));
-		return FEATURE_UNKNOWN;
-	}
-	in = fds[0];
-	pid = fork();
-	if (pid < 0) {
-		close(fds[1]);
-		snprintf(why, size, "fork: %s", strerror(errno));
-		return FEATURE_UNKNOWN;
-	}
-	if (!pid) {
-		close(fds[0]);
-		run_probe(f, fds[1], parent);
-	}
-	close(fds[1]);
-	answered = collect(in, &p, &late);
-	kill(pid, SIGKILL); /* its own children follow by their parent-death signal */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!answered)
-		judge_death(&p, status, late);
-	snprintf(why, size, "%s", p.why);
-	return p.state;
+	feature_probe_many(&f, 1, &result);
+	snprintf(why, size, "%s", result.why);
+	return result.state;
 }
 
 void feature_sentence(const struct feature *f, enum feature_state state, const char *why, char *buf, size_t size)
@@ -193,24 +252,56 @@ int feature_need(const char *name, struct err *err)
 	return hint ? err_hint(err, ret, "%s%s", state == FEATURE_MISSING ? "it needs " : "", hint) : ret;
 }
 
+int feature_need_once(struct feature_known *known, const char *name, struct err *err)
+{
+	size_t n, i;
+	const struct feature *table = feature_table(&n), *f = feature_find(name);
+	int ret;
+
+	i = f ? (size_t)(f - table) : SIZE_MAX;
+	if (i / 64 < ARRAY_SIZE(known->ok) && known->ok[i / 64] >> i % 64 & 1)
+		return 0;
+	ret = feature_need(name, err);
+	if (!ret && i / 64 < ARRAY_SIZE(known->ok))
+		known->ok[i / 64] |= 1ull << i % 64;
+	return ret;
+}
+
+/* The row that stands for a capability. */
+static const struct feature *privilege_row(int cap)
+{
+	size_t n;
+	const struct feature *f = feature_table(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (f[i].probe == probe_capability && f[i].arg == cap)
+			return &f[i];
+	return NULL;
+}
+
 int privileges_need(const int *caps, size_t n, struct err *err)
 {
-	cleanup_strbuf struct strbuf upper = STRBUF_INIT, lower = STRBUF_INIT;
+	cleanup_strbuf struct strbuf lines = STRBUF_INIT, names = STRBUF_INIT;
+	char line[sizeof(err->reason)];
+	size_t missing = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		char *name;
+		const struct feature *f = privilege_row(caps[i]);
+		struct probe p = { FEATURE_UNKNOWN, "" };
 
-		if (capability_held(caps[i]) || (caps[i] == CAP_CHECKPOINT_RESTORE && capability_held(CAP_SYS_ADMIN)))
+		probe_capability(&p, caps[i]); /* only looks: no child is needed */
+		if (p.state == FEATURE_OK)
 			continue;
-		name = cap_to_name(caps[i]);
-		strbuf_printf(&lower, "%s%s", lower.len ? "," : "", name ? name : "?");
-		strbuf_puts(&upper, upper.len ? ", " : "");
-		for (const char *c = name ? name : "?"; *c; c++)
-			strbuf_printf(&upper, "%c", *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-		cap_free(name);
+		if (f)
+			feature_sentence(f, p.state, p.why, line, sizeof(line));
+		else
+			snprintf(line, sizeof(line), "%s: capability %d: %s", feature_state_word(p.state), caps[i], p.why);
+		strbuf_printf(&lines, "%s%s", missing ? "; " : "", line);
+		strbuf_printf(&names, "%s%s", missing ? "," : "", f ? f->name : "?");
+		missing++;
 	}
-	if (!upper.len)
+	if (!missing)
 		return 0;
-	err_set(err, ERR_FEATURE, EPERM, "these privileges are missing: %s", upper.s);
-	return err_hint(err, -EPERM, "run as root, or give them to the binary: setcap %s+ep FILE", lower.s);
+	err_set(err, ERR_FEATURE, 0, "%s", lines.s);
+	return err_hint(err, -EPERM, "run as root, or give them to the binary: setcap %s+ep FILE", names.s);
 }

@@ -24,8 +24,8 @@ enum feature_level {
 
 /* What the user wants to do; the table is shown in this order. */
 enum feature_group {
-	GROUP_DUMP, GROUP_RESTORE, GROUP_MEMORY, GROUP_INCREMENTAL, GROUP_LAZY, GROUP_CONTAINER, GROUP_NETWORK, GROUP_PRIVILEGE,
-	GROUP_COUNT
+	GROUP_DUMP, GROUP_RESTORE, GROUP_MEMORY, GROUP_INCREMENTAL, GROUP_LAZY, GROUP_CONTAINER, GROUP_TCP, GROUP_NETWORK,
+	GROUP_UNPRIVILEGED, GROUP_COUNT
 };
 
 #define FEATURE_WHY_MAX 192
@@ -43,7 +43,8 @@ struct feature {
 
 const struct feature *feature_table(size_t *n);
 const struct feature *feature_find(const char *name); /* NULL when there is no such row */
-const char *feature_group_title(enum feature_group group);
+const char *feature_group_title(enum feature_group group); /* for people: "Dump a process" */
+const char *feature_group_key(enum feature_group group);   /* for programs: "dump", stable */
 const char *feature_state_word(enum feature_state state); /* "ok", "missing", "no permission", "unknown" */
 
 /*
@@ -51,6 +52,15 @@ const char *feature_state_word(enum feature_state state); /* "ok", "missing", "n
  * the reason, or for FEATURE_OK a detail such as a size ("" when there is none). Reaps exactly its own child.
  */
 enum feature_state feature_probe(const struct feature *f, char *why, size_t size);
+
+struct feature_result {
+	enum feature_state state;
+	char why[FEATURE_WHY_MAX];
+	unsigned us; /* how long it took, with its child process */
+};
+
+/* The same for n rows, some at a time: most probes wait for the kernel more than they compute. out[i] belongs to rows[i]. */
+void feature_probe_many(const struct feature *const *rows, size_t n, struct feature_result *out);
 
 /* "missing: NAME (WHAT FOR): WHY", one line without newline. */
 void feature_sentence(const struct feature *f, enum feature_state state, const char *why, char *buf, size_t size);
@@ -61,8 +71,15 @@ const char *feature_hint(const struct feature *f, enum feature_state state);
 /* 0, or ERR_FEATURE with the sentence and the hint; -EOPNOTSUPP or, when forbidden, -EPERM. An unknown name is -EINVAL. */
 int feature_need(const char *name, struct err *err);
 
+/* What a run of an engine has found to be there already. Zeroed is "nothing yet". */
+struct feature_known { uint64_t ok[4]; };
+
+/* feature_need(), but a feature that was there once is not probed again in this run. */
+int feature_need_once(struct feature_known *known, const char *name, struct err *err);
+
 /*
- * 0 when all of caps[0..n) (CAP_*) are in the effective set, else -EPERM and one line that names every missing one.
+ * 0 when all of caps[0..n) (CAP_*) are in the effective set, else -EPERM and one line that names every missing one, with what
+ * it is for: for a single one exactly the sentence that cr-check has for it.
  * CAP_SYS_ADMIN counts for CAP_CHECKPOINT_RESTORE, as it does in the kernel.
  */
 int privileges_need(const int *caps, size_t n, struct err *err);

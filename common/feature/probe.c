@@ -3,13 +3,17 @@
 #include "common/feature/probe.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/capability.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+
+#include "common/base/io.h"
 
 static void __attribute__((format(printf, 3, 0))) judge(struct probe *p, enum feature_state state, const char *fmt, va_list ap)
 {
@@ -89,22 +93,81 @@ void probe_errno(struct probe *p, int errnum, int cap, int alt, const char *what
 	case EACCES:
 		forbidden(p, errnum, cap, alt, what);
 		return;
+	case ENOSPC:
+		/* unshare: the limits in /proc/sys/user; inotify and fanotify: theirs */
+		p->state = FEATURE_NO_PERMISSION;
+		snprintf(p->why, sizeof(p->why), "%s: a limit of this user is reached", what);
+		return;
 	case ENOSYS:
 		if (prctl(PR_GET_SECCOMP) == 2) {
 			probe_unknown(p, "%s: %s, which may be the seccomp filter's answer", what, strerror(errnum));
 			return;
 		}
 		/* fall through */
+	case ENOENT:
+		if (strstr(what, "/proc") && access("/proc/self/stat", F_OK) < 0) {
+			probe_unknown(p, "%s: %s, and so is all of /proc: it is not mounted or masked", what, strerror(errnum));
+			return;
+		}
+		/* fall through */
 	case EINVAL:
 	case ENOTTY:
 	case EOPNOTSUPP:
-	case ENOENT:
+	case ENOPROTOOPT:
+	case EPROTONOSUPPORT:
+	case EAFNOSUPPORT:
 	case EIO: /* ptrace's word for an unknown request */
 	case ENODEV:
 		probe_missing(p, "%s: %s", what, strerror(errnum));
 		return;
 	}
 	probe_unknown(p, "%s: %s", what, strerror(errnum));
+}
+
+bool probe_unshare(struct probe *p, int flags)
+{
+	if (syscall(SYS_unshare, flags) < 0) {
+		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "unshare");
+		return false;
+	}
+	if (flags & CLONE_NEWNS && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "making mounts private");
+		return false;
+	}
+	return true;
+}
+
+int scratch_fs(void)
+{
+	cleanup_fd int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+}
+
+int scratch_mount(struct probe *p)
+{
+	cleanup_fd int root = scratch_fs();
+
+	if (root < 0 || syscall(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+		/* Only a place to work in: its lack says nothing about the feature. */
+		probe_unknown(p, "cannot mount a tmpfs to try it on: %s", strerror(errno));
+		return -1;
+	}
+	return take_fd(&root);
+}
+
+char *probe_read(struct probe *p, const char *path)
+{
+	char *text = NULL, what[96];
+	int ret = read_file_at(AT_FDCWD, path, 1 << 20, &text, NULL);
+
+	if (!ret)
+		return text;
+	snprintf(what, sizeof(what), "read %s", path);
+	probe_errno(p, -ret, NO_CAP, NO_CAP, what);
+	return NULL;
 }
 
 static pid_t start(struct probe *p, bool (*setup)(void), int ready)

@@ -80,7 +80,7 @@ void probe_sigmask(struct probe *p, int arg)
 void probe_xsave(struct probe *p, int arg)
 {
 	cleanup_target pid_t pid = target_seize(p, 0);
-	static char area[64 << 10] __attribute__((aligned(64)));
+	char area[64 << 10] __attribute__((aligned(64)));
 	struct iovec iov = { area, sizeof(area) };
 
 	if (pid < 0)
@@ -300,15 +300,23 @@ void probe_breakpoints(struct probe *p, int arg)
 		probe_ok(p);
 }
 
+/* The sleeping call is interrupted by the stop; it begins anew, and this beginning is where it can be changed. */
 void probe_set_syscall_info(struct probe *p, int arg)
 {
-	cleanup_target pid_t pid = target_seize(p, 0);
+	cleanup_target pid_t pid = target_seize(p, PTRACE_O_TRACESYSGOOD);
 	char info[128] = { 0 };
+	int status;
 
 	if (pid < 0)
 		return;
-	/* Outside of a syscall stop a kernel that knows the request says EINVAL for it; one that does not says EIO. */
-	if (trace(PTRACE_SET_SYSCALL_INFO, pid, sizeof(info), info) < 0 && errno != EINVAL)
+	if (trace(PTRACE_SYSCALL, pid, 0, NULL) < 0 || waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) ||
+	    WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+		probe_unknown(p, "the traced child did not stop at a system call");
+		return;
+	}
+	if (trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), info) < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "PTRACE_GET_SYSCALL_INFO");
+	else if (trace(PTRACE_SET_SYSCALL_INFO, pid, sizeof(info), info) < 0)
 		probe_errno(p, errno, NO_CAP, NO_CAP, "PTRACE_SET_SYSCALL_INFO");
 	else
 		probe_ok(p);

@@ -46,9 +46,24 @@ struct fp_procmap_query {
 /* linux/prctl.h */
 #define FP_TIMER_CREATE_RESTORE_IDS 77
 
+/* linux/mount.h */
+#define FP_MOVE_MOUNT_SET_GROUP 0x100
+
+/* linux/if_link.h */
+#define FP_IFLA_TARGET_NETNSID 46
+#define FP_IFLA_NEW_IFINDEX 49
+
+/* linux/netfilter/nf_tables.h */
+#define FP_NFT_SET_CONCAT 0x80
+#define FP_NFTA_SET_DESC_CONCAT 2
+#define FP_NFTA_LIST_ELEM 1
+#define FP_NFTA_SET_FIELD_LEN 1
+
 /* asm/prctl.h of x86 */
 #define FP_ARCH_GET_XCOMP_SUPP 0x1021
-#define FP_ARCH_SHSTK_STATUS 0x5005
+#define FP_ARCH_SHSTK_ENABLE 0x5001
+#define FP_ARCH_SHSTK_DISABLE 0x5002
+#define FP_ARCH_SHSTK_SHSTK (1 << 0)
 
 /* asm-generic/mman-common.h */
 #ifndef MADV_GUARD_INSTALL

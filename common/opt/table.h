@@ -209,6 +209,12 @@ enum opt_group {
 	  "test every feature", .other = TOOL_CONFIG, .other_help = "show options that are not set too")               \
 	X(FEATURE, "feature", 0, OPT_T_LIST, "NAME[,NAME...]", NULL, TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,              \
 	  "test these features only")                                                                                  \
+	X(KCONFIG, "kconfig", 0, OPT_T_STRING, "FILE", NULL, TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,                      \
+	  "judge the kernel configuration FILE instead of the running kernel; it may be compressed",                   \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
+	X(KCONFIG_FRAGMENT, "kconfig-fragment", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_CHECK,        \
+	  "print the options that the configuration lacks, for scripts/kconfig/merge_config.sh",                       \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
 	/* cr-image */                                                                                                 \
 	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, TOOL_IMAGE_DECODE |        \
 	  TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "read FILE (default: standard input)")                                       \
