@@ -6,17 +6,9 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/strbuf.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 int log_open(struct log *log, const char *prog, const char *path, int level, bool json, struct err *err)
 {

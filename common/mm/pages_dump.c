@@ -14,9 +14,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/base/progress.h"
 #include "common/mm/scan.h"
 
 enum {
@@ -45,8 +46,8 @@ struct pump {
 	int ret;
 	struct err *err;
 	struct pagemap_out *map;
-	uint64_t done_pages, last_ns, start_ns;
-	bool shown;
+	uint64_t done_pages;
+	struct progress progress;
 };
 
 /* ---- the pagemap image: runs are merged while they touch ---- */
@@ -94,36 +95,6 @@ static int map_open(struct dump *d, struct pagemap_out *o, enum image_kind kind,
 	head.pages_id = ++d->mm->last_pages_id;
 	image_store_put(d->store, kind, id, &head.base);
 	return image_store_raw(d->store, IMG_PAGES, head.pages_id, pages, err);
-}
-
-/* ---- progress ---- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void show_progress(struct pump *p, bool end)
-{
-	uint64_t now;
-
-	if (!p->d->opts->progress)
-		return;
-	now = now_ns();
-	if (end) {
-		if (p->shown)
-			fputs("\r\033[K", stderr);
-		return;
-	}
-	if (now - p->start_ns < 1000000000u || now - p->last_ns < 250000000u)
-		return;
-	fprintf(stderr, "\r%lu MiB of memory written\033[K", (unsigned long)(p->done_pages * PAGE_BYTES >> 20));
-	fflush(stderr);
-	p->last_ns = now;
-	p->shown = true;
 }
 
 /* ---- moving ---- */
@@ -313,7 +284,7 @@ static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, stru
 		pump_fail(p, ret, &err);
 	}
 	p->done_pages += b->npages;
-	show_progress(p, false);
+	progress_show(&p->progress, p->done_pages * PAGE_BYTES, 0, "of memory written");
 }
 
 static void *pump_work(void *arg)
@@ -343,14 +314,14 @@ static int pump_run(struct pump *p, uint64_t expected_pages)
 	pthread_t second;
 	bool two = expected_pages >= TWO_THREADS_FROM;
 
-	p->start_ns = now_ns();
+	progress_start(&p->progress, p->d->opts->progress);
 	/* Without a second thread all is done by the first: only slower. */
 	if (two && pthread_create(&second, NULL, pump_work, p))
 		two = false;
 	pump_work(p);
 	if (two)
 		pthread_join(second, NULL);
-	show_progress(p, true);
+	progress_end(&p->progress);
 	return p->ret;
 }
 

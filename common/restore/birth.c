@@ -287,6 +287,40 @@ static int child_gone(struct birth *b, int status, struct err *err)
 	return err_set(err, ERR_FAILED, 0, "the new process got signal %d (%s)", WSTOPSIG(status), strsignal(WSTOPSIG(status)));
 }
 
+/* The steps of the leader, in the order in which it takes them. */
+static const struct agent_step *leader_steps(const struct birth *b)
+{
+	return (const void *)(b->at + b->prog_off[0] + sizeof(struct agent_header));
+}
+
+static void show_progress(struct birth *b)
+{
+	const struct agent_step *s = leader_steps(b);
+	size_t n = program_steps(b->pt->threads[0].prog);
+	uint64_t done = 0;
+
+	if (!progress_due(&b->progress))
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (s[i].nr == SYS_preadv && s[i].result > 0)
+			done += (uint64_t)s[i].result;
+	progress_show(&b->progress, done, b->memory_bytes, "of memory read");
+}
+
+uint64_t birth_memory_us(const struct birth *b)
+{
+	const struct program *p = b->pt->threads[0].prog;
+	struct timespec from, to;
+	const char *data;
+	size_t len;
+
+	program_data_bytes(p, &len);
+	data = b->at + b->prog_off[0] + program_size(p) - len;
+	memcpy(&from, data + b->pt->content_from.off, sizeof(from));
+	memcpy(&to, data + b->pt->content_to.off, sizeof(to));
+	return (uint64_t)((to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
+}
+
 static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 {
 	const struct timespec watch = { .tv_nsec = WATCH_MS * 1000000l };
@@ -301,6 +335,7 @@ static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 			/* park wakes us for a failure too, and then the word does not reach zero */
 			ret = __atomic_load_n(word, __ATOMIC_ACQUIRE) ? look_for_failures(b, err) : 0;
 		} else {
+			show_progress(b);
 			ret = look_for_failures(b, err);
 			if (!ret && waitpid(b->pid, &status, __WALL | WNOHANG) == b->pid) {
 				/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c, ptrace_trap_notify). */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "common/file/table.h"
 #include "common/kinds.h"
@@ -123,6 +124,16 @@ static void plan_gate(const struct model_task *t, struct plan_task *pt)
 		program_call(p, THREAD_AFTER_CREDS, "no parent death signal", SYS_prctl, A(PR_SET_PDEATHSIG), A(0));
 }
 
+/* The time at this place of the program, for statistics. */
+static struct data_ref plan_clock(struct plan_task *pt, const char *note)
+{
+	struct program *p = pt->threads[0].prog;
+	struct data_ref ts = program_data(p, NULL, sizeof(struct timespec));
+
+	program_try(p, TASK_CONTENT, note, SYS_clock_gettime, A(CLOCK_MONOTONIC), A_DATA(ts));
+	return ts;
+}
+
 static int plan_task(const struct model *m, const struct restore_opts *opts, const struct model_task *t, struct plan *plan,
 		     struct plan_task *pt, struct err *err)
 {
@@ -134,8 +145,10 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 	ret = plan_kinds(m, t, plan, pt, err);
 	if (!ret)
 		ret = plan_files(m, t, plan, pt, err);
+	pt->content_from = plan_clock(pt, "memory is filled from here");
 	if (!ret)
 		ret = plan_mm(m, t, plan, pt, err);
+	pt->content_to = plan_clock(pt, "to here");
 	if (ret)
 		return ret;
 	if (!pt->hole || pt->hole % PAGE || pt->hole_len % PAGE)

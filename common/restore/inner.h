@@ -4,6 +4,7 @@
 #define CR_RESTORE_INNER_H
 
 #include "common/arch/arch.h"
+#include "common/base/progress.h"
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
 #include "common/restore/restore.h"
@@ -60,12 +61,16 @@ struct birth {
 	size_t scratch_off; /* 16 bytes for each thread */
 	int memfd;
 	enum born how;
+	struct progress progress;
+	uint64_t memory_bytes; /* that the task will read */
 	pid_t pid;	   /* 0 when there is none */
 	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
 };
 int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slots *slots, struct err *err);
 /* Makes the process and waits until all its threads have run their programs. */
 int birth_run(struct birth *b, enum born how, struct err *err);
+/* How long the task took to fill its memory; after birth_run(). */
+uint64_t birth_memory_us(const struct birth *b);
 /* Kills and reaps what there is. */
 void birth_abort(struct birth *b);
 void birth_release(struct birth *b);

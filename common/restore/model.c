@@ -210,6 +210,20 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 	return model_load_pages(m, IMG_PAGEMAP, pid, &t->pages, err);
 }
 
+static int load_clocks(struct model *m, struct err *err)
+{
+	ProtobufCMessage **v;
+	size_t n;
+	int ret = image_read_all(m->dir, IMG_TIMENS, 0, m->arena, &v, &n, NULL, err);
+
+	if (ret || !n)
+		return ret;
+	m->clocks = (const TimensEntry *)v[0];
+	if (m->clocks->monotonic->tv_nsec > 999999999 || m->clocks->boottime->tv_nsec > 999999999)
+		return bad_image(err, AT(TIMENS, 0, 0), "a second has no more than 999999999 nanoseconds");
+	return 0;
+}
+
 static int load(struct model *m, struct err *err)
 {
 	static const enum image_kind refused[] = { IMG_FILE_LOCKS };
@@ -236,6 +250,8 @@ static int load(struct model *m, struct err *err)
 
 		ret = image_read_all(m->dir, IMG_SECCOMP, 0, m->arena, &v, &n, NULL, err);
 	}
+	if (!ret)
+		ret = load_clocks(m, err);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		struct model_task *t = &m->tasks[i];
 		const char *comm;

@@ -18,6 +18,7 @@
 #include "remap-file-path.pb-c.h"
 #include "pipe-data.pb-c.h"
 #include "memfd.pb-c.h"
+#include "timens.pb-c.h"
 
 struct model_pages {		/* one page set: pagemap-X and its pages-Y */
 	PagemapEntry **entries; /* sorted, checked: no overlap, sizes agree with the file */
@@ -51,6 +52,7 @@ struct model {
 	struct arena *arena;
 	struct image_dir *dir;
 	InventoryEntry *inventory;
+	const TimensEntry *clocks; /* at the dump; NULL when the checkpoint does not tell */
 	struct model_task *tasks; /* pre-order, root first */
 	size_t ntasks;
 	FileEntry **files; /* sorted by (type, id) */

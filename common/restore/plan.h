@@ -70,6 +70,7 @@ struct plan_task {
 	int pages_fd; /* slot-less descriptor of the pages image, -1 = none; owned by the model */
 	struct plan_pages *pages;
 	size_t npages;
+	struct data_ref content_from, content_to; /* struct timespec: when the memory of the task was filled */
 };
 
 /* Where the descriptor of a slot comes from. */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <sys/resource.h>
 
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
@@ -182,6 +183,28 @@ static void check_addresses(const struct model *m, struct findings *f)
 	}
 }
 
+/*
+ * A task that waits until an absolute time waits longer on a host that was started later; its clocks seem to jump back. Only a
+ * time namespace would change that.
+ */
+static void check_clocks(const struct model *m, const struct log *log)
+{
+	static const struct { clockid_t id; const char *name; } clocks[] = {
+		{ CLOCK_MONOTONIC, "CLOCK_MONOTONIC" }, { CLOCK_BOOTTIME, "CLOCK_BOOTTIME" },
+	};
+
+	for (size_t i = 0; m->clocks && i < ARRAY_SIZE(clocks); i++) {
+		const Timespec *then = i ? m->clocks->boottime : m->clocks->monotonic;
+		uint64_t now = clock_ns(clocks[i].id) / 1000000000u;
+
+		if (then->tv_sec <= now)
+			continue;
+		log_warn(log, "%s was %lu s ahead at the dump, and time namespaces are not restored: timeouts at absolute times come"
+			 " late by that much", clocks[i].name, (unsigned long)(then->tv_sec - now));
+		return;
+	}
+}
+
 /* CAP_SYS_ADMIN stands for CAP_CHECKPOINT_RESTORE (capability.h: checkpoint_restore_ns_capable()). */
 static void check_privileges(const struct model *m, const struct task_own *own, struct findings *f)
 {
@@ -214,6 +237,7 @@ int preflight(const struct model *m, const struct plan *plan, const struct resto
 	check_cpu(m, &f);
 	check_limits(m, plan, &f);
 	check_addresses(m, &f);
+	check_clocks(m, log);
 	files_preflight(m, &files, report_line, &f);
 	task_preflight(m, &own, report_line, &f, log);
 	if (f.n == 1)

@@ -45,8 +45,13 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 	for (; !ret && n < plan->ntasks; n++) {
 		ret = birth_prepare(&births[n], &plan->tasks[n], slots, err);
 		births[n].comm = m->tasks[n].threads[0].core->tc->comm;
+		progress_start(&births[n].progress, opts->progress);
+		births[n].memory_bytes = m->tasks[n].pages.size;
 		if (!ret)
 			ret = birth_run(&births[n], how_born(opts, &m->tasks[n]), err);
+		progress_end(&births[n].progress);
+		if (!ret)
+			stats->memory_us += birth_memory_us(&births[n]);
 		if (ret)
 			err_task(err, plan->tasks[n].pid, births[n].comm, ret);
 	}

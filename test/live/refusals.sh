@@ -74,12 +74,12 @@ dog_well "traced"
 cp "$CR_DUMP" "$CR_RESTORE" "$W/"
 mkdir -m 777 theirs
 if command -v setpriv >/dev/null; then
-	refused '1|3' 'CAP_[A-Z_]+' env HOME=/ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-dump" -t "$DOG" -D theirs
+	refused '1|3' '[cC][aA][pP]_[A-Za-z_]+' env HOME=/ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-dump" -t "$DOG" -D theirs
 	no_images theirs || die "images"
 	dog_well "without privileges"
 	dump img "$DOG" -R
 	chmod -R a+rX img
-	refused '1|3' 'CAP_[A-Z_]+' env HOME=/ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-restore" -D "$W/img" -d
+	refused '1|3' '[cC][aA][pP]_[A-Za-z_]+' env HOME=/ setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$W/cr-restore" -D "$W/img" -d
 	dog_well "restore without privileges"
 	rm -rf img/*
 fi

@@ -21,11 +21,11 @@ status() { grep -hE '^(Uid|Gid|Groups|Cap|NoNewPrivs)' "/proc/$1/status"; }
 kill_it() { kill -9 "$1" && wait_gone "$1" || die "it cannot be killed"; }
 # lacks NAMES COMMAND...: exits with 3, and the one line names exactly these.
 lacks() {
-	local names=$1
+	local names=$1 out
 	shift
-	refused 3 CAP_ "$@"
-	out=$("$@" 2>&1 </dev/null | grep -oE 'CAP_[A-Z_]+' | sort -u | tr '\n' ' ')
-	[ "$out" = "$names " ] || die "missing are said to be $out, not $names: $*"
+	refused 3 'setcap [a-z_,]+' "$@"
+	out=$("$@" 2>&1 </dev/null | grep -oE 'setcap [a-z_,]+' | grep -oE 'cap_[a-z_]+' | sort -u | tr '\n' ' ')
+	[ "${out^^}" = "$names " ] || die "missing are said to be $out, not $names: $*"
 }
 
 start own setpriv --reuid 65534 --regid 65534 --clear-groups sleep 1000
