@@ -17,8 +17,8 @@
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
 #endif
-/* Limits of one preadv(2): MAX_RW_COUNT of the kernel in whole pages, and UIO_MAXIOV. */
-#define READ_MAX 0x7ffff000ul
+/* Limits of one preadv(2): what shows progress several times a second (the kernel's own is 2 GiB), and UIO_MAXIOV. */
+#define READ_MAX (64ul << 20)
 #define READ_IOVS 1024
 
 /* Advice that decides how memory is faulted in, so it comes before the content. */
