@@ -61,6 +61,7 @@ static const char *const examples[OPT_COUNT_] = {
 	[OPT_CGROUP_YARD] = "/sys/fs/cgroup",
 	[OPT_EXT_UNIX_SK] = "4711",
 	[OPT_VETH_PAIR] = "eth0=veth0",
+	[OPT_KCONFIG] = "/boot/config-6.1.0-18-amd64",
 	[OPT_FEATURE] = "userfaultfd",
 	[OPT_IN] = "core-4711.img",
 	[OPT_OUT] = "core-4711.json",
@@ -82,7 +83,11 @@ static const char *const examples[OPT_COUNT_] = {
 
 const char *opt_example(enum opt_id id)
 {
-	return examples[id] ? examples[id] : "";
+	const struct opt_def *d = &opt_defs[id];
+
+	if (d->type == OPT_T_BOOL)
+		return "";
+	return examples[id] ? examples[id] : d->deflt ? d->deflt : d->type == OPT_T_INT || d->type == OPT_T_SIZE ? "1" : d->arg;
 }
 
 /* The option says what the rule is about: a switch that is on, a value that is given. */
