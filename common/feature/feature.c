@@ -252,6 +252,21 @@ int feature_need(const char *name, struct err *err)
 	return hint ? err_hint(err, ret, "%s%s", state == FEATURE_MISSING ? "it needs " : "", hint) : ret;
 }
 
+int feature_blame(const char *name, int errnum, struct err *err)
+{
+	switch (errnum) {
+	case ENOSYS:
+	case EINVAL:
+	case EPERM:
+	case EACCES:
+	case ENOTTY:
+	case EOPNOTSUPP:
+		return feature_need(name, err);
+	default:
+		return 0;
+	}
+}
+
 int feature_need_once(struct feature_known *known, const char *name, struct err *err)
 {
 	size_t n, i;

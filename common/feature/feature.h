@@ -71,6 +71,12 @@ const char *feature_hint(const struct feature *f, enum feature_state state);
 /* 0, or ERR_FEATURE with the sentence and the hint; -EOPNOTSUPP or, when forbidden, -EPERM. An unknown name is -EINVAL. */
 int feature_need(const char *name, struct err *err);
 
+/*
+ * For a call that has failed with errnum: when that can mean that the kernel lacks the feature or withholds it, the answer
+ * of feature_need(); else 0, and the caller tells its own error. So nothing is probed while all is well.
+ */
+int feature_blame(const char *name, int errnum, struct err *err);
+
 /* What a run of an engine has found to be there already. Zeroed is "nothing yet". */
 struct feature_known { uint64_t ok[4]; };
 
