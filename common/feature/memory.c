@@ -143,18 +143,58 @@ void probe_procmap_query(struct probe *p, int arg)
 {
 	cleanup_fd int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	char *page = fd < 0 ? NULL : probe_page(p, 0);
-	struct fp_procmap_query q = { .size = sizeof(q), .query_addr = (uintptr_t)page };
+	struct fp_procmap_query q;
+	static const struct { uint64_t flags; bool name; const char *what; } asks[] = {
+		{ 0, false, "PROCMAP_QUERY" },
+		{ 0, true, "PROCMAP_QUERY of a name" },
+		{ FP_QUERY_NEXT, false, "PROCMAP_QUERY of this or the next" },
+		{ FP_QUERY_READABLE | FP_QUERY_WRITABLE, false, "PROCMAP_QUERY of what is writable" },
+		{ FP_QUERY_FILE | FP_QUERY_NEXT, false, "PROCMAP_QUERY of files" },
+	};
 
 	if (fd < 0)
 		probe_errno(p, errno, NO_CAP, NO_CAP, "open /proc/self/maps");
 	if (!page)
 		return;
-	if (ioctl(fd, FP_PROCMAP_QUERY, &q) < 0)
-		probe_errno(p, errno, NO_CAP, NO_CAP, "PROCMAP_QUERY");
-	else if (q.vma_start > (uintptr_t)page || q.vma_end <= (uintptr_t)page)
-		probe_missing(p, "PROCMAP_QUERY gives another mapping");
-	else
-		probe_ok(p);
+	for (size_t i = 0; i < ARRAY_SIZE(asks); i++) {
+		char name[256] = "";
+
+		q = (struct fp_procmap_query){ .size = sizeof(q), .query_addr = (uintptr_t)page, .query_flags = asks[i].flags };
+		if (asks[i].name) {
+			q.vma_name_addr = (uintptr_t)name;
+			q.vma_name_size = sizeof(name);
+		}
+		if (ioctl(fd, FP_PROCMAP_QUERY, &q) < 0) {
+			probe_errno(p, errno, NO_CAP, NO_CAP, asks[i].what);
+			return;
+		}
+		if (!(asks[i].flags & FP_QUERY_FILE) && (q.vma_start > (uintptr_t)page || q.vma_end <= (uintptr_t)page)) {
+			probe_missing(p, "%s gives another mapping", asks[i].what);
+			return;
+		}
+	}
+	probe_ok(p);
+}
+
+/* A handshake that asks for nothing tells what there is. */
+static void name_missing(struct probe *p, uint64_t features)
+{
+	static const struct { uint64_t bit; const char *name; } names[] = {
+		{ UFFD_FEATURE_EVENT_FORK, "EVENT_FORK" },     { UFFD_FEATURE_EVENT_REMAP, "EVENT_REMAP" },
+		{ UFFD_FEATURE_EVENT_REMOVE, "EVENT_REMOVE" }, { UFFD_FEATURE_EVENT_UNMAP, "EVENT_UNMAP" },
+		{ FP_UFFD_WP_UNPOPULATED, "WP_UNPOPULATED" },  { FP_UFFD_WP_ASYNC, "WP_ASYNC" },
+	};
+	cleanup_fd int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = { .api = UFFD_API };
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0) {
+		probe_errno(p, errno, CAP_SYS_PTRACE, NO_CAP, "UFFDIO_API");
+		return;
+	}
+	probe_missing(p, "userfaultfd lacks");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (features & ~api.features & names[i].bit)
+			snprintf(p->why + strlen(p->why), sizeof(p->why) - strlen(p->why), " %s", names[i].name);
 }
 
 /* A userfaultfd with these features enabled; -1 and judged otherwise. */
@@ -169,12 +209,14 @@ static int open_uffd(struct probe *p, uint64_t features)
 	}
 	/* The handshake is one for each descriptor: asking for the wanted set is the question itself. */
 	api.features = features;
-	if (ioctl(fd, UFFDIO_API, &api) < 0) {
+	if (ioctl(fd, UFFDIO_API, &api) == 0)
+		return fd;
+	if (errno == EINVAL && features)
+		name_missing(p, features);
+	else
 		probe_errno(p, errno, CAP_SYS_PTRACE, NO_CAP, "UFFDIO_API");
-		close(fd);
-		return -1;
-	}
-	return fd;
+	close(fd);
+	return -1;
 }
 
 void probe_uffd(struct probe *p, int arg)
@@ -242,6 +284,8 @@ void probe_fixed_noreplace(struct probe *p, int arg)
 	over = mmap(page, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (over == MAP_FAILED && errno == EEXIST)
 		probe_ok(p);
+	else if (over == MAP_FAILED)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "mmap MAP_FIXED_NOREPLACE");
 	else
 		probe_missing(p, "MAP_FIXED_NOREPLACE replaces or moves");
 }

@@ -193,10 +193,12 @@ void probe_tmpfile(struct probe *p, int arg)
 
 	if (fd >= 0)
 		probe_ok(p);
-	else if (errno == EISDIR || errno == EOPNOTSUPP)
+	else if (errno == EISDIR)
 		probe_missing(p, "O_TMPFILE in /tmp: %s", strerror(errno));
-	else
+	else if (errno == ENOENT)
 		probe_unknown(p, "O_TMPFILE in /tmp: %s", strerror(errno));
+	else
+		probe_errno(p, errno, NO_CAP, NO_CAP, "O_TMPFILE in /tmp");
 }
 
 void probe_openat2(struct probe *p, int arg)
@@ -313,21 +315,27 @@ void probe_io_uring(struct probe *p, int arg)
 
 void probe_capability(struct probe *p, int cap)
 {
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	int bound = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 	struct stat st;
 
-	if (capability_held(cap)) {
+	if (syscall(SYS_capget, &head, data) < 0) {
+		probe_unknown(p, "capget: %s", strerror(errno));
+		return;
+	}
+	if (data[cap / 32].effective >> cap % 32 & 1) {
 		/* PROC_USER_INIT_INO: the first user namespace has always this number. */
 		if (!stat("/proc/self/ns/user", &st) && st.st_ino != 0xEFFFFFFDul)
 			probe_detail(p, "inside this user namespace only");
 		else
 			probe_ok(p);
-		return;
-	}
-	if (cap == CAP_CHECKPOINT_RESTORE && capability_held(CAP_SYS_ADMIN)) {
+	} else if (cap == CAP_CHECKPOINT_RESTORE && data[0].effective >> CAP_SYS_ADMIN & 1) {
 		probe_detail(p, "by CAP_SYS_ADMIN");
-		return;
+	} else if (bound < 0 && errno == EINVAL) {
+		probe_missing(p, "this kernel does not know the capability");
+	} else {
+		p->state = FEATURE_NO_PERMISSION;
+		snprintf(p->why, sizeof(p->why), "not in the effective set%s", bound ? "" : ", and the bounding set withholds it");
 	}
-	p->state = FEATURE_NO_PERMISSION;
-	snprintf(p->why, sizeof(p->why), "not in the effective set%s",
-		 prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 0 ? ", and the bounding set withholds it" : "");
 }

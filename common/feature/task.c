@@ -269,22 +269,20 @@ static bool enter_filter(void)
 void probe_seccomp_filters(struct probe *p, int arg)
 {
 	struct sock_filter back[16];
-	cleanup_target pid_t pid = -1;
+	cleanup_target pid_t pid = target_seize_after(p, enter_filter, 0);
 	long n;
 
-	if (prctl(PR_GET_SECCOMP) == 2) {
-		p->state = FEATURE_NO_PERMISSION;
-		snprintf(p->why, sizeof(p->why), "this process runs below a seccomp filter itself");
-		return;
-	}
-	pid = target_seize_after(p, enter_filter, 0);
 	if (pid < 0)
 		return;
 	n = trace(PTRACE_SECCOMP_GET_FILTER, pid, 0, NULL);
-	if (n == 1 && trace(PTRACE_SECCOMP_GET_FILTER, pid, 0, back) == 1)
+	if (n == 1 && trace(PTRACE_SECCOMP_GET_FILTER, pid, 0, back) == 1) {
 		probe_ok(p);
-	else
+	} else if (n < 0 && errno == EACCES && prctl(PR_GET_SECCOMP) == 2) {
+		p->state = FEATURE_NO_PERMISSION;
+		snprintf(p->why, sizeof(p->why), "this process runs below a seccomp filter itself");
+	} else {
 		probe_errno(p, n < 0 ? errno : EINVAL, CAP_SYS_ADMIN, NO_CAP, "PTRACE_SECCOMP_GET_FILTER");
+	}
 }
 
 void probe_breakpoints(struct probe *p, int arg)

@@ -34,6 +34,11 @@ struct fp_procmap_query {
 };
 #define FP_PROCMAP_QUERY _IOWR('f', 17, struct fp_procmap_query)
 
+#define FP_QUERY_READABLE 0x01
+#define FP_QUERY_WRITABLE 0x02
+#define FP_QUERY_NEXT 0x10
+#define FP_QUERY_FILE 0x20
+
 /* linux/userfaultfd.h */
 #define FP_UFFD_WP_UNPOPULATED (1 << 13)
 #define FP_UFFD_WP_ASYNC (1 << 15)
