@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The descriptor table of the frozen task: identity of descriptions, ids, and the records of fdinfo-F.img. */
+#include "common/feature/feature.h"
 #include "common/file/file.h"
 
 #include <dirent.h>
@@ -119,6 +120,13 @@ static int collect(struct dump *d, struct err *err)
 	return 0;
 }
 
+static int blame(struct err *err, const char *feature, int errnum, const char *what)
+{
+	int ret = feature_blame(feature, errnum, err);
+
+	return ret ? ret : err_set(err, ERR_FAILED, errnum, "%s", what);
+}
+
 /* All threads must share one table and one fs_struct: the format has one of each for a task. */
 static int check_shared(struct dump *d, struct err *err)
 {
@@ -132,7 +140,7 @@ static int check_shared(struct dump *d, struct err *err)
 			pid_t tid = d->task.fz.threads[i].tid;
 			long r = syscall(SYS_kcmp, d->task.fz.pid, tid, shared[k].type, 0, 0);
 			if (r < 0)
-				return err_sys(err, "cannot compare thread %d with its leader (kcmp)", tid);
+				return blame(err, "kcmp", errno, "cannot compare a thread with its leader (kcmp)");
 			if (r)
 				return err_refuse(err, "thread %d has a %s of its own", tid, shared[k].what);
 		}
@@ -147,7 +155,7 @@ static int assign_ids(struct dump *d, struct err *err)
 
 	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &id);
 	if (id.errnum)
-		return err_set(err, ERR_FAILED, id.errnum, "cannot compare descriptors (kcmp)");
+		return blame(err, "kcmp", id.errnum, "cannot compare descriptors (kcmp)");
 	for (size_t i = 0; i < t->nfds; i++) {
 		struct file_fd *f = &t->fds[i];
 		f->id = f->duplicate ? f[-1].id : file_new_id(d);
@@ -183,7 +191,7 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 	int ret;
 
 	if (fd < 0)
-		return err_sys(err, "cannot get a duplicate (pidfd_getfd)");
+		return blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)");
 	src.flags = fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");

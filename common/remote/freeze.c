@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/feature/feature.h"
 #include "common/proc/proc.h"
 #include "common/remote/remote.h"
 #include "common/remote/wait.h"
@@ -65,6 +66,11 @@ static int check_target(pid_t pid, int proc_fd, const struct proc_stat *st, stru
 
 static int seize_error(struct err *err, pid_t tid)
 {
+	int errnum = errno;
+
+	if (errnum == ENOSYS && feature_blame("ptrace_seize", errnum, err))
+		return -errnum;
+	errno = errnum;
 	if (errno == EPERM)
 		return err_hint(err, err_sys(err, "not allowed to trace thread %d", tid),
 				"run as root, or with CAP_SYS_PTRACE (see also kernel.yama.ptrace_scope)");

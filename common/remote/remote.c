@@ -20,6 +20,7 @@
  * default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a traced
  * task); without one, nothing happens and the path goes on.
  */
+#include "common/feature/feature.h"
 #include "common/remote/remote.h"
 #include "common/remote/wait.h"
 
@@ -310,7 +311,9 @@ static int copy_region(struct remote *r, void *buf, uint64_t at, size_t n, bool 
 		return 0;
 	if (got >= 0)
 		errno = EFAULT;
-	return err_sys(err, "cannot %s the agent's memory", to ? "write" : "read");
+	int errnum = errno, ret = feature_blame(to ? "process_vm_writev" : "process_vm_readv", errnum, err);
+
+	return ret ? ret : err_set(err, ERR_FAILED, errnum, "cannot %s the agent's memory", to ? "write" : "read");
 }
 
 /* The steps that every program ends with, in the terms of the pid namespace of the target. */

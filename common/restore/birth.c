@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "common/base/fault.h"
+#include "common/feature/feature.h"
 #include "common/restore/inner.h"
 
 #ifndef MFD_EXEC
@@ -207,8 +208,11 @@ static int child_gone(struct birth *b, int status, struct err *err);
 
 static int clone_error(const struct birth *b, int errnum, struct err *err)
 {
-	int ret = err_set(err, ERR_FAILED, errnum, "clone3 with pid %d", b->pt->pid);
+	int ret = feature_blame("clone3_set_tid", errnum, err);
 
+	if (ret)
+		return ret;
+	ret = err_set(err, ERR_FAILED, errnum, "clone3 with pid %d", b->pt->pid);
 	if (errnum == EINVAL && b->how == BORN_SIBLING)
 		return err_hint(err, ret, "init of a pid namespace has no siblings: leave out --restore-sibling");
 	return ret;

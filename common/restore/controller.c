@@ -18,9 +18,12 @@ int step_error(const struct program *p, size_t i, struct err *err)
 	int64_t want, result = program_result(p, (struct step_ref){ (uint32_t)i });
 	const char *note = program_note(p, i);
 	bool failed = result < 0 && result >= -4095;
+	int ret = failed ? step_blame(p, i, (int)-result, err) : 0;
 	const char *call;
 	char *end;
 
+	if (ret)
+		return note ? err_object(err, ret, "%s", note) : ret;
 	program_expect(p, i, &want);
 	program_print_step(p, i, false, &text);
 	call = text.s ? text.s : "";

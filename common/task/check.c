@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/io.h"
+#include "common/feature/feature.h"
 #include "common/task/task.h"
 
 #ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
@@ -71,8 +72,11 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(shared); i++) {
 		long r = syscall(SYS_kcmp, d->task.fz.pid, tid, shared[i].type, 0, 0);
 
-		if (r < 0)
-			return err_sys(err, "cannot compare thread %d with its leader", tid);
+		if (r < 0) {
+			int errnum = errno, ret = feature_blame("kcmp", errnum, err);
+
+			return ret ? ret : err_set(err, ERR_FAILED, errnum, "cannot compare thread %d with its leader", tid);
+		}
 		if (r)
 			return err_refuse(err, "thread %d has a %s of its own", tid, shared[i].what);
 	}
