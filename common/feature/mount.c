@@ -136,7 +136,7 @@ void probe_overlayfs(struct probe *p, int arg)
 		 "lowerdir=/proc/self/fd/%d/l,upperdir=/proc/self/fd/%d/u,workdir=/proc/self/fd/%d/w", root, root, root);
 	snprintf(at, sizeof(at), "/proc/self/fd/%d/m", root);
 	if (mount("cr-check", at, "overlay", 0, data) < 0) {
-		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "mount of an overlay");
+		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "mount of an overlay, by /proc/self/fd");
 		return;
 	}
 	merged = openat(root, "m", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
