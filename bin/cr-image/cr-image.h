@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The subcommands of cr-image. Each takes its resolved options and returns 0 or a negative errno with err filled. */
+/* The subcommands of cr-image. Each takes its resolved options and returns the exit status or a
+ * negative errno with err filled. */
 #ifndef CR_IMAGE_CR_IMAGE_H
 #define CR_IMAGE_CR_IMAGE_H
 
@@ -10,6 +11,7 @@ int cmd_show(const struct opts *o, struct err *err);
 int cmd_decode(const struct opts *o, struct err *err);
 int cmd_encode(const struct opts *o, struct err *err);
 int cmd_info(const struct opts *o, struct err *err);
+int cmd_x(const struct opts *o, struct err *err);
 
 /* Opens an image for reading; "-" and NULL are standard input. */
 int open_image(const char *path, struct image_reader **rd, struct err *err);

@@ -12,6 +12,7 @@ static const struct {
 	{ "decode", cmd_decode },
 	{ "encode", cmd_encode },
 	{ "info", cmd_info },
+	{ "x", cmd_x },
 };
 
 int main(int argc, char **argv)
@@ -25,5 +26,5 @@ int main(int argc, char **argv)
 	for (size_t i = 0; !ret && i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, opt_command(o)->name))
 			ret = commands[i].run(o, &err);
-	return ret < 0 ? opt_fail(o, "cr-image", argv, &err) : 0;
+	return ret < 0 ? opt_fail(o, "cr-image", argv, &err) : ret;
 }

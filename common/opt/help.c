@@ -124,8 +124,9 @@ static const struct { int code; const char *text; } exit_codes[] = {
 void opt_print_help(const struct opt_tool *tool, const struct opt_command *command, FILE *f)
 {
 	if (command)
-		fprintf(f, "Usage: %s %s [OPTION...] %s\n%s: %s\n", tool->name, command->name, command->args,
-			command->name, command->help);
+		fprintf(f, "Usage: %s %s [OPTION...] %s\n%s: %s\n%s%s%s", tool->name, command->name, command->args,
+			command->name, command->help, command->example ? "\nExample:\n  " : "", command->example ?: "",
+			command->example ? "\n" : "");
 	else
 		fprintf(f, "Usage: %s %s\n%s: %s\n", tool->name, tool->usage, tool->name, tool->summary);
 	if (tool->commands && !command) {

@@ -52,6 +52,7 @@ struct opt_command {
 	const char *args; /* "FILE..." or "" */
 	const char *help;
 	int min, max;	  /* how many operands; max -1: any number */
+	const char *example; /* a command line, NULL = none */
 };
 struct opt_tool {
 	const char *name;

@@ -16,6 +16,8 @@ static const struct opt_command image_commands[] = {
 	{ "decode", TOOL_IMAGE_DECODE, "[FILE]", "image to JSON", 0, 1 },
 	{ "encode", TOOL_IMAGE_ENCODE, "[FILE]", "JSON to image", 0, 1 },
 	{ "info", TOOL_IMAGE_INFO, "FILE...", "say what an image is and how much it holds", 1, -1 },
+	{ "x", TOOL_IMAGE_X, "DIR VIEW", "readable views: ps, fds, mems, rss, sockets, mounts, env, timers", 2, 2,
+	  "cr-image x /var/tmp/ckpt ps" },
 	{ NULL },
 };
 

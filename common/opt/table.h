@@ -45,6 +45,7 @@ enum opt_group {
 #define TOOL_IMAGE_STRINGS 0x80000u
 #define TOOL_IMAGE_GRAPH 0x100000u
 #define TOOL_IMAGE_REPORT 0x200000u
+#define TOOL_IMAGE_VIEWS TOOL_IMAGE_X
 #define TOOL_IMAGE 0xffffff00u /* all subcommands, those to come too; 0x400000 is the next one */
 #define TOOL_CR (TOOL_DUMP | TOOL_RESTORE)
 #define TOOL_READS_FILES (TOOL_CR | TOOL_CHECK | TOOL_IMAGE)
@@ -226,6 +227,8 @@ enum opt_group {
 	  "one JSON object a line for each entry, with its file and its magic")                                        \
 	X(NOPL, "nopl", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE, TOOL_IMAGE_SHOW |              \
 	  TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out")                                          \
+	X(PID, "pid", 'p', OPT_T_INT, "PID", NULL, TOOL_IMAGE_VIEWS, TOOL_IMAGE_VIEWS, OPT_G_IMAGE,                    \
+	  "only this task of the checkpoint", .min = 1, .max = 0x7fffffff)                                             \
 	/* cr-config */                                                                                                \
 	X(RESOLVE, "resolve", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                       \
 	  "show the options that apply to a command (the default)", .flags = OPT_F_CMDLINE)                            \
@@ -268,8 +271,8 @@ enum opt_group {
 	X(LOG_PID, "log-pid", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_LOG, "one log file for each restored task") \
 	X(DISPLAY_STATS, "display-stats", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_LOG,                      \
 	  "print times, pages and bytes to standard error at the end")                                                 \
-	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO, TOOL_CHECK |            \
-	  TOOL_CONFIG | TOOL_IMAGE_INFO, OPT_G_LOG, "print the result as JSON")                                        \
+	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO | TOOL_IMAGE_X,          \
+	  TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO | TOOL_IMAGE_X, OPT_G_LOG, "print the result as JSON")                                        \
 	X(QUIET, "quiet", 'q', OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_LOG,                              \
 	  "print nothing: the exit code is the answer")                                                                \
 	/* about the binary */                                                                                         \
