@@ -47,7 +47,7 @@ extern const struct image_kind_info image_kinds[IMG_KINDS];
 
 /* File name of an image, e.g. "core-12.img"; the number is ignored when the pattern has none. */
 void image_name(enum image_kind kind, unsigned long id, char out[64]);
-/* The reverse: kind and number from a file name without folders. IMG_KINDS when it is no image's name. */
+/* The reverse: kind and number from a file name without folders, compressed (.zst) or not. IMG_KINDS when it is no image's name. */
 enum image_kind image_kind_of_name(const char *file, unsigned long *id);
 /* The kind with that name ("CORE"); IMG_KINDS when there is none. Kinds that share their magics share the name of the
  * first of them in JSON, which image_magic_name() gives. */
@@ -74,13 +74,15 @@ ProtobufCMessage *image_unpack(const ProtobufCMessageDescriptor *desc, struct ar
 
 /* A directory of images. (A stream becomes one more implementation behind this type.) */
 struct image_dir;
+/* Reads the manifest too, when there is one: images are then compared with it as they are opened. */
 int image_dir_open(const char *path, struct image_dir **dir, struct err *err);
+int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err *err); /* whatever the manifest says */
 void image_dir_free(struct image_dir *dir);
 int image_dir_fd(const struct image_dir *dir);
 const char *image_dir_path(const struct image_dir *dir);
 
 struct image_reader;
-/* Opens an image and checks its magics. An absent file gives a reader with no entries and image_reader_absent(). */
+/* Opens an image, compressed or not, and checks its magics. An absent file gives a reader with no entries and image_reader_absent(). */
 int image_reader_open(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_reader **rd,
 		      struct err *err);
 /* The same from an open file, whose kind is found from its name and magics when kind is IMG_KINDS. Takes the fd, also on
@@ -105,7 +107,9 @@ int image_read_one(struct image_dir *dir, enum image_kind kind, unsigned long id
 /* All entries of a kind without payload. *msgs is an arena array; absent file: 0 entries, *absent set (may be NULL). */
 int image_read_all(struct image_dir *dir, enum image_kind kind, unsigned long id, struct arena *arena,
 		   ProtobufCMessage ***msgs, size_t *n, bool *absent, struct err *err);
-/* A raw image (pages) for random access: *fd is the caller's, *size its length. Absent: -ENOENT in err. */
+/* A raw image (pages) for random access: *fd is the caller's, *size its length. Absent: -ENOENT in err. A compressed one comes out
+ * in memory, so ask for its size first where that must agree with something. */
+int image_raw_size(struct image_dir *dir, enum image_kind kind, unsigned long id, uint64_t *size, struct err *err);
 int image_raw_open(struct image_dir *dir, enum image_kind kind, unsigned long id, int *fd, uint64_t *size,
 		   struct err *err);
 
@@ -126,6 +130,9 @@ void image_store_payload(struct image_store *st, enum image_kind kind, unsigned 
 void image_store_touch(struct image_store *st, enum image_kind kind, unsigned long id);
 /* A raw image: *fd stays the store's; write it in any way before the commit. */
 int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long id, int *fd, struct err *err);
+/* The commit writes a manifest (manifest.h) too, that names this tool. sum_raw: with checksums of raw images, which are read again for
+ * it; else with their sizes only. */
+void image_store_seal(struct image_store *st, const char *tool, bool sum_raw);
 /* Total bytes of entries so far (for statistics). */
 uint64_t image_store_bytes(const struct image_store *st);
 /* Makes all durable and names it. On failure nothing new is left in the directory. */

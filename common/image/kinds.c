@@ -116,8 +116,15 @@ static bool parse_id(char conversion, const char *s, size_t len, unsigned long *
 enum image_kind image_kind_of_name(const char *file, unsigned long *id)
 {
 	size_t len = strlen(file);
-	char canonical[64];
+	char canonical[64], plain[64];
 
+	/* A compressed image: the same one, in another form. */
+	if (len > 4 && len < sizeof(plain) && !strcmp(file + len - 4, ".zst")) {
+		len -= 4;
+		memcpy(plain, file, len);
+		plain[len] = 0;
+		file = plain;
+	}
 	*id = 0;
 	for (unsigned k = 0; k < IMG_KINDS; k++) {
 		const char *pattern = image_kinds[k].pattern, *rest;

@@ -5,14 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "common/base/io.h"
-#include "common/image/image.h"
+#include "common/image/manifest.h"
 #include "ipc-msg.pb-c.h"
 
 #define BUFFER (64u << 10)
@@ -20,13 +18,14 @@
 struct image_dir {
 	int fd;
 	char *path;
+	struct manifest *manifest; /* NULL: there is none */
 };
 
 struct image_reader {
-	int fd; /* -1: absent */
+	struct image_file file;
 	char *name;
 	enum image_kind kind;
-	uint64_t size, off; /* of the file; of the next byte to be taken */
+	uint64_t size, off; /* of the content; of the next byte to be taken */
 	uint64_t entries;   /* read so far */
 	uint64_t payload;   /* bytes at off that belong to the last entry */
 	uint8_t *buf;
@@ -34,21 +33,39 @@ struct image_reader {
 	uint64_t buf_off; /* in the file */
 };
 
-int image_dir_open(const char *path, struct image_dir **dir, struct err *err)
+int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+	*dir = NULL;
 	if (fd < 0)
 		return err_object(err, err_sys(err, "cannot open the images directory"), "%s", path);
 	*dir = xzalloc(sizeof(**dir));
-	**dir = (struct image_dir){ fd, xstrdup(path) };
+	**dir = (struct image_dir){ .fd = fd, .path = xstrdup(path) };
 	return 0;
+}
+
+int image_dir_open(const char *path, struct image_dir **dir, struct err *err)
+{
+	int ret = image_dir_open_unsealed(path, dir, err);
+
+	if (ret)
+		return ret;
+	ret = manifest_load((*dir)->fd, &(*dir)->manifest, err);
+	if (ret) {
+		err_hint(err, ret, "see cr-image check; cr-image seal makes a new one");
+		err_object(err, ret, "%s", path);
+		image_dir_free(*dir);
+		*dir = NULL;
+	}
+	return ret;
 }
 
 void image_dir_free(struct image_dir *dir)
 {
 	if (!dir)
 		return;
+	manifest_free(dir->manifest);
 	close(dir->fd);
 	free(dir->path);
 	free(dir);
@@ -64,42 +81,41 @@ const char *image_dir_path(const struct image_dir *dir)
 	return dir->path;
 }
 
-/* Opens a file of the directory and nothing outside it, whatever symbolic links say. O_NONBLOCK: a fifo in place of an
- * image must not hang us. Kernels before 5.6 and sandboxes without openat2(2) follow no link at all. */
-static int open_beneath(int dirfd, const char *name)
+/*
+ * What the manifest says about an image: its size, and of all but raw ones (memory pages; their content is left to cr-image check,
+ * because reading all of it twice is not cheap) the content too.
+ */
+static int against_manifest(const struct image_dir *dir, enum image_kind kind, const char *name, const struct image_file *f,
+			    struct err *err)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	const struct manifest_file *want;
+	int ret;
 
-	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-		fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
-	return fd;
+	if (!dir->manifest || !manifest_covers(kind))
+		return 0;
+	want = manifest_find(dir->manifest, name);
+	if (f->fd < 0)
+		ret = want ? err_image(err, "the image is missing, but the manifest names it") : 0;
+	else if (!want)
+		ret = err_image(err, "the manifest does not name this image: it is not part of this checkpoint");
+	else if (f->size == want->size && !image_kinds[kind].message)
+		ret = 0;
+	else
+		ret = manifest_verify(want, f, 1, err);
+	return ret ? err_hint(err, ret, "if it was changed on purpose, accept it with cr-image seal") : 0;
 }
 
-/* Opens image NAME in dir: *fd -1 when there is none. */
-static int open_image(struct image_dir *dir, const char *name, int *fd, uint64_t *size, struct err *err)
+/* Opens image NAME in dir: fd -1 when there is none. */
+static int open_image(struct image_dir *dir, enum image_kind kind, const char *name, struct image_file *f, struct err *err)
 {
-	struct stat st;
+	int ret = image_file_open(dir->fd, name, f, err);
 
-	*fd = open_beneath(dir->fd, name);
-	if (*fd < 0) {
-		if (errno == ENOENT)
-			return 0;
-		if (errno == EXDEV || errno == ELOOP)
-			return err_object(err, err_set(err, ERR_IMAGE, errno, "a symbolic link leads out of the directory"),
-					  "%s/%s", dir->path, name);
-		return err_object(err, err_sys(err, "cannot open"), "%s/%s", dir->path, name);
-	}
-	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(*fd);
-		*fd = -1;
-		return err_object(err, err_image(err, "is not a regular file"), "%s/%s", dir->path, name);
-	}
-	*size = (uint64_t)st.st_size;
-	return 0;
+	if (!ret)
+		ret = against_manifest(dir, kind, name, f, err);
+	if (!ret)
+		return 0;
+	image_file_close(f);
+	return err_object(err, ret, "%s/%s", dir->path, name);
 }
 
 static int damaged(const struct image_reader *rd, int ret, struct err *err)
@@ -128,9 +144,9 @@ static int peek(struct image_reader *rd, uint64_t at, size_t n, const uint8_t **
 			rd->cap = want;
 		}
 		rd->len = 0;
-		ret = pread_full(rd->fd, rd->buf, want, (off_t)from);
+		ret = image_file_pread(&rd->file, rd->buf, want, from, err);
 		if (ret)
-			return err_set(err, ERR_FAILED, -ret, "cannot read");
+			return ret;
 		rd->buf_off = from;
 		rd->len = want;
 	}
@@ -194,11 +210,11 @@ static int check_magics(struct image_reader *rd, struct err *err)
 	return 0;
 }
 
-static struct image_reader *reader_new(int fd, const char *name, enum image_kind kind, uint64_t size)
+static struct image_reader *reader_new(const struct image_file *f, const char *name, enum image_kind kind)
 {
 	struct image_reader *rd = xzalloc(sizeof(*rd));
 
-	*rd = (struct image_reader){ .fd = fd, .name = xstrdup(name), .kind = kind, .size = size };
+	*rd = (struct image_reader){ .file = *f, .name = xstrdup(name), .kind = kind, .size = f->size };
 	return rd;
 }
 
@@ -219,16 +235,16 @@ int image_reader_open(struct image_dir *dir, enum image_kind kind, unsigned long
 		      struct err *err)
 {
 	struct image_reader *new;
-	uint64_t size = 0;
+	struct image_file f;
 	char name[64];
-	int fd, ret;
+	int ret;
 
 	image_name(kind, id, name);
-	ret = open_image(dir, name, &fd, &size, err);
+	ret = open_image(dir, kind, name, &f, err);
 	if (ret)
 		return ret;
-	new = reader_new(fd, name, kind, size);
-	if (fd < 0) {
+	new = reader_new(&f, name, kind);
+	if (f.fd < 0) {
 		*rd = new;
 		return 0;
 	}
@@ -264,18 +280,32 @@ static int slurp(int from, uint64_t *size, struct err *err)
 	}
 }
 
+/* Raw images have no magic of their own: memory may well start like a compressed file. Their name tells. */
+static bool may_be_packed(const char *name, enum image_kind kind)
+{
+	const char *base = strrchr(name, '/');
+	size_t len = strlen(name), zst = strlen(IMAGE_ZST);
+	unsigned long id;
+
+	if (len > zst && !strcmp(name + len - zst, IMAGE_ZST))
+		return true;
+	if (kind == IMG_KINDS)
+		kind = image_kind_of_name(base ? base + 1 : name, &id);
+	return kind == IMG_KINDS || image_kinds[kind].message;
+}
+
 int image_reader_fdopen(int fd, const char *name, enum image_kind kind, struct image_reader **rd, struct err *err)
 {
+	struct image_file f;
 	struct stat st;
-	uint64_t size;
+	uint64_t size = 0;
+	int ret;
 
 	if (fstat(fd, &st) < 0) {
-		int ret = err_sys(err, "fstat");
-
+		ret = err_sys(err, "fstat");
 		close(fd);
 		return err_object(err, ret, "%s", name);
 	}
-	size = (uint64_t)st.st_size;
 	if (S_ISDIR(st.st_mode)) {
 		close(fd);
 		return err_object(err, err_set(err, ERR_IMAGE, EISDIR, "not an image"), "%s", name);
@@ -288,15 +318,23 @@ int image_reader_fdopen(int fd, const char *name, enum image_kind kind, struct i
 			return err_object(err, copy, "%s", name);
 		fd = copy;
 	}
-	return reader_start(reader_new(fd, name, kind, size), rd, err);
+	if (may_be_packed(name, kind)) {
+		ret = image_file_take(fd, &f, err);
+		if (ret)
+			return err_object(err, ret, "%s", name);
+	} else {
+		f = (struct image_file){ .fd = fd, .size = (uint64_t)st.st_size, .stored = (uint64_t)st.st_size };
+		if (!S_ISREG(st.st_mode))
+			f.size = f.stored = size;
+	}
+	return reader_start(reader_new(&f, name, kind), rd, err);
 }
 
 void image_reader_close(struct image_reader *rd)
 {
 	if (!rd)
 		return;
-	if (rd->fd >= 0)
-		close(rd->fd);
+	image_file_close(&rd->file);
 	free(rd->name);
 	free(rd->buf);
 	free(rd);
@@ -309,7 +347,7 @@ void image_reader_closep(struct image_reader **rd)
 
 bool image_reader_absent(const struct image_reader *rd)
 {
-	return rd->fd < 0;
+	return rd->file.fd < 0;
 }
 
 enum image_kind image_reader_kind(const struct image_reader *rd)
@@ -486,15 +524,39 @@ int image_read_all(struct image_dir *dir, enum image_kind kind, unsigned long id
 	return 0;
 }
 
-int image_raw_open(struct image_dir *dir, enum image_kind kind, unsigned long id, int *fd, uint64_t *size,
-		   struct err *err)
+static int open_raw(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_file *f, struct err *err)
 {
 	char name[64];
 	int ret;
 
 	image_name(kind, id, name);
-	ret = open_image(dir, name, fd, size, err);
-	if (!ret && *fd < 0)
+	ret = open_image(dir, kind, name, f, err);
+	if (!ret && f->fd < 0)
 		ret = err_object(err, err_set(err, ERR_IMAGE, ENOENT, "the image is missing"), "%s/%s", dir->path, name);
 	return ret;
+}
+
+int image_raw_size(struct image_dir *dir, enum image_kind kind, unsigned long id, uint64_t *size, struct err *err)
+{
+	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
+	int ret = open_raw(dir, kind, id, &f, err);
+
+	*size = f.size;
+	return ret;
+}
+
+int image_raw_open(struct image_dir *dir, enum image_kind kind, unsigned long id, int *fd, uint64_t *size,
+		   struct err *err)
+{
+	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
+	char name[64];
+	int ret = open_raw(dir, kind, id, &f, err);
+
+	*fd = -1;
+	if (ret)
+		return ret;
+	*size = f.size;
+	image_name(kind, id, name);
+	ret = image_file_plain(&f, fd, err);
+	return ret ? err_object(err, ret, "%s/%s" IMAGE_ZST, dir->path, name) : 0;
 }

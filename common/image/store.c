@@ -14,10 +14,10 @@
 #include "common/base/fault.h"
 #include "common/base/io.h"
 #include "common/base/strbuf.h"
-#include "common/image/image.h"
+#include "common/image/draft.h"
+#include "common/image/manifest.h"
+#include "common/image/threads.h"
 
-/* Images hold the memory of other people's processes. */
-#define IMAGE_MODE 0600
 /* From so many files on, one syncfs(2) is cheaper than an fsync(2) for each. */
 #define SYNC_EACH_MAX 64
 /* Descriptors that the process may need besides the images'. */
@@ -28,9 +28,9 @@ struct stored {
 	unsigned long id;
 	struct strbuf bytes; /* magics and entries; nothing for a raw image */
 	bool raw;
-	int fd;	      /* content, -1 before and when it has a hidden name and needs no descriptor */
-	char *hidden; /* temporary name, NULL for a file without a name */
-	bool linked;  /* has its final name */
+	bool manifest; /* not an image, but the manifest of all of them */
+	struct draft draft; /* its descriptor is -1 before, and when it has a hidden name and needs none */
+	bool linked;	    /* has its final name */
 };
 
 struct image_store {
@@ -41,6 +41,8 @@ struct image_store {
 	void *by_key;	     /* tsearch tree of the same */
 	struct stored *last; /* entries come in runs */
 	uint64_t bytes;
+	const char *tool; /* whose name the manifest bears, NULL: no manifest */
+	bool sum_raw;
 	bool committed;
 };
 
@@ -89,7 +91,7 @@ static struct stored *get(struct image_store *st, enum image_kind kind, unsigned
 	if (found)
 		return st->last = *found;
 	new = xzalloc(sizeof(*new));
-	*new = (struct stored){ .kind = kind, .id = id, .fd = -1 };
+	*new = (struct stored){ .kind = kind, .id = id, .draft = DRAFT_INIT };
 	if (info->first_magic)
 		add_word(&new->bytes, info->first_magic);
 	if (info->magic)
@@ -134,24 +136,28 @@ uint64_t image_store_bytes(const struct image_store *st)
 	return st->bytes;
 }
 
-/* A file for an image: without a name where the file system can do that, else under a hidden one. */
+static void final_name(const struct stored *s, char name[64])
+{
+	if (s->manifest)
+		snprintf(name, 64, MANIFEST_NAME);
+	else
+		image_name(s->kind, s->id, name);
+}
+
 static int create(struct image_store *st, struct stored *s, size_t i, bool hide, struct err *err)
 {
-	cleanup_free char *hidden = NULL;
+	char tag[64];
+	int ret;
 
-	if (!hide)
-		s->fd = openat(st->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, IMAGE_MODE);
-	if (s->fd >= 0)
-		return 0;
-	if (!hide && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
-		return err_object(err, err_sys(err, "cannot create a file"), "%s", st->path);
-	hidden = xasprintf(".cr-%d-%zu.tmp", getpid(), i);
-	unlinkat(st->dirfd, hidden, 0);
-	s->fd = openat(st->dirfd, hidden, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, IMAGE_MODE);
-	if (s->fd < 0)
-		return err_object(err, err_sys(err, "cannot create %s", hidden), "%s", st->path);
-	s->hidden = take_ptr(hidden);
-	return 0;
+	snprintf(tag, sizeof(tag), "%d-%zu", getpid(), i);
+	ret = draft_open(&s->draft, st->dirfd, tag, hide, err);
+	return ret ? err_object(err, ret, "%s", st->path) : 0;
+}
+
+void image_store_seal(struct image_store *st, const char *tool, bool sum_raw)
+{
+	st->tool = tool;
+	st->sum_raw = sum_raw;
 }
 
 int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long id, int *fd, struct err *err)
@@ -159,10 +165,10 @@ int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long 
 	struct stored *s = get(st, kind, id);
 	int ret = 0;
 
-	if (s->fd < 0)
+	if (s->draft.fd < 0)
 		ret = create(st, s, st->n, false, err);
 	s->raw = true;
-	*fd = s->fd;
+	*fd = s->draft.fd;
 	return ret;
 }
 
@@ -170,40 +176,30 @@ static int failed(const struct stored *s, int ret, struct err *err)
 {
 	char name[64];
 
-	image_name(s->kind, s->id, name);
+	final_name(s, name);
 	return err_object(err, ret, "%s", name);
 }
 
-/* Names a file: the inverse of unlink for unnamed ones (linkat through /proc), rename for hidden ones. Both replace. */
+/* A compressed image of an earlier checkpoint must not stand beside the new one. */
+static void drop_compressed(struct image_store *st, const char *name)
+{
+	char packed[80];
+
+	snprintf(packed, sizeof(packed), "%s" IMAGE_ZST, name);
+	unlinkat(st->dirfd, packed, 0);
+}
+
 static int name_it(struct image_store *st, struct stored *s, struct err *err)
 {
-	char name[64], self[32], temp[96];
+	char name[64];
+	int ret;
 
-	image_name(s->kind, s->id, name);
-	if (s->hidden) {
-		if (renameat(st->dirfd, s->hidden, st->dirfd, name) < 0)
-			return err_sys(err, "cannot rename %s", s->hidden);
-		s->linked = true;
-		return 0;
-	}
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
-	if (!linkat(AT_FDCWD, self, st->dirfd, name, AT_SYMLINK_FOLLOW)) {
-		s->linked = true;
-		return 0;
-	}
-	if (errno != EEXIST)
-		return err_sys(err, "cannot name the file");
-	snprintf(temp, sizeof(temp), ".cr-%d-%s", getpid(), name);
-	unlinkat(st->dirfd, temp, 0);
-	if (linkat(AT_FDCWD, self, st->dirfd, temp, AT_SYMLINK_FOLLOW) < 0)
-		return err_sys(err, "cannot name the file");
-	if (renameat(st->dirfd, temp, st->dirfd, name) < 0) {
-		int ret = err_sys(err, "cannot replace the old file");
-
-		unlinkat(st->dirfd, temp, 0);
+	final_name(s, name);
+	ret = draft_name(&s->draft, name, err);
+	if (ret)
 		return ret;
-	}
 	s->linked = true;
+	drop_compressed(st, name);
 	return 0;
 }
 
@@ -218,32 +214,115 @@ static bool make_room(size_t n, struct rlimit *was)
 	return want.rlim_cur <= was->rlim_cur || !setrlimit(RLIMIT_NOFILE, &want);
 }
 
+static int write_one(struct image_store *st, struct stored *s, size_t i, bool hide, struct err *err)
+{
+	int ret = 0, errnum;
+
+	if (s->draft.fd < 0)
+		ret = create(st, s, i, hide, err);
+	if (ret)
+		return failed(s, ret, err);
+	errnum = fault("image-write");
+	if (!errnum && !s->raw)
+		errnum = -write_full(s->draft.fd, s->bytes.s, s->bytes.len);
+	if (!errnum && st->n <= SYNC_EACH_MAX && fsync(s->draft.fd) < 0 && errno != EINVAL)
+		errnum = errno;
+	return errnum ? failed(s, err_set(err, ERR_FAILED, errnum, "cannot write"), err) : 0;
+}
+
+/* What the manifest says of an image. Its file is open. */
+static int add_to_manifest(struct image_store *st, struct manifest *m, const struct stored *s, struct err *err)
+{
+	struct image_file f = { .fd = s->draft.fd, .size = s->bytes.len, .shared = true };
+	uint64_t *sums = NULL;
+	struct stat file;
+	char name[64];
+	int ret = 0;
+
+	if (!manifest_covers(s->kind))
+		return 0;
+	if (s->raw) {
+		if (fstat(f.fd, &file) < 0)
+			return failed(s, err_sys(err, "fstat"), err);
+		f.size = (uint64_t)file.st_size;
+		if (st->sum_raw)
+			ret = manifest_sums(&f, image_threads_default(), &sums, err);
+		if (ret)
+			return failed(s, ret, err);
+	} else {
+		sums = manifest_sums_of(s->bytes.s, s->bytes.len);
+	}
+	image_name(s->kind, s->id, name);
+	manifest_add(m, name, f.size, sums);
+	return 0;
+}
+
+static void append_manifest(struct image_store *st, struct manifest *m)
+{
+	struct stored *s = xzalloc(sizeof(*s));
+
+	*s = (struct stored){ .kind = IMG_KINDS, .manifest = true, .draft = DRAFT_INIT };
+	manifest_sort(m);
+	manifest_print(m, &s->bytes);
+	array_reserve(&st->images, &st->cap, st->n, sizeof(*st->images));
+	st->images[st->n++] = s;
+}
+
 /* Part one of a commit: contents. Files that are too many to stay open get hidden names and are closed. */
 static int write_all(struct image_store *st, bool hide, struct err *err)
 {
+	cleanup_manifest struct manifest *m = st->tool ? manifest_new(st->tool) : NULL;
+	size_t images = st->n;
+
 	for (size_t i = 0; i < st->n; i++) {
 		struct stored *s = st->images[i];
-		int ret = 0, errnum;
+		int ret = write_one(st, s, i, hide, err);
 
-		if (s->fd < 0)
-			ret = create(st, s, i, hide, err);
+		if (!ret && m && !s->manifest)
+			ret = add_to_manifest(st, m, s, err);
 		if (ret)
-			return failed(s, ret, err);
-		errnum = fault("image-write");
-		if (!errnum && !s->raw)
-			errnum = -write_full(s->fd, s->bytes.s, s->bytes.len);
-		if (!errnum && st->n <= SYNC_EACH_MAX && fsync(s->fd) < 0 && errno != EINVAL)
-			errnum = errno;
-		if (errnum)
-			return failed(s, err_set(err, ERR_FAILED, errnum, "cannot write"), err);
+			return ret;
 		strbuf_release(&s->bytes);
-		if (hide && s->hidden) {
-			close(s->fd);
-			s->fd = -1;
+		if (hide && s->draft.hidden) {
+			close(s->draft.fd);
+			s->draft.fd = -1;
 		}
+		if (m && i + 1 == images)
+			append_manifest(st, m);
 	}
 	if (st->n > SYNC_EACH_MAX && syncfs(st->dirfd) < 0)
 		return err_object(err, err_sys(err, "cannot write to the disk"), "%s", st->path);
+	return 0;
+}
+
+static bool has_image(struct image_store *st, const char *name)
+{
+	struct stored key = { 0 };
+
+	key.kind = image_kind_of_name(name, &key.id);
+	return tfind(&key, &st->by_key, compare) != NULL;
+}
+
+/* The checkpoint that was here: its inventory and manifest go first, so that at no time they vouch for images of another one. Images
+ * that only it had would be read as part of the new one, and go too. */
+static int retire_old(struct image_store *st, struct err *err)
+{
+	cleanup_manifest struct manifest *old = NULL;
+	struct err ignored = ERR_INIT; /* a damaged manifest names nothing */
+	const char *const first[] = { image_kinds[IMG_INVENTORY].pattern, MANIFEST_NAME };
+
+	manifest_load(st->dirfd, &old, &ignored);
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
+		if (unlinkat(st->dirfd, first[i], 0) < 0 && errno != ENOENT)
+			return err_object(err, err_sys(err, "cannot replace the old %s", first[i]), "%s", st->path);
+		drop_compressed(st, first[i]);
+	}
+	for (size_t i = 0; old && i < old->n; i++) {
+		if (has_image(st, old->files[i].name))
+			continue;
+		unlinkat(st->dirfd, old->files[i].name, 0);
+		drop_compressed(st, old->files[i].name);
+	}
 	return 0;
 }
 
@@ -251,10 +330,10 @@ static int write_all(struct image_store *st, bool hide, struct err *err)
 static int name_all(struct image_store *st, struct err *err)
 {
 	struct stored *inventory = NULL;
-	int ret, errnum;
+	int ret = retire_old(st, err), errnum;
 
-	if (unlinkat(st->dirfd, image_kinds[IMG_INVENTORY].pattern, 0) < 0 && errno != ENOENT)
-		return err_object(err, err_sys(err, "cannot replace the old inventory.img"), "%s", st->path);
+	if (ret)
+		return ret;
 	for (size_t i = 0; i < st->n; i++) {
 		struct stored *s = st->images[i];
 
@@ -282,21 +361,17 @@ static void undo(struct image_store *st)
 	char name[64];
 
 	for (size_t i = st->n; i--;) {
-		struct stored *s = st->images[i];
-
-		if (s->linked) {
-			image_name(s->kind, s->id, name);
-			unlinkat(st->dirfd, name, 0);
-		} else if (s->hidden) {
-			unlinkat(st->dirfd, s->hidden, 0);
-		}
+		if (!st->images[i]->linked)
+			continue; /* gone with its draft */
+		final_name(st->images[i], name);
+		unlinkat(st->dirfd, name, 0);
 	}
 }
 
 int image_store_commit(struct image_store *st, struct err *err)
 {
 	struct rlimit was;
-	bool room = make_room(st->n, &was);
+	bool room = make_room(st->n + 1, &was);
 	int ret = write_all(st, !room, err);
 
 	if (!ret)
@@ -323,9 +398,7 @@ void image_store_free(struct image_store *st)
 	for (size_t i = 0; i < st->n; i++) {
 		struct stored *s = st->images[i];
 
-		if (s->fd >= 0)
-			close(s->fd);
-		free(s->hidden);
+		draft_drop(&s->draft);
 		strbuf_release(&s->bytes);
 		free(s);
 	}

@@ -43,25 +43,19 @@ static int open_pages(struct model *m, uint32_t pages_id, uint64_t present, stru
 	struct err missing = ERR_INIT;
 	int ret;
 
-	if (!present) {
-		/* Nothing is read from it: whether it is there at all does not matter, but bytes in it would. */
-		ret = image_raw_open(m->dir, IMG_PAGES, pages_id, &out->fd, &out->size, &missing);
-		if (ret) {
-			out->fd = -1;
-			out->size = 0;
-			return 0;
-		}
-	} else {
-		ret = image_raw_open(m->dir, IMG_PAGES, pages_id, &out->fd, &out->size, err);
-		if (ret) {
-			out->fd = -1;
-			return ret;
-		}
+	/* The size first: a compressed file is not taken into memory for nothing. */
+	ret = image_raw_size(m->dir, IMG_PAGES, pages_id, &out->size, present ? err : &missing);
+	if (ret && present)
+		return ret;
+	/* Nothing is read from it: whether it is there at all does not matter, but bytes in it would. */
+	if (ret) {
+		out->size = 0;
+		return 0;
 	}
 	if (out->size != present * PAGE)
 		return bad_image(err, AT(PAGES, pages_id, -1), "%lu bytes, but its pagemap describes %lu pages (%lu bytes)",
 				 out->size, present, present * PAGE);
-	return 0;
+	return image_raw_open(m->dir, IMG_PAGES, pages_id, &out->fd, &out->size, err);
 }
 
 int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, struct model_pages *out, struct err *err)

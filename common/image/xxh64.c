@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/image/xxh64.h"
+
+#include <string.h>
+
+#include "common/base/util.h"
+
+#define P1 0x9e3779b185ebca87u
+#define P2 0xc2b2ae3d27d4eb4fu
+#define P3 0x165667b19e3779f9u
+#define P4 0x85ebca77c2b2ae63u
+#define P5 0x27d4eb2f165667c5u
+
+static uint64_t rotate(uint64_t v, unsigned n)
+{
+	return v << n | v >> (64 - n);
+}
+
+static uint64_t load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v; /* little-endian, as every architecture here */
+}
+
+static uint64_t mix(uint64_t acc, uint64_t lane)
+{
+	return rotate(acc + lane * P2, 31) * P1;
+}
+
+/* Whole stripes of 32 bytes. The four sums are independent: they stay in registers and run side by side. */
+static const uint8_t *stripes(uint64_t acc[4], const uint8_t *p, size_t n)
+{
+	uint64_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
+
+	for (; n >= 32; n -= 32, p += 32) {
+		a = mix(a, load64(p));
+		b = mix(b, load64(p + 8));
+		c = mix(c, load64(p + 16));
+		d = mix(d, load64(p + 24));
+	}
+	acc[0] = a;
+	acc[1] = b;
+	acc[2] = c;
+	acc[3] = d;
+	return p;
+}
+
+void xxh64_start(struct xxh64 *x)
+{
+	*x = (struct xxh64){ .acc = { P1 + P2, P2, 0, 0 - P1 } };
+}
+
+void xxh64_add(struct xxh64 *x, const void *data, size_t n)
+{
+	size_t have = x->total % 32;
+	const uint8_t *p = data, *end;
+
+	x->total += n;
+	if (have) {
+		size_t part = MIN(n, 32 - have);
+
+		memcpy(x->rest + have, p, part);
+		p += part;
+		n -= part;
+		if (have + part < 32)
+			return;
+		stripes(x->acc, x->rest, 32);
+	}
+	end = stripes(x->acc, p, n);
+	n -= (size_t)(end - p);
+	if (n)
+		memcpy(x->rest, end, n);
+}
+
+uint64_t xxh64_end(const struct xxh64 *x)
+{
+	const uint8_t *p = x->rest;
+	size_t n = x->total % 32;
+	uint64_t h = P5;
+
+	if (x->total >= 32) {
+		h = rotate(x->acc[0], 1) + rotate(x->acc[1], 7) + rotate(x->acc[2], 12) + rotate(x->acc[3], 18);
+		for (unsigned i = 0; i < 4; i++)
+			h = (h ^ mix(0, x->acc[i])) * P1 + P4;
+	}
+	h += x->total;
+	for (; n >= 8; n -= 8, p += 8)
+		h = rotate(h ^ mix(0, load64(p)), 27) * P1 + P4;
+	if (n >= 4) {
+		uint32_t v;
+
+		memcpy(&v, p, sizeof(v));
+		h = rotate(h ^ v * P1, 23) * P2 + P3;
+		n -= 4;
+		p += 4;
+	}
+	for (; n; n--, p++)
+		h = rotate(h ^ *p * P5, 11) * P1;
+	h = (h ^ h >> 33) * P2;
+	h = (h ^ h >> 29) * P3;
+	return h ^ h >> 32;
+}
+
+uint64_t xxh64(const void *p, size_t n)
+{
+	struct xxh64 x;
+
+	xxh64_start(&x);
+	xxh64_add(&x, p, n);
+	return xxh64_end(&x);
+}
