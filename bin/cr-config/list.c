@@ -20,7 +20,6 @@ int find_name(const char *name, enum opt_id *id, struct err *err)
 	return near ? err_hint(err, ret, "did you mean %s?", near) : err_hint(err, ret, "`cr-config --list` shows all");
 }
 
-
 static json_object *words_json(const char *values)
 {
 	json_object *list = json_object_new_array();
@@ -37,8 +36,9 @@ static json_object *text_json(const char *s)
 
 static json_object *rules_json(enum opt_id id)
 {
-	static const char *const kinds[] = { [OPT_R_CONFLICT] = "contradicts", [OPT_R_NEEDS] = "needs",
-					     [OPT_R_IGNORED] = "ignored beside" };
+	static const char *const kinds[] = {
+		[OPT_R_CONFLICT] = "contradicts", [OPT_R_NEEDS] = "needs", [OPT_R_IGNORED] = "ignored beside"
+	};
 	json_object *list = json_object_new_array();
 
 	for (const struct opt_rule *r = opt_rules; r->a != OPT_COUNT_; r++) {
@@ -63,8 +63,8 @@ static json_object *rules_json(enum opt_id id)
 static json_object *def_json(enum opt_id id)
 {
 	static const char *const types[] = {
-		[OPT_T_BOOL] = "switch", [OPT_T_INT] = "number",  [OPT_T_COUNT] = "count", [OPT_T_SIZE] = "size",
-		[OPT_T_STRING] = "text", [OPT_T_ENUM] = "word", [OPT_T_LIST] = "list",
+		[OPT_T_BOOL] = "switch", [OPT_T_INT] = "number", [OPT_T_COUNT] = "count", [OPT_T_SIZE] = "size",
+		[OPT_T_STRING] = "text", [OPT_T_ENUM] = "word",	 [OPT_T_LIST] = "list",
 	};
 	const struct opt_def *d = &opt_defs[id];
 	json_object *j = json_object_new_object(), *takes = json_object_new_array(), *acts = json_object_new_array();

@@ -32,11 +32,11 @@ static int run(const struct opts *o, char **own, struct err *err)
 	ret = check_options(o, !validate && !list && !explain && !init, validate, err);
 	if (ret < 0)
 		return ret;
-	ret = validate ? cmd_validate(o, err) :
-	      list     ? cmd_list(o, err) :
-	      explain  ? cmd_explain(o, err) :
-	      init     ? cmd_init(o, err) :
-			 cmd_resolve(o, own, err);
+	ret = validate	? cmd_validate(o, err)
+	      : list	? cmd_list(o, err)
+	      : explain ? cmd_explain(o, err)
+	      : init	? cmd_init(o, err)
+			: cmd_resolve(o, own, err);
 	if (ret >= 0 && (fflush(stdout) || ferror(stdout)))
 		ret = err_sys(err, "cannot write to standard output");
 	return ret;

@@ -135,9 +135,9 @@ static void table_row(const struct opts *o, enum opt_id id, FILE *f)
 				continue;
 			put_value(&value, text);
 			strbuf_put_clean(&origin, from);
-			fprintf(f, "%-24s %-24s %s%s%s\n", first ? opt_defs[id].name : "", value.s,
-				pass ? "(" : "", origin.s, pass ? opt_defs[id].type == OPT_T_LIST ? ", once is enough)" :
-								  ", overridden)" : "");
+			fprintf(f, "%-24s %-24s %s%s%s\n", first ? opt_defs[id].name : "", value.s, pass ? "(" : "",
+				origin.s,
+				pass ? opt_defs[id].type == OPT_T_LIST ? ", once is enough)" : ", overridden)" : "");
 			first = false;
 		}
 	if (!(opt_defs[id].acts & opt_of_tool(o)->tools))
@@ -170,7 +170,8 @@ static int load_request(struct question *q, struct err *err)
 		q->rpc = opt_rpc_new();
 	}
 	if (ret >= 0 && as)
-		opt_rpc_assume_file(q->rpc, "/etc/criu/runc.conf"); /* which runc names when its container's settings name none */
+		opt_rpc_assume_file(
+			q->rpc, "/etc/criu/runc.conf"); /* which runc names when its container's settings name none */
 	return ret;
 }
 
@@ -182,8 +183,8 @@ static int find_target(struct question *q, char **own, struct err *err)
 
 	q->argv = operands;
 	if (!q->argc) {
-		q->tool = of_request && !opt_is_set(q->o, OPT_FOR) ? opt_tool_of(of_request) :
-								    opt_tool_named(opt_str(q->o, OPT_FOR));
+		q->tool = of_request && !opt_is_set(q->o, OPT_FOR) ? opt_tool_of(of_request)
+								   : opt_tool_named(opt_str(q->o, OPT_FOR));
 		q->argv = own;
 		q->argc = 1;
 		return 0;
@@ -193,7 +194,8 @@ static int find_target(struct question *q, char **own, struct err *err)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "%s is not one of the binaries", operands[0]),
 				"write -- BINARY and then its arguments");
 	if (opt_is_set(q->o, OPT_FOR) && strcmp(opt_str(q->o, OPT_FOR), q->tool->name) != 0)
-		return err_set(err, ERR_USAGE, 0, "--for says %s, the command line %s", opt_str(q->o, OPT_FOR), q->tool->name);
+		return err_set(err, ERR_USAGE, 0, "--for says %s, the command line %s", opt_str(q->o, OPT_FOR),
+			       q->tool->name);
 	return 0;
 }
 
@@ -273,7 +275,8 @@ int cmd_resolve(const struct opts *o, char **own, struct err *err)
 		print_json(&q, of);
 	} else if (!ret) {
 		if (opt_bool(o, OPT_CONF))
-			printf("# The options of %s as they were resolved, and where each one came from.\n%s", q.tool->name, conf.s);
+			printf("# The options of %s as they were resolved, and where each one came from.\n%s",
+			       q.tool->name, conf.s);
 		for (unsigned i = 0; i < OPT_COUNT_ && !opt_bool(o, OPT_CONF); i++)
 			if (is_asked_for(&q, of, (enum opt_id)i))
 				table_row(of, (enum opt_id)i, stdout);

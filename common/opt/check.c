@@ -26,10 +26,17 @@ static unsigned width_at(const char *line, size_t len, unsigned column)
 	return (unsigned)MAX(i - start, (size_t)1);
 }
 
-void opt_check_error(const struct opts *o, const struct opt_origin *at, const struct err *err, const char *line, size_t len)
+void opt_check_error(const struct opts *o, const struct opt_origin *at, const struct err *err, const char *line,
+		     size_t len)
 {
-	struct opt_problem p = { .file = at->file, .line = at->line, .column = at->column, .source = line, .source_len = len,
-				 .width = width_at(line, len, at->column), .reason = err->reason, .hint = err->hint };
+	struct opt_problem p = { .file = at->file,
+				 .line = at->line,
+				 .column = at->column,
+				 .source = line,
+				 .source_len = len,
+				 .width = width_at(line, len, at->column),
+				 .reason = err->reason,
+				 .hint = err->hint };
 
 	o->check->fn(o->check->arg, &p);
 }
@@ -37,8 +44,15 @@ void opt_check_error(const struct opts *o, const struct opt_origin *at, const st
 static void warn(const struct opts *o, const struct opt_origin *at, const char *line, size_t len, const char *reason,
 		 const char *hint)
 {
-	struct opt_problem p = { .file = at->file, .line = at->line, .column = at->column, .source = line, .source_len = len,
-				 .width = width_at(line, len, at->column), .warning = true, .reason = reason, .hint = hint };
+	struct opt_problem p = { .file = at->file,
+				 .line = at->line,
+				 .column = at->column,
+				 .source = line,
+				 .source_len = len,
+				 .width = width_at(line, len, at->column),
+				 .warning = true,
+				 .reason = reason,
+				 .hint = hint };
 
 	o->check->fn(o->check->arg, &p);
 }
@@ -62,15 +76,16 @@ void opt_check_entry(struct opts *o, enum opt_id id, const struct opt_origin *at
 	if (before && before->origin.file != at->file)
 		before = NULL; /* to overrule an earlier file is what files are for */
 	if (d->type == OPT_T_LIST && last->duplicate)
-		reason = xasprintf("%s: this value is there already, in line %u", d->name, line_of_value(slot, last->text));
+		reason = xasprintf("%s: this value is there already, in line %u", d->name,
+				   line_of_value(slot, last->text));
 	else if (d->type != OPT_T_LIST && before)
 		reason = xasprintf("%s: given twice, this one counts and that in line %u does not", d->name,
 				   before->origin.line);
 	if (reason)
 		warn(o, at, line, len, reason, "");
 	else if (!d->acts)
-		warn(o, at, line, len, reason = xasprintf("%s: without effect, no binary of this version acts on it", d->name),
-		     "");
+		warn(o, at, line, len,
+		     reason = xasprintf("%s: without effect, no binary of this version acts on it", d->name), "");
 }
 
 void opt_check_text(const char *name, const char *text, size_t len, opt_problem_fn fn, void *arg)
@@ -92,7 +107,8 @@ void opt_check_text(const char *name, const char *text, size_t len, opt_problem_
 	opt_check_end(o, where.file, text, len);
 }
 
-static void about_file(const char *path, bool warning, const char *reason, const char *hint, opt_problem_fn fn, void *arg)
+static void about_file(const char *path, bool warning, const char *reason, const char *hint, opt_problem_fn fn,
+		       void *arg)
 {
 	struct opt_problem p = { .file = path, .warning = warning, .reason = reason, .hint = hint };
 
@@ -106,7 +122,7 @@ static void check_writers(const char *path, const char *what, bool directory, op
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return; /* that it cannot be read was told already */
+		return;				 /* that it cannot be read was told already */
 	if (directory && (st.st_mode & S_ISVTX)) /* names in it can be replaced by their owners only */
 		st.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
@@ -116,7 +132,8 @@ static void check_writers(const char *path, const char *what, bool directory, op
 		reason = xasprintf("%s belongs to uid %u, who may write it", what, (unsigned)st.st_uid);
 	if (reason)
 		about_file(path, true, reason,
-			   "whoever writes options decides what is done with the privileges of those who use them", fn, arg);
+			   "whoever writes options decides what is done with the privileges of those who use them", fn,
+			   arg);
 }
 
 static void check_path_writers(const char *path, opt_problem_fn fn, void *arg)
@@ -159,7 +176,8 @@ void opt_check_file(const char *path, bool optional, opt_problem_fn fn, void *ar
 		return;
 	}
 	if (opt_load_file(o, path, optional, &text, &len, &err) < 0) {
-		reason = xasprintf("%s%s%s", err.reason, err.errnum ? ": " : "", err.errnum ? strerror(err.errnum) : "");
+		reason =
+			xasprintf("%s%s%s", err.reason, err.errnum ? ": " : "", err.errnum ? strerror(err.errnum) : "");
 		about_file(path, false, reason, "", fn, arg);
 		return;
 	}

@@ -5,10 +5,12 @@
 
 #include "common/opt/private.h"
 
+#define BLANKS " \t\v\f"
+
 bool opt_put_value(struct strbuf *b, const char *value)
 {
 	size_t len = strlen(value);
-	bool quote = !len || value[0] == '"' || value[0] == '#' || strpbrk(value, " \t\v\f\r");
+	bool quote = !len || value[0] == '"' || value[0] == '#' || value[len - 1] == '\r' || strpbrk(value, BLANKS);
 
 	/* A backslash before the closing quote would make it part of the value: backslashes have no escape. */
 	if (strchr(value, '\n') || (quote && len && value[len - 1] == '\\'))
@@ -37,6 +39,11 @@ static bool put_rest(struct strbuf *b, enum opt_id id, const struct opt_use *u)
 	}
 	if (!u->text[0]) /* the value that is meant when none is written */
 		return true;
+	/* Behind '=' a '#' begins no comment, and so needs no quotes, which a backslash at the end would not allow. */
+	if (u->text[0] == '#' && u->text[strlen(u->text) - 1] == '\\' && !strpbrk(u->text, BLANKS "\n")) {
+		strbuf_printf(b, "=%s", u->text);
+		return b->len - start + strlen(opt_defs[id].name) <= OPT_LINE_MAX;
+	}
 	strbuf_puts(b, " ");
 	return opt_put_value(b, u->text) && b->len - start + strlen(opt_defs[id].name) <= OPT_LINE_MAX;
 }
@@ -70,7 +77,8 @@ static int put_use(struct strbuf *b, enum opt_id id, const struct opt_use *u, st
 		b->s[b->len = start] = 0;
 		if (d->flags & OPT_F_CMDLINE)
 			return 0;
-		return err_set(err, ERR_USAGE, 0, "%s (%s): no configuration file can hold this value", d->name, origin);
+		return err_set(err, ERR_USAGE, 0, "%s (%s): no configuration file can hold this value", d->name,
+			       origin);
 	}
 	put_place(b, start, u);
 	strbuf_puts(b, "\n");
@@ -97,7 +105,7 @@ int opt_put_conf(const struct opts *o, enum opt_id only, struct strbuf *b, struc
 		}
 	}
 	if (b->len > OPT_FILE_MAX)
-		return err_set(err, ERR_USAGE, EFBIG, "the values are more than a configuration file can hold (%u bytes)",
-			       OPT_FILE_MAX);
+		return err_set(err, ERR_USAGE, EFBIG,
+			       "the values are more than a configuration file can hold (%u bytes)", OPT_FILE_MAX);
 	return 0;
 }

@@ -75,8 +75,8 @@ static int read_value(struct line *l, char *buf, struct opt_origin *at, struct e
 /* Words that say what to do and that some expect to work in a file too: commands of CRIU and of cr-image. */
 static bool is_command(const char *name)
 {
-	static const char *const commands[] = { "dump", "pre-dump", "restore", "check", "service", "dedup", "cpuinfo", "swrk",
-						"exec", "show", "decode", "encode", "info" };
+	static const char *const commands[] = { "dump", "pre-dump", "restore", "check",	 "service", "dedup", "cpuinfo",
+						"swrk", "exec",	    "show",    "decode", "encode",  "info" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(name, commands[i]))
@@ -102,8 +102,8 @@ static int find_option(const char *name, enum opt_id *id, bool *negated, struct 
 		int ret = err_set(err, ERR_USAGE, 0, "%s: unknown option", name);
 
 		opt_find(*negated ? name + 3 : name, &near);
-		return near ? err_hint(err, ret, "did you mean %s%s?", *negated ? "no-" : "", near) :
-			      err_hint(err, ret, "`cr-config --list` shows all options");
+		return near ? err_hint(err, ret, "did you mean %s%s?", *negated ? "no-" : "", near)
+			    : err_hint(err, ret, "`cr-config --list` shows all options");
 	}
 	if (*negated && opt_defs[*id].type != OPT_T_BOOL)
 		return err_set(err, ERR_USAGE, 0, "%s: %s takes a value, so it cannot be switched off", name, name + 3);
@@ -212,10 +212,7 @@ int opt_read_text(struct opts *o, const struct opt_origin *where, const char *te
 
 static const char *kind_of(mode_t mode)
 {
-	return S_ISDIR(mode)  ? "a directory" :
-	       S_ISFIFO(mode) ? "a FIFO" :
-	       S_ISSOCK(mode) ? "a socket" :
-				"a device";
+	return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
 /* Opens a configuration file. *fd -1 with 0: there is nothing to read. */

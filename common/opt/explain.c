@@ -163,7 +163,8 @@ void opt_print_template(FILE *f)
 	      "# comment. no-NAME switches a boolean off. Options that may be repeated add up.\n"
 	      "#\n"
 	      "# cr-config --validate FILE checks a file; cr-config --resolve shows what applies\n"
-	      "# and where it comes from; cr-config --explain NAME tells more about an option.\n\n", f);
+	      "# and where it comes from; cr-config --explain NAME tells more about an option.\n\n",
+	      f);
 	for (unsigned g = 0; g < OPT_G_COUNT_; g++) {
 		bool titled = false;
 

@@ -193,6 +193,7 @@ struct opt_problem {
 	const char *file;
 	unsigned line, column, width; /* in bytes, from 1; line 0: it is about the file as a whole */
 	bool warning;		      /* the file can be used, but not all of it means what it says */
+	bool relation;		      /* about options that are right each for itself */
 	const char *reason, *hint;    /* hint may be "" */
 	const char *source;	      /* the line, without a NUL at its end; NULL when there is none */
 	size_t source_len;

@@ -22,7 +22,7 @@ struct opt_rpc {
 
 const struct opt_rpc_field opt_rpc_fields[] = {
 #define OPT_RPC_AS_FIELD(name_, id_, kind_, form_) { name_, OPT_##id_, kind_, form_ },
-	OPT_RPC_TABLE(OPT_RPC_AS_FIELD) { NULL, OPT_COUNT_, RPC_NONE, NULL },
+	OPT_RPC_TABLE(OPT_RPC_AS_FIELD){ NULL, OPT_COUNT_, RPC_NONE, NULL },
 };
 
 struct opt_rpc *opt_rpc_new(void)
@@ -86,7 +86,8 @@ static int type_from_json(json_object *v, int *type, struct err *err)
 	const ProtobufCEnumValue *value = NULL;
 
 	if (json_object_is_type(v, json_type_string))
-		value = protobuf_c_enum_descriptor_get_value_by_name(&criu_req_type__descriptor, json_object_get_string(v));
+		value = protobuf_c_enum_descriptor_get_value_by_name(&criu_req_type__descriptor,
+								     json_object_get_string(v));
 	else if (json_object_is_type(v, json_type_int))
 		value = protobuf_c_enum_descriptor_get_value(&criu_req_type__descriptor, json_object_get_int(v));
 	if (!value)
@@ -125,7 +126,8 @@ static int from_json(struct opt_rpc *r, const char *text, size_t len, struct err
 		ret = type_from_json(type, &r->type, err);
 	if (!ret && opts) {
 		/* Absent in what people write by hand; -1 is the protocol's word for none. */
-		if (json_object_is_type(opts, json_type_object) && !json_object_object_get_ex(opts, "images_dir_fd", NULL))
+		if (json_object_is_type(opts, json_type_object) &&
+		    !json_object_object_get_ex(opts, "images_dir_fd", NULL))
 			json_object_object_add(opts, "images_dir_fd", json_object_new_int(-1));
 		ret = message_from_json(&criu_opts__descriptor, opts, NULL, r->arena, &msg, err);
 		r->opts = (const CriuOpts *)msg;
@@ -202,7 +204,7 @@ static size_t values_of(const ProtobufCMessage *m, const ProtobufCFieldDescripto
 
 static int64_t number_at(const ProtobufCFieldDescriptor *f, const void *at)
 {
-	return f->type == PROTOBUF_C_TYPE_UINT32 ? (int64_t)*(const uint32_t *)at : (int64_t)*(const int32_t *)at;
+	return f->type == PROTOBUF_C_TYPE_UINT32 ? (int64_t) * (const uint32_t *)at : (int64_t) * (const int32_t *)at;
 }
 
 static void put_scalar(struct strbuf *b, const ProtobufCFieldDescriptor *f, const void *at)
@@ -273,8 +275,8 @@ static int use(const struct field *f, const char *value, bool negated)
 
 static int unknown_value(const struct field *f, int64_t v)
 {
-	int ret = err_set(f->err, ERR_USAGE, 0, "%s: the request's value %lld has no meaning", opt_defs[f->row->id].name,
-			  (long long)v);
+	int ret = err_set(f->err, ERR_USAGE, 0, "%s: the request's value %lld has no meaning",
+			  opt_defs[f->row->id].name, (long long)v);
 
 	return opt_at(f->err, ret, &f->origin, 0);
 }
@@ -400,8 +402,9 @@ static int apply_field(struct opts *o, const ProtobufCMessage *m, const struct o
 	if (row->kind == RPC_TRUE)
 		n = MIN(n, (size_t)1);
 	for (size_t i = 0; i < n && ret >= 0; i++) {
-		cleanup_free char *indexed = d->label == PROTOBUF_C_LABEL_REPEATED && row->kind != RPC_TRUE ?
-						     xasprintf("%s[%zu]", row->name, i) : NULL;
+		cleanup_free char *indexed = d->label == PROTOBUF_C_LABEL_REPEATED && row->kind != RPC_TRUE
+						     ? xasprintf("%s[%zu]", row->name, i)
+						     : NULL;
 
 		f.origin.field = indexed ? opt_keep_name(o, indexed) : row->name;
 		ret = use_value(&f, d, (const char *)at + i * size);

@@ -87,7 +87,10 @@ const char *opt_example(enum opt_id id)
 
 	if (d->type == OPT_T_BOOL)
 		return "";
-	return examples[id] ? examples[id] : d->deflt ? d->deflt : d->type == OPT_T_INT || d->type == OPT_T_SIZE ? "1" : d->arg;
+	return examples[id]				       ? examples[id]
+	       : d->deflt				       ? d->deflt
+	       : d->type == OPT_T_INT || d->type == OPT_T_SIZE ? "1"
+							       : d->arg;
 }
 
 /* The option says what the rule is about: a switch that is on, a value that is given. */
@@ -115,7 +118,8 @@ int opt_check_rules(struct opts *o, struct err *err)
 			opt_note(o, "%s (%s) and %s (%s) contradict each other: %s", one, at, other, beside, r->why);
 			continue;
 		}
-		err_set(err, ERR_USAGE, 0, "%s (%s) and %s (%s) contradict each other: %s", one, at, other, beside, r->why);
+		err_set(err, ERR_USAGE, 0, "%s (%s) and %s (%s) contradict each other: %s", one, at, other, beside,
+			r->why);
 		return err_hint(err, -EINVAL, "--no-%s or --no-%s takes one back", one, other);
 	}
 	return 0;
@@ -143,18 +147,25 @@ static const char *line_of(const char *text, size_t len, unsigned line, size_t *
 	return text;
 }
 
-static void report(const struct opts *o, enum opt_id id, const struct opt_use *u, bool warning, const char *text, size_t len,
-		   const char *reason, const char *hint)
+static void report(const struct opts *o, enum opt_id id, const struct opt_use *u, bool warning, const char *text,
+		   size_t len, const char *reason, const char *hint)
 {
-	struct opt_problem p = { .file = u->origin.file, .line = u->origin.line, .column = u->origin.column, .warning = warning,
-				 .width = (unsigned)strlen(opt_defs[id].name), .reason = reason, .hint = hint };
+	struct opt_problem p = { .file = u->origin.file,
+				 .line = u->origin.line,
+				 .column = u->origin.column,
+				 .warning = warning,
+				 .width = (unsigned)strlen(opt_defs[id].name),
+				 .relation = true,
+				 .reason = reason,
+				 .hint = hint };
 
 	if (text)
 		p.source = line_of(text, len, u->origin.line, &p.source_len);
 	o->check->fn(o->check->arg, &p);
 }
 
-static void report_conflict(const struct opts *o, const struct opt_rule *r, const char *file, const char *text, size_t len)
+static void report_conflict(const struct opts *o, const struct opt_rule *r, const char *file, const char *text,
+			    size_t len)
 {
 	const struct opt_use *a = active(o, r->a), *b = active(o, r->b);
 	enum opt_id first = r->a, last = r->b;
@@ -162,7 +173,8 @@ static void report_conflict(const struct opts *o, const struct opt_rule *r, cons
 
 	if (!a || !b || (!file && a->origin.file == b->origin.file)) /* within one file it was told with that file */
 		return;
-	if (a->origin.layer > b->origin.layer || (a->origin.layer == b->origin.layer && a->origin.line > b->origin.line)) {
+	if (a->origin.layer > b->origin.layer ||
+	    (a->origin.layer == b->origin.layer && a->origin.line > b->origin.line)) {
 		const struct opt_use *t = a;
 
 		a = b;
@@ -185,15 +197,17 @@ void opt_check_end(struct opts *o, const char *file, const char *text, size_t le
 
 		if (r->kind == OPT_R_CONFLICT) {
 			report_conflict(o, r, file, text, len);
-		} else if (!a || !file) { /* what is missing here may stand in another file; that is worth a word only once */
+		} else if (!a ||
+			   !file) { /* what is missing here may stand in another file; that is worth a word only once */
 			continue;
 		} else if (r->kind == OPT_R_NEEDS && !active(o, r->b) && !active(o, r->c)) {
 			reason = xasprintf("%s: no effect without %s%s%s: %s", opt_defs[r->a].name, opt_defs[r->b].name,
-					   r->c != OPT_COUNT_ ? " or " : "", r->c != OPT_COUNT_ ? opt_defs[r->c].name : "",
-					   r->why);
+					   r->c != OPT_COUNT_ ? " or " : "",
+					   r->c != OPT_COUNT_ ? opt_defs[r->c].name : "", r->why);
 			report(o, r->a, a, true, text, len, reason, "");
 		} else if (r->kind == OPT_R_IGNORED && active(o, r->b)) {
-			reason = xasprintf("%s: no effect beside %s: %s", opt_defs[r->a].name, opt_defs[r->b].name, r->why);
+			reason = xasprintf("%s: no effect beside %s: %s", opt_defs[r->a].name, opt_defs[r->b].name,
+					   r->why);
 			report(o, r->a, a, true, text, len, reason, "");
 		}
 	}
