@@ -192,6 +192,8 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = pages_dump(d, err);
 	fault("dump:after-pages");
 	if (!ret)
+		ret = task_signals_late(d, err);
+	if (!ret)
 		put_images(d);
 	return ret;
 }

@@ -108,6 +108,46 @@ static int dump_own(struct dump *d, struct dump_thread *thread, const struct pro
 			  &task_thread_core(d, thread)->signals_p, err);
 }
 
+/* An expiry that happened after the timers were read: in the image they expire yet. */
+static bool from_timer(const siginfo_t *si)
+{
+	return si->si_code == SI_TIMER || (si->si_signo == SIGALRM && si->si_code == SI_KERNEL);
+}
+
+/* Adds to a queue what has been sent since it was read: the kernel appends, and nothing leaves while the thread is frozen. */
+static int read_again(struct dump *d, pid_t tid, bool shared, SignalQueueEntry *q, struct err *err)
+{
+	SignalQueueEntry *now;
+	size_t cap = 0, known = q->n_signals;
+	int ret = read_queue(d, tid, shared, 0, &now, err);
+
+	if (ret || now->n_signals <= known)
+		return ret;
+	for (size_t i = known; i < now->n_signals; i++) {
+		siginfo_t si;
+
+		memcpy(&si, now->signals[i]->siginfo.data, sizeof(si));
+		if (from_timer(&si))
+			continue;
+		if (q->n_signals == known) /* makes room: the array in use has no spare */
+			cap = known;
+		append(d, q, &cap, &si);
+	}
+	return 0;
+}
+
+int task_signals_late(struct dump *d, struct err *err)
+{
+	int ret = read_again(d, d->task.threads[0].frozen->tid, true, task_core(d)->signals_s, err);
+
+	for (size_t i = 0; !ret && i < d->task.nthreads; i++) {
+		struct dump_thread *t = &d->task.threads[i];
+
+		ret = read_again(d, t->frozen->tid, false, task_thread_core(d, t)->signals_p, err);
+	}
+	return ret;
+}
+
 static int plan_queue(const SignalQueueEntry *q, bool shared, struct plan_task *pt, struct plan_thread *pth,
 		      struct err *err)
 {

@@ -11,6 +11,12 @@
  */
 int task_check(struct dump *d, struct err *err);
 
+/*
+ * Signals that came while memory was being copied: who sent them will not send them again. To be called last before the
+ * images are complete. A task that was killed meanwhile is noticed here.
+ */
+int task_signals_late(struct dump *d, struct err *err);
+
 /* Who we are, as far as a restore depends on it. */
 struct task_own {
 	struct proc_status st; /* groups are arena memory */
