@@ -267,21 +267,6 @@ int feature_blame(const char *name, int errnum, struct err *err)
 	}
 }
 
-int feature_need_once(struct feature_known *known, const char *name, struct err *err)
-{
-	size_t n, i;
-	const struct feature *table = feature_table(&n), *f = feature_find(name);
-	int ret;
-
-	i = f ? (size_t)(f - table) : SIZE_MAX;
-	if (i / 64 < ARRAY_SIZE(known->ok) && known->ok[i / 64] >> i % 64 & 1)
-		return 0;
-	ret = feature_need(name, err);
-	if (!ret && i / 64 < ARRAY_SIZE(known->ok))
-		known->ok[i / 64] |= 1ull << i % 64;
-	return ret;
-}
-
 /* The row that stands for a capability. */
 static const struct feature *privilege_row(int cap)
 {

@@ -77,12 +77,6 @@ int feature_need(const char *name, struct err *err);
  */
 int feature_blame(const char *name, int errnum, struct err *err);
 
-/* What a run of an engine has found to be there already. Zeroed is "nothing yet". */
-struct feature_known { uint64_t ok[4]; };
-
-/* feature_need(), but a feature that was there once is not probed again in this run. */
-int feature_need_once(struct feature_known *known, const char *name, struct err *err);
-
 /*
  * 0 when all of caps[0..n) (CAP_*) are in the effective set, else -EPERM and one line that names every missing one, with what
  * it is for: for a single one exactly the sentence that cr-check has for it.

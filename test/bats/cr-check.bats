@@ -74,6 +74,121 @@ nobody() { # runs as an ordinary user without any capability
 	[[ $output == *"although CAP_"*"is held"* ]]
 }
 
+kconfigs=$BATS_TEST_DIRNAME/../unit/data/kconfig
+
+@test "one table: groups by purpose, then the kernel configuration, then the verdict" {
+	run "$CHECK" --all
+	for title in "Dump a process" "Containers" "TCP connections" "Incremental dumps" "Lazy migration" "Unprivileged: "* "Kernel configuration"*; do
+		printf '%s\n' "${lines[@]}" | grep -qE "^${title//\*/.*}"
+	done
+	[[ ${lines[-1]} == "cr-check: "* ]]
+	[ "$(printf '%s\n' "${lines[@]}" | grep -cE '^  (ok|missing|no permission|unknown) ')" = "$("$CHECK" --list --json | jq "(.features + .kconfig.options | length) - 2")" ]
+}
+
+@test "all names of criu's --feature are known" {
+	for name in mnt_id mem_dirty_track aio_remap timerfd tun tun_ns userns fdinfo_lock seccomp_suspend seccomp_filters loginuid \
+		cgroupns autofs tcp_half_closed compat_cr uffd uffd-noncoop can_map_vdso sk_ns sk_unix_file net_diag_raw nsid link_nsid \
+		kcmp_epoll timens external_net_ns clone3_set_tid newifindex nftables has_ipt_legacy pidfd_store ns_pid \
+		apparmor_stacking network_lock_nftables sockopt_buf_lock memfd_hugetlb move_mount_set_group openat2 get_rseq_conf \
+		ipv6_freebind pagemap_scan timer_cr_ids overlayfs_maps breakpoints pagemap_scan_guard_pages; do
+		run "$CHECK" --feature "$name"
+		[ "$status" -le 1 ]
+		[[ $output == *" $name "* ]]
+	done
+}
+
+@test "JSON has the same names in each row, and the sentence of the engines" {
+	"$CHECK" --all --json >"$BATS_TEST_TMPDIR/all" || true
+	jq -e '.features | all(has("name") and has("level") and has("group") and has("what_for") and has("state") and has("why") and
+		has("hint") and has("time_us"))' "$BATS_TEST_TMPDIR/all"
+	jq -e '.features | all(.name as $n | .state as $s | .sentence | startswith($s + ": " + $n + " ("))' "$BATS_TEST_TMPDIR/all"
+	jq -e '[.features[].group] | unique - ["dump", "restore", "memory", "incremental", "lazy", "containers", "tcp", "network",
+		"unprivileged"] == []' "$BATS_TEST_TMPDIR/all"
+	jq -e '.kconfig.options | all(has("name") and has("menu") and has("why") and has("without") and has("value") and has("state")
+		and has("disagrees"))' "$BATS_TEST_TMPDIR/all"
+	jq -e '.ok == ([.features[], .kconfig.options[] | select(.name != "EXPERT" and .name != "EMBEDDED") | .state] | all(. == "ok"))' \
+		"$BATS_TEST_TMPDIR/all"
+}
+
+@test "--kconfig judges a file alone: exit 0, 1 and 2" {
+	run "$CHECK" --kconfig "$kconfigs/debian-6.12-amd64.config" --all
+	[ "$status" = 0 ]
+	[[ ${lines[0]} == "Kernel configuration ("*"debian-6.12-amd64.config)" ]]
+	[[ $output == *"CONFIG_TUN=m"* ]]
+	run "$CHECK" --kconfig "$kconfigs/vm-6.18.config"
+	[ "$status" = 0 ]
+	run "$CHECK" --kconfig "$kconfigs/vm-6.18.config" --extra
+	[ "$status" = 1 ]
+	[[ $output == *"missing "*"CONFIG_MEM_SOFT_DIRTY=n"*"Memory Management options > Track memory changes"* ]]
+	for file in /nonexistent /dev/null /etc/passwd /proc; do
+		run --separate-stderr "$CHECK" --kconfig "$file"
+		[ "$status" = 2 ]
+		[ "$(wc -l <<<"$stderr")" = 1 ]
+		[ -z "$output" ]
+	done
+}
+
+@test "EXPERT is named where it hides CHECKPOINT_RESTORE, and only there" {
+	run "$CHECK" --kconfig "$kconfigs/old-hidden.config"
+	[ "$status" = 1 ]
+	[[ $output == *"missing "*"CONFIG_EXPERT=n"* ]]
+	[[ ${lines[-1]} != *EXPERT* ]]
+	run "$CHECK" --kconfig "$kconfigs/vm-6.18.config"
+	[[ $output != *EXPERT* ]]
+}
+
+@test "a fragment has only lines of a configuration, and nothing when nothing is missing" {
+	run "$CHECK" --kconfig "$kconfigs/old-hidden.config" --kconfig-fragment
+	[ "$status" = 1 ]
+	printf '%s\n' "${lines[@]}" | { ! grep -vE '^(# .*|CONFIG_[A-Z0-9_]+=[ym])$'; }
+	printf '%s\n' "$output" | cat "$kconfigs/old-hidden.config" - >"$BATS_TEST_TMPDIR/merged"
+	run "$CHECK" --kconfig "$BATS_TEST_TMPDIR/merged" --kconfig-fragment
+	[ "$status" = 0 ]
+	[ -z "$output" ]
+	gzip "$BATS_TEST_TMPDIR/merged"
+	run "$CHECK" --kconfig "$BATS_TEST_TMPDIR/merged.gz"
+	[ "$status" = 0 ]
+}
+
+# as_if CONFIG COMMAND...: in mounts of its own, with this file in place of /proc/config.gz
+as_if() {
+	unshare -m sh -c 'mount --bind "$1" /proc/config.gz && shift && exec "$@"' _ "$@"
+}
+
+@test "where configuration and probe disagree the probe wins, and it is shown" {
+	[ -e /proc/config.gz ] || skip "no /proc/config.gz here"
+	sed 's/^CONFIG_EPOLL=y/# CONFIG_EPOLL is not set/; s/^# CONFIG_MEM_SOFT_DIRTY.*/CONFIG_MEM_SOFT_DIRTY=y/' \
+		"$kconfigs/vm-6.18.config" >"$BATS_TEST_TMPDIR/lie"
+	run as_if "$BATS_TEST_TMPDIR/lie" "$CHECK"
+	[ "$status" = 0 ]
+	[[ $output == *"ok "*"CONFIG_EPOLL=n"*"the probe of epoll worked"* ]]
+	"$CHECK" --quiet --feature mem_dirty_track && return
+	run as_if "$BATS_TEST_TMPDIR/lie" "$CHECK" --feature mem_dirty_track
+	[ "$status" = 1 ]
+	[[ $output == *"missing "*"CONFIG_MEM_SOFT_DIRTY=y"*"but the probe says: "* ]]
+	[ "$(as_if "$BATS_TEST_TMPDIR/lie" "$CHECK" --feature mem_dirty_track --json | jq '.kconfig.options[0].disagrees')" = true ]
+}
+
+@test "without any configuration the probes decide, and --kconfig-fragment says what it lacks" {
+	[ -e /proc/config.gz ] || skip "no /proc/config.gz here"
+	[ ! -e "/boot/config-$(uname -r)" ] && [ ! -e "/lib/modules/$(uname -r)/config" ] || skip "there are others here"
+	run as_if /dev/null "$CHECK"
+	[ "$status" = 0 ]
+	[[ $output == *"the configuration of this kernel is not to be had: /proc/config.gz: "* ]]
+	run --separate-stderr as_if /dev/null "$CHECK" --kconfig-fragment
+	[ "$status" = 2 ]
+	[[ $stderr == *"--kconfig"* ]]
+}
+
+@test "with dropped capabilities nothing is called missing that is there" {
+	command -v capsh >/dev/null || skip "capsh is not installed"
+	here=$("$CHECK" --all --json | jq -r '.features[] | select(.state == "missing") | .name')
+	for caps in cap_sys_admin cap_sys_ptrace,cap_net_admin cap_sys_admin,cap_checkpoint_restore,cap_sys_ptrace,cap_net_raw; do
+		there=$(capsh --drop=$caps -- -c '"$0" --all --json' "$CHECK" | jq -r '.features[] | select(.state == "missing") | .name')
+		[ "$here" = "$there" ]
+	done
+}
+
 @test "it leaves no process behind" {
 	run unshare --pid --fork --mount-proc bash -c '"$1" --all >/dev/null; ls -d /proc/[0-9]* | wc -l' _ "$CHECK"
 	[ "${lines[-1]}" -le 3 ] # bash, ls, wc
