@@ -127,27 +127,6 @@ static int blame(struct err *err, const char *feature, int errnum, const char *w
 	return ret ? ret : err_set(err, ERR_FAILED, errnum, "%s", what);
 }
 
-/* All threads must share one table and one fs_struct: the format has one of each for a task. */
-static int check_shared(struct dump *d, struct err *err)
-{
-	static const struct { int type; const char *what; } shared[] = {
-		{ KCMP_FILES, "descriptor table" },
-		{ KCMP_FS, "cwd, root and umask" },
-	};
-
-	for (size_t i = 1; i < d->task.fz.nthreads; i++) {
-		for (size_t k = 0; k < ARRAY_SIZE(shared); k++) {
-			pid_t tid = d->task.fz.threads[i].tid;
-			long r = syscall(SYS_kcmp, d->task.fz.pid, tid, shared[k].type, 0, 0);
-			if (r < 0)
-				return blame(err, "kcmp", errno, "cannot compare a thread with its leader (kcmp)");
-			if (r)
-				return err_refuse(err, "thread %d has a %s of its own", tid, shared[k].what);
-		}
-	}
-	return 0;
-}
-
 static int assign_ids(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
@@ -236,10 +215,7 @@ int files_dump(struct dump *d, struct err *err)
 	struct file_table *t = d->files;
 	int ret;
 
-	ret = check_shared(d, err);
-	if (ret < 0)
-		return ret;
-	ret = collect(d, err);
+	ret = collect(d, err); /* one table for all threads: common/task/check.c has seen to that */
 	if (ret < 0)
 		return ret;
 	ret = assign_ids(d, err);

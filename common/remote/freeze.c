@@ -21,6 +21,7 @@
 #include "common/remote/wait.h"
 
 #define PF_KTHREAD 0x00200000
+#define LOOKS_BEFORE_SLEEP 40 /* most answers take a few microseconds, less than going to sleep and being woken */
 #define FREEZE_PASSES 1000 /* a process that makes threads faster than we stop them is stopped by the first pass that finds none */
 
 struct pass {
@@ -94,10 +95,15 @@ static bool is_corpse(pid_t tid)
 
 int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 {
+	int looks = 0;
+
 	for (bool first = true;; first = false) {
 		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
 		uint64_t now;
 		sigset_t chld;
+
+		if (!got && looks++ < LOOKS_BEFORE_SLEEP)
+			continue;
 
 		if (got == tid)
 			return 0;

@@ -24,23 +24,42 @@
 
 /* The process as a whole is in the dumper's namespaces (identity.c). A single thread may have left some of them, and
  * children may be meant for others. */
+enum { NS_KINDS = 4 };
 static const char *const leader_namespaces[] = { "pid_for_children", "time_for_children", NULL };
-static const char *const thread_namespaces[] = { "mnt", "net", "uts", "ipc", "cgroup", NULL };
+/* Not the mount namespace: who changes it has an fs_struct of its own (unshare_fs() and mntns_install()), and check_shared() saw. */
+static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", NULL };
 
-static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, struct err *err)
+/* What is asked once and not once a thread: the dumper's own namespaces ("" where the kernel has no such kind), and whether
+ * there are cookies at all. */
+struct own { char link[NS_KINDS][48]; bool no_cookies; };
+
+static void read_own(struct own *own, const char *const *names)
 {
-	for (; *names; names++) {
-		char path[64], own[64] = "", its[64] = "";
+	for (size_t i = 0; names[i]; i++) {
+		char path[64];
+		ssize_t n;
 
-		snprintf(path, sizeof(path), "/proc/self/ns/%s", *names);
-		if (readlink(path, own, sizeof(own) - 1) < 0)
-			continue; /* a kernel without this kind */
-		snprintf(path, sizeof(path), "task/%d/ns/%s", tid, *names);
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+		n = readlink(path, own->link[i], sizeof(own->link[i]) - 1);
+		own->link[i][MAX(n, (ssize_t)0)] = 0;
+	}
+}
+
+static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, const struct own *all,
+			    struct err *err)
+{
+	for (size_t i = 0; names[i]; i++) {
+		const char *own = all->link[i];
+		char path[64], its[64] = "";
+
+		if (!*own)
+			continue;
+		snprintf(path, sizeof(path), "task/%d/ns/%s", tid, names[i]);
 		/* Before its first child, an unshared pid namespace has no link. */
 		if (readlinkat(d->task.proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
-			return err_sys(err, "cannot read which %s namespace thread %d is in", *names, tid);
+			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
 		if (strcmp(own, its))
-			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, *names,
+			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, names[i],
 					  its[0] ? its : "empty", own);
 	}
 	return 0;
@@ -83,8 +102,9 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 	return 0;
 }
 
-static int check_thread(const struct dump *d, const struct dump_thread *thread, struct err *err)
+static int check_thread(const struct dump *d, const struct dump_thread *thread, struct own *own, struct err *err)
 {
+	const char *const *names = thread == &d->task.threads[0] ? leader_namespaces : thread_namespaces;
 	struct { uint64_t mode, selector, offset, len; } dispatch = { 0 };
 	pid_t tid = thread->frozen->tid;
 	uint64_t cookie = 0;
@@ -92,18 +112,25 @@ static int check_thread(const struct dump *d, const struct dump_thread *thread, 
 
 	if (!ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), &dispatch) && dispatch.mode)
 		return err_refuse(err, "thread %d uses PR_SET_SYSCALL_USER_DISPATCH", tid);
-	if (!prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) && cookie)
+	if (!own->no_cookies && prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) < 0)
+		own->no_cookies = errno == EINVAL || errno == ENODEV; /* not built in, or no SMT */
+	if (cookie)
 		return err_refuse(err, "thread %d has a core scheduling cookie (PR_SCHED_CORE)", tid);
-	if (thread == &d->task.threads[0])
-		return check_namespaces(d, tid, leader_namespaces, err);
-	ret = check_shared(d, tid, err);
-	return ret ? ret : check_namespaces(d, tid, thread_namespaces, err);
+	ret = names == thread_namespaces ? check_shared(d, tid, err) : 0;
+	return ret ? ret : check_namespaces(d, tid, names, own, err);
 }
 
 int task_check(struct dump *d, struct err *err)
 {
+	struct own own = { 0 };
+
+	read_own(&own, leader_namespaces);
 	for (size_t i = 0; i < d->task.nthreads; i++) {
-		int ret = check_thread(d, &d->task.threads[i], err);
+		int ret;
+
+		if (i == 1)
+			read_own(&own, thread_namespaces);
+		ret = check_thread(d, &d->task.threads[i], &own, err);
 
 		if (ret)
 			return ret;

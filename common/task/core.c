@@ -72,7 +72,7 @@ static uint64_t deliverable(const struct dump *d, const struct dump_thread *thre
 {
 	uint64_t shared = thread->status.shd_pnd;
 
-	for (size_t i = 0; i < d->task.nthreads && &d->task.threads[i] != thread; i++)
+	for (size_t i = 0; shared && i < d->task.nthreads && &d->task.threads[i] != thread; i++)
 		shared &= d->task.threads[i].frozen->sigmask;
 	return (thread->status.sig_pnd | shared) & ~thread->frozen->sigmask;
 }

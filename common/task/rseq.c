@@ -42,42 +42,41 @@ static bool inside(uint64_t ip, uint64_t p, int mem_fd, struct section *s)
 	return p && !pread_full(mem_fd, s, sizeof(*s), (off_t)p) && ip - s->start_ip < s->post_commit_offset;
 }
 
-int task_rseq_abort(pid_t tid, int mem_fd, struct arch_regs *regs, struct err *err)
+/*
+ * A thread stopped inside a section must go on at the section's abort address: what it did so far is void as soon as the kernel or we
+ * touch it (kernel/rseq.c, rseq_ip_fixup). To be done before any other code runs in the thread, because the kernel forgets the
+ * section then. True when the section asks to be left alone.
+ */
+static bool abort_section(uint64_t p, int mem_fd, struct arch_regs *regs)
 {
-	struct __ptrace_rseq_configuration c;
 	struct section s;
-	int ret = read_config(tid, &c, err);
 
-	if (ret)
-		return ret;
-	if (inside(arch_ip(regs), section_pointer(&c, mem_fd), mem_fd, &s) && !(s.flags & NO_RESTART_ON_SIGNAL))
-		arch_set_ip(regs, s.abort_ip);
-	return 0;
+	if (!inside(arch_ip(regs), p, mem_fd, &s))
+		return false;
+	if (s.flags & NO_RESTART_ON_SIGNAL)
+		return true;
+	arch_set_ip(regs, s.abort_ip);
+	return false;
 }
 
 /* The sequences of all threads, read before the first question is asked: answering clears them. */
-struct rseq_slot { uint64_t *section; };
+struct rseq_slot { uint64_t *section; struct __ptrace_rseq_configuration *config; };
 
 static int ask_rseq(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct rseq_slot *r = slot;
 
 	r->section = arena_alloc(d->arena, d->task.nthreads * sizeof(*r->section));
+	r->config = arena_alloc(d->arena, d->task.nthreads * sizeof(*r->config));
 	for (size_t i = 0; i < d->task.nthreads; i++) {
 		struct frozen_thread *t = d->task.threads[i].frozen;
-		struct __ptrace_rseq_configuration c;
-		struct section s;
-		int ret = read_config(t->tid, &c, err);
+		int ret = read_config(t->tid, &r->config[i], err);
+		uint64_t p;
 
 		if (ret)
 			return ret;
-		r->section[i] = section_pointer(&c, d->task.fz.mem_fd);
-		if (!inside(arch_ip(&t->regs), r->section[i], d->task.fz.mem_fd, &s) ||
-		    !(s.flags & NO_RESTART_ON_SIGNAL))
-			r->section[i] = 0;
-		ret = task_rseq_abort(t->tid, d->task.fz.mem_fd, &t->regs, err);
-		if (ret)
-			return ret;
+		p = section_pointer(&r->config[i], d->task.fz.mem_fd);
+		r->section[i] = abort_section(p, d->task.fz.mem_fd, &t->regs) ? p : 0;
 	}
 	return 0;
 }
@@ -86,19 +85,16 @@ static int dump_rseq(struct dump *d, struct dump_thread *thread, const struct pr
 		     struct err *err)
 {
 	const struct rseq_slot *r = slot;
-	struct __ptrace_rseq_configuration c;
+	struct __ptrace_rseq_configuration c = r->config[thread - d->task.threads];
 	RseqEntry *e;
-	int ret = read_config(thread->frozen->tid, &c, err);
 
-	if (ret)
-		return ret;
 	if (c.flags)
 		return err_refuse(err, "thread %d has an rseq registration with flags 0x%x", thread->frozen->tid, c.flags);
 	e = arena_msg(d->arena, RseqEntry, rseq_entry__init);
 	e->rseq_abi_pointer = c.rseq_abi_pointer;
 	e->rseq_abi_size = c.rseq_abi_size;
 	e->signature = c.signature;
-	if (r->section && r->section[thread - d->task.threads]) {
+	if (r->section[thread - d->task.threads]) {
 		e->has_rseq_cs_pointer = true;
 		e->rseq_cs_pointer = r->section[thread - d->task.threads];
 	}

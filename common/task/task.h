@@ -39,14 +39,6 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own);
 void task_preflight(const struct model *m, const struct task_own *own, void (*report)(void *ctx, const char *line), void *ctx,
 		    const struct log *log);
 
-/*
- * A thread stopped inside a restartable sequence must go on at the sequence's abort address: what it did so far is
- * void as soon as the kernel or we touch it. Changes regs to that, as the kernel would (kernel/rseq.c,
- * rseq_ip_fixup). To be
- * called before any other code runs in the thread, because the kernel forgets the sequence then. 0 or a negative errno.
- */
-int task_rseq_abort(pid_t tid, int mem_fd, struct arch_regs *regs, struct err *err);
-
 /* ---- for the files of this folder ---- */
 
 /* The leader's core_entry.tc and a thread's core_entry.thread_core, made (in d->arena) on first use. */
