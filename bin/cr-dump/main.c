@@ -21,7 +21,8 @@ static int check_options(const struct opts *o, struct err *err)
 
 		s = opt_uses(o, OPT_LEAVE_STOPPED, &n);
 		stopped = opt_origin_text(&s[n - 1].origin);
-		err_set(err, ERR_USAGE, 0, "leave-running (%s) and leave-stopped (%s) contradict each other", running, stopped);
+		err_set(err, ERR_USAGE, 0, "leave-running (%s) and leave-stopped (%s) contradict each other", running,
+			stopped);
 		return err_hint(err, -EINVAL, "--no-leave-running or --no-leave-stopped takes one back");
 	}
 	return 0;
@@ -82,7 +83,8 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 
 		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", opts.pid));
 		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "the dump is complete, the pid file is not"),
+			return err_object(err,
+					  err_set(err, ERR_FAILED, -ret, "the dump is complete, the pid file is not"),
 					  "%s", pid_path);
 	}
 	return 0;

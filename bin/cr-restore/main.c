@@ -43,8 +43,9 @@ static int check_options(const struct opts *o, struct err *err)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--exec-cmd without a command"),
 				"it stands at the end, after --");
 	if (exec && opt_bool(o, OPT_RESTORE_SIBLING))
-		return err_set(err, ERR_USAGE, 0,
-			       "--exec-cmd makes the command the parent of the task, --restore-sibling makes it the caller");
+		return err_set(
+			err, ERR_USAGE, 0,
+			"--exec-cmd makes the command the parent of the task, --restore-sibling makes it the caller");
 	return exec ? check_command(command[0], err) : 0;
 }
 
@@ -113,8 +114,10 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 
 		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", *root));
 		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "pid %d runs, but cannot write the pid file",
-						       *root), "%s", pid_path);
+			return err_object(
+				err,
+				err_set(err, ERR_FAILED, -ret, "pid %d runs, but cannot write the pid file", *root),
+				"%s", pid_path);
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The way of a dump, told in order. What happens to the target is decided in one place, at the end of dump_run(): it runs
- * on, stops, or dies, and it dies only when all images are safe.
+ * The way of a dump, told in order. What happens to the target is decided in one place, at the end of dump_run(): it
+ * runs on, stops, or dies, and it dies only when all images are safe.
  */
 #include "common/dump/dump.h"
 
@@ -317,7 +317,8 @@ out:
 
 int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
 {
-	/* The threads of a dumper that was killed need microseconds of their own to get out; GUEST_INSIDE_S at the worst. */
+	/* The threads of a dumper that was killed need microseconds of their own to get out; GUEST_INSIDE_S at the
+	 * worst. */
 	for (int tries = 0;; tries++) {
 		const struct timespec pause = { 0, 5000000 };
 		bool again = false;

@@ -21,8 +21,8 @@ static const struct ns {
 	uint32_t own;
 } namespaces[] = {
 #define NS(link, field, n) { link, offsetof(TaskKobjIdsEntry, field), offsetof(TaskKobjIdsEntry, has_##field), n }
-	NS("pid", pid_ns_id, 1),	 NS("net", net_ns_id, 2),   NS("ipc", ipc_ns_id, 3),   NS("uts", uts_ns_id, 4),
-	NS("time", time_ns_id, 5),	 NS("mnt", mnt_ns_id, 6),   NS("user", user_ns_id, 7), NS("cgroup", cgroup_ns_id, 8),
+	NS("pid", pid_ns_id, 1),   NS("net", net_ns_id, 2), NS("ipc", ipc_ns_id, 3),   NS("uts", uts_ns_id, 4),
+	NS("time", time_ns_id, 5), NS("mnt", mnt_ns_id, 6), NS("user", user_ns_id, 7), NS("cgroup", cgroup_ns_id, 8),
 #undef NS
 };
 
@@ -102,7 +102,8 @@ static void run_id(char out[37])
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
 	for (int i = 0, at = 0; i < 16; i++)
-		at += snprintf(out + at, 37 - (size_t)at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
+		at += snprintf(out + at, 37 - (size_t)at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+			       b[i]);
 }
 
 static void put_inventory(struct dump *d)

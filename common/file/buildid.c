@@ -91,7 +91,8 @@ static ssize_t read_upto(int fd, unsigned char *buf, size_t n)
 
 size_t build_id_read(int fd, uint32_t words[BUILD_ID_WORDS])
 {
-	/* The note follows the program headers in nearly every file, so the first page as a rule is all that is read. */
+	/* The note follows the program headers in nearly every file, so the first page as a rule is all that is read.
+	 */
 	unsigned char page[4096];
 	size_t n = (size_t)read_upto(fd, page, sizeof(page));
 	size_t got = build_id_parse(page, n, words);

@@ -27,7 +27,8 @@ static int eventfd_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	return fown_dump(d, src, &e->fown, err);
 }
 
-static int eventfd_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
+static int eventfd_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot,
+			struct err *err)
 {
 	const EventfdFileEntry *e = entry->efd;
 	struct program *c = plan->controller;

@@ -37,8 +37,8 @@ static int parse_target(const char *p, EventpollTfdEntry *t)
 }
 
 /*
- * A watch belongs to a file and the number that it had. The number may have been closed, or given to another file, while a
- * duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again.
+ * A watch belongs to a file and the number that it had. The number may have been closed, or given to another file,
+ * while a duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again.
  */
 static int check_target(struct dump *d, const struct fd_source *src, const EventpollTfdEntry *t, struct err *err)
 {
@@ -49,7 +49,8 @@ static int check_target(struct dump *d, const struct fd_source *src, const Event
 		return 0;
 	if (r < 0 && errno != EBADF && errno != ENOENT)
 		return err_sys(err, "cannot compare the target %u of an epoll (kcmp)", t->tfd);
-	return err_refuse(err, "epoll watches a file as number %u that the task no longer has under this number", t->tfd);
+	return err_refuse(err, "epoll watches a file as number %u that the task no longer has under this number",
+			  t->tfd);
 }
 
 static int eventpoll_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
@@ -81,7 +82,8 @@ static int eventpoll_dump(struct dump *d, const struct fd_source *src, FileEntry
 static int eventpoll_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot,
 			  struct err *err)
 {
-	plan_slot_is(plan, slot, program_call(plan->controller, MAKE_OBJECTS, "epoll", SYS_epoll_create1, A(EPOLL_CLOEXEC)));
+	plan_slot_is(plan, slot,
+		     program_call(plan->controller, MAKE_OBJECTS, "epoll", SYS_epoll_create1, A(EPOLL_CLOEXEC)));
 	plan_setfl(plan, slot, 0, entry->epfd->flags);
 	return 0;
 }

@@ -110,7 +110,8 @@ static int fifo_plan(const struct model *m, const FileEntry *entry, struct plan 
 	struct step_ref hold = program_call(c, MAKE_OBJECTS, "fifo, held open", SYS_openat, cwd, A_DATA(path),
 					    A(O_RDWR | O_NONBLOCK | O_CLOEXEC));
 	if (data && data->entry->n_packets)
-		program_call(c, MAKE_CONTENT, "packet mode", SYS_fcntl, A_RESULT(hold), A(F_SETFL), A(O_NONBLOCK | O_DIRECT));
+		program_call(c, MAKE_CONTENT, "packet mode", SYS_fcntl, A_RESULT(hold), A(F_SETFL),
+			     A(O_NONBLOCK | O_DIRECT));
 	ret = pipe_plan_data(plan, data, A_RESULT(hold), err);
 	if (ret < 0)
 		return ret;
@@ -123,7 +124,8 @@ static int fifo_plan(const struct model *m, const FileEntry *entry, struct plan 
 		/* O_DIRECT (packets) is refused by open(2) here and taken by F_SETFL. */
 		uint32_t flags = ((uint32_t)reg_open_flags(reg->flags) & ~(uint32_t)O_DIRECT) | O_NONBLOCK;
 		struct data_ref name = ghost && model_remap(m, reg->id) ? path : program_string(c, reg->name);
-		plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "fifo", SYS_openat, cwd, A_DATA(name), A(flags)));
+		plan_slot_is(plan, slot,
+			     program_call(c, MAKE_OBJECTS, "fifo", SYS_openat, cwd, A_DATA(name), A(flags)));
 		plan_setfl(plan, slot, flags, reg->flags);
 	}
 	if (ghost)

@@ -102,8 +102,8 @@ uint32_t file_slot_new(struct plan *plan, FdTypes type, uint32_t id, uint32_t fl
 uint32_t file_slot_get(struct plan *plan, const FileEntry *entry, const char *what);
 
 /*
- * Things that are made together: all file entries (GROUP_PIPE.. GROUP_UNIX) or remaps (GROUP_GHOST) with this key (pipe_id,
- * unix ino, ghost or link id). Indices into m->files or m->remaps; cost is a search, not a walk.
+ * Things that are made together: all file entries (GROUP_PIPE.. GROUP_UNIX) or remaps (GROUP_GHOST) with this key
+ * (pipe_id, unix ino, ghost or link id). Indices into m->files or m->remaps; cost is a search, not a walk.
  */
 const struct file_group_index *file_group(const struct model *m, struct plan *plan, int group, uint64_t key, size_t *n);
 const struct model_pipe_data *file_pipe_data(const struct model *m, struct plan *plan, bool fifo, uint32_t pipe_id);
@@ -122,8 +122,8 @@ void reg_seek(struct plan *plan, const RegFileEntry *reg, uint32_t slot);
 /* REG entry id must have a good name. */
 int reg_check(const RegFileEntry *reg, struct err *err);
 
-/* Where the file of a remapped REG entry can be opened: begin gives its temporary path (steps that make it are added), the
- * caller adds the opens, end gives it its name, removes it again, and fills it. */
+/* Where the file of a remapped REG entry can be opened: begin gives its temporary path (steps that make it are added),
+ * the caller adds the opens, end gives it its name, removes it again, and fills it. */
 struct ghost_plan;
 int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *reg, const RemapFilePathEntry *remap,
 		struct ghost_plan **g, struct err *err);
@@ -133,8 +133,8 @@ void ghost_end(struct plan *plan, struct ghost_plan *g);
 int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntry *reg,
 		     const RemapFilePathEntry *remap, struct err *err);
 
-extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, eventpoll_kind, timerfd_kind, signalfd_kind,
-	unixsk_kind;
+extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, eventpoll_kind, timerfd_kind,
+	signalfd_kind, unixsk_kind;
 /* Refuses by name what no kind takes: never matches nothing, so it comes last in dumps. */
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
 extern const struct state_kind fs_kind;

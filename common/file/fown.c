@@ -33,12 +33,13 @@ int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **out, stru
 	fown->uid = ids[0];
 	fown->euid = ids[1];
 	/*
-	 * The kernel takes these ids from whoever calls F_SETOWN. The restored task calls it with the credentials that it has
-	 * now, so others cannot come back.
+	 * The kernel takes these ids from whoever calls F_SETOWN. The restored task calls it with the credentials that
+	 * it has now, so others cannot come back.
 	 */
 	const struct proc_status *st = &d->task.threads[0].status;
 	if (fown->uid != st->uid[0] || fown->euid != st->uid[1])
-		return err_refuse(err, "its signal owner was set with uid %u (effective %u), which the task no longer has",
+		return err_refuse(err,
+				  "its signal owner was set with uid %u (effective %u), which the task no longer has",
 				  fown->uid, fown->euid);
 	return 0;
 }
@@ -49,8 +50,8 @@ void fown_plan(const FownEntry *fown, uint32_t flags, int fd, struct plan_task *
 	struct arg number = A((uint64_t)fd);
 
 	/*
-	 * Late: the owner may be a thread, which must exist, and F_SETOWN records the caller's credentials, which must be the final
-	 * ones.
+	 * Late: the owner may be a thread, which must exist, and F_SETOWN records the caller's credentials, which must
+	 * be the final ones.
 	 */
 	if (fown->pid) {
 		struct f_owner_ex owner = { .type = (int)fown->pid_type, .pid = (pid_t)fown->pid };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Ghosts: files that are open (or mapped, or somebody's cwd) but have no name any more. Their content goes into
- * ghost-file-X.img. To come back, such a file gets a name for a moment, is opened as often as needed, and is removed again.
+ * ghost-file-X.img. To come back, such a file gets a name for a moment, is opened as often as needed, and is removed
+ * again.
  */
 #include <errno.h>
 #include <search.h>
@@ -290,7 +291,8 @@ static int make_node(struct program *c, struct ghost_plan *g, uint32_t id, struc
 	default:
 		return bad(err, id, "a type of file that cannot be made");
 	}
-	program_call(c, MAKE_OBJECTS, "its owner", SYS_fchownat, cwd, path, A(e->uid), A(e->gid), A(AT_SYMLINK_NOFOLLOW));
+	program_call(c, MAKE_OBJECTS, "its owner", SYS_fchownat, cwd, path, A(e->uid), A(e->gid),
+		     A(AT_SYMLINK_NOFOLLOW));
 	if (!S_ISLNK(e->mode))
 		program_call(c, MAKE_OBJECTS, "its mode", SYS_fchmodat, cwd, path, A(e->mode & 07777));
 	program_call(c, MAKE_OBJECTS, "its times", SYS_utimensat, cwd, path, A_DATA(times_of(c, e)),
@@ -314,14 +316,15 @@ int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *re
 		const RegFileEntry *other = model_reg(m, remap->remap_id);
 		if (!other)
 			return err_image(err, "remap-fpath.img: no file %u", remap->remap_id);
-		program_call(c, MAKE_OBJECTS, "removed name", SYS_linkat, cwd, A_DATA(program_string(c, other->name)), cwd,
-			     A_DATA(g->path), A(0));
+		program_call(c, MAKE_OBJECTS, "removed name", SYS_linkat, cwd, A_DATA(program_string(c, other->name)),
+			     cwd, A_DATA(g->path), A(0));
 		return 0;
 	}
 	if (remap->has_remap_type && remap->remap_type == REMAP_TYPE__PROCFS)
 		return err_refuse(err, "file %u (%s) belongs to a process that was gone", reg->id, reg->name);
 	/* Without a type the top bit marks a ghost, in images of the oldest kind. */
-	ret = ghost_load(m, remap->has_remap_type ? remap->remap_id : remap->remap_id & 0x7fffffff, plan->arena, g, err);
+	ret = ghost_load(m, remap->has_remap_type ? remap->remap_id : remap->remap_id & 0x7fffffff, plan->arena, g,
+			 err);
 	if (ret < 0)
 		return ret;
 	if (!S_ISREG(g->entry->mode))
@@ -358,9 +361,9 @@ static void fill_regular(struct plan *plan, const struct ghost_plan *g, struct a
 }
 
 /*
- * The opened file takes its old name, if that is free, and loses it at once: so /proc shows "NAME (deleted)" as before. A plan
- * cannot branch, and removing a file of that name that is not ours must be impossible. So the result of the rename (0 or
- * -errno) is itself the flags argument of the unlink: anything but 0 is invalid, and nothing is removed.
+ * The opened file takes its old name, if that is free, and loses it at once: so /proc shows "NAME (deleted)" as before.
+ * A plan cannot branch, and removing a file of that name that is not ours must be impossible. So the result of the
+ * rename (0 or -errno) is itself the flags argument of the unlink: anything but 0 is invalid, and nothing is removed.
  */
 void ghost_end(struct plan *plan, struct ghost_plan *g)
 {
@@ -376,11 +379,13 @@ void ghost_end(struct plan *plan, struct ghost_plan *g)
 		struct step_ref scratch = program_call(c, MAKE_OBJECTS, "for the condition", SYS_memfd_create,
 						       A_DATA(program_string(c, "flags")), A(0));
 		struct step_ref flags = program_try(c, MAKE_OBJECTS, "AT_REMOVEDIR when it was renamed", SYS_pwrite64,
-						    A_RESULT(scratch), A_DATA(bytes), A(AT_REMOVEDIR), A_RESULT(renamed));
+						    A_RESULT(scratch), A_DATA(bytes), A(AT_REMOVEDIR),
+						    A_RESULT(renamed));
 		program_call(c, MAKE_OBJECTS, "for the condition", SYS_close, A_RESULT(scratch));
 		program_try(c, MAKE_OBJECTS, "only when it was renamed", SYS_unlinkat, cwd, A_DATA(g->name),
 			    A_RESULT(flags));
-		program_try(c, MAKE_OBJECTS, "only when it was not", SYS_unlinkat, cwd, A_DATA(g->path), A(AT_REMOVEDIR));
+		program_try(c, MAKE_OBJECTS, "only when it was not", SYS_unlinkat, cwd, A_DATA(g->path),
+			    A(AT_REMOVEDIR));
 		return;
 	}
 	program_try(c, MAKE_OBJECTS, "only when it was renamed", SYS_unlinkat, cwd, A_DATA(g->name), A_RESULT(renamed));
@@ -407,9 +412,10 @@ static bool mapped_writable(const struct model *m, uint32_t id)
 	return false;
 }
 
-/* A file without a name from its birth, which may still get one by linkat(2): made in the same way when it is one opening. */
-static int plan_tmpfile(const struct model *m, struct plan *plan, const RegFileEntry *reg, uint32_t ghost, uint32_t slot,
-			struct err *err)
+/* A file without a name from its birth, which may still get one by linkat(2): made in the same way when it is one
+ * opening. */
+static int plan_tmpfile(const struct model *m, struct plan *plan, const RegFileEntry *reg, uint32_t ghost,
+			uint32_t slot, struct err *err)
 {
 	struct program *c = plan->controller;
 	struct ghost_plan g = { 0 };
@@ -430,8 +436,8 @@ static int plan_tmpfile(const struct model *m, struct plan *plan, const RegFileE
 	return 0;
 }
 
-int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntry *first, const RemapFilePathEntry *remap,
-		     struct err *err)
+int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntry *first,
+		     const RemapFilePathEntry *remap, struct err *err)
 {
 	struct program *c = plan->controller;
 	const bool linked = remap->has_remap_type && remap->remap_type == REMAP_TYPE__LINKED;
@@ -462,8 +468,9 @@ int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntr
 		if (g->entry && S_ISFIFO(g->entry->mode) && !(reg->flags & O_PATH))
 			continue;
 		slot = file_slot_get(plan, e, "deleted file");
-		plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "deleted file", SYS_openat, A((uint64_t)AT_FDCWD),
-						      A_DATA(g->path), A((uint64_t)reg_open_flags(reg->flags))));
+		plan_slot_is(plan, slot,
+			     program_call(c, MAKE_OBJECTS, "deleted file", SYS_openat, A((uint64_t)AT_FDCWD),
+					  A_DATA(g->path), A((uint64_t)reg_open_flags(reg->flags))));
 		reg_seek(plan, reg, slot);
 		if ((reg->flags & O_ACCMODE) == O_RDWR || !mapped_writable(m, reg->id))
 			continue;

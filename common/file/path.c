@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * From an open file back to a name by which a restorer can open it: the path that the kernel shows must lead to the very same
- * inode, or the file is deleted (a ghost), or the dump is refused.
+ * From an open file back to a name by which a restorer can open it: the path that the kernel shows must lead to the
+ * very same inode, or the file is deleted (a ghost), or the dump is refused.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -15,7 +15,8 @@
 
 #define DELETED " (deleted)"
 
-/* Paths of /proc/PID/fd are shown from the root of the task's mount namespace (or from our root, when it is the same). */
+/* Paths of /proc/PID/fd are shown from the root of the task's mount namespace (or from our root, when it is the same).
+ */
 static int open_root(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
@@ -66,8 +67,9 @@ static int check_proc(struct dump *d, const struct file_place *p, struct err *er
 static int refuse_hidden(const struct file_place *p, const char *name, bool gone, struct err *err)
 {
 	if (gone && p->st.st_nlink)
-		return err_hint(err, err_refuse(err, "%s was removed, but the file lives on under %lu other name(s)", name,
-						(unsigned long)p->st.st_nlink),
+		return err_hint(err,
+				err_refuse(err, "%s was removed, but the file lives on under %lu other name(s)", name,
+					   (unsigned long)p->st.st_nlink),
 				"such files come back only with --link-remap, which this version lacks");
 	return err_refuse(err, "%s does not lead to the open file (a mount hides it, or it is out of the task's reach)",
 			  name);
@@ -119,8 +121,8 @@ static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntr
 	uint32_t words[BUILD_ID_WORDS];
 
 	/*
-	 * Files without blocks are not read: those of /proc, /sys and their like have none, and reading them can do things.
-	 * A fresh opening leaves position and read-ahead of the task's own description alone.
+	 * Files without blocks are not read: those of /proc, /sys and their like have none, and reading them can do
+	 * things. A fresh opening leaves position and read-ahead of the task's own description alone.
 	 */
 	if (!S_ISREG(p->st.st_mode) || p->st.st_size < 64 || !p->st.st_blocks)
 		return;

@@ -8,7 +8,8 @@
 /* Refuses a pipe whose other end is held only by processes outside of the dump. */
 int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err);
 /* Writes the queued data, once for each pipe, when src can read. kind: IMG_PIPES_DATA or IMG_FIFO_DATA. */
-int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id, struct err *err);
+int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id,
+		   struct err *err);
 /* Capacity and data, written through the nonblocking descriptor `end`. data NULL: none. */
 int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, struct err *err);
 

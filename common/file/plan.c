@@ -86,15 +86,17 @@ int plan_file_slot(const struct model *m, struct plan *plan, FdTypes type, uint3
 			return ret;
 		if (file_slot_known(plan, type, id, O_RDWR, slot))
 			return 0;
-		return err_image(err, "files.img: entry %u is a deleted file that nothing opens as its user needs it", id);
+		return err_image(err, "files.img: entry %u is a deleted file that nothing opens as its user needs it",
+				 id);
 	}
 	ret = reg_check(entry->reg, err);
 	if (ret < 0)
 		return ret;
 	*slot = file_slot_new(plan, type, id, want, entry->reg->name);
-	plan_slot_is(plan, *slot, program_call(c, MAKE_OBJECTS, "file, for a mapping", SYS_openat, A((uint64_t)AT_FDCWD),
-					       A_DATA(program_string(c, entry->reg->name)),
-					       A((uint64_t)open_flags | O_NOCTTY | O_CLOEXEC)));
+	plan_slot_is(plan, *slot,
+		     program_call(c, MAKE_OBJECTS, "file, for a mapping", SYS_openat, A((uint64_t)AT_FDCWD),
+				  A_DATA(program_string(c, entry->reg->name)),
+				  A((uint64_t)open_flags | O_NOCTTY | O_CLOEXEC)));
 	return 0;
 }
 
@@ -106,8 +108,8 @@ static int by_fd(const void *va, const void *vb)
 }
 
 /*
- * /proc/PID/... of the task itself names the process as it is then, so only the restored task can open it, when its threads
- * and memory are there. Until then a stand-in keeps the number.
+ * /proc/PID/... of the task itself names the process as it is then, so only the restored task can open it, when its
+ * threads and memory are there. Until then a stand-in keeps the number.
  */
 static void plan_own_proc(struct plan *plan, struct plan_task *pt, const RegFileEntry *reg, const FdinfoEntry **same,
 			  size_t n)
@@ -118,11 +120,12 @@ static void plan_own_proc(struct plan *plan, struct plan_task *pt, const RegFile
 					      A((uint64_t)reg_open_flags(reg->flags)));
 
 	for (size_t i = 0; i < n; i++)
-		program_call_eq(prog, THREAD_SELF, "in its place", same[i]->fd, SYS_dup3, A_RESULT(opened), A(same[i]->fd),
-				A(same[i]->flags & 1 ? O_CLOEXEC : 0));
+		program_call_eq(prog, THREAD_SELF, "in its place", same[i]->fd, SYS_dup3, A_RESULT(opened),
+				A(same[i]->fd), A(same[i]->flags & 1 ? O_CLOEXEC : 0));
 	program_call(prog, THREAD_SELF, "was only for opening", SYS_close, A_RESULT(opened));
 	if (reg->pos && reg->pos != UINT64_MAX && !(reg->flags & O_PATH))
-		program_call_eq(prog, THREAD_SELF, "position", reg->pos, SYS_lseek, A(same[0]->fd), A(reg->pos), A(SEEK_SET));
+		program_call_eq(prog, THREAD_SELF, "position", reg->pos, SYS_lseek, A(same[0]->fd), A(reg->pos),
+				A(SEEK_SET));
 }
 
 static uint32_t stand_in(struct plan *plan)
@@ -167,7 +170,8 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 }
 
 /* What only the task can do, when all its descriptors are in place. */
-static int finish(const struct model *m, struct plan *plan, struct plan_task *pt, const FdinfoEntry *fd, struct err *err)
+static int finish(const struct model *m, struct plan *plan, struct plan_task *pt, const FdinfoEntry *fd,
+		  struct err *err)
 {
 	const FileEntry *entry = model_file(m, fd->type, fd->id);
 	const struct file_kind *kind = kind_of(entry->type);

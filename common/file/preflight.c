@@ -89,7 +89,8 @@ static void use(struct finding *f, uint32_t id, pid_t pid)
 	f->seen[lo] = true;
 	const RegFileEntry *reg = e->reg;
 	/* Deleted files come from their images; a task's own entries in /proc exist when it does. */
-	if (reg->name[0] != '/' || (reg->has_ext && reg->ext) || model_remap(f->m, id) || reg_is_own_proc(reg->name, pid))
+	if (reg->name[0] != '/' || (reg->has_ext && reg->ext) || model_remap(f->m, id) ||
+	    reg_is_own_proc(reg->name, pid))
 		return;
 	check_file(f, reg);
 }

@@ -37,7 +37,8 @@ int file_refuse(struct dump *d, const struct fd_source *src, struct err *err)
 		return refuse_socket(src, err);
 	if (type == S_IFCHR && (isatty(src->fd) || terminal(&src->st)))
 		return err_hint(err, err_refuse(err, "terminal %s", src->link),
-				"terminals cannot come back in this version, not even with --shell-job: redirect the task's files");
+				"terminals cannot come back in this version, not even with --shell-job: redirect the"
+				" task's files");
 	if (type == S_IFCHR || type == S_IFBLK)
 		return err_refuse(err, "%s device %s (%u:%u): it has state that only its driver knows",
 				  type == S_IFCHR ? "character" : "block", src->link, major(src->st.st_rdev),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Whatever is opened by a path and has no state but the description's: regular files, directories, memory devices, symlinks (O_PATH). */
+/* Whatever is opened by a path and has no state but the description's: regular files, directories, memory devices,
+ * symlinks (O_PATH). */
 #include <linux/magic.h>
 #include <linux/major.h>
 #include <string.h>
@@ -87,8 +88,8 @@ void plan_setfl(struct plan *plan, uint32_t slot, uint32_t have, uint32_t want)
 void reg_seek(struct plan *plan, const RegFileEntry *reg, uint32_t slot)
 {
 	if (reg->pos && reg->pos != NO_SEEK && !(reg->flags & O_PATH))
-		program_call_eq(plan->controller, MAKE_CONTENT, "position", reg->pos, SYS_lseek, A_SLOT(slot), A(reg->pos),
-				A(SEEK_SET));
+		program_call_eq(plan->controller, MAKE_CONTENT, "position", reg->pos, SYS_lseek, A_SLOT(slot),
+				A(reg->pos), A(SEEK_SET));
 }
 
 static int regfile_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot,

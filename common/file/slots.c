@@ -159,8 +159,8 @@ const struct model_pipe_data *file_pipe_data(const struct model *m, struct plan 
 
 	if (!fp->data_built) {
 		for (size_t k = 0; k < m->npipe_data; k++)
-			id_map_put(&fp->data, plan->arena, (uint64_t)m->pipe_data[k].fifo << 32 | m->pipe_data[k].entry->pipe_id,
-				   (uint32_t)k);
+			id_map_put(&fp->data, plan->arena,
+				   (uint64_t)m->pipe_data[k].fifo << 32 | m->pipe_data[k].entry->pipe_id, (uint32_t)k);
 		fp->data_built = true;
 	}
 	return id_map_get(&fp->data, (uint64_t)fifo << 32 | pipe_id, &i) ? &m->pipe_data[i] : NULL;

@@ -151,7 +151,8 @@ int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err
 	struct timeval snd = { 0 }, rcv = { 0 };
 	struct linger linger = { 0 };
 	socklen_t len = sizeof(snd);
-	int sndbuf = sock_option(fd, SO_SNDBUF), rcvbuf = sock_option(fd, SO_RCVBUF), lock = sock_option(fd, SO_BUF_LOCK);
+	int sndbuf = sock_option(fd, SO_SNDBUF), rcvbuf = sock_option(fd, SO_RCVBUF),
+	    lock = sock_option(fd, SO_BUF_LOCK);
 
 	if (sndbuf < 0 || rcvbuf < 0 || getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &snd, &len) < 0)
 		return err_sys(err, "cannot read the options of a socket");
@@ -190,7 +191,8 @@ static void set_option(struct plan *plan, uint32_t slot, const char *note, int o
 
 void sock_options_plan(struct plan *plan, uint32_t slot, const SkOptsEntry *o)
 {
-	const uint64_t tmo[2][2] = { { o->so_snd_tmo_sec, o->so_snd_tmo_usec }, { o->so_rcv_tmo_sec, o->so_rcv_tmo_usec } };
+	const uint64_t tmo[2][2] = { { o->so_snd_tmo_sec, o->so_snd_tmo_usec },
+				     { o->so_rcv_tmo_sec, o->so_rcv_tmo_usec } };
 	uint32_t lock = o->has_so_buf_lock ? o->so_buf_lock : 3;
 	/* The kernel keeps twice what it is given, and a size that nobody set is this host's default. */
 	const int size[2] = { (int)(o->so_sndbuf / 2), (int)(o->so_rcvbuf / 2) };
@@ -202,7 +204,8 @@ void sock_options_plan(struct plan *plan, uint32_t slot, const SkOptsEntry *o)
 	for (int i = 0; i < 2; i++) {
 		struct timeval tv = { (time_t)tmo[i][0], (suseconds_t)tmo[i][1] };
 		if (tmo[i][0] || tmo[i][1])
-			set_option(plan, slot, i ? "SO_RCVTIMEO" : "SO_SNDTIMEO", i ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, sizeof(tv));
+			set_option(plan, slot, i ? "SO_RCVTIMEO" : "SO_SNDTIMEO", i ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
+				   sizeof(tv));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(plain_options); i++) {
 		const struct plain_option *p = &plain_options[i];
@@ -245,8 +248,9 @@ static int load_packets(const struct model *m, struct plan *plan, struct file_pl
 		uint64_t len = image_reader_payload_left(rd);
 		char *bytes;
 		if (n >= PACKETS_MAX || e->n_scm || len != e->length)
-			ret = e->n_scm ? err_refuse(err, "sk-queues.img: descriptors on their way to socket %u", e->id_for) :
-					 err_image(err, "sk-queues.img: cut off or too long");
+			ret = e->n_scm ? err_refuse(err, "sk-queues.img: descriptors on their way to socket %u",
+						    e->id_for)
+				       : err_image(err, "sk-queues.img: cut off or too long");
 		bytes = ret < 0 ? NULL : arena_alloc(plan->arena, (size_t)len + 1);
 		if (ret >= 0)
 			ret = image_reader_payload(rd, bytes, (size_t)len, err);

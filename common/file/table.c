@@ -55,8 +55,8 @@ struct identity {
 
 /*
  * kcmp(2) KCMP_FILE gives a total order of struct file addresses (0 equal, 1 less, 2 greater), stable while all are
- * open. It is asked only among descriptors of one inode: everything else is ordered by what stat(2) said. Position and flags
- * take no part: another process that shares a description may change them at any time.
+ * open. It is asked only among descriptors of one inode: everything else is ordered by what stat(2) said. Position and
+ * flags take no part: another process that shares a description may change them at any time.
  */
 static int compare(const void *va, const void *vb, void *ctx)
 {
@@ -79,8 +79,9 @@ static int compare(const void *va, const void *vb, void *ctx)
 	if (r == 2)
 		return 1;
 	/*
-	 * Every sort compares those that end up side by side, so this mark tells a duplicate without asking again: it stands
-	 * behind another descriptor of its description. The element is ours to write; only qsort's prototype says const.
+	 * Every sort compares those that end up side by side, so this mark tells a duplicate without asking again: it
+	 * stands behind another descriptor of its description. The element is ours to write; only qsort's prototype
+	 * says const.
 	 */
 	struct file_fd *later = (struct file_fd *)(uintptr_t)(a->number > b->number ? a : b);
 	later->duplicate = true;
@@ -155,7 +156,8 @@ struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n
 		else
 			hi = mid;
 	}
-	for (end = lo; end < t->nfds && t->fds[end].st.st_dev == st->st_dev && t->fds[end].st.st_ino == st->st_ino; end++)
+	for (end = lo; end < t->nfds && t->fds[end].st.st_dev == st->st_dev && t->fds[end].st.st_ino == st->st_ino;
+	     end++)
 		;
 	*n = end - lo;
 	return t->fds + lo;
@@ -163,7 +165,8 @@ struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n
 
 static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct err *err)
 {
-	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the task. */
+	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the
+	 * task. */
 	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
 	struct fd_source src = { .number = f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info };
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);

@@ -32,8 +32,9 @@ void file_put(struct dump *d, const FileEntry *entry);
  */
 int plan_files(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	       struct err *err);
-/* A slot that holds REG (or MEMFD) file id open as its entry says, or, when that access does not suffice, with open_flags
- * (what an mmap needs beyond the entry); asked for twice, it is made once. Used by mappings, exe, cwd, root. */
+/* A slot that holds REG (or MEMFD) file id open as its entry says, or, when that access does not suffice, with
+ * open_flags (what an mmap needs beyond the entry); asked for twice, it is made once. Used by mappings, exe, cwd, root.
+ */
 int plan_file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, int open_flags,
 		   uint32_t *slot, struct err *err);
 

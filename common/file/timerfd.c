@@ -28,7 +28,8 @@ static int read_pair(const char *text, const char *key, uint64_t *sec, uint64_t 
 		return -ENOENT;
 	p += strlen(key);
 	p += strspn(p, ": \t");
-	if (*p++ != '(' || fdinfo_number(&p, 10, sec) < 0 || *p++ != ',' || fdinfo_number(&p, 10, nsec) < 0 || *p != ')')
+	if (*p++ != '(' || fdinfo_number(&p, 10, sec) < 0 || *p++ != ',' || fdinfo_number(&p, 10, nsec) < 0 ||
+	    *p != ')')
 		return -EINVAL;
 	return *nsec > 999999999 ? -EINVAL : 0;
 }
@@ -57,9 +58,9 @@ static int timerfd_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	e->id = entry->id;
 	e->flags = (uint32_t)src->flags;
 	/*
-	 * A periodic timer stands still after it expired, until somebody reads it or asks for its time: then the kernel counts what
-	 * was missed and starts it again (fs/timerfd.c, do_timerfd_gettime). So we ask first, and again should it expire
-	 * between asking and looking.
+	 * A periodic timer stands still after it expired, until somebody reads it or asks for its time: then the kernel
+	 * counts what was missed and starts it again (fs/timerfd.c, do_timerfd_gettime). So we ask first, and again
+	 * should it expire between asking and looking.
 	 */
 	for (int i = 0; i < TRIES; i++) {
 		if (timerfd_gettime(src->fd, &now) < 0)
@@ -78,12 +79,14 @@ static int timerfd_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	return fown_dump(d, src, &e->fown, err);
 }
 
-static int timerfd_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
+static int timerfd_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot,
+			struct err *err)
 {
 	const TimerfdEntry *e = entry->tfd;
 
-	plan_slot_is(plan, slot, program_call(plan->controller, MAKE_OBJECTS, "timerfd", SYS_timerfd_create, A(e->clockid),
-					      A(TFD_CLOEXEC)));
+	plan_slot_is(plan, slot,
+		     program_call(plan->controller, MAKE_OBJECTS, "timerfd", SYS_timerfd_create, A(e->clockid),
+				  A(TFD_CLOEXEC)));
 	plan_setfl(plan, slot, 0, e->flags);
 	return 0;
 }
@@ -95,7 +98,8 @@ static int timerfd_plan_task(const struct model *m, const FileEntry *entry, int 
 	struct program *prog = pt->threads[0].prog;
 	uint32_t flags = e->settime_flags & (TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET);
 
-	if (e->vsec > INT32_MAX * 1000ull || e->isec > INT32_MAX * 1000ull || e->vnsec > 999999999 || e->insec > 999999999)
+	if (e->vsec > INT32_MAX * 1000ull || e->isec > INT32_MAX * 1000ull || e->vnsec > 999999999 ||
+	    e->insec > 999999999)
 		return err_image(err, "files.img: timerfd %u: times out of range", e->id);
 	struct itimerspec its = {
 		.it_value = { (time_t)e->vsec, (long)e->vnsec },
@@ -103,8 +107,8 @@ static int timerfd_plan_task(const struct model *m, const FileEntry *entry, int 
 	};
 	bool armed = e->vsec || e->vnsec;
 	if (armed && flags & TFD_TIMER_ABSTIME) {
-		/* The image holds the time that is left, also for absolute timers. Reading a clock is all that this plan
-		 * asks of the host. */
+		/* The image holds the time that is left, also for absolute timers. Reading a clock is all that this
+		 * plan asks of the host. */
 		struct timespec now;
 		if (clock_gettime((clockid_t)e->clockid, &now) < 0)
 			return err_image(err, "files.img: timerfd %u: no clock %u", e->id, e->clockid);

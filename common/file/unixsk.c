@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Unix sockets without a name: pairs with both ends in the process, ends whose peer is gone, and unconnected ones; stream data that
- * is queued. All others are refused by name.
+ * Unix sockets without a name: pairs with both ends in the process, ends whose peer is gone, and unconnected ones;
+ * stream data that is queued. All others are refused by name.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -131,7 +131,8 @@ static int check_peer(struct dump *d, const struct fd_source *src, const struct 
 	return err_refuse(err, "unix socket, whose other end (%s) is not dumped: %s has it", link, who);
 }
 
-/* Data waits to be read. Peeking takes nothing and, with a buffer for all of it, passes over every write of a stream. */
+/* Data waits to be read. Peeking takes nothing and, with a buffer for all of it, passes over every write of a stream.
+ */
 static int dump_queue(struct dump *d, const struct fd_source *src, uint32_t id, int type, struct err *err)
 {
 	int bytes = 0;
@@ -285,8 +286,9 @@ static int unixsk_plan(const struct model *m, const FileEntry *entry, struct pla
 	if (!e->peer && e->state == STATE_CONNECTED) /* the other end is closed, as it will be when this slot is */
 		return plan_pair(m, plan, e, slot, NULL, plan_slot(plan, "unix socket, end that is gone"), err);
 	if (!e->peer) {
-		plan_slot_is(plan, slot, program_call(plan->controller, MAKE_OBJECTS, "unix socket", SYS_socket, A(AF_UNIX),
-						      A(e->type | SOCK_NONBLOCK | SOCK_CLOEXEC), A(0)));
+		plan_slot_is(plan, slot,
+			     program_call(plan->controller, MAKE_OBJECTS, "unix socket", SYS_socket, A(AF_UNIX),
+					  A(e->type | SOCK_NONBLOCK | SOCK_CLOEXEC), A(0)));
 		ret = plan_content(m, plan, e, slot, false, 0, err);
 		plan_end(plan, e, slot);
 		return ret;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Freezing and thawing a process with ptrace. PTRACE_SEIZE changes nothing in the target, and a tracer that dies lets its tracees
- * go on with the registers they have: that is what makes a dump safe against its own death.
+ * Freezing and thawing a process with ptrace. PTRACE_SEIZE changes nothing in the target, and a tracer that dies lets
+ * its tracees go on with the registers they have: that is what makes a dump safe against its own death.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,8 +21,10 @@
 #include "common/remote/wait.h"
 
 #define PF_KTHREAD 0x00200000
-#define LOOKS_BEFORE_SLEEP 40 /* most answers take a few microseconds, less than going to sleep and being woken */
-#define FREEZE_PASSES 1000 /* a process that makes threads faster than we stop them is stopped by the first pass that finds none */
+/* Most answers take a few microseconds: less than going to sleep and being woken. */
+#define LOOKS_BEFORE_SLEEP 40
+/* A process that makes threads faster than we stop them is stopped by the first pass that finds none. */
+#define FREEZE_PASSES 1000
 
 struct pass {
 	size_t *cap;
@@ -79,8 +81,8 @@ static int seize_error(struct err *err, pid_t tid)
 }
 
 /*
- * A leader that was killed says nothing to its tracer until all other threads are reaped (delay_group_leader() in kernel/exit.c), and
- * those may be ours to reap: waiting for it alone would be for ever.
+ * A leader that was killed says nothing to its tracer until all other threads are reaped (delay_group_leader() in
+ * kernel/exit.c), and those may be ours to reap: waiting for it alone would be for ever.
  */
 static bool is_corpse(pid_t tid)
 {
@@ -116,7 +118,8 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 		now = now_ns();
 		if (deadline_ns && now >= deadline_ns)
 			return -ETIMEDOUT;
-		/* A SIGCHLD may belong to another tracee, and several melt into one: look again after 1 ms at the latest. */
+		/* A SIGCHLD may belong to another tracee, and several melt into one: look again after 1 ms at the
+		 * latest. */
 		uint64_t ns = deadline_ns ? MIN(deadline_ns - now, (uint64_t)1000000) : 1000000;
 		struct timespec ts = { 0, (long)ns };
 
@@ -139,8 +142,8 @@ static bool deliverable(int proc_fd, const struct frozen_thread *t)
 }
 
 /*
- * Reads what the thread was doing. epoll_wait() and its like give up with EINTR when a stop comes; they are set to be repeated at
- * once, so that the program never sees it, however the freeze ends.
+ * Reads what the thread was doing. epoll_wait() and its like give up with EINTR when a stop comes; they are set to be
+ * repeated at once, so that the program never sees it, however the freeze ends.
  */
 static int look(int proc_fd, struct frozen_thread *t, struct err *err)
 {
@@ -181,7 +184,8 @@ static int settle(int proc_fd, struct frozen_thread *t, uint64_t deadline_ns, st
 			return look(proc_fd, t, err);
 		}
 		/* A signal came in between: it takes its course, and the stop we asked for follows right after. */
-		if (ptrace(PTRACE_CONT, t->tid, NULL, (long)(status >> 16 ? 0 : WSTOPSIG(status))) < 0 && errno != ESRCH)
+		if (ptrace(PTRACE_CONT, t->tid, NULL, (long)(status >> 16 ? 0 : WSTOPSIG(status))) < 0 &&
+		    errno != ESRCH)
 			return err_sys(err, "cannot pass a signal on to thread %d", t->tid);
 	}
 }
@@ -202,7 +206,8 @@ static bool known(const struct freeze *fz, size_t n, pid_t tid, size_t *hint)
 	return false;
 }
 
-/* One pass over task/: seizes and interrupts all that are new, then waits for them. Returns how many were new, or -errno. */
+/* One pass over task/: seizes and interrupts all that are new, then waits for them. Returns how many were new, or
+ * -errno. */
 static int pass(struct freeze *fz, int proc_fd, const struct pass *p, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
@@ -265,7 +270,8 @@ static int freeze_all(struct freeze *fz, int proc_fd, const struct pass *p, stru
 		ret = proc_stat(proc_fd, "stat", &st, err);
 		if (ret)
 			return ret;
-		/* /proc/PID was opened before: were the pid used anew, it would give ESRCH. The leader must still live. */
+		/* /proc/PID was opened before: were the pid used anew, it would give ESRCH. The leader must still live.
+		 */
 		if (!fz->nthreads || st.state == 'Z' || st.state == 'X' || fz->threads[0].tid != fz->pid)
 			return err_refuse(err, "its first thread has ended while others live on");
 		return 0;

@@ -2,23 +2,23 @@
 /*
  * Borrowing frozen threads, so that the dumper may die at any instant.
  *
- * The agent's code is written into bytes of an executable mapping that nobody uses: zeros at the end of its last page, as a
- * rule the vdso's. Its data (programs and their answers) is one private mapping, made and unmapped by the *holder*, the
- * first thread that is asked. From the call that makes the mapping to the one that unmaps it, the holder's registers stay
- * inside the agent, on a path that ends with the unmapping and a return to where the thread was found. Any other thread
- * that is asked (the *guest*) has a path of its own and a flag, for which the holder's path waits. So if the dumper dies,
- * the threads clean up and go on by themselves:
+ * The agent's code is written into bytes of an executable mapping that nobody uses: zeros at the end of its last page,
+ *as a rule the vdso's. Its data (programs and their answers) is one private mapping, made and unmapped by the *holder*,
+ *the first thread that is asked. From the call that makes the mapping to the one that unmaps it, the holder's registers
+ *stay inside the agent, on a path that ends with the unmapping and a return to where the thread was found. Any other
+ *thread that is asked (the *guest*) has a path of its own and a flag, for which the holder's path waits. So if the
+ *dumper dies, the threads clean up and go on by themselves:
  *
  *	holder:	... program, stop signal, wait for the guest, munmap, signal mask, registers, back
  *	guest:	flag, program, stop signal, flag, signal mask, registers, back
  *
- * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers nobody
- * can know whether it will be inside: for these microseconds the flag says so, and the holder allows the guest some time
- * to show up.
+ * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers
+ *nobody can know whether it will be inside: for these microseconds the flag says so, and the holder allows the guest
+ *some time to show up.
  *
- * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and whose
- * default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a traced
- * task); without one, nothing happens and the path goes on.
+ * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and
+ *whose default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a
+ *traced task); without one, nothing happens and the path goes on.
  */
 #include "common/feature/feature.h"
 #include "common/remote/remote.h"
@@ -74,7 +74,8 @@ static uint64_t program_home(const struct remote *r, enum role role)
 	return r->region + REGION_HEAD + (role == GUEST ? r->room : 0);
 }
 
-/* What is at the end of an executable mapping: room, our own code that an earlier dumper left when it died, or something else. */
+/* What is at the end of an executable mapping: room, our own code that an earlier dumper left when it died, or
+ * something else. */
 enum tail { TAIL_USED, TAIL_FREE, TAIL_STALE };
 
 static enum tail look_at_tail(struct remote *r, const struct proc_map *m)
@@ -160,8 +161,9 @@ static int pick_stop_signal(struct remote *r, struct err *err)
 		if (!blocked)
 			return 0;
 	}
-	/* All three are in use. Any of them still works when it is pending nowhere: only a death of the dumper in the few
-	 * microseconds of a run could then deliver one that nobody sent, and these signals may come for no reason anyway. */
+	/* All three are in use. Any of them still works when it is pending nowhere: only a death of the dumper in the
+	 * few microseconds of a run could then deliver one that nobody sent, and these signals may come for no reason
+	 * anyway. */
 	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
 		if (!((s.shd_pnd | s.sig_pnd) & (1ull << (candidates[i] - 1)))) {
 			r->stop_signal = candidates[i];
@@ -218,13 +220,15 @@ static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
 			return err_set(err, ERR_FAILED, -ret, "cannot wait for thread %d", tid);
 		if (WSTOPSIG(status) == want && (want == (SIGTRAP | 0x80) || !(status >> 16)))
 			return 0;
-		if (status >> 16 == PTRACE_EVENT_STOP) { /* a group stop began: the thread takes part when it is let go */
+		/* A group stop began: the thread takes part when it is let go. */
+		if (status >> 16 == PTRACE_EVENT_STOP) {
 			if (ptrace(go_on, tid, NULL, NULL) < 0)
 				return err_sys(err, "cannot run thread %d", tid);
 			continue;
 		}
 		if (WSTOPSIG(status) == SIGSEGV || WSTOPSIG(status) == SIGBUS || WSTOPSIG(status) == SIGILL)
-			return err_set(err, ERR_FAILED, 0, "the agent got signal %d in thread %d", WSTOPSIG(status), tid);
+			return err_set(err, ERR_FAILED, 0, "the agent got signal %d in thread %d", WSTOPSIG(status),
+				       tid);
 		/* Everything that can be blocked is; what is left stops or continues the process: let it happen. */
 		if (ptrace(go_on, tid, NULL, (long)WSTOPSIG(status)) < 0)
 			return err_sys(err, "cannot run thread %d", tid);
@@ -285,8 +289,9 @@ int remote_open(struct freeze *fz, size_t size, const struct log *log, struct re
 		r->buf = xmalloc(r->region_len);
 		ret = pwrite_full(fz->mem_fd, arch_agent_start, r->code_len, (off_t)r->code);
 		if (ret)
-			ret = err_hint(err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
-				       "the kernel must allow forced writes through /proc/PID/mem (proc_mem.force_override)");
+			ret = err_hint(
+				err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
+				"the kernel must allow forced writes through /proc/PID/mem (proc_mem.force_override)");
 	}
 	fault("dump:agent-written");
 	if (!ret)
@@ -373,7 +378,8 @@ static int enter(struct remote *r, enum role role, struct frozen_thread *t, stru
 	return wait_stop(r, t->tid, r->stop_signal, err);
 }
 
-/* Gives a thread its own registers back. Mask first: were we to die between the two, the agent's path would still run. */
+/* Gives a thread its own registers back. Mask first: were we to die between the two, the agent's path would still run.
+ */
 static int put_back(struct frozen_thread *t, struct err *err)
 {
 	int ret = set_mask(t->tid, t->sigmask);

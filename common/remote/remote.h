@@ -36,24 +36,27 @@ struct freeze {
  */
 int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct freeze *fz, struct err *err);
 enum thaw { THAW_RUN, THAW_STOP, THAW_KILL };
-/* Ends it, exactly one of three ways. Threads go on as they were found (a group-stop stays one). Never fails half way. */
+/* Ends it, exactly one of three ways. Threads go on as they were found (a group-stop stays one). Never fails half way.
+ */
 void freeze_end(struct freeze *fz, enum thaw how);
 
 /* The place where the agent lives in the frozen process, made on first use. */
 struct remote;
 /*
- * Puts the agent into the process; size is what the largest program needs. The first thread is its holder. Nothing is left
- * behind at any instant, whether by remote_close() or by the death of this process. -EBUSY: a dumper died here a moment ago and
- * threads are still on their way out; thaw, wait a little, and freeze again.
+ * Puts the agent into the process; size is what the largest program needs. The first thread is its holder. Nothing is
+ * left behind at any instant, whether by remote_close() or by the death of this process. -EBUSY: a dumper died here a
+ * moment ago and threads are still on their way out; thaw, wait a little, and freeze again.
  */
 int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **r, struct err *err);
 /* Adds the end that every program needs, once: for a program that runs in the first thread, or in the others. */
 void remote_prepare(struct remote *r, struct program *prog, bool leader);
-/* Runs prog in thread i of the freeze and absorbs results. A step that fails its expectation is an error that names it. */
+/* Runs prog in thread i of the freeze and absorbs results. A step that fails its expectation is an error that names it.
+ */
 int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err);
 /* Address range of the mapping that the agent uses, to be left out of a dump. */
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end);
-/* Where its code stands inside an existing mapping (the vdso, as a rule), and how many bytes: these read as zero without us. */
+/* Where its code stands inside an existing mapping (the vdso, as a rule), and how many bytes: these read as zero
+ * without us. */
 void remote_cave(const struct remote *r, uint64_t *addr, size_t *len);
 /* Removes the mapping and wipes the code. r is freed also on failure. */
 int remote_close(struct remote *r, struct err *err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Making a task: a child with the right pid that maps the region, jumps into the agent, and there runs the plan's program.
- * From its first instruction on it dies with the controller: by the parent death signal until credentials change, and by
- * PTRACE_O_EXITKILL all the time. Siblings and orphans have another parent: only the latter helps, and they wait for it.
+ * Making a task: a child with the right pid that maps the region, jumps into the agent, and there runs the plan's
+ * program. From its first instruction on it dies with the controller: by the parent death signal until credentials
+ * change, and by PTRACE_O_EXITKILL all the time. Siblings and orphans have another parent: only the latter helps, and
+ * they wait for it.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -119,7 +120,8 @@ static void drop_rseq(void)
 
 	if (!__rseq_size)
 		return;
-	/* The size registered is the area's, which newer C libraries no longer tell: 32 was the first and is the least. */
+	/* The size registered is the area's, which newer C libraries no longer tell: 32 was the first and is the least.
+	 */
 	if (syscall(SYS_rseq, area, __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG) && errno == EINVAL)
 		syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
@@ -142,8 +144,8 @@ _Noreturn static void child_main(const struct birth *b, pid_t controller)
 	char *home = (char *)b->pt->hole;
 
 	drop_rseq();
-	/* A binary with file capabilities is not dumpable, and its /proc/self not its own (fs/exec.c, begin_new_exec()). Nobody with
-	 * fewer capabilities than we have may trace us all the same. */
+	/* A binary with file capabilities is not dumpable, and its /proc/self not its own (fs/exec.c,
+	 * begin_new_exec()). Nobody with fewer capabilities than we have may trace us all the same. */
 	prctl(PR_SET_DUMPABLE, 1);
 	if (b->how == BORN_CHILD) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -178,8 +180,8 @@ static pid_t clone_task(const struct birth *b, pid_t controller)
 }
 
 /*
- * A process in between makes the task and is gone before the task does anything. It has no exit signal: then it is there
- * for us to wait for even where SIGCHLD is ignored (do_notify_parent() in kernel/signal.c).
+ * A process in between makes the task and is gone before the task does anything. It has no exit signal: then it is
+ * there for us to wait for even where SIGCHLD is ignored (do_notify_parent() in kernel/signal.c).
  */
 static pid_t clone_orphan(const struct birth *b)
 {
@@ -200,7 +202,8 @@ static pid_t clone_orphan(const struct birth *b)
 		;
 	if (c->clone_errno)
 		return -c->clone_errno;
-	/* A killed one may have been before or after its clone: what it made, if anything, sees no controller hold it. */
+	/* A killed one may have been before or after its clone: what it made, if anything, sees no controller hold it.
+	 */
 	return status ? -EINTR : b->pt->pid;
 }
 
@@ -274,13 +277,15 @@ static int look_for_failures(const struct birth *b, struct err *err)
 	return 0;
 }
 
-/* Text for the step that a thread was at when it died: the first one without a result is a good guess, so only say so. */
+/* Text for the step that a thread was at when it died: the first one without a result is a good guess, so only say so.
+ */
 static int child_gone(struct birth *b, int status, struct err *err)
 {
 	if (WIFEXITED(status)) {
 		b->pid = 0;
 		if (WEXITSTATUS(status) == 2)
-			return err_set(err, ERR_FAILED, EEXIST, "address %#lx is in use in the restorer itself", (unsigned long)b->pt->hole);
+			return err_set(err, ERR_FAILED, EEXIST, "address %#lx is in use in the restorer itself",
+				       (unsigned long)b->pt->hole);
 		return err_set(err, ERR_FAILED, 0, "the new process exited with %d", WEXITSTATUS(status));
 	}
 	if (WIFSIGNALED(status)) {
@@ -288,7 +293,8 @@ static int child_gone(struct birth *b, int status, struct err *err)
 		return err_set(err, ERR_FAILED, 0, "the new process was killed by signal %d (%s)", WTERMSIG(status),
 			       strsignal(WTERMSIG(status)));
 	}
-	return err_set(err, ERR_FAILED, 0, "the new process got signal %d (%s)", WSTOPSIG(status), strsignal(WSTOPSIG(status)));
+	return err_set(err, ERR_FAILED, 0, "the new process got signal %d (%s)", WSTOPSIG(status),
+		       strsignal(WSTOPSIG(status)));
 }
 
 /* The steps of the leader, in the order in which it takes them. */
@@ -342,8 +348,10 @@ static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 			show_progress(b);
 			ret = look_for_failures(b, err);
 			if (!ret && waitpid(b->pid, &status, __WALL | WNOHANG) == b->pid) {
-				/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c, ptrace_trap_notify). */
-				if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) == SIGTRAP)
+				/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c,
+				 * ptrace_trap_notify). */
+				if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_STOP &&
+				    WSTOPSIG(status) == SIGTRAP)
 					ret = ptrace(PTRACE_CONT, b->pid, 0, 0) ? err_sys(err, "PTRACE_CONT") : 0;
 				else
 					ret = child_gone(b, status, err);
@@ -389,7 +397,8 @@ void birth_abort(struct birth *b)
 	if (!pid)
 		return;
 	kill(pid, SIGKILL);
-	/* A traced thread stays a zombie until its tracer has seen it; the leader comes last, by the kernel's own rule. */
+	/* A traced thread stays a zombie until its tracer has seen it; the leader comes last, by the kernel's own rule.
+	 */
 	for (size_t k = 1; k < b->seized; k++)
 		while (waitpid(b->pt->threads[k].tid, NULL, __WALL) > 0)
 			;

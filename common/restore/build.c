@@ -67,7 +67,8 @@ static void plan_group(const struct model_task *t, const struct restore_opts *op
 	const PstreeEntry *e = t->pstree;
 
 	if (e->sid != e->pid && e->pgid != e->pid && !(opts && opts->shell_job))
-		program_call(pt->threads[0].prog, TASK_SESSION, "joins its process group", SYS_setpgid, A(0), A(e->pgid));
+		program_call(pt->threads[0].prog, TASK_SESSION, "joins its process group", SYS_setpgid, A(0),
+			     A(e->pgid));
 }
 
 static int plan_kinds(const struct model *m, const struct model_task *t, struct plan *plan, struct plan_task *pt,
@@ -108,8 +109,8 @@ void plan_clones(struct plan_task *pt)
 }
 
 /*
- * Changing credentials in any thread resets what the whole mm has (commit_creds() in kernel/cred.c sets the dumpable flag
- * back), so the leader waits until all other threads are through before it sets such things for good. And our own
+ * Changing credentials in any thread resets what the whole mm has (commit_creds() in kernel/cred.c sets the dumpable
+ * flag back), so the leader waits until all other threads are through before it sets such things for good. And our own
  * safety net for a dying controller, the parent death signal, goes away unless the task had one.
  */
 static void plan_gate(const struct model_task *t, struct plan_task *pt)
@@ -134,8 +135,8 @@ static struct data_ref plan_clock(struct plan_task *pt, const char *note)
 	return ts;
 }
 
-static int plan_task(const struct model *m, const struct restore_opts *opts, const struct model_task *t, struct plan *plan,
-		     struct plan_task *pt, struct err *err)
+static int plan_task(const struct model *m, const struct restore_opts *opts, const struct model_task *t,
+		     struct plan *plan, struct plan_task *pt, struct err *err)
 {
 	int ret = plan_threads(t, plan, pt, err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The controller's program, executed in this process. Each descriptor that it makes is moved out of the way at once: to a
- * range of numbers that no target descriptor has, so that tasks can put theirs in place in any order.
+ * The controller's program, executed in this process. Each descriptor that it makes is moved out of the way at once: to
+ * a range of numbers that no target descriptor has, so that tasks can put theirs in place in any order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +33,8 @@ int step_error(const struct program *p, size_t i, struct err *err)
 		end[1] = 0;
 	if (failed)
 		return err_set(err, ERR_FAILED, (int)-result, "%s%s%.300s", note ? note : "", note ? ": " : "", call);
-	return err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", call, (long)result,
-		       (long)want);
+	return err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", call,
+		       (long)result, (long)want);
 }
 
 void slots_close(struct slots *slots)
@@ -73,7 +73,9 @@ static int choose_range(const struct plan *plan, struct slots *slots, struct err
 			next = MAX(next, plan->fds[i] + 1);
 	}
 	if (best < need)
-		return err_hint(err, err_set(err, ERR_FAILED, EMFILE, "no %d free descriptor numbers below the limit of %d", need, limit),
+		return err_hint(err,
+				err_set(err, ERR_FAILED, EMFILE, "no %d free descriptor numbers below the limit of %d",
+					need, limit),
 				"raise the hard limit of open files (ulimit -Hn)");
 	slots->low = best_low;
 	slots->high = best_low + best;
@@ -194,7 +196,8 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 	if (ret)
 		return ret;
 	h.bytes = bytes = xzalloc(program_size(p) + 16);
-	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX }, bytes);
+	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX },
+		     bytes);
 	h.steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
 	h.first = first = xzalloc((program_steps(p) + 1) * sizeof(*first));
 	h.next = next = xzalloc((plan->nslots + 1) * sizeof(*next));

@@ -29,7 +29,8 @@ static int wait_stop(pid_t tid, int *status, struct err *err)
 		if (got < 0)
 			return err_object(err, err_sys(err, "waiting for the thread"), "thread %d", tid);
 		if (!WIFSTOPPED(*status))
-			return err_object(err, err_set(err, ERR_FAILED, 0, "the thread ended (status %#x)", *status), "thread %d", tid);
+			return err_object(err, err_set(err, ERR_FAILED, 0, "the thread ended (status %#x)", *status),
+					  "thread %d", tid);
 		return 0;
 	}
 }
@@ -60,17 +61,18 @@ static int stop_all(struct birth *b, struct err *err)
 		if (ret)
 			return ret;
 		if (!EVENT_STOP_OF(status))
-			return err_object(err, err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)), "thread %d",
-					  pt->threads[k].tid);
+			return err_object(err,
+					  err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)),
+					  "thread %d", pt->threads[k].tid);
 	}
 	return 0;
 }
 
 /* ---- calls with remaining time ---- */
 
-/* Arguments for being inside the call again: the relative time that was left goes to the thread's scratch memory. All else
- * is the task's own, which is in place. What ppoll, clock_nanosleep(TIMER_ABSTIME) and the like need is no business of
- * ours: the kernel restarts those with their arguments. */
+/* Arguments for being inside the call again: the relative time that was left goes to the thread's scratch memory. All
+ * else is the task's own, which is in place. What ppoll, clock_nanosleep(TIMER_ABSTIME) and the like need is no
+ * business of ours: the kernel restarts those with their arguments. */
 static void restart_args(struct birth *b, size_t k, uint64_t arg[6])
 {
 	const struct plan_thread *pth = &b->pt->threads[k];
@@ -103,8 +105,8 @@ static void restart_args(struct birth *b, size_t k, uint64_t arg[6])
 }
 
 /*
- * Enters the call and leaves it at once: with an interrupt pending when the call begins, it does not sleep but sets up its
- * restart block and returns -ERESTART_RESTARTBLOCK, which the thread, let go with that in its registers, acts on.
+ * Enters the call and leaves it at once: with an interrupt pending when the call begins, it does not sleep but sets up
+ * its restart block and returns -ERESTART_RESTARTBLOCK, which the thread, let go with that in its registers, acts on.
  */
 static int enter_call(struct birth *b, size_t k, struct err *err)
 {
@@ -150,8 +152,9 @@ static int restart_calls(struct birth *b, struct arch_regs *after, struct err *e
 			continue;
 		ret = wait_stop(pt->threads[k].tid, &status, err);
 		if (!ret && !EVENT_STOP_OF(status))
-			ret = err_object(err, err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)), "thread %d",
-					 pt->threads[k].tid);
+			ret = err_object(err,
+					 err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)),
+					 "thread %d", pt->threads[k].tid);
 		if (!ret && (ret = arch_get_regs(pt->threads[k].tid, &after[k])))
 			ret = err_set(err, ERR_FAILED, -ret, "reading registers");
 		if (ret)
@@ -220,9 +223,9 @@ static int unmap_region(struct birth *b, struct err *err)
 }
 
 /*
- * Brings the whole group to a stop before anybody runs: the leader alone takes the signal while all are still traced, and
- * the others join as soon as they are let go. A signal other than SIGSTOP may be ignored (orphaned group, handler): the
- * pending interrupt catches that, and SIGSTOP takes its place.
+ * Brings the whole group to a stop before anybody runs: the leader alone takes the signal while all are still traced,
+ * and the others join as soon as they are let go. A signal other than SIGSTOP may be ignored (orphaned group, handler):
+ * the pending interrupt catches that, and SIGSTOP takes its place.
  */
 static int stop_group(const struct plan_task *pt, int sig, struct err *err)
 {

@@ -12,8 +12,8 @@
 #define PAGE 4096ul
 
 /*
- * The region: the agent's home in the task while it is being made, at plan_task.hole. Code first (read and execute), then,
- * shared with the controller, these words, then the programs.
+ * The region: the agent's home in the task while it is being made, at plan_task.hole. Code first (read and execute),
+ * then, shared with the controller, these words, then the programs.
  */
 struct control {
 	uint32_t left_threads; /* further threads that have not parked yet */

@@ -56,9 +56,11 @@ static int load_inventory(struct model *m, struct err *err)
 		return ret;
 	inv = m->inventory = (InventoryEntry *)msg;
 	if (inv->img_version != 2)
-		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) is", inv->img_version);
+		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) is",
+				 inv->img_version);
 	if (!inv->has_fdinfo_per_id || !inv->fdinfo_per_id)
-		return bad_image(err, AT(INVENTORY, 0, 0), "descriptors are not kept by files id: this layout is too old");
+		return bad_image(err, AT(INVENTORY, 0, 0),
+				 "descriptors are not kept by files id: this layout is too old");
 	if (!inv->root_ids)
 		return bad_image(err, AT(INVENTORY, 0, 0), "root_ids is missing");
 	if (inv->has_root_cg_set && !inv->root_cg_set)
@@ -78,7 +80,9 @@ static int check_tree_entry(const struct model *m, size_t i, const PstreeEntry *
 	if (e->pgid > PID_LIMIT || e->sid > PID_LIMIT)
 		return bad_image(err, at, "process group %u or session %u is no process id", e->pgid, e->sid);
 	if ((i == 0) != (e->ppid == 0))
-		return bad_image(err, at, i ? "pid %u is a second root of the tree" : "pid %u: the root must come first, with ppid 0",
+		return bad_image(err, at,
+				 i ? "pid %u is a second root of the tree"
+				   : "pid %u: the root must come first, with ppid 0",
 				 e->pid);
 	if (!e->n_threads)
 		return bad_image(err, at, "pid %u has no threads", e->pid);
@@ -146,8 +150,8 @@ static int load_tree(struct model *m, struct err *err)
 		m->ntasks = i + 1;
 	}
 	if (m->ntasks > 1)
-		return cannot_restore(err, AT(PSTREE, 0, -1), "the tree has %zu processes: only single processes can be restored",
-				      m->ntasks);
+		return cannot_restore(err, AT(PSTREE, 0, -1),
+				      "the tree has %zu processes: only single processes can be restored", m->ntasks);
 	return check_tids(m, err);
 }
 
@@ -170,9 +174,10 @@ static int check_namespaces(const struct model *m, const struct model_task *t, s
 		return bad_image(err, AT(IDS, t->pstree->pid, 0), "files_id %u is the dumper's own", i->files_id);
 	for (size_t k = 0; k < ARRAY_SIZE(v); k++)
 		if (v[k].has && v[k].a != v[k].b)
-			return cannot_restore(err, AT(IDS, t->pstree->pid, 0),
-					      "the task has a %s namespace of its own: only those of the host can be restored",
-					      v[k].name);
+			return cannot_restore(
+				err, AT(IDS, t->pstree->pid, 0),
+				"the task has a %s namespace of its own: only those of the host can be restored",
+				v[k].name);
 	return 0;
 }
 

@@ -151,15 +151,15 @@ static int load_file_entries(struct model *m, struct err *err)
 		if (!sub)
 			return bad_image(err, AT(FILES, 0, (long)i), "%s %u has no entry of its type", t->name, e->id);
 		if (sub_id(sub) != e->id)
-			return bad_image(err, AT(FILES, 0, (long)i), "%s %u: the ids %u and %u do not agree", t->name, e->id,
-					 e->id, sub_id(sub));
+			return bad_image(err, AT(FILES, 0, (long)i), "%s %u: the ids %u and %u do not agree", t->name,
+					 e->id, e->id, sub_id(sub));
 	}
 	if (m->nfiles)
 		qsort(m->files, m->nfiles, sizeof(*m->files), by_key);
 	for (size_t i = 1; i < m->nfiles; i++)
 		if (!by_key(&m->files[i - 1], &m->files[i]))
-			return bad_image(err, AT(FILES, 0, -1), "%s %u is there twice", type_info(m->files[i]->type)->name,
-					 m->files[i]->id);
+			return bad_image(err, AT(FILES, 0, -1), "%s %u is there twice",
+					 type_info(m->files[i]->type)->name, m->files[i]->id);
 	return 0;
 }
 
@@ -172,8 +172,8 @@ static int check_ghost(struct model *m, size_t i, const RemapFilePathEntry *r, s
 	if (ret)
 		return ret;
 	if (image_reader_absent(rd))
-		return bad_image(err, AT(REMAP_FPATH, 0, (long)i), "file %u is ghost %x, whose image is missing", r->orig_id,
-				 r->remap_id);
+		return bad_image(err, AT(REMAP_FPATH, 0, (long)i), "file %u is ghost %x, whose image is missing",
+				 r->orig_id, r->remap_id);
 	ret = image_reader_next(rd, m->arena, &msg, err);
 	if (ret == 0)
 		return bad_image(err, AT(GHOST_FILE, r->remap_id, -1), "no entry");
@@ -243,7 +243,8 @@ static bool any_twice(uint64_t *v, size_t n, uint64_t *dup)
 
 /* Queued bytes come right behind each entry. A pipe holds at most what F_SETPIPE_SZ allows: 2 GiB at the very most, and
  * the reader has checked that the image is that long, so a lie in it costs no memory. */
-static int load_pipe_data(struct model *m, enum image_kind kind, struct model_pipe_data **list, size_t *cap, struct err *err)
+static int load_pipe_data(struct model *m, enum image_kind kind, struct model_pipe_data **list, size_t *cap,
+			  struct err *err)
 {
 	cleanup_reader struct image_reader *rd = NULL;
 	ProtobufCMessage *msg;
@@ -261,7 +262,8 @@ static int load_pipe_data(struct model *m, enum image_kind kind, struct model_pi
 		e = (PipeDataEntry *)msg;
 		left = image_reader_payload_left(rd);
 		if (left != e->bytes || e->bytes > (64u << 20))
-			return bad_image(err, &at, "pipe %u: %u queued bytes, the image holds %lu", e->pipe_id, e->bytes, left);
+			return bad_image(err, &at, "pipe %u: %u queued bytes, the image holds %lu", e->pipe_id,
+					 e->bytes, left);
 		bytes = arena_alloc(m->arena, e->bytes);
 		ret = image_reader_payload(rd, bytes, e->bytes, err);
 		if (ret)
@@ -296,8 +298,8 @@ static int add_shmem(struct model *m, uint64_t shmid, size_t *cap, uint64_t size
 		const PagemapEntry *e = s->pages.entries[i];
 
 		if (e->vaddr + e->nr_pages * 4096 > ((size + 4095) & ~4095ull))
-			return bad_image(err, AT(SHMEM_PAGEMAP, shmid, (long)i + 1), "pages at 0x%lx lie behind the end of the object",
-					 e->vaddr);
+			return bad_image(err, AT(SHMEM_PAGEMAP, shmid, (long)i + 1),
+					 "pages at 0x%lx lie behind the end of the object", e->vaddr);
 	}
 	return 0;
 }
@@ -313,7 +315,8 @@ static int load_old_shmem(struct model *m, size_t *cap, struct err *err)
 			uint64_t size = 0;
 			int ret;
 
-			if (!(v->status & 1) || !(v->status & 0x100) || (v->status & 0x4400) || model_shmem(m, v->shmid))
+			if (!(v->status & 1) || !(v->status & 0x100) || (v->status & 0x4400) ||
+			    model_shmem(m, v->shmid))
 				continue;
 			for (size_t k = i; k < mm->n_vmas; k++)
 				if (mm->vmas[k]->shmid == v->shmid && mm->vmas[k]->status & 0x100 &&
@@ -336,8 +339,8 @@ static int check_pipe_data(const struct model_pipe_data *v, size_t n, struct err
 		keys[i] = v[i].entry->pipe_id | (uint64_t)v[i].fifo << 32;
 	if (!any_twice(keys, n, &dup))
 		return 0;
-	return bad_image(err, &(const struct where){ dup >> 32 ? IMG_FIFO_DATA : IMG_PIPES_DATA, 0, -1 }, "pipe %u is there twice",
-			 (uint32_t)dup);
+	return bad_image(err, &(const struct where){ dup >> 32 ? IMG_FIFO_DATA : IMG_PIPES_DATA, 0, -1 },
+			 "pipe %u is there twice", (uint32_t)dup);
 }
 
 static int check_memfds(const struct model *m, struct err *err)
@@ -364,8 +367,9 @@ static int check_memfds(const struct model *m, struct err *err)
 			continue;
 		want = m->files[i]->memfd->inode_id;
 		if (!m->nmemfds || !bsearch(&want, inodes, m->nmemfds, sizeof(want), by_value))
-			return bad_image(err, AT(FILES, 0, -1), "MEMFD %u refers to inode %lu, which memfd.img does not have",
-					 m->files[i]->id, want);
+			return bad_image(err, AT(FILES, 0, -1),
+					 "MEMFD %u refers to inode %lu, which memfd.img does not have", m->files[i]->id,
+					 want);
 	}
 	return 0;
 }
@@ -452,10 +456,11 @@ int verify_fds(const struct model *m, const struct model_task *t, struct err *er
 			return bad_image(err, at, "fd %u: unknown flags 0x%x", f->fd, f->flags);
 		e = model_file(m, f->type, f->id);
 		if (!e || !info)
-			return bad_image(err, at, "fd %u: no %s with id %u in files.img", f->fd, info ? info->name : "file", f->id);
+			return bad_image(err, at, "fd %u: no %s with id %u in files.img", f->fd,
+					 info ? info->name : "file", f->id);
 		if (!kind_exists(f->type))
-			return cannot_restore(err, at, "fd %u is of type %s (%s), which cannot be restored", f->fd, info->name,
-					      info->human);
+			return cannot_restore(err, at, "fd %u is of type %s (%s), which cannot be restored", f->fd,
+					      info->name, info->human);
 		if (e->type == FD_TYPES__FIFO && e->fifo->has_regf_id && !model_reg(m, e->fifo->regf_id))
 			return bad_image(err, AT(FILES, 0, -1), "FIFO %u refers to REG %u, which is not there", e->id,
 					 e->fifo->regf_id);

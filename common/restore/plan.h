@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The plan of a restore: pure data, computed from the model by pure functions, printable, testable. It holds one
- * program for the controller (makes the kernel objects; its results fill slots), one for each task, one for each further thread.
+ * program for the controller (makes the kernel objects; its results fill slots), one for each task, one for each
+ * further thread.
  */
 #ifndef CR_RESTORE_PLAN_H
 #define CR_RESTORE_PLAN_H
@@ -22,25 +23,25 @@ enum controller_phase {
 
 /* Phases of a task's program (the leader thread) and of a thread's. Order is meaning: see ARCHITECTURE.md. */
 enum task_phase {
-	TASK_SESSION,	/* setsid, setpgid */
-	TASK_FILES,	/* descriptors to their numbers */
-	TASK_FS,	/* root, cwd, umask */
-	TASK_UNMAP,	/* everything but agent, vdso parking place */
-	TASK_MAP,	/* mmap of every mapping, vdso to its place */
-	TASK_CONTENT,	/* pages */
-	TASK_PROTECT,	/* mprotect, madvise, guard regions, mlock */
-	TASK_MM,	/* prctl(PR_SET_MM_MAP), THP, personality */
-	TASK_CLOSE,	/* descriptors that nobody owns any more */
-	TASK_SIGNALS,	/* dispositions */
-	TASK_LIMITS,	/* rlimits, oom_score_adj, coredump filter */
+	TASK_SESSION,	  /* setsid, setpgid */
+	TASK_FILES,	  /* descriptors to their numbers */
+	TASK_FS,	  /* root, cwd, umask */
+	TASK_UNMAP,	  /* everything but agent, vdso parking place */
+	TASK_MAP,	  /* mmap of every mapping, vdso to its place */
+	TASK_CONTENT,	  /* pages */
+	TASK_PROTECT,	  /* mprotect, madvise, guard regions, mlock */
+	TASK_MM,	  /* prctl(PR_SET_MM_MAP), THP, personality */
+	TASK_CLOSE,	  /* descriptors that nobody owns any more */
+	TASK_SIGNALS,	  /* dispositions */
+	TASK_LIMITS,	  /* rlimits, oom_score_adj, coredump filter */
 	TASK_TIMERS_MAKE, /* timer_create: threads must not exist yet for SIGEV ids? no: see task/timer.c */
-	TASK_THREADS,	/* clone3 of the further threads */
-	THREAD_SELF,	/* name, tid address, robust list, rseq, alternate stack, sched, affinity, ioprio, timer slack */
-	THREAD_CREDS,	/* ids, groups, capabilities, securebits, no_new_privs */
+	TASK_THREADS,	  /* clone3 of the further threads */
+	THREAD_SELF,  /* name, tid address, robust list, rseq, alternate stack, sched, affinity, ioprio, timer slack */
+	THREAD_CREDS, /* ids, groups, capabilities, securebits, no_new_privs */
 	THREAD_AFTER_CREDS, /* what a change of credentials would reset: dumpable, pdeath_sig */
-	THREAD_SIGQUEUE,/* pending signals */
-	TASK_SEAL,	/* mseal */
-	TASK_TIMERS,	/* itimers and POSIX timers are armed last */
+	THREAD_SIGQUEUE,    /* pending signals */
+	TASK_SEAL,	    /* mseal */
+	TASK_TIMERS,	    /* itimers and POSIX timers are armed last */
 	TASK_PHASES
 };
 
@@ -91,7 +92,8 @@ struct plan_bind {
 struct plan {
 	struct arena *arena;
 	struct program *controller;
-	uint64_t lacks; /* capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if it can be */
+	uint64_t lacks; /* capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if
+			   it can be */
 	const char **slot_names; /* what is in each slot, for --plan: "file 7 /etc/passwd" */
 	struct plan_bind *binds; /* one for each slot */
 	size_t nslots, slots_cap;
@@ -121,8 +123,8 @@ void plan_freep(struct plan **plan);
 
 struct restore_opts;
 /*
- * The plan of the whole restore. Pure: no system call that changes or asks anything of the host, so it needs no free pid
- * and no privilege. The model must outlive the plan. Errors: state that cannot be brought back (ERR_REFUSED),
+ * The plan of the whole restore. Pure: no system call that changes or asks anything of the host, so it needs no free
+ * pid and no privilege. The model must outlive the plan. Errors: state that cannot be brought back (ERR_REFUSED),
  * contradictions that only a kind can see (ERR_IMAGE).
  */
 int plan_build(const struct model *m, const struct restore_opts *opts, struct plan **plan, struct err *err);

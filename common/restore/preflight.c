@@ -45,14 +45,15 @@ static void found_err(struct findings *f, const struct err *e)
 {
 	char line[sizeof(e->object) + sizeof(e->reason) + 64];
 
-	snprintf(line, sizeof(line), "%s%s%s%s%s", e->object, e->object[0] ? ": " : "", e->reason, e->errnum ? ": " : "",
-		 e->errnum ? strerror(e->errnum) : "");
+	snprintf(line, sizeof(line), "%s%s%s%s%s", e->object, e->object[0] ? ": " : "", e->reason,
+		 e->errnum ? ": " : "", e->errnum ? strerror(e->errnum) : "");
 	found(f, e->kind, 0, e->hint[0] ? e->hint : NULL, line);
 }
 
 /* ---- ids ---- */
 
-/* A process that was just dumped is a corpse until its parent takes notice, which is a matter of moments: worth waiting for. */
+/* A process that was just dumped is a corpse until its parent takes notice, which is a matter of moments: worth waiting
+ * for. */
 static int holder(pid_t tid, struct arena *arena, struct proc_status *st)
 {
 	const struct timespec pause = { 0, 2000000 };
@@ -84,7 +85,8 @@ static void check_pid(struct findings *f, pid_t tid)
 	if (held < 0)
 		snprintf(line, sizeof(line), "pid %d is taken", tid);
 	else if (st.state == 'Z')
-		snprintf(line, sizeof(line), "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
+		snprintf(line, sizeof(line),
+			 "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
 			 st.ppid);
 	else if (st.tgid == tid)
 		snprintf(line, sizeof(line), "pid %d is taken by pid %d (%s)", tid, tid, st.comm);
@@ -141,7 +143,8 @@ static void check_cpu(const struct model *m, struct findings *f)
 			arch_fpu_missing(m->tasks[i].threads[k].core, names, sizeof(names));
 			if (!names[0])
 				continue;
-			snprintf(line, sizeof(line), "this CPU lacks %s, which thread %d uses", names, m->tasks[i].threads[k].tid);
+			snprintf(line, sizeof(line), "this CPU lacks %s, which thread %d uses", names,
+				 m->tasks[i].threads[k].tid);
 			found(f, ERR_FEATURE, 0, NULL, line);
 			return; /* the other threads' need is the same, as a rule */
 		}
@@ -153,8 +156,8 @@ static void check_limits(const struct model *m, const struct plan *plan, struct 
 	char line[160];
 
 	if (plan->nfds && !getrlimit(RLIMIT_NOFILE, &lim) && (rlim_t)plan->fds[plan->nfds - 1] >= lim.rlim_max) {
-		snprintf(line, sizeof(line), "fd %d is above the hard limit of open files here (%lu)", plan->fds[plan->nfds - 1],
-			 (unsigned long)lim.rlim_max);
+		snprintf(line, sizeof(line), "fd %d is above the hard limit of open files here (%lu)",
+			 plan->fds[plan->nfds - 1], (unsigned long)lim.rlim_max);
 		found(f, ERR_FAILED, 0, "raise it (ulimit -Hn)", line);
 	}
 }
@@ -177,15 +180,15 @@ static void check_addresses(const struct model *m, struct findings *f)
 
 		if (!mm->n_vmas || mm->vmas[0]->start >= min || !(mm->vmas[0]->status & 1))
 			continue;
-		snprintf(line, sizeof(line), "mapping %lx-%lx lies below this host's vm.mmap_min_addr (%lx)", mm->vmas[0]->start,
-			 mm->vmas[0]->end, min);
+		snprintf(line, sizeof(line), "mapping %lx-%lx lies below this host's vm.mmap_min_addr (%lx)",
+			 mm->vmas[0]->start, mm->vmas[0]->end, min);
 		found(f, ERR_FEATURE, 0, "lower /proc/sys/vm/mmap_min_addr", line);
 	}
 }
 
 /*
- * A task that waits until an absolute time waits longer on a host that was started later; its clocks seem to jump back. Only a
- * time namespace would change that.
+ * A task that waits until an absolute time waits longer on a host that was started later; its clocks seem to jump back.
+ * Only a time namespace would change that.
  */
 static void check_clocks(const struct model *m, const struct log *log)
 {
@@ -199,8 +202,10 @@ static void check_clocks(const struct model *m, const struct log *log)
 
 		if (then->tv_sec <= now)
 			continue;
-		log_warn(log, "%s was %lu s ahead at the dump, and time namespaces are not restored: timeouts at absolute times come"
-			 " late by that much", clocks[i].name, (unsigned long)(then->tv_sec - now));
+		log_warn(log,
+			 "%s was %lu s ahead at the dump, and time namespaces are not restored: timeouts at absolute"
+			 " times come late by that much",
+			 clocks[i].name, (unsigned long)(then->tv_sec - now));
 		return;
 	}
 }
@@ -223,7 +228,8 @@ static void check_privileges(const struct model *m, const struct task_own *own, 
 int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
 	      struct err *err)
 {
-	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check, .size_only = opts->validate_size_only };
+	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check,
+					   .size_only = opts->validate_size_only };
 	cleanup_arena struct arena *arena = arena_new();
 	struct findings f = { .log = log };
 	struct task_own own;
@@ -243,7 +249,8 @@ int preflight(const struct model *m, const struct plan *plan, const struct resto
 	if (f.n == 1)
 		ret = err_set(err, f.kind, 0, "%s", f.text.s);
 	else if (f.n)
-		ret = err_set(err, f.kind, 0, "%zu problems: %s%s", f.n, f.text.s, f.text.len >= 400 ? " ... (all are in the log)" : "");
+		ret = err_set(err, f.kind, 0, "%zu problems: %s%s", f.n, f.text.s,
+			      f.text.len >= 400 ? " ... (all are in the log)" : "");
 	if (f.n && f.errnum)
 		ret = -f.errnum;
 	if (f.hint[0])

@@ -23,9 +23,9 @@ static void print_task(const struct model_task *t, const struct plan_task *pt, s
 	for (size_t i = 0; i < pt->nthreads; i++) {
 		const struct plan_thread *pth = &pt->threads[i];
 
-		strbuf_printf(out, "    thread %d: ip %#lx, sp %#lx, %zu bytes of fpu state, blocked signals %#lx", pth->tid,
-			      (unsigned long)arch_ip(&pth->regs), (unsigned long)arch_sp(&pth->regs), pth->fpu.size,
-			      (unsigned long)pth->sigmask);
+		strbuf_printf(out, "    thread %d: ip %#lx, sp %#lx, %zu bytes of fpu state, blocked signals %#lx",
+			      pth->tid, (unsigned long)arch_ip(&pth->regs), (unsigned long)arch_sp(&pth->regs),
+			      pth->fpu.size, (unsigned long)pth->sigmask);
 		if (pth->restart.block)
 			strbuf_printf(out, ", inside system call %lu again", (unsigned long)pth->restart.nr);
 		strbuf_puts(out, "\n");

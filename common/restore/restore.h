@@ -19,7 +19,8 @@ struct restore_opts {
 	bool plan_only;		/* --plan: print the plan to `out` and change nothing */
 	FILE *out;
 	bool progress;
-	uint64_t lacks; /* capabilities (1 << CAP_*) to do without; restore_run() adds those that this process has not */
+	uint64_t
+		lacks; /* capabilities (1 << CAP_*) to do without; restore_run() adds those that this process has not */
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 };
 

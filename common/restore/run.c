@@ -20,8 +20,8 @@ static void count_pages(const struct model *m, struct restore_stats *stats)
 }
 
 /*
- * Detached, the task loses us as its parent when we exit. A thread with a parent death signal would get it then, so such
- * a task is an orphan before that signal is set: nothing more happens to its parent than did after the dump.
+ * Detached, the task loses us as its parent when we exit. A thread with a parent death signal would get it then, so
+ * such a task is an orphan before that signal is set: nothing more happens to its parent than did after the dump.
  */
 static enum born how_born(const struct restore_opts *opts, const struct model_task *t)
 {
@@ -34,8 +34,8 @@ static enum born how_born(const struct restore_opts *opts, const struct model_ta
 }
 
 /* Births and last acts. On failure everything that was made is gone again. */
-static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m, const struct plan *plan,
-		      const struct slots *slots, struct restore_stats *stats, struct err *err)
+static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m,
+		      const struct plan *plan, const struct slots *slots, struct restore_stats *stats, struct err *err)
 {
 	cleanup_free struct birth *births = xzalloc(plan->ntasks * sizeof(*births));
 	uint64_t start = now_us();

@@ -42,7 +42,8 @@ static int check_posix_timers(const struct model_task *t, const TaskTimersEntry 
 		if (p->it_id > INT32_MAX)
 			return bad_image(err, at, "POSIX timer %u: the id is out of range", p->it_id);
 		if (p->it_sigev_notify > 4 || p->it_sigev_notify == 3)
-			return bad_image(err, at, "POSIX timer %u: unknown notification %u", p->it_id, p->it_sigev_notify);
+			return bad_image(err, at, "POSIX timer %u: unknown notification %u", p->it_id,
+					 p->it_sigev_notify);
 		if (p->it_sigev_notify != SIGEV_NONE && (p->si_signo == 0 || p->si_signo > SIGNALS))
 			return bad_image(err, at, "POSIX timer %u: signal %u", p->it_id, p->si_signo);
 		if (p->insec > 999999999 || p->vnsec > 999999999 || p->isec > INT64_MAX || p->vsec > INT64_MAX)
@@ -50,8 +51,8 @@ static int check_posix_timers(const struct model_task *t, const TaskTimersEntry 
 		for (size_t k = 0; !found && k < t->nthreads; k++)
 			found = t->threads[k].tid == p->notify_thread_id;
 		if (!found)
-			return bad_image(err, at, "POSIX timer %u signals thread %d, which is not in the task", p->it_id,
-					 p->notify_thread_id);
+			return bad_image(err, at, "POSIX timer %u signals thread %d, which is not in the task",
+					 p->it_id, p->notify_thread_id);
 	}
 	if (!timers->n_posix)
 		return 0;
@@ -64,7 +65,8 @@ static int check_posix_timers(const struct model_task *t, const TaskTimersEntry 
 	return 0;
 }
 
-static int check_timers(const struct model_task *t, const TaskTimersEntry *timers, const struct where *at, struct err *err)
+static int check_timers(const struct model_task *t, const TaskTimersEntry *timers, const struct where *at,
+			struct err *err)
 {
 	int ret = check_itimer(timers->real, "real", at, err);
 
@@ -85,8 +87,8 @@ static int check_queue(const SignalQueueEntry *q, const struct where *at, struct
 		int signo;
 
 		if (q->signals[i]->siginfo.len != sizeof(siginfo_t))
-			return bad_image(err, at, "pending signal %zu has %zu bytes, not %zu", i, q->signals[i]->siginfo.len,
-					 sizeof(siginfo_t));
+			return bad_image(err, at, "pending signal %zu has %zu bytes, not %zu", i,
+					 q->signals[i]->siginfo.len, sizeof(siginfo_t));
 		memcpy(&signo, q->signals[i]->siginfo.data, sizeof(signo));
 		if (signo < 1 || signo > (int)SIGNALS)
 			return bad_image(err, at, "pending signal %zu has number %d", i, signo);
@@ -104,7 +106,8 @@ static int check_creds(const CredsEntry *c, const struct where *at, struct err *
 	if (c->lsm_profile && c->lsm_profile[0])
 		return cannot_restore(err, at, "the security label \"%.100s\" cannot be restored", c->lsm_profile);
 	if (c->lsm_sockcreate && c->lsm_sockcreate[0])
-		return cannot_restore(err, at, "the security label \"%.100s\" for sockets cannot be restored", c->lsm_sockcreate);
+		return cannot_restore(err, at, "the security label \"%.100s\" for sockets cannot be restored",
+				      c->lsm_sockcreate);
 	return 0;
 }
 
@@ -138,7 +141,8 @@ static int check_thread(const struct model *m, const struct model_thread *th, co
 	if (c->has_pdeath_sig && c->pdeath_sig > SIGNALS)
 		return bad_image(err, at, "parent death signal %u", c->pdeath_sig);
 	if (c->has_seccomp_mode && c->seccomp_mode)
-		return cannot_restore(err, at, "seccomp is on (mode %d), which cannot be restored", (int)c->seccomp_mode);
+		return cannot_restore(err, at, "seccomp is on (mode %d), which cannot be restored",
+				      (int)c->seccomp_mode);
 	if (c->has_affinity && (c->affinity.len == 0 || c->affinity.len > 1024))
 		return bad_image(err, at, "an affinity mask of %zu bytes", c->affinity.len);
 	if (c->restart && (c->restart->n_args > 6 || c->restart->nr > 4096))
@@ -149,7 +153,8 @@ static int check_thread(const struct model *m, const struct model_thread *th, co
 	else if (th->core->tc && th->core->tc->has_cg_set)
 		cg = th->core->tc->cg_set;
 	if (cg && (!m->inventory->has_root_cg_set || cg != m->inventory->root_cg_set))
-		return cannot_restore(err, at, "the thread was in a cgroup of its own (set %u), which cannot be restored", cg);
+		return cannot_restore(err, at,
+				      "the thread was in a cgroup of its own (set %u), which cannot be restored", cg);
 	ret = check_creds(c->creds, at, err);
 	if (!ret)
 		ret = check_sched(c, at, err);
@@ -170,7 +175,8 @@ static int check_tc(const struct model_task *t, const TaskCoreEntry *tc, const s
 	if (strlen(tc->comm) > COMM_MAX)
 		return bad_image(err, at, "the task's name is longer than %u bytes", COMM_MAX);
 	if (!tc->timers || !tc->rlimits)
-		return bad_image(err, at, "%s are missing: this layout is too old", tc->timers ? "resource limits" : "timers");
+		return bad_image(err, at, "%s are missing: this layout is too old",
+				 tc->timers ? "resource limits" : "timers");
 	if (tc->rlimits->n_rlimits != RLIM_NLIMITS)
 		return bad_image(err, at, "%zu resource limits, not %d", tc->rlimits->n_rlimits, RLIM_NLIMITS);
 	if (tc->n_sigactions != SIGNALS - 2)

@@ -42,10 +42,11 @@ static int check_backing(const struct model *m, const VmaEntry *v, const struct 
 	FdTypes type = v->status & ST_MEMFD ? FD_TYPES__MEMFD : FD_TYPES__REG;
 
 	if (!kinds || kinds & (kinds - 1))
-		return bad_image(err, at, "mapping %lx-%lx: status 0x%x is no single kind of mapping", v->start, v->end, v->status);
-	if (how == 0 || how & (how - 1) || shared != (how == VMA_SHARED))
-		return bad_image(err, at, "mapping %lx-%lx: flags 0x%x and status 0x%x do not agree", v->start, v->end, v->flags,
+		return bad_image(err, at, "mapping %lx-%lx: status 0x%x is no single kind of mapping", v->start, v->end,
 				 v->status);
+	if (how == 0 || how & (how - 1) || shared != (how == VMA_SHARED))
+		return bad_image(err, at, "mapping %lx-%lx: flags 0x%x and status 0x%x do not agree", v->start, v->end,
+				 v->flags, v->status);
 	if (!file)
 		return 0;
 	if (v->pgoff % PAGE || v->pgoff > INT64_MAX - (v->end - v->start))
@@ -82,7 +83,8 @@ static int check_vmas(const struct model *m, const struct model_task *t, struct 
 		if (v->status & ST_VSYSCALL)
 			continue;
 		if (v->start >= v->end || v->start % PAGE || v->end % PAGE || v->end > USER_END)
-			return bad_image(err, at, "mapping %zu: %lx-%lx is no range of user memory", i, v->start, v->end);
+			return bad_image(err, at, "mapping %zu: %lx-%lx is no range of user memory", i, v->start,
+					 v->end);
 		if (v->status & ST_GUARD) {
 			guards = true;
 			ret = check_guard(mm, v, at, err);
@@ -91,8 +93,8 @@ static int check_vmas(const struct model *m, const struct model_task *t, struct 
 			continue;
 		}
 		if (guards || v->start < end)
-			return bad_image(err, at, "mapping %zu: %lx-%lx is out of order or overlaps the one before", i, v->start,
-					 v->end);
+			return bad_image(err, at, "mapping %zu: %lx-%lx is out of order or overlaps the one before", i,
+					 v->start, v->end);
 		end = v->end;
 		ret = refuse_special(v, at, err);
 		if (!ret && v->prot & ~7u)
@@ -118,12 +120,13 @@ static int check_pages(const struct model_task *t, struct err *err)
 		while (addr < end) {
 			const VmaEntry *v;
 
-			while (k < mm->n_vmas && (mm->vmas[k]->end <= addr || mm->vmas[k]->status & (ST_GUARD | ST_VSYSCALL)))
+			while (k < mm->n_vmas &&
+			       (mm->vmas[k]->end <= addr || mm->vmas[k]->status & (ST_GUARD | ST_VSYSCALL)))
 				k++;
 			v = k < mm->n_vmas ? mm->vmas[k] : NULL;
 			if (!v || v->start > addr)
-				return bad_image(err, AT(PAGEMAP, t->pstree->pid, (long)i + 1), "page 0x%lx lies outside of every mapping",
-						 addr);
+				return bad_image(err, AT(PAGEMAP, t->pstree->pid, (long)i + 1),
+						 "page 0x%lx lies outside of every mapping", addr);
 			if (!(v->status & ST_REGULAR) || v->status & ST_VVAR ||
 			    (v->status & (ST_FILE_SHARED | ST_ANON_SHARED)))
 				return bad_image(err, AT(PAGEMAP, t->pstree->pid, (long)i + 1),
@@ -151,8 +154,8 @@ int verify_mm(const struct model *m, const struct model_task *t, struct err *err
 	if (!model_reg(m, mm->exe_file_id))
 		return bad_image(err, at, "the executable is file %u, which files.img does not have", mm->exe_file_id);
 	if (!model_reg(m, t->fs->cwd_id))
-		return bad_image(err, AT(FS, t->pstree->pid, 0), "the working directory is file %u, which files.img does not have",
-				 t->fs->cwd_id);
+		return bad_image(err, AT(FS, t->pstree->pid, 0),
+				 "the working directory is file %u, which files.img does not have", t->fs->cwd_id);
 	if (!model_reg(m, t->fs->root_id))
 		return bad_image(err, AT(FS, t->pstree->pid, 0), "the root is file %u, which files.img does not have",
 				 t->fs->root_id);

@@ -20,7 +20,8 @@
 #endif
 #define SCHED_CORE_GET 0
 #define SCHED_CORE_SCOPE_THREAD 0
-#define IO_FLUSHER_FLAGS (0x00080000u | 0x00100000u) /* PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE, set by PR_SET_IO_FLUSHER */
+#define IO_FLUSHER_FLAGS \
+	(0x00080000u | 0x00100000u) /* PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE, set by PR_SET_IO_FLUSHER */
 
 /* The process as a whole is in the dumper's namespaces (identity.c). A single thread may have left some of them, and
  * children may be meant for others. */
@@ -59,8 +60,8 @@ static int check_namespaces(const struct dump *d, pid_t tid, const char *const *
 		if (readlinkat(d->task.proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
 		if (strcmp(own, its))
-			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, names[i],
-					  its[0] ? its : "empty", own);
+			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid,
+					  names[i], its[0] ? its : "empty", own);
 	}
 	return 0;
 }
@@ -94,7 +95,8 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 		if (r < 0) {
 			int errnum = errno, ret = feature_blame("kcmp", errnum, err);
 
-			return ret ? ret : err_set(err, ERR_FAILED, errnum, "cannot compare thread %d with its leader", tid);
+			return ret ? ret
+				   : err_set(err, ERR_FAILED, errnum, "cannot compare thread %d with its leader", tid);
 		}
 		if (r)
 			return err_refuse(err, "thread %d has a %s of its own", tid, shared[i].what);

@@ -31,7 +31,8 @@ static int plan_comm(const struct model *m, const struct model_task *task, const
 		return 0;
 	if (strlen(name) > COMM_MAX)
 		return err_image(err, "thread %d: a name longer than %d bytes", pth->tid, COMM_MAX);
-	program_call(pth->prog, THREAD_SELF, "name", SYS_prctl, A(PR_SET_NAME), A_DATA(program_string(pth->prog, name)));
+	program_call(pth->prog, THREAD_SELF, "name", SYS_prctl, A(PR_SET_NAME),
+		     A_DATA(program_string(pth->prog, name)));
 	return 0;
 }
 

@@ -115,8 +115,8 @@ static uint64_t remaining_ns(const struct dump *d, const struct arch_restart *r)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Names the call that a thread is inside for the second time: true when that was needed and possible. Without a name it has
- * to end with EINTR, as in every v1.1 image. */
+/* Names the call that a thread is inside for the second time: true when that was needed and possible. Without a name it
+ * has to end with EINTR, as in every v1.1 image. */
 static bool name_restarted(const struct dump *d, const struct dump_thread *thread, uint64_t ip, struct arch_restart *r)
 {
 	unsigned char code[48];
@@ -130,8 +130,10 @@ static bool name_restarted(const struct dump *d, const struct dump_thread *threa
 	r->block = nr >= 0;
 	r->nr = (uint64_t)nr;
 	if (!r->block)
-		log_info(d->log, "thread %d: an interrupted call will end with EINTR, as its code does not tell which one it is",
-			 thread->frozen->tid);
+		log_info(
+			d->log,
+			"thread %d: an interrupted call will end with EINTR, as its code does not tell which one it is",
+			thread->frozen->tid);
 	return r->block;
 }
 

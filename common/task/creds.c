@@ -117,8 +117,8 @@ static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap)
 	uint64_t amb = task_caps(c->n_cap_amb, c->cap_amb) & known;
 
 	plan_capset(prog, prm | (setpcap ? SETPCAP_BIT : 0), prm | (setpcap ? SETPCAP_BIT : 0), inh);
-	program_call(prog, THREAD_CREDS, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT), A(PR_CAP_AMBIENT_CLEAR_ALL),
-		     A(0), A(0), A(0));
+	program_call(prog, THREAD_CREDS, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT),
+		     A(PR_CAP_AMBIENT_CLEAR_ALL), A(0), A(0), A(0));
 	for (unsigned i = 0; i < NCAPS; i++)
 		if (amb >> i & 1)
 			program_call(prog, THREAD_CREDS, "ambient capability", SYS_prctl, A(PR_CAP_AMBIENT),
@@ -149,13 +149,13 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 		return ret;
 	setpcap = !(plan->lacks & SETPCAP_BIT);
 	if (setpcap)
-		program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl, A(PR_SET_SECUREBITS),
-			     A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
+		program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl,
+			     A(PR_SET_SECUREBITS), A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
 	plan_ids(pth->prog, c, plan->lacks);
 	plan_caps(pth->prog, c, setpcap);
 	if (c->has_no_new_privs && c->no_new_privs)
-		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0), A(0),
-			     A(0));
+		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0),
+			     A(0), A(0));
 	return 0;
 }
 

@@ -27,7 +27,8 @@ static int plan_ioprio(const struct model *m, const struct model_task *task, con
 
 	/* A restorer that was started with a priority of its own gives it to the leader, and this to its threads. */
 	if (thread == &task->threads[0])
-		program_call(pth->prog, TASK_LIMITS, "no I/O priority", SYS_ioprio_set, A(IOPRIO_WHO_PROCESS), A(0), A(0));
+		program_call(pth->prog, TASK_LIMITS, "no I/O priority", SYS_ioprio_set, A(IOPRIO_WHO_PROCESS), A(0),
+			     A(0));
 	if (!tcore->has_ioprio)
 		return 0;
 	if (tcore->ioprio > UINT16_MAX)

@@ -72,15 +72,17 @@ static int plan_itimer(const struct model *m, const struct model_task *task, con
 			return err_image(err, "%s: invalid interval", timers[i].name);
 		if (e->vusec > 999999 || e->vsec > INT64_MAX)
 			return err_image(err, "%s: invalid value", timers[i].name);
-		k = (struct kernel_itimerval){ (int64_t)e->isec, (int64_t)e->iusec, (int64_t)e->vsec, (int64_t)e->vusec };
+		k = (struct kernel_itimerval){ (int64_t)e->isec, (int64_t)e->iusec, (int64_t)e->vsec,
+					       (int64_t)e->vusec };
 		/* Expired, its signal still pending: it goes on with the interval once that is taken. */
 		if (!k.vsec && !k.vusec) {
 			k.vsec = k.isec;
 			k.vusec = k.iusec;
 		}
 		if (k.vsec || k.vusec)
-			program_call(pth->prog, TASK_TIMERS, timers[i].name, SYS_setitimer, A((uint64_t)timers[i].which),
-				     A_DATA(program_data(pth->prog, &k, sizeof(k))), A(0));
+			program_call(pth->prog, TASK_TIMERS, timers[i].name, SYS_setitimer,
+				     A((uint64_t)timers[i].which), A_DATA(program_data(pth->prog, &k, sizeof(k))),
+				     A(0));
 	}
 	return 0;
 }

@@ -46,8 +46,8 @@ static int plan_membarrier(const struct model *m, const struct model_task *task,
 	/* While there is one thread only: then the kernel need not wait for all CPUs. */
 	for (unsigned i = 0; i < 32; i++)
 		if (mask >> i & 1)
-			program_call(pth->prog, TASK_LIMITS, "membarrier registration", SYS_membarrier, A(1u << i), A(0),
-				     A(0));
+			program_call(pth->prog, TASK_LIMITS, "membarrier registration", SYS_membarrier, A(1u << i),
+				     A(0), A(0));
 	return 0;
 }
 

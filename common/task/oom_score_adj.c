@@ -31,8 +31,8 @@ static int plan_oom(const struct model *m, const struct model_task *task, const 
 	if (tc->oom_score_adj < -1000 || tc->oom_score_adj > 1000)
 		return err_image(err, "oom_score_adj is %d", tc->oom_score_adj);
 	snprintf(text, sizeof(text), "%d", tc->oom_score_adj);
-	task_plan_proc_write(pth->prog, "oom_score_adj (lowering it needs CAP_SYS_RESOURCE)", "/proc/self/oom_score_adj", text,
-			     true);
+	task_plan_proc_write(pth->prog, "oom_score_adj (lowering it needs CAP_SYS_RESOURCE)",
+			     "/proc/self/oom_score_adj", text, true);
 	return 0;
 }
 

@@ -41,8 +41,10 @@ static int check_clock(const struct dump *d, const struct proc_timer *t, struct 
 	pid_t pid = (pid_t) ~((uint32_t)t->clock >> 3 | 0xe0000000u);
 
 	if (t->clock == CLOCK_THREAD_CPUTIME_ID && d->task.nthreads > 1)
-		return err_refuse(err, "POSIX timer %d counts the CPU time of one of %zu threads, and the kernel does not tell which",
-				  t->id, d->task.nthreads);
+		return err_refuse(
+			err,
+			"POSIX timer %d counts the CPU time of one of %zu threads, and the kernel does not tell which",
+			t->id, d->task.nthreads);
 	if (t->clock >= 0)
 		return 0;
 	if ((t->clock & 7) == 3)

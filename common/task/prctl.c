@@ -49,7 +49,8 @@ static int ask_prctl(struct dump *d, struct program *prog, void *slot, struct er
 	struct prctl_slot *s = slot;
 
 	/* Asking needs CAP_SYS_RESOURCE, as setting does. */
-	s->io_flusher = program_try(prog, 0, "PR_SET_IO_FLUSHER", SYS_prctl, A(PR_GET_IO_FLUSHER), A(0), A(0), A(0), A(0));
+	s->io_flusher =
+		program_try(prog, 0, "PR_SET_IO_FLUSHER", SYS_prctl, A(PR_GET_IO_FLUSHER), A(0), A(0), A(0), A(0));
 	s->own = arena_alloc(d->arena, 2 * NQUESTIONS * sizeof(*s->own));
 	for (size_t i = 0; i < NQUESTIONS; i++) {
 		const struct question *q = &questions[i];

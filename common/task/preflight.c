@@ -52,8 +52,8 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 	return need;
 }
 
-void task_preflight(const struct model *m, const struct task_own *own, void (*line)(void *ctx, const char *line), void *ctx,
-		    const struct log *log)
+void task_preflight(const struct model *m, const struct task_own *own, void (*line)(void *ctx, const char *line),
+		    void *ctx, const struct log *log)
 {
 	const struct task_report report = { line, ctx, log };
 
@@ -62,11 +62,12 @@ void task_preflight(const struct model *m, const struct task_own *own, void (*li
 		const TaskCoreEntry *tc = task->threads[0].core->tc;
 
 		if (tc)
-			task_rlimit_preflight(tc, task->threads[0].tid, own->st.cap_eff >> CAP_SYS_RESOURCE & 1, &own->limits,
-					      &report);
+			task_rlimit_preflight(tc, task->threads[0].tid, own->st.cap_eff >> CAP_SYS_RESOURCE & 1,
+					      &own->limits, &report);
 		/* The other threads' are the same, as a rule: one line says it. */
 		for (size_t i = 0; i < task->nthreads; i++)
-			if (task_creds_preflight(task->threads[i].core->thread_core, task->threads[i].tid, own, &report))
+			if (task_creds_preflight(task->threads[i].core->thread_core, task->threads[i].tid, own,
+						 &report))
 				break;
 	}
 }

@@ -68,7 +68,8 @@ static int plan_rlimit(const struct model *m, const struct model_task *task, con
 		const RlimitEntry *e = in->rlimits[i];
 		struct rlimit64 l = { .rlim_cur = MIN(e->cur, e->max), .rlim_max = e->max };
 
-		program_add(pth->prog, TASK_LIMITS, names[i], host_default(in, i) ? EXPECT_ANY : EXPECT_OK, 0, SYS_prlimit64,
+		program_add(pth->prog, TASK_LIMITS, names[i], host_default(in, i) ? EXPECT_ANY : EXPECT_OK, 0,
+			    SYS_prlimit64,
 			    PROGRAM_ARGS(A(0), A(i), A_DATA(program_data(pth->prog, &l, sizeof(l))), A(0)));
 	}
 	return 0;
@@ -85,12 +86,13 @@ void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, c
 		if (may_raise || max <= own->v[i].rlim_max)
 			continue;
 		if (host_default(tc->rlimits, i)) {
-			log_warn(report->log, "pid %d: %s stays at this host's %lu, the dumping host's default was %lu", pid,
-				 names[i], (unsigned long)own->v[i].rlim_max, (unsigned long)max);
+			log_warn(report->log, "pid %d: %s stays at this host's %lu, the dumping host's default was %lu",
+				 pid, names[i], (unsigned long)own->v[i].rlim_max, (unsigned long)max);
 			continue;
 		}
-		snprintf(line, sizeof(line), "pid %d: its hard limit %s is above ours, and raising it needs CAP_SYS_RESOURCE",
-			 pid, names[i]);
+		snprintf(line, sizeof(line),
+			 "pid %d: its hard limit %s is above ours, and raising it needs CAP_SYS_RESOURCE", pid,
+			 names[i]);
 		report->line(report->ctx, line);
 	}
 }

@@ -28,8 +28,10 @@ static int plan_robust_list(const struct model *m, const struct model_task *task
 	if (!tcore->futex_rla)
 		return 0;
 	if (tcore->futex_rla_len != HEAD_SIZE)
-		return err_image(err, "thread %d: a robust futex list head of %u bytes", pth->tid, tcore->futex_rla_len);
-	program_call(pth->prog, THREAD_SELF, "robust futex list", SYS_set_robust_list, A(tcore->futex_rla), A(HEAD_SIZE));
+		return err_image(err, "thread %d: a robust futex list head of %u bytes", pth->tid,
+				 tcore->futex_rla_len);
+	program_call(pth->prog, THREAD_SELF, "robust futex list", SYS_set_robust_list, A(tcore->futex_rla),
+		     A(HEAD_SIZE));
 	return 0;
 }
 

@@ -89,7 +89,8 @@ static int dump_rseq(struct dump *d, struct dump_thread *thread, const struct pr
 	RseqEntry *e;
 
 	if (c.flags)
-		return err_refuse(err, "thread %d has an rseq registration with flags 0x%x", thread->frozen->tid, c.flags);
+		return err_refuse(err, "thread %d has an rseq registration with flags 0x%x", thread->frozen->tid,
+				  c.flags);
 	e = arena_msg(d->arena, RseqEntry, rseq_entry__init);
 	e->rseq_abi_pointer = c.rseq_abi_pointer;
 	e->rseq_abi_size = c.rseq_abi_size;

@@ -107,8 +107,8 @@ static int plan_sched(const struct model *m, const struct model_task *task, cons
 	a.priority = tcore->has_sched_prio ? tcore->sched_prio : 0;
 	rt = is_rt(a.policy);
 	if (a.nice < -20 || a.nice > 19 || (rt ? a.priority < 1 || a.priority > 99 : a.priority != 0))
-		return err_image(err, "thread %d: policy %u, priority %u and nice %d do not go together", pth->tid, a.policy,
-				 a.priority, a.nice);
+		return err_image(err, "thread %d: policy %u, priority %u and nice %d do not go together", pth->tid,
+				 a.policy, a.priority, a.nice);
 	if (e) {
 		a.flags |= e->flags;
 		a.runtime = e->runtime;
@@ -131,7 +131,8 @@ static int plan_sched(const struct model *m, const struct model_task *task, cons
 	return 0;
 }
 
-/* kernel/sched/syscalls.c, user_check_sched_setscheduler(): up to the limits of RLIMIT_NICE and RLIMIT_RTPRIO, anybody may. */
+/* kernel/sched/syscalls.c, user_check_sched_setscheduler(): up to the limits of RLIMIT_NICE and RLIMIT_RTPRIO, anybody
+ * may. */
 uint64_t task_sched_privileges(const ThreadCoreEntry *tcore, const struct task_own *own)
 {
 	uint32_t policy = tcore->sched_policy & ~RESET_ON_FORK;
@@ -141,7 +142,8 @@ uint64_t task_sched_privileges(const ThreadCoreEntry *tcore, const struct task_o
 	if (!tcore->has_sched_policy)
 		return 0;
 	need = policy == POLICY_DEADLINE || (is_rt(policy) && tcore->sched_prio > rtprio);
-	if (tcore->has_sched_nice && tcore->sched_nice < getpriority(PRIO_PROCESS, 0) && (uint64_t)(20 - tcore->sched_nice) > nice)
+	if (tcore->has_sched_nice && tcore->sched_nice < getpriority(PRIO_PROCESS, 0) &&
+	    (uint64_t)(20 - tcore->sched_nice) > nice)
 		need = true;
 	return need ? 1ull << CAP_SYS_NICE : 0;
 }

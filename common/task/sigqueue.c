@@ -52,7 +52,8 @@ static int check_queue(struct dump *d, SignalQueueEntry *q, size_t *cap, uint64_
 		if (signo < 1 || signo > NSIGNALS)
 			return err_refuse(err, "thread %d has signal %d pending", tid, signo);
 		if (signo < FIRST_REALTIME && seen >> (signo - 1) & 1)
-			return err_hint(err, err_refuse(err, "signal %d is pending twice, from two POSIX timers", signo),
+			return err_hint(err,
+					err_refuse(err, "signal %d is pending twice, from two POSIX timers", signo),
 					"try again");
 		seen |= 1ull << (signo - 1);
 	}
@@ -114,7 +115,8 @@ static bool from_timer(const siginfo_t *si)
 	return si->si_code == SI_TIMER || (si->si_signo == SIGALRM && si->si_code == SI_KERNEL);
 }
 
-/* Adds to a queue what has been sent since it was read: the kernel appends, and nothing leaves while the thread is frozen. */
+/* Adds to a queue what has been sent since it was read: the kernel appends, and nothing leaves while the thread is
+ * frozen. */
 static int read_again(struct dump *d, pid_t tid, bool shared, SignalQueueEntry *q, struct err *err)
 {
 	SignalQueueEntry *now;

@@ -29,15 +29,15 @@ struct task_own {
 int task_own_read(struct arena *arena, struct task_own *own, struct err *err);
 
 /*
- * The capabilities (bit 1 << CAP_*) that restoring the tasks takes beyond CAP_CHECKPOINT_RESTORE. What is as we are already
- * takes none: a user's own plain process needs no CAP_SETUID, CAP_SETGID or CAP_SETPCAP.
+ * The capabilities (bit 1 << CAP_*) that restoring the tasks takes beyond CAP_CHECKPOINT_RESTORE. What is as we are
+ * already takes none: a user's own plain process needs no CAP_SETUID, CAP_SETGID or CAP_SETPCAP.
  */
 uint64_t task_privileges(const struct model *m, const struct task_own *own);
 
 /* Does this host allow what no capability helps with: resource limits, the bounding set? Every finding goes through
  * report. What differs without being a loss is a warning in the log. */
-void task_preflight(const struct model *m, const struct task_own *own, void (*report)(void *ctx, const char *line), void *ctx,
-		    const struct log *log);
+void task_preflight(const struct model *m, const struct task_own *own, void (*report)(void *ctx, const char *line),
+		    void *ctx, const struct log *log);
 
 /* ---- for the files of this folder ---- */
 
