@@ -11,6 +11,9 @@ int cmd_show(const struct opts *o, struct err *err);
 int cmd_decode(const struct opts *o, struct err *err);
 int cmd_encode(const struct opts *o, struct err *err);
 int cmd_info(const struct opts *o, struct err *err);
+int cmd_compress(const struct opts *o, struct err *err);
+int cmd_decompress(const struct opts *o, struct err *err);
+int cmd_seal(const struct opts *o, struct err *err);
 int cmd_x(const struct opts *o, struct err *err);
 
 /* Opens an image for reading; "-" and NULL are standard input. */

@@ -13,6 +13,9 @@ static const struct {
 	{ "encode", cmd_encode },
 	{ "info", cmd_info },
 	{ "x", cmd_x },
+	{ "compress", cmd_compress },
+	{ "decompress", cmd_decompress },
+	{ "seal", cmd_seal },
 };
 
 int main(int argc, char **argv)

@@ -18,6 +18,9 @@ static const struct opt_command image_commands[] = {
 	{ "info", TOOL_IMAGE_INFO, "FILE...", "say what an image is and how much it holds", 1, -1 },
 	{ "x", TOOL_IMAGE_X, "DIR VIEW", "readable views: ps, fds, mems, rss, sockets, mounts, env, timers", 2, 2,
 	  "cr-image x /var/tmp/ckpt ps" },
+	{ "compress", TOOL_IMAGE_COMPRESS, "FILE...", "compress images in place; all tools read them as they are", 1, -1 },
+	{ "decompress", TOOL_IMAGE_DECOMPRESS, "FILE...", "the reverse", 1, -1 },
+	{ "seal", TOOL_IMAGE_SEAL, "DIR...", "write the manifest: which images there are, with sizes and checksums", 1, -1 },
 	{ NULL },
 };
 

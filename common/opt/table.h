@@ -46,7 +46,16 @@ enum opt_group {
 #define TOOL_IMAGE_GRAPH 0x100000u
 #define TOOL_IMAGE_REPORT 0x200000u
 #define TOOL_IMAGE_VIEWS TOOL_IMAGE_X
-#define TOOL_IMAGE 0xffffff00u /* all subcommands, those to come too; 0x400000 is the next one */
+#define TOOL_IMAGE_COMPRESS 0x400000u
+#define TOOL_IMAGE_DECOMPRESS 0x800000u
+#define TOOL_IMAGE_CHECK 0x1000000u
+#define TOOL_IMAGE_SEAL 0x2000000u
+#define TOOL_IMAGE_PACK 0x4000000u
+#define TOOL_IMAGE_UNPACK 0x8000000u
+#define TOOL_IMAGE_DEDUP 0x10000000u
+#define TOOL_IMAGE_FLATTEN 0x20000000u
+#define TOOL_IMAGE_THREADS (TOOL_IMAGE_COMPRESS | TOOL_IMAGE_DECOMPRESS | TOOL_IMAGE_CHECK | TOOL_IMAGE_SEAL)
+#define TOOL_IMAGE 0xffffff00u /* all subcommands, those to come too; 0x40000000 is the next one */
 #define TOOL_CR (TOOL_DUMP | TOOL_RESTORE)
 #define TOOL_READS_FILES (TOOL_CR | TOOL_CHECK | TOOL_IMAGE)
 #define TOOL_ALL (TOOL_CR | TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE)
@@ -229,6 +238,10 @@ enum opt_group {
 	  TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out")                                          \
 	X(PID, "pid", 'p', OPT_T_INT, "PID", NULL, TOOL_IMAGE_VIEWS, TOOL_IMAGE_VIEWS, OPT_G_IMAGE,                    \
 	  "only this task of the checkpoint", .min = 1, .max = 0x7fffffff)                                             \
+	X(LEVEL, "level", 0, OPT_T_INT, "N", "3", TOOL_IMAGE_COMPRESS, TOOL_IMAGE_COMPRESS, OPT_G_IMAGE,               \
+	  "level of zstd: 1 is fast, 19 is small", .min = 1, .max = 19)                                                \
+	X(THREADS, "threads", 0, OPT_T_INT, "N", "0", TOOL_IMAGE_THREADS, TOOL_IMAGE_THREADS, OPT_G_IMAGE,             \
+	  "work with N threads (0: as many as there are processors, at most 16)", .min = 0, .max = 64)                 \
 	/* cr-config */                                                                                                \
 	X(RESOLVE, "resolve", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                       \
 	  "show the options that apply to a command (the default)", .flags = OPT_F_CMDLINE)                            \
