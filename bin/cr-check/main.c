@@ -227,6 +227,22 @@ static int check(const struct opts *o, bool *bad, struct err *err)
 	return 0;
 }
 
+/* What the options have to tell goes to the log; --quiet without a file for it wants none. */
+static int log_notes(const struct opts *o, struct err *err)
+{
+	const char *file = opt_str(o, OPT_LOG_FILE);
+	struct log log = { 0 };
+	int ret;
+
+	if (!file && opt_bool(o, OPT_QUIET))
+		return 0;
+	ret = log_open(&log, "cr-check", file, (int)opt_int(o, OPT_VERBOSITY), opt_is(o, OPT_LOG_FORMAT, "json"), err);
+	if (ret >= 0)
+		opt_log_notes(o, &log);
+	log_close(&log);
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	cleanup_opts struct opts *o = NULL;
@@ -236,6 +252,8 @@ int main(int argc, char **argv)
 
 	if (ret > 0)
 		return 0;
+	if (!ret)
+		ret = log_notes(o, &err);
 	if (!ret)
 		ret = check(o, &bad, &err);
 	if (!ret && (fflush(stdout) || ferror(stdout)))

@@ -324,7 +324,17 @@ int opt_parse(unsigned tool, int argc, char **argv, struct opts **o, struct err 
 	*o = NULL;
 	if (ret >= 0)
 		ret = answer(&c, err); /* before any file is read: a broken file must not take the help away */
-	return ret ? ret : resolve(&c, &env, o, err);
+	if (!ret)
+		ret = resolve(&c, &env, o, err);
+	if (!ret && !(opt_defs[OPT_LOG_FILE].takes & tool)) { /* a binary without a log says it here */
+		struct log log = { 0 };
+
+		ret = log_open(&log, c.tool->name, NULL, LOG_WARN, opt_is(*o, OPT_LOG_FORMAT, "json"), err);
+		if (ret >= 0)
+			opt_log_notes(*o, &log);
+		log_close(&log);
+	}
+	return ret;
 }
 
 int opt_resolve_text(const struct opt_tool *tool, const char *name, const char *text, size_t len, struct opts **out,

@@ -145,7 +145,7 @@ enum opt_group {
 	  "pass over sysctls that this kernel does not have")                                                          \
 	X(CPU_CAP, "cpu-cap", 0, OPT_T_STRING, "CAP[,CAP...]", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                      \
 	  "which processor features must agree: none, fpu, ins, cpu, all; ^CAP takes one out", .implied = "all")       \
-	X(UNPRIVILEGED, "unprivileged", 0, OPT_T_BOOL, NULL, "no", TOOL_ALL, 0, OPT_G_RESOURCES,                       \
+	X(UNPRIVILEGED, "unprivileged", 0, OPT_T_BOOL, NULL, "no", TOOL_CR | TOOL_CHECK, 0, OPT_G_RESOURCES,           \
 	  "work with CAP_CHECKPOINT_RESTORE instead of all of root's power")                                           \
 	X(ALLOW_UPROBES, "allow-uprobes", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                      \
 	  "accept tasks with uprobes set by a tracer")                                                                 \

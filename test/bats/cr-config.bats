@@ -157,6 +157,12 @@ fails() { # fails PATTERN COMMAND...
 	"$BIN/cr-check" --list -o log >/dev/null
 	"$BIN/cr-dump" -t 4194304 -D . -o dump.log 2>err || true
 	grep -q 'tcp-established is known, but this cr-dump does not act on it' dump.log
+	echo unprivileged >>"$HOME/.criu/default.conf"
+	"$BIN/cr-check" --list -o log >/dev/null
+	grep -q 'unprivileged is known, but this cr-check does not act on it' log
+	echo unprivileged >"$HOME/.criu/default.conf"
+	"$BIN/cr-check" --list 2>&1 >/dev/null | grep -q 'unprivileged is known'
+	[ -z "$("$BIN/cr-check" -q --feature clone3_set_tid 2>&1)" ]
 }
 
 @test "--option shows one, set or not; wrong names are told" {
