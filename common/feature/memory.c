@@ -219,13 +219,37 @@ static int open_uffd(struct probe *p, uint64_t features)
 	return -1;
 }
 
+/* Two pages that are not there yet: one is brought from a buffer, one as zeroes, as a page server's client does. */
+static void bring_pages(struct probe *p, int fd)
+{
+	char *to = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *from = probe_page(p, 0);
+	struct uffdio_register reg = { .range = { (uintptr_t)to, 2 * PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_copy copy = { .dst = (uintptr_t)to, .src = (uintptr_t)from, .len = PAGE };
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)to + PAGE, PAGE } };
+
+	if (!from)
+		return;
+	if (to == MAP_FAILED)
+		probe_unknown(p, "mmap: %s", strerror(errno));
+	else if (ioctl(fd, UFFDIO_REGISTER, &reg) < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "UFFDIO_REGISTER");
+	else if (ioctl(fd, UFFDIO_COPY, &copy) < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "UFFDIO_COPY");
+	else if (ioctl(fd, UFFDIO_ZEROPAGE, &zero) < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "UFFDIO_ZEROPAGE");
+	else if (to[0] != from[0] || to[PAGE])
+		probe_missing(p, "the pages that were brought are wrong");
+	else
+		probe_ok(p);
+}
+
 void probe_uffd(struct probe *p, int arg)
 {
 	cleanup_fd int fd = open_uffd(p, arg ? UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
 					       UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP : 0);
 
 	if (fd >= 0)
-		probe_ok(p);
+		bring_pages(p, fd);
 }
 
 void probe_wp_async(struct probe *p, int arg)

@@ -75,7 +75,7 @@ static int answer(struct nl_sock *sk, struct nlmsghdr **data)
 	struct nlmsghdr *h;
 
 	errno = 0;
-	n = nl_recv(sk, &from, &buf, NULL);
+	n = nl_recv(sk, &from, &buf, NULL); /* buf is to be freed */
 	if (n <= 0)
 		return errno ? -errno : -ENODATA;
 	h = (struct nlmsghdr *)buf;
@@ -86,7 +86,7 @@ static int answer(struct nl_sock *sk, struct nlmsghdr **data)
 			return 0;
 		}
 	}
-	free(buf); /* nl_recv() gives memory of malloc() */
+	free(buf);
 	return ret;
 }
 

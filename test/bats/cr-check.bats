@@ -189,6 +189,37 @@ as_if() {
 	done
 }
 
+@test "cr-dump and cr-restore say of a lack what cr-check says of it" {
+	bin=$(dirname "$CHECK")
+	withhold=$bin/test/live/withhold
+	[ -x "$withhold" ] && [ -x "$bin/cr-dump" ] && [ -x "$bin/cr-restore" ] || skip "not built"
+	same() { # FEATURE ERRNO CALL TOOL...
+		local feature=$1 errno=$2 call=$3 sentence
+		shift 3
+		sentence=$("$withhold" "$errno" "$call" "$CHECK" --feature "$feature" --json | jq -r '.features[0].sentence')
+		run "$withhold" "$errno" "$call" "$@"
+		[ "$status" = 3 ]
+		[[ $sentence == *": $feature ("* ]]
+		[[ ${lines[-1]} == *"$sentence"* ]]
+	}
+	cd "$BATS_TEST_TMPDIR"
+	mkdir img
+	setsid sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	pid=$!
+	same kcmp 1 312 "$bin/cr-dump" -t $pid -D img
+	same pidfd_getfd 38 438 "$bin/cr-dump" -t $pid -D img
+	same process_vm_readv 1 310 "$bin/cr-dump" -t $pid -D img
+	"$bin/cr-dump" -t $pid -D img
+	wait $pid || true
+	same clone3_set_tid 1 435 "$bin/cr-restore" -D img -d
+	same prctl_mm_map 1 157:1=14 "$bin/cr-restore" -D img -d
+	sentence=$(capsh --drop=cap_sys_ptrace,cap_sys_admin,cap_checkpoint_restore -- -c '"$0" --feature cap_checkpoint_restore --json' "$CHECK" |
+		jq -r '.features[0].sentence')
+	run capsh --drop=cap_sys_ptrace,cap_sys_admin,cap_checkpoint_restore -- -c '"$0" -D img -d' "$bin/cr-restore"
+	[ "$status" != 0 ]
+	[[ $output == *"$sentence"* ]]
+}
+
 @test "it leaves no process behind" {
 	run unshare --pid --fork --mount-proc bash -c '"$1" --all >/dev/null; ls -d /proc/[0-9]* | wc -l' _ "$CHECK"
 	[ "${lines[-1]}" -le 3 ] # bash, ls, wc

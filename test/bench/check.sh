@@ -14,7 +14,9 @@ export HOME=/
 
 median() { cut -d' ' -f1 "$1" | sort -n | awk '{ v[NR] = $1 } END { print NR ? (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 : 0 }'; }
 names=(true default all one kconfig)
+# shellcheck disable=SC2034 # used by name
 true=(/bin/true) default=("$BIN/cr-check" -q) all=("$BIN/cr-check" -q --all) one=("$BIN/cr-check" -q --feature pidfd_getfd)
+# shellcheck disable=SC2034
 kconfig=("$BIN/cr-check" -q --all --kconfig "$TOP/test/unit/data/kconfig/debian-6.12-amd64.config")
 for ((r = 0; r < rounds; r++)); do
 	for n in "${names[@]}"; do
