@@ -16,6 +16,9 @@ static const struct {
 	{ "compress", cmd_compress },
 	{ "decompress", cmd_decompress },
 	{ "seal", cmd_seal },
+	{ "mem", cmd_mem },
+	{ "search", cmd_search },
+	{ "strings", cmd_strings },
 };
 
 int main(int argc, char **argv)

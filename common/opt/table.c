@@ -21,6 +21,12 @@ static const struct opt_command image_commands[] = {
 	{ "compress", TOOL_IMAGE_COMPRESS, "FILE...", "compress images in place; all tools read them as they are", 1, -1 },
 	{ "decompress", TOOL_IMAGE_DECOMPRESS, "FILE...", "the reverse", 1, -1 },
 	{ "seal", TOOL_IMAGE_SEAL, "DIR...", "write the manifest: which images there are, with sizes and checksums", 1, -1 },
+	{ "mem", TOOL_IMAGE_MEM, "DIR ADDR[-END|+LEN]", "memory of a task, as a hex dump or raw", 2, 2,
+	  "cr-image mem /var/tmp/ckpt --pid 4711 7ffc1000+64" },
+	{ "search", TOOL_IMAGE_SEARCH, "DIR", "find text, bytes or a pattern in the memory of all tasks", 1, 1,
+	  "cr-image search /var/tmp/ckpt --regex 'token=[0-9a-f]+'" },
+	{ "strings", TOOL_IMAGE_STRINGS, "DIR", "text in the memory of all tasks", 1, 1,
+	  "cr-image strings /var/tmp/ckpt -n 8 | grep -i password" },
 	{ NULL },
 };
 

@@ -45,7 +45,8 @@ enum opt_group {
 #define TOOL_IMAGE_STRINGS 0x80000u
 #define TOOL_IMAGE_GRAPH 0x100000u
 #define TOOL_IMAGE_REPORT 0x200000u
-#define TOOL_IMAGE_VIEWS TOOL_IMAGE_X
+#define TOOL_IMAGE_VIEWS (TOOL_IMAGE_X | TOOL_IMAGE_MEM | TOOL_IMAGE_SEARCH | TOOL_IMAGE_STRINGS)
+#define TOOL_IMAGE_JSON (TOOL_IMAGE_INFO | TOOL_IMAGE_X | TOOL_IMAGE_SEARCH)
 #define TOOL_IMAGE_COMPRESS 0x400000u
 #define TOOL_IMAGE_DECOMPRESS 0x800000u
 #define TOOL_IMAGE_CHECK 0x1000000u
@@ -242,6 +243,16 @@ enum opt_group {
 	  "level of zstd: 1 is fast, 19 is small", .min = 1, .max = 19)                                                \
 	X(THREADS, "threads", 0, OPT_T_INT, "N", "0", TOOL_IMAGE_THREADS, TOOL_IMAGE_THREADS, OPT_G_IMAGE,             \
 	  "work with N threads (0: as many as there are processors, at most 16)", .min = 0, .max = 64)                 \
+	X(RAW, "raw", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_MEM, TOOL_IMAGE_MEM, OPT_G_IMAGE,                          \
+	  "the bytes as they are")                                                                                     \
+	X(TEXT, "text", 0, OPT_T_STRING, "TEXT", NULL, TOOL_IMAGE_SEARCH, TOOL_IMAGE_SEARCH, OPT_G_IMAGE,              \
+	  "look for this text")                                                                                        \
+	X(HEX, "hex", 0, OPT_T_STRING, "BYTES", NULL, TOOL_IMAGE_SEARCH, TOOL_IMAGE_SEARCH, OPT_G_IMAGE,               \
+	  "look for these bytes: deadbeef or 'de ad be ef'")                                                           \
+	X(REGEX, "regex", 0, OPT_T_STRING, "REGEX", NULL, TOOL_IMAGE_SEARCH, TOOL_IMAGE_SEARCH, OPT_G_IMAGE,           \
+	  "look for what matches this extended regular expression")                                                    \
+	X(BYTES, "bytes", 'n', OPT_T_INT, "N", "4", TOOL_IMAGE_STRINGS, TOOL_IMAGE_STRINGS, OPT_G_IMAGE,               \
+	  "only text of at least N characters", .min = 1, .max = 65536)                                                \
 	/* cr-config */                                                                                                \
 	X(RESOLVE, "resolve", 0, OPT_T_BOOL, NULL, "no", TOOL_CONFIG, TOOL_CONFIG, OPT_G_CONFIG,                       \
 	  "show the options that apply to a command (the default)", .flags = OPT_F_CMDLINE)                            \
@@ -284,8 +295,8 @@ enum opt_group {
 	X(LOG_PID, "log-pid", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_LOG, "one log file for each restored task") \
 	X(DISPLAY_STATS, "display-stats", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_LOG,                      \
 	  "print times, pages and bytes to standard error at the end")                                                 \
-	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO | TOOL_IMAGE_X,          \
-	  TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_INFO | TOOL_IMAGE_X, OPT_G_LOG, "print the result as JSON")                                        \
+	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_JSON,                         \
+	  TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_JSON, OPT_G_LOG, "print the result as JSON")                                        \
 	X(QUIET, "quiet", 'q', OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_LOG,                              \
 	  "print nothing: the exit code is the answer")                                                                \
 	/* about the binary */                                                                                         \
