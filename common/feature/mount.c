@@ -49,7 +49,8 @@ void probe_autofs(struct probe *p, int arg)
 		probe_unknown(p, "pipe2: %s", strerror(errno));
 		return;
 	}
-	snprintf(data, sizeof(data), "fd=%d,pgrp=%d,minproto=5,maxproto=5,direct", fds[1], (int)getpgrp());
+	/* The process group is ours without being named; in a pid namespace it need not have a number. */
+	snprintf(data, sizeof(data), "fd=%d,minproto=5,maxproto=5,direct", fds[1]);
 	if (mount("cr-check", "/", "autofs", 0, data) < 0) {
 		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "mount of an autofs");
 		return;
