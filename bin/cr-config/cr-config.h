@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The questions that cr-config answers. Each prints to standard output and returns 0, an exit code above 0, or a negative errno. */
+/* The questions of cr-config. Each prints to standard output and returns 0, an exit code above 0, or a negative errno. */
 #ifndef CR_CONFIG_H
 #define CR_CONFIG_H
 

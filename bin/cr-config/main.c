@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cr-config: shows what the resolver that all binaries share makes of files, environment, requests and a command line. */
+/* cr-config: what the resolver of all binaries makes of files, environment, requests and a command line. */
 #include "bin/cr-config/cr-config.h"
 
 static const char prog[] = "cr-config";
 
-/* Options that only one of the questions has a use for: with another one they would be without effect, and silence would lie. */
+/* Options that only one of the questions has a use for: with another one they would have no effect, and silence lies. */
 static int check_options(const struct opts *o, bool resolves, bool validates, struct err *err)
 {
 	static const enum opt_id of_resolve[] = { OPT_OPTION, OPT_ALL, OPT_CONF, OPT_RPC, OPT_AS, OPT_FOR };

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* --resolve: which options are set, by whom, and what that took the place of. */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include <json-c/json.h>
 
 #include "bin/cr-config/cr-config.h"
-#include "common/base/io.h"
 #include "common/opt/rpc.h"
 
 /* Use number i does not count: for all but lists a later one has taken its place, in lists it was there before. */
@@ -156,23 +153,16 @@ struct question {
 
 static int load_request(struct question *q, struct err *err)
 {
-	const char *path = opt_str(q->o, OPT_RPC), *as = opt_str(q->o, OPT_AS);
-	cleanup_free char *data = NULL;
-	size_t len = 0;
-	int ret = 0;
+	const char *path = opt_str(q->o, OPT_RPC);
+	bool as = opt_is_set(q->o, OPT_AS);
+	int ret = path ? opt_rpc_load(path, &q->rpc, err) : 0;
 
-	if (path) {
-		ret = read_file_at(AT_FDCWD, strcmp(path, "-") != 0 ? path : "/dev/stdin", OPT_RPC_MAX, &data, &len);
-		if (ret < 0)
-			return err_object(err, err_set(err, ERR_USAGE, -ret, "cannot read the request"), "%s", path);
-		ret = opt_rpc_parse(path, data, len, &q->rpc, err);
-	} else if (as) {
+	if (ret < 0 || !as)
+		return ret;
+	if (!q->rpc)
 		q->rpc = opt_rpc_new();
-	}
-	if (ret >= 0 && as)
-		opt_rpc_assume_file(
-			q->rpc, "/etc/criu/runc.conf"); /* which runc names when its container's settings name none */
-	return ret;
+	opt_rpc_assume_file(q->rpc, "/etc/criu/runc.conf"); /* which runc names when its container's settings name none */
+	return 0;
 }
 
 /* The binary: the one of the command line, that of --for, the one that the request is for, or the usual one. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* --validate: all problems of files, each with its place, the line and a caret: the form that compilers use and editors read. */
+/* --validate: all problems of files, each with its place, the line and a caret, as compilers do and editors read. */
 #include <string.h>
 
 #include "bin/cr-config/cr-config.h"

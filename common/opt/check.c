@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Checking files: all that is wrong with them, not only what ends a run first. */
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/base/io.h"
 #include "common/opt/private.h"
 
 /* From the column to the end of the word, or of the quoted text, there. */
@@ -154,7 +152,7 @@ static void check_stdin(opt_problem_fn fn, void *arg)
 	static const char name[] = "<stdin>";
 	cleanup_free char *text = NULL;
 	size_t len = 0;
-	int ret = read_file_at(AT_FDCWD, "/dev/stdin", OPT_FILE_MAX, &text, &len);
+	int ret = opt_read_all(STDIN_FILENO, OPT_FILE_MAX, &text, &len);
 
 	if (ret == -EFBIG)
 		about_file(name, false, "more than 1048576 bytes", "", fn, arg);

@@ -39,7 +39,7 @@ static bool at_end(const struct line *l)
 	return l->p == l->end || *l->p == '#';
 }
 
-/* Where on the line an error is: kept in the origin, whose column is that of the option's name as long as all is well. */
+/* Where on the line an error is: kept in the origin, whose column is that of the name as long as all is well. */
 static int fail_at(const struct line *l, const char *p, struct opt_origin *at, int ret)
 {
 	at->column = column(l, p);
@@ -241,32 +241,42 @@ static int open_file(struct opts *o, const char *path, bool optional, int *fd, s
 	return 0;
 }
 
+int opt_read_all(int fd, size_t max, char **text, size_t *len)
+{
+	cleanup_free char *buf = xmalloc(max + 2);
+	size_t n = 0;
+
+	while (n <= max) { /* one byte more than allowed, so that too much is noticed */
+		ssize_t got = read(fd, buf + n, max + 1 - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (!got)
+			break;
+		n += (size_t)got;
+	}
+	if (n > max)
+		return -EFBIG;
+	*text = take_ptr(buf);
+	*len = n;
+	return 0;
+}
+
 int opt_load_file(struct opts *o, const char *path, bool optional, char **text, size_t *len, struct err *err)
 {
-	cleanup_free char *buf = NULL;
 	cleanup_fd int fd = -1;
-	size_t n = 0;
 	int ret = open_file(o, path, optional, &fd, err);
 
 	*text = NULL;
 	*len = 0;
 	if (ret < 0 || fd < 0)
 		return ret;
-	buf = xmalloc(OPT_FILE_MAX + 2);
-	while (n <= OPT_FILE_MAX) { /* one byte more than allowed, so that a file that grew is noticed */
-		ssize_t got = read(fd, buf + n, OPT_FILE_MAX + 1 - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_set(err, ERR_USAGE, errno, "cannot read the configuration file");
-		if (!got)
-			break;
-		n += (size_t)got;
-	}
-	*text = take_ptr(buf);
-	*len = n;
-	return 0;
+	ret = opt_read_all(fd, OPT_FILE_MAX, text, len);
+	if (ret == -EFBIG) /* it grew */
+		return err_set(err, ERR_USAGE, EFBIG, "the configuration file has more than %u bytes", OPT_FILE_MAX);
+	return ret < 0 ? err_set(err, ERR_USAGE, -ret, "cannot read the configuration file") : 0;
 }
 
 int opt_read_file(struct opts *o, const char *path, const struct opt_origin *layer, bool optional, struct err *err)

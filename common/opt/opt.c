@@ -210,7 +210,8 @@ int opt_use(struct opts *o, enum opt_id id, const char *value, bool negated, con
 
 	if (ret < 0)
 		return ret;
-	if (!(d->takes & o->mask) && !o->everything) /* one file serves all binaries: what is for another one was checked, and that is all */
+	/* One file serves all binaries: what is for another one was checked, and that is all. */
+	if (!(d->takes & o->mask) && !o->everything)
 		return 0;
 	if (!(d->acts & o->mask) && !slot->noted && !o->everything) {
 		cleanup_free char *where = opt_origin_text(origin);

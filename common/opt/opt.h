@@ -81,7 +81,7 @@ struct opt_origin {
 	const char *file;      /* of the layers that are files, else NULL */
 	unsigned line, column; /* of the name of the option, from 1 */
 	int arg;	       /* OPT_L_ARGV: index into argv */
-	const char *field;     /* OPT_L_RPC: of criu_opts, as "ps.port"; OPT_L_RPC_FILE: "config_file" when the request names it */
+	const char *field;     /* OPT_L_RPC: of criu_opts, as "ps.port"; OPT_L_RPC_FILE: "config_file" if named there */
 };
 /* One time that an option was given. */
 struct opt_use {
@@ -149,8 +149,8 @@ int opt_fail(const struct opts *o, const char *prog, char **argv, const struct e
 /* All uses in the order in which they count; the last one wins (all of them for lists). *n may be 0. */
 const struct opt_use *opt_uses(const struct opts *o, enum opt_id id, size_t *n);
 /*
- * The origin as text: "default", "/etc/criu/default.conf:3:1", "CRIU_CONFIG_FILE=/a/b:7:1", "argv[4]", "rpc.tcp_established",
- * "rpc.config_file=/etc/criu/runc.conf:1:1". malloc'ed.
+ * The origin as text: "default", "/etc/criu/default.conf:3:1", "CRIU_CONFIG_FILE=/a/b:7:1", "argv[4]",
+ * "rpc.tcp_established", "rpc.config_file=/etc/criu/runc.conf:1:1". malloc'ed.
  */
 char *opt_origin_text(const struct opt_origin *origin);
 /* The value as a configuration file would have it: "true", "4M". malloc'ed; NULL for unset. */
@@ -163,9 +163,9 @@ void opt_log_notes(const struct opts *o, const struct log *log); /* as warnings 
 enum opt_id opt_find(const char *name, const char **near);
 
 /*
- * A configuration file that gives the same values when it is read with --config (rows that may not stand in files are comments).
- * only: OPT_COUNT_ for all options, or one. -EINVAL when a value has no form in a file: a newline in it, or blanks together with
- * a backslash at its end.
+ * A configuration file that gives the same values when it is read with --config; what may not stand in files is a comment.
+ * only: OPT_COUNT_ for all options, or one. -EINVAL when a value has no form in a file: a newline in it, or blanks
+ * together with a backslash at its end.
  */
 int opt_put_conf(const struct opts *o, enum opt_id only, struct strbuf *b, struct err *err);
 /* One value as a file has it, in quotes where it needs them. False: no file can hold it. */
@@ -201,7 +201,7 @@ struct opt_problem {
 typedef void (*opt_problem_fn)(void *arg, const struct opt_problem *p);
 /* Calls fn for every problem of a file: all of its lines are looked at, whatever is wrong with those before. */
 void opt_check_text(const char *name, const char *text, size_t len, opt_problem_fn fn, void *arg);
-/* The same for a file, with who may write it. optional: a file that is not there is no problem. "-" is standard input. */
+/* The same for a file, with who may write it. optional: one that is not there is no problem. "-" is standard input. */
 void opt_check_file(const char *path, bool optional, opt_problem_fn fn, void *arg);
 /* What contradicts each other in different files of the chain. Files that have problems of their own are passed over. */
 void opt_check_chain(const struct opt_env *env, opt_problem_fn fn, void *arg);

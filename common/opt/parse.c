@@ -223,8 +223,8 @@ static int check_operands(const struct cmdline *c, struct err *err)
 
 int opt_read_chain(struct opts *o, const struct opt_env *env, const char *named, bool defaults, struct err *err)
 {
-	struct opt_origin system = { .layer = OPT_L_SYSTEM }, home = { .layer = OPT_L_HOME }, variable = { .layer = OPT_L_ENV },
-			  file = { .layer = OPT_L_FILE };
+	struct opt_origin system = { .layer = OPT_L_SYSTEM }, home = { .layer = OPT_L_HOME };
+	struct opt_origin variable = { .layer = OPT_L_ENV }, file = { .layer = OPT_L_FILE };
 	int ret = 0;
 
 	if (defaults && !named) {

@@ -51,12 +51,14 @@ const char *opt_keep_name(struct opts *o, const char *name);
 /* "FILE:LINE:COL" as the object of err, whose reason the caller has set; column 0: the file as a whole. */
 int opt_at(struct err *err, int ret, const struct opt_origin *origin, unsigned column);
 /*
- * Applies one file of a layer. optional: nobody named it, so it may be missing, and one that this user may not read is passed
- * over with a note: HOME is often that of somebody else (sudo, su), and that must not stop the run.
+ * Applies one file of a layer. optional: nobody named it, so it may be missing, and one that this user may not read is
+ * passed over with a note: HOME is often that of somebody else (sudo, su), and that must not stop the run.
  */
 int opt_read_file(struct opts *o, const char *path, const struct opt_origin *layer, bool optional, struct err *err);
 /* The text of a file (malloc'ed), or NULL when an optional one is not to be read. */
 int opt_load_file(struct opts *o, const char *path, bool optional, char **text, size_t *len, struct err *err);
+/* All of a descriptor (malloc'ed), of which a pipe, a socket or a terminal will do; -EFBIG beyond max bytes. */
+int opt_read_all(int fd, size_t max, char **text, size_t *len);
 int opt_read_text(struct opts *o, const struct opt_origin *where, const char *text, size_t len, struct err *err);
 /* The most similar of n names, NULL when none is similar enough to be meant. */
 const char *opt_nearest(const char *name, const char *const *names, size_t n);
@@ -65,12 +67,13 @@ const char *opt_nearest(const char *name, const char *const *names, size_t n);
 int opt_read_chain(struct opts *o, const struct opt_env *env, const char *named, bool defaults, struct err *err);
 /* The last two layers: the fields of a request, and its file. */
 int opt_read_rpc(struct opts *o, const struct opt_rpc *rpc, struct err *err);
-/* What was said is checked against opt_rules: a contradiction among options that are acted on is an error, other things notes. */
+/* Checks against opt_rules: a contradiction among options that are acted on is an error, another one a note. */
 int opt_check_rules(struct opts *o, struct err *err);
 /* After each line of a file that is checked, and at its end (text: all of it). */
 void opt_check_entry(struct opts *o, enum opt_id id, const struct opt_origin *at, const char *line, size_t len);
 void opt_check_end(struct opts *o, const char *file, const char *text, size_t len);
-void opt_check_error(const struct opts *o, const struct opt_origin *at, const struct err *err, const char *line, size_t len);
+void opt_check_error(const struct opts *o, const struct opt_origin *at, const struct err *err, const char *line,
+		     size_t len);
 extern const char *const opt_group_titles[OPT_G_COUNT_];
 void opt_tool_names(unsigned mask, char *buf, size_t size);
 

@@ -3,6 +3,7 @@
 #include "common/opt/rpc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include <json-c/json.h>
@@ -147,7 +148,7 @@ static int from_protobuf(struct opt_rpc *r, const void *data, size_t len, struct
 
 	memcpy(bytes, none, sizeof(none));
 	memcpy(bytes + sizeof(none), data, len);
-	/* Field 2 is a number in one message and a message in the other, so a request with options is never taken for both. */
+	/* Field 2 is a number in one message and a message in the other: a request with options is never taken for both. */
 	r->opts = criu_opts__unpack(allocator, sizeof(none) + len, bytes);
 	if (r->opts)
 		return 0;
@@ -173,6 +174,21 @@ int opt_rpc_parse(const char *name, const void *data, size_t len, struct opt_rpc
 		return err_object(err, ret, "%s", name);
 	*out = take_ptr(r);
 	return 0;
+}
+
+int opt_rpc_load(const char *path, struct opt_rpc **out, struct err *err)
+{
+	bool standard = !strcmp(path, "-");
+	cleanup_fd int fd = standard ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_free char *data = NULL;
+	size_t len = 0;
+	int ret;
+
+	*out = NULL;
+	ret = fd < 0 && !standard ? -errno : opt_read_all(standard ? STDIN_FILENO : fd, OPT_RPC_MAX, &data, &len);
+	if (ret < 0)
+		return err_object(err, err_set(err, ERR_USAGE, -ret, "cannot read the request"), "%s", path);
+	return opt_rpc_parse(path, data, len, out, err);
 }
 
 /* ---- fields to options ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fields of an RPC request (proto/rpc.proto, criu_opts) and the options that they are: X("field", OPTION, kind, "form").
+ * Fields of an RPC request (proto/rpc.proto, criu_opts) and their options: X("field", OPTION, kind, "form").
  * "a.b" is field b of message a. Every field of criu_opts has a row; a test compares.
  */
 #ifndef CR_OPT_RPC_TABLE_H
@@ -12,7 +12,7 @@ enum opt_rpc_kind {
 	RPC_WORDS, /* a number: the word of that index in the form, "a|b|c"; words that are empty mean nothing */
 	RPC_BITS,  /* bits: the form is "bit word bit word ..." (bits in decimal); one value, joined with commas */
 	RPC_FLAGS, /* the same, one value for each bit */
-	RPC_FD,	   /* a descriptor of the asking process, by the path under which that process finds it; negative: none */
+	RPC_FD,	   /* a descriptor of the asking process, by the path that it has there; negative: none */
 	RPC_FDNUM, /* a descriptor by its number; negative: none */
 	RPC_TRUE,  /* when it is true, or not empty, the option with the form as its value (NULL: without a value) */
 	RPC_NONE,  /* no option: part of the conversation, not of the work; the form says what it is */

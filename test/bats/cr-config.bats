@@ -291,6 +291,9 @@ problems() { # problems EXIT ARGS...: the output of --validate is in out
 	fi
 	printf 'tre 1\n' | { problems 1 -; }
 	grep -q '^<stdin>:1:1: error: tre' out
+	# Editors give a socket.
+	perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_STREAM, 0); syswrite(B, "tre 1\n"); close B; open STDIN, "<&A"; exec @ARGV' \
+		"$BIN/cr-config" --validate - | grep -q '^<stdin>:1:1: error: tre'
 	problems 1 none
 	grep -q '^none: error: .*No such file' out
 	rc=0
