@@ -23,8 +23,10 @@ int pages_dump(struct dump *d, struct err *err);
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err);
 
-/* Fills the task's memory from pages images; called by the controller while the task waits in its program at the end of
- * TASK_MAP. pid_mem: how to reach it is the function's business (process_vm_writev, or nothing when the task itself reads). */
-int pages_restore(const struct model *m, const struct plan_task *pt, pid_t pid, struct err *err);
+/*
+ * The controller's share of the pages (from pt->nown on), written into the task while that reads its own. tick is told of every piece.
+ * The error says what could not be written, which may be for the death of the task.
+ */
+int pages_restore(const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t bytes), void *ctx, struct err *err);
 
 #endif

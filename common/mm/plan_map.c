@@ -20,6 +20,8 @@
 /* Limits of one preadv(2): what shows progress several times a second (the kernel's own is 2 GiB), and UIO_MAXIOV. */
 #define READ_MAX (64ul << 20)
 #define READ_IOVS 1024
+/* Below this a second reader costs more than it brings. */
+#define TWO_READERS_FROM (32ul << 20)
 
 /* Advice that decides how memory is faulted in, so it comes before the content. */
 #define EARLY_ADVICE (1ull << MADV_HUGEPAGE | 1ull << MADV_NOHUGEPAGE)
@@ -235,7 +237,8 @@ static void list_pages(struct mm_plan *mp)
 	struct plan_task *pt = mp->pt;
 	uint64_t from = mp->keep_vdso ? mp->vdso->start : 0, to = mp->keep_vdso ? mp->vdso->end : 0, off = 0;
 
-	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + 1) * sizeof(*pt->pages));
+	/* One more where the vdso cuts an entry, one more where two readers do. */
+	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + 2) * sizeof(*pt->pages));
 	for (size_t i = 0; i < p->nentries; i++) {
 		uint64_t a = p->entries[i]->vaddr, len = p->entries[i]->nr_pages * PAGE_BYTES, end = a + len;
 
@@ -249,6 +252,34 @@ static void list_pages(struct mm_plan *mp)
 		}
 		off += len;
 	}
+}
+
+/*
+ * Large sets have two readers, who meet in the middle: the task itself, and the controller, which has nothing else to do. A
+ * second thread inside the task would need a number of its own, and any might be wanted by something that is restored.
+ */
+static void share_pages(struct plan_task *pt)
+{
+	uint64_t total = 0, own = 0;
+	size_t i;
+
+	for (i = 0; i < pt->npages; i++)
+		total += pt->pages[i].len;
+	pt->nown = pt->npages;
+	if (total < TWO_READERS_FROM)
+		return;
+	for (i = 0; own + pt->pages[i].len <= total / 2; i++)
+		own += pt->pages[i].len;
+	pt->nown = i;
+	own = (total / 2 - own) & ~(PAGE_BYTES - 1);
+	if (!own)
+		return;
+	memmove(&pt->pages[i + 1], &pt->pages[i], (pt->npages++ - i) * sizeof(*pt->pages));
+	pt->pages[i].len = own;
+	pt->pages[i + 1].addr += own;
+	pt->pages[i + 1].off += own;
+	pt->pages[i + 1].len -= own;
+	pt->nown++;
 }
 
 static int plan_object(struct mm_plan *mp, const VmaEntry *v, uint64_t at, uint64_t len, struct reader *r, struct err *err)
@@ -313,7 +344,8 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	if (!pt->npages)
 		return 0;
 	r->slot = plan_slot_fd(mp->plan, "pages", mp->task->pages.fd);
-	for (size_t i = 0; i < pt->npages; i++)
+	share_pages(pt);
+	for (size_t i = 0; i < pt->nown; i++)
 		reader_add(r, pt->pages[i].addr, pt->pages[i].len, pt->pages[i].off);
 	reader_flush(r);
 	return 0;
@@ -367,10 +399,4 @@ void plan_protect(struct mm_plan *mp)
 		if (is_mapped(mp, mm->vmas[i]) && mm->vmas[i]->flags & VM_FLAG_LOCKED)
 			plan_lock(mp, mm->vmas[i]);
 	plan_late_seals(mp);
-}
-
-/* The task reads its pages itself (plan_content): nothing is left for the controller. */
-int pages_restore(const struct model *m, const struct plan_task *pt, pid_t pid, struct err *err)
-{
-	return 0;
 }

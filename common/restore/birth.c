@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "common/base/fault.h"
+#include "common/mm/mm.h"
 #include "common/feature/feature.h"
 #include "common/restore/inner.h"
 
@@ -97,6 +98,7 @@ int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slot
 	c->left_leader = 1;
 	c->left_threads = (uint32_t)pt->nthreads - 1;
 	c->gate = pt->nthreads == 1;
+	c->unmade = 1;
 	link_programs(b, slots);
 	return 0;
 }
@@ -307,7 +309,7 @@ static void show_progress(struct birth *b)
 {
 	const struct agent_step *s = leader_steps(b);
 	size_t n = program_steps(b->pt->threads[0].prog);
-	uint64_t done = 0;
+	uint64_t done = b->written;
 
 	if (!progress_due(&b->progress))
 		return;
@@ -362,6 +364,39 @@ static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 	}
 }
 
+static void count_written(void *ctx, uint64_t bytes)
+{
+	struct birth *b = ctx;
+
+	b->written += bytes;
+	show_progress(b);
+}
+
+/* Our share of the pages. The leader waits for it at the end of its own. */
+static int write_pages(struct birth *b, struct err *err)
+{
+	struct control *c = birth_control(b);
+	struct err failed = ERR_INIT;
+	int ret;
+
+	if (b->pt->nown == b->pt->npages)
+		return 0;
+	ret = wait_zero(b, &c->unmade, err);
+	if (ret)
+		return ret;
+	ret = pages_restore(b->pt, b->pid, count_written, b, err);
+	/* A step of its own that failed says more than that we could not go on. */
+	if (ret && look_for_failures(b, &failed)) {
+		*err = failed;
+		return ret;
+	}
+	if (ret)
+		return ret;
+	__atomic_store_n(&c->filled, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &c->filled, FUTEX_WAKE, 1);
+	return 0;
+}
+
 int birth_run(struct birth *b, enum born how, struct err *err)
 {
 	struct control *c = birth_control(b);
@@ -374,6 +409,9 @@ int birth_run(struct birth *b, enum born how, struct err *err)
 	fail = fault("restore:after-clone");
 	if (fail)
 		return err_set(err, ERR_FAILED, fail, "fault point restore:after-clone");
+	ret = write_pages(b, err);
+	if (ret)
+		return ret;
 	if (b->pt->nthreads > 1) {
 		ret = wait_zero(b, &c->left_threads, err);
 		if (ret)

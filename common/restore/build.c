@@ -135,6 +135,21 @@ static struct data_ref plan_clock(struct plan_task *pt, const char *note)
 	return ts;
 }
 
+/* Two readers: the controller begins when the mappings are there, and the leader goes on when both are through. */
+static void plan_second_reader(struct plan_task *pt)
+{
+	struct program *p = pt->threads[0].prog;
+	struct arg unmade = A(region_control(pt) + offsetof(struct control, unmade));
+
+	if (pt->nown == pt->npages)
+		return;
+	/* One call that stores 0 and wakes: the agent itself cannot store. */
+	program_call(p, TASK_MAP, "the controller reads too", SYS_futex, unmade, A(FUTEX_WAKE_OP), A(1), A(0), unmade,
+		     A(FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 0)));
+	program_try(p, TASK_CONTENT, "until the controller is through", SYS_futex,
+		    A(region_control(pt) + offsetof(struct control, filled)), A(FUTEX_WAIT), A(0), A(0));
+}
+
 static int plan_task(const struct model *m, const struct restore_opts *opts, const struct model_task *t,
 		     struct plan *plan, struct plan_task *pt, struct err *err)
 {
@@ -149,11 +164,12 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 	pt->content_from = plan_clock(pt, "memory is filled from here");
 	if (!ret)
 		ret = plan_mm(m, t, plan, pt, err);
-	pt->content_to = plan_clock(pt, "to here");
+	if (!ret && (!pt->hole || pt->hole % PAGE || pt->hole_len % PAGE))
+		ret = err_image(err, "no free range of addresses for the time of the restore");
 	if (ret)
 		return ret;
-	if (!pt->hole || pt->hole % PAGE || pt->hole_len % PAGE)
-		return err_image(err, "no free range of addresses for the time of the restore");
+	plan_second_reader(pt);
+	pt->content_to = plan_clock(pt, "to here");
 	plan_clones(pt);
 	plan_gate(t, pt);
 	return 0;

@@ -21,7 +21,9 @@ struct control {
 	uint32_t gate;	       /* the leader waits here until all other threads have their credentials */
 	uint32_t held;	       /* set when the controller traces the task: one that is not our child waits for that */
 	int32_t clone_errno;   /* of a clone3 that another process makes for us */
-	uint32_t pad[3];
+	uint32_t unmade;       /* 1 until all mappings are there: then the controller writes its share of the pages */
+	uint32_t filled;       /* set when it has */
+	uint32_t pad;
 };
 size_t region_code_len(void);
 static inline uint64_t region_control(const struct plan_task *pt)
@@ -65,6 +67,7 @@ struct birth {
 	enum born how;
 	struct progress progress;
 	uint64_t memory_bytes; /* that the task will read */
+	uint64_t written;      /* of them, by us */
 	pid_t pid;	   /* 0 when there is none */
 	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
 };
