@@ -2,6 +2,7 @@
 #include "common/feature/feature.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 
 #define PROBE_LIMIT_MS 2000 /* each takes a few milliseconds at the most when all is well */
 #define PROBES_AT_ONCE 8
+#define ANSWER_FD 3
 
 const struct feature *feature_find(const char *name)
 {
@@ -76,6 +78,11 @@ static void __attribute__((noreturn)) run_probe(const struct feature *f, int out
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Nothing open but the three and the answer: neither what other probes hold, nor what the caller does. */
+	if (out != ANSWER_FD && dup2(out, ANSWER_FD) == ANSWER_FD)
+		out = ANSWER_FD;
+	if (out == ANSWER_FD)
+		syscall(SYS_close_range, ANSWER_FD + 1, UINT_MAX, 0);
 	f->probe(&p, f->arg);
 	_exit(write_full(out, &p, sizeof(p)) < 0);
 }
@@ -187,25 +194,36 @@ static void look(struct running *r, size_t n, struct feature_result *out)
 	}
 }
 
+static size_t at_work(const struct running *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < PROBES_AT_ONCE; i++)
+		n += r[i].pid > 0;
+	return n;
+}
+
 void feature_probe_many(const struct feature *const *rows, size_t n, struct feature_result *out)
 {
 	struct running r[PROBES_AT_ONCE] = { 0 };
-	size_t next = 0, busy;
+	size_t next = 0;
 
 	do {
-		busy = 0;
-		for (size_t i = 0; i < PROBES_AT_ONCE; i++) {
-			while (!r[i].pid && next < n) {
-				out[next] = (struct feature_result){ .state = FEATURE_UNKNOWN };
-				r[i].row = next;
-				launch(rows[next], &r[i], &out[next]);
-				next++;
+		for (size_t i = 0; i < PROBES_AT_ONCE && next < n;) {
+			if (r[i].pid) {
+				i++;
+				continue;
 			}
-			busy += r[i].pid > 0;
+			out[next] = (struct feature_result){ .state = FEATURE_UNKNOWN };
+			r[i].row = next;
+			/* Where descriptors or processes are short, those at work give theirs back. */
+			if (!launch(rows[next], &r[i], &out[next]) && at_work(r))
+				break;
+			next++;
 		}
-		if (busy)
+		if (at_work(r))
 			look(r, PROBES_AT_ONCE, out);
-	} while (busy);
+	} while (next < n || at_work(r));
 }
 
 enum feature_state feature_probe(const struct feature *f, char *why, size_t size)

@@ -325,7 +325,7 @@ void probe_map_files(struct probe *p, int arg)
 	size_t i = 0;
 
 	if (proc_open(getpid(), &proc, &err) < 0 || proc_maps(proc, arena, &maps, &err) < 0) {
-		probe_unknown(p, "%s", err.reason);
+		probe_proc_error(p, &err);
 		return;
 	}
 	while (i < maps.n && maps.v[i].name[0] != '/')
@@ -360,7 +360,7 @@ static void set_mm_map(struct probe *p, int exe_fd, const char *what, int cap, i
 		return;
 	}
 	if (proc_open(getpid(), &proc, &err) < 0 || proc_stat(proc, "stat", &st, &err) < 0) {
-		probe_unknown(p, "%s", err.reason);
+		probe_proc_error(p, &err);
 		return;
 	}
 	map = (struct prctl_mm_map){
@@ -406,7 +406,7 @@ void probe_vdso_move(struct probe *p, int arg)
 		return;
 	}
 	if (proc_open(getpid(), &proc, &err) < 0 || proc_maps(proc, arena, &maps, &err) < 0) {
-		probe_unknown(p, "%s", err.reason);
+		probe_proc_error(p, &err);
 		return;
 	}
 	for (size_t i = 0; i < maps.n; i++) {

@@ -15,16 +15,21 @@
 #include "common/feature/probe.h"
 #include "common/feature/uapi.h"
 
+/* In a chroot the list may be empty: then the mount that the root is on is asked for. */
 void probe_statmount(struct probe *p, int arg)
 {
 	struct { uint32_t size, spare; uint64_t mnt_id, param; } req = { 24, 0, UINT64_MAX, 0 }; /* LSMT_ROOT */
 	char out[4096] __attribute__((aligned(8)));
+	struct statx root;
 	uint64_t id = 0;
+	long n = syscall(FP_SYS_listmount, &req, &id, 1, 0);
 
-	if (syscall(FP_SYS_listmount, &req, &id, 1, 0) < 0) {
+	if (n < 0) {
 		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "listmount");
 		return;
 	}
+	if (!n && statx(AT_FDCWD, "/", AT_SYMLINK_NOFOLLOW, FP_STATX_MNT_ID_UNIQUE, &root) == 0)
+		id = *(uint64_t *)((char *)&root + FP_STATX_MNT_ID_AT);
 	req.mnt_id = id;
 	req.param = 1; /* STATMOUNT_SB_BASIC */
 	if (syscall(FP_SYS_statmount, &req, out, sizeof(out), 0) < 0)

@@ -15,6 +15,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 
 #include "common/feature/probe.h"
@@ -127,15 +128,34 @@ void probe_half_closed(struct probe *p, int arg)
 		probe_ok(p);
 }
 
-/* A container without the device node: the kernel may have it all the same. */
+/*
+ * Without the device node the kernel may have the driver all the same. A node of our own, on a file system that nobody else
+ * sees, tells; a device cgroup may forbid it.
+ */
+static void judge_without_node(struct probe *p)
+{
+	cleanup_fd int root = scratch_fs(), fd = -1;
+
+	if (root < 0 || mknodat(root, "tun", S_IFCHR | 0600, makedev(10, 200)) < 0) {
+		probe_unknown(p, "/dev/net/tun is not here, and no other may be made: %s", strerror(errno));
+		return;
+	}
+	fd = openat(root, "tun", O_RDWR | O_CLOEXEC);
+	if (fd < 0 && (errno == ENXIO || errno == ENODEV)) {
+		probe_missing(p, "no driver for the device of /dev/net/tun: %s", strerror(errno));
+		return;
+	}
+	p->state = FEATURE_NO_PERMISSION;
+	snprintf(p->why, sizeof(p->why), "/dev/net/tun is not here%s", fd < 0 ? "" : ", but the kernel has it");
+}
+
 static int open_tun(struct probe *p)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
-	if (fd < 0 && errno == ENOENT && access("/sys/class/misc/tun", F_OK) == 0) {
-		p->state = FEATURE_NO_PERMISSION;
-		snprintf(p->why, sizeof(p->why), "the kernel has it, but /dev/net/tun is not here");
-	} else if (fd < 0)
+	if (fd < 0 && errno == ENOENT)
+		judge_without_node(p);
+	else if (fd < 0)
 		probe_errno(p, errno, NO_CAP, NO_CAP, "open /dev/net/tun");
 	return fd;
 }

@@ -245,7 +245,9 @@ void probe_external_ns(struct probe *p, int arg)
 		return;
 	}
 	now = open_netns();
-	if (id != 7 || fstat(first, &want) < 0 || fstat(now, &got) < 0 || want.st_ino != got.st_ino)
+	if (now < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "open /proc/PID/ns/net");
+	else if (id != 7 || fstat(first, &want) < 0 || fstat(now, &got) < 0 || want.st_ino != got.st_ino)
 		probe_missing(p, "the namespace is not the one that was entered");
 	else
 		probe_ok(p);

@@ -131,7 +131,11 @@ bool probe_unshare(struct probe *p, int flags)
 		return false;
 	}
 	if (flags & CLONE_NEWNS && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-		probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "making mounts private");
+		/* A mount that others can see is not made, not even to find out something. */
+		if (errno == EINVAL)
+			probe_unknown(p, "the root is not a mount here (chroot), so no mount would stay private");
+		else
+			probe_errno(p, errno, CAP_SYS_ADMIN, NO_CAP, "making mounts private");
 		return false;
 	}
 	return true;
@@ -168,6 +172,14 @@ char *probe_read(struct probe *p, const char *path)
 	snprintf(what, sizeof(what), "read %s", path);
 	probe_errno(p, -ret, NO_CAP, NO_CAP, what);
 	return NULL;
+}
+
+void probe_proc_error(struct probe *p, const struct err *err)
+{
+	if (access("/proc/self/stat", F_OK) < 0)
+		probe_unknown(p, "/proc is not mounted or masked");
+	else
+		probe_unknown(p, "%s", err->reason);
 }
 
 static pid_t start(struct probe *p, bool (*setup)(void), int ready)

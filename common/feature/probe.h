@@ -40,6 +40,8 @@ bool probe_unshare(struct probe *p, int flags);
 int scratch_fs(void);
 /* The same, attached over the root of this mount namespace, which must be an own one: a place for mounts that paths do not see. */
 int scratch_mount(struct probe *p);
+/* For what common/proc has failed with: unknown, because it says nothing of the feature. */
+void probe_proc_error(struct probe *p, const struct err *err);
 /* Reads a small file of /proc; NULL and judged on failure. malloc'ed. */
 char *probe_read(struct probe *p, const char *path);
 

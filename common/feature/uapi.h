@@ -64,6 +64,10 @@ struct fp_procmap_query {
 #define FP_NFTA_LIST_ELEM 1
 #define FP_NFTA_SET_FIELD_LEN 1
 
+/* linux/stat.h: stx_mnt_id has no name in old headers */
+#define FP_STATX_MNT_ID_UNIQUE 0x4000
+#define FP_STATX_MNT_ID_AT 0x90
+
 /* asm/prctl.h of x86 */
 #define FP_ARCH_GET_XCOMP_SUPP 0x1021
 #define FP_ARCH_SHSTK_ENABLE 0x5001

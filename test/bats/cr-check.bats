@@ -189,6 +189,26 @@ as_if() {
 	done
 }
 
+@test "in poor surroundings nothing is called missing that is there" {
+	missing() { jq -r '.features[] | select(.state == "missing") | .name'; }
+	here=$("$CHECK" --all --json | missing)
+	for n in 4 6 8 10 12 14 16; do
+		[ "$(prlimit --nofile=$n "$CHECK" --all --json | missing)" = "$here" ]
+	done
+	for dir in /dev /sys /tmp /run; do
+		there=$(unshare -m sh -c 'mount -t tmpfs x "$1" && shift && exec "$@"' _ $dir "$CHECK" --all --json | missing)
+		[ "$here" = "$there" ]
+	done
+	[ "$(unshare -Urpmnf --mount-proc "$CHECK" --all --json | missing)" = "$here" ]
+	mkdir -p "$BATS_TEST_TMPDIR/root/proc"
+	cp "$CHECK" "$BATS_TEST_TMPDIR/root/cr-check"
+	for lib in $(ldd "$CHECK" | grep -o '/[^ ]*'); do
+		mkdir -p "$BATS_TEST_TMPDIR/root${lib%/*}"
+		cp -L "$lib" "$BATS_TEST_TMPDIR/root$lib"
+	done
+	[ "$(chroot "$BATS_TEST_TMPDIR/root" /cr-check --all --json | missing)" = "$here" ]
+}
+
 @test "cr-dump and cr-restore say of a lack what cr-check says of it" {
 	bin=$(dirname "$CHECK")
 	withhold=$bin/test/live/withhold
