@@ -250,13 +250,18 @@ static int ghost_load(const struct model *m, uint32_t id, struct arena *arena, s
 	return ret;
 }
 
-/* "/dir/name.cr.1.ghost"; a name that would become too long is cut. */
+/*
+ * "/dir/name.cr.1.UNIQUE.ghost"; a name that would become too long is cut. Killed in the microseconds in which it has this
+ * name, a restore leaves it, and no way avoids that: a file that never had a name shows none in /proc. It is then only an
+ * empty file that is in nobody's way: the next restore uses another name, and removes nothing that it did not make.
+ */
 static const char *temporary_name(struct plan *plan, const char *name, uint32_t id)
 {
 	const char *base = strrchr(name, '/') + 1;
 	size_t keep = MIN(strlen(base), (size_t)200);
 
-	return arena_printf(plan->arena, "%.*s%.*s.cr.%x.ghost", (int)(base - name), name, (int)keep, base, id);
+	return arena_printf(plan->arena, "%.*s%.*s.cr.%x.%lx.ghost", (int)(base - name), name, (int)keep, base, id,
+			    (unsigned long)plan->unique);
 }
 
 static struct data_ref times_of(struct program *c, const GhostFileEntry *e)

@@ -214,6 +214,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	plan->tasks = arena_alloc(plan->arena, m->ntasks * sizeof(*plan->tasks));
 	plan->ntasks = m->ntasks;
 	plan->lacks = opts ? opts->lacks : 0;
+	plan->unique = opts ? opts->unique : 0;
 	collect_fds(m, plan);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		const struct model_task *t = &m->tasks[i];

@@ -94,8 +94,9 @@ struct plan_bind {
 struct plan {
 	struct arena *arena;
 	struct program *controller;
-	uint64_t lacks; /* capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if
-			   it can be */
+	/* Capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if it can be. */
+	uint64_t lacks;
+	uint64_t unique; /* part of temporary names, so that what a killed restore may have left is in nobody's way */
 	const char **slot_names; /* what is in each slot, for --plan: "file 7 /etc/passwd" */
 	struct plan_bind *binds; /* one for each slot */
 	size_t nslots, slots_cap;

@@ -19,8 +19,9 @@ struct restore_opts {
 	bool plan_only;		/* --plan: print the plan to `out` and change nothing */
 	FILE *out;
 	bool progress;
-	uint64_t
-		lacks; /* capabilities (1 << CAP_*) to do without; restore_run() adds those that this process has not */
+	/* Capabilities (1 << CAP_*) to do without; restore_run() adds those that this process has not. */
+	uint64_t lacks;
+	uint64_t unique; /* part of temporary names; restore_run() gives each restore its own */
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 };
 

@@ -109,8 +109,10 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	*root = 0;
 	stats = stats ? stats : &none;
 	*stats = (struct restore_stats){ 0 };
-	if (!opts->plan_only) /* a plan that is only shown is the same for everybody */
+	if (!opts->plan_only) { /* a plan that is only shown is the same for everybody, every time */
 		opts->lacks |= lacking_capabilities();
+		opts->unique = opts->unique ? opts->unique : clock_ns(CLOCK_REALTIME);
+	}
 	ret = image_dir_open(opts->images_dir, &dir, err);
 	if (ret)
 		return ret;
