@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A whole hostile checkpoint: the input is cut into images (one byte which, two bytes how long), whose magics are put in
- * front so that the fuzzer spends its time behind them. What loads must also be safe to plan and to print.
+ * front so that the fuzzer spends its time behind them. Of page images only the number of pages is given. What loads must
+ * also be safe to plan and to print.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,11 +15,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The ids are those of the corpus: pid 3, thread 5. */
 static const struct { enum image_kind kind; unsigned long id; } images[] = {
-	{ IMG_INVENTORY, 0 }, { IMG_PSTREE, 0 },    { IMG_CORE, 2 },	     { IMG_CORE, 3 },	 { IMG_IDS, 2 },
-	{ IMG_MM, 2 },	      { IMG_FS, 2 },	    { IMG_FDINFO, 2 },	     { IMG_FILES, 0 },	 { IMG_PAGEMAP, 2 },
-	{ IMG_PAGES, 1 },     { IMG_MEMFD_INODE, 0 }, { IMG_SHMEM_PAGEMAP, 1 }, { IMG_PIPES_DATA, 0 }, { IMG_FIFO_DATA, 0 },
-	{ IMG_REMAP_FPATH, 0 }, { IMG_GHOST_FILE, 1 }, { IMG_REG_FILES, 0 },  { IMG_PIPES, 0 },	 { IMG_FILE_LOCKS, 0 },
+	{ IMG_INVENTORY, 0 },	  { IMG_PSTREE, 0 },	    { IMG_CORE, 3 },	   { IMG_CORE, 5 },	  { IMG_IDS, 3 },
+	{ IMG_MM, 3 },		  { IMG_FS, 3 },	    { IMG_FDINFO, 2 },	   { IMG_FILES, 0 },	  { IMG_PAGEMAP, 3 },
+	{ IMG_PAGES, 1 },	  { IMG_MEMFD_INODE, 0 },   { IMG_SHMEM_PAGEMAP, 1 }, { IMG_PIPES_DATA, 0 }, { IMG_FIFO_DATA, 0 },
+	{ IMG_REMAP_FPATH, 0 },	  { IMG_GHOST_FILE, 1 },    { IMG_REG_FILES, 0 },  { IMG_PIPES, 0 },	  { IMG_FILE_LOCKS, 0 },
+	{ IMG_SHMEM_PAGEMAP, 2 }, { IMG_SHMEM_PAGEMAP, 3 }, { IMG_PAGES, 2 },	   { IMG_PAGES, 3 },	  { IMG_PAGES, 4 },
+	{ IMG_GHOST_FILE, 2 },	  { IMG_GHOST_FILE, 3 },    { IMG_TIMENS, 0 },	   { IMG_SECCOMP, 0 },
 };
 
 static void write_image(int dir, size_t which, const uint8_t *data, size_t n)
@@ -36,6 +40,18 @@ static void write_image(int dir, size_t which, const uint8_t *data, size_t n)
 	if (info->magic)
 		write_full(fd, &info->magic, 4);
 	write_full(fd, data, n);
+	close(fd);
+}
+
+static void write_pages(int dir, size_t which, size_t npages)
+{
+	char name[64];
+	int fd;
+
+	image_name(images[which].kind, images[which].id, name);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)npages * 4096))
+		abort();
 	close(fd);
 }
 
@@ -83,6 +99,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		data += 3;
 		size -= 3;
+		if (images[which].kind == IMG_PAGES) {
+			write_pages(dir, which, n);
+			continue;
+		}
 		n = MIN(n, size);
 		write_image(dir, which, data, n);
 		data += n;
