@@ -11,6 +11,7 @@ int cmd_show(const struct opts *o, struct err *err);
 int cmd_decode(const struct opts *o, struct err *err);
 int cmd_encode(const struct opts *o, struct err *err);
 int cmd_info(const struct opts *o, struct err *err);
+int cmd_core(const struct opts *o, struct err *err);
 int cmd_mem(const struct opts *o, struct err *err);
 int cmd_search(const struct opts *o, struct err *err);
 int cmd_strings(const struct opts *o, struct err *err);

@@ -19,6 +19,7 @@ static const struct {
 	{ "mem", cmd_mem },
 	{ "search", cmd_search },
 	{ "strings", cmd_strings },
+	{ "core", cmd_core },
 };
 
 int main(int argc, char **argv)

@@ -58,6 +58,10 @@ void arch_fpu_missing(const CoreEntry *core, char *out, size_t n);
 void arch_core_encode(CoreEntry *core, const struct arch_regs *regs, const struct arch_fpu *fpu, struct arena *arena);
 int arch_core_decode(const CoreEntry *core, struct arena *arena, struct arch_regs *regs, struct arch_fpu *fpu,
 		     struct err *err);
+/* For ELF core files: the machine, and registers of a thread as their notes have them; the same extent for all threads of a leader. */
+#define ARCH_ELF_MACHINE 62
+int arch_core_notes(const CoreEntry *leader, const CoreEntry *core, struct arena *arena, struct arch_regs *regs,
+		    struct arch_fpu *fpu, struct err *err);
 uint64_t arch_core_clear_tid(const CoreEntry *core);
 void arch_core_set_clear_tid(CoreEntry *core, uint64_t addr);
 

@@ -27,6 +27,8 @@ static const struct opt_command image_commands[] = {
 	  "cr-image search /var/tmp/ckpt --regex 'token=[0-9a-f]+'" },
 	{ "strings", TOOL_IMAGE_STRINGS, "DIR", "text in the memory of all tasks", 1, 1,
 	  "cr-image strings /var/tmp/ckpt -n 8 | grep -i password" },
+	{ "core", TOOL_IMAGE_CORE, "DIR", "an ELF core file of a task, for debuggers", 1, 1,
+	  "cr-image core /var/tmp/ckpt -o core && gdb -c core" },
 	{ NULL },
 };
 

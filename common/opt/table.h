@@ -45,7 +45,8 @@ enum opt_group {
 #define TOOL_IMAGE_STRINGS 0x80000u
 #define TOOL_IMAGE_GRAPH 0x100000u
 #define TOOL_IMAGE_REPORT 0x200000u
-#define TOOL_IMAGE_VIEWS (TOOL_IMAGE_X | TOOL_IMAGE_MEM | TOOL_IMAGE_SEARCH | TOOL_IMAGE_STRINGS)
+#define TOOL_IMAGE_VIEWS (TOOL_IMAGE_X | TOOL_IMAGE_MEM | TOOL_IMAGE_SEARCH | TOOL_IMAGE_STRINGS | TOOL_IMAGE_CORE)
+#define TOOL_IMAGE_OUT (TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE | TOOL_IMAGE_CORE)
 #define TOOL_IMAGE_JSON (TOOL_IMAGE_INFO | TOOL_IMAGE_X | TOOL_IMAGE_SEARCH)
 #define TOOL_IMAGE_COMPRESS 0x400000u
 #define TOOL_IMAGE_DECOMPRESS 0x800000u
@@ -229,8 +230,8 @@ enum opt_group {
 	/* cr-image */                                                                                                 \
 	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, TOOL_IMAGE_DECODE |        \
 	  TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "read FILE (default: standard input)")                                       \
-	X(OUT, "out", 'o', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, TOOL_IMAGE_DECODE |      \
-	  TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "write FILE (default: standard output)")                                     \
+	X(OUT, "out", 'o', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_OUT, TOOL_IMAGE_OUT, OPT_G_IMAGE,                    \
+	  "write FILE (default: standard output)")                                     \
 	X(PRETTY, "pretty", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_DECODE, TOOL_IMAGE_DECODE, OPT_G_IMAGE,              \
 	  "indent, and write flags, addresses and kinds in words")                                                     \
 	X(LINES, "lines", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW, TOOL_IMAGE_SHOW, OPT_G_IMAGE,                    \
