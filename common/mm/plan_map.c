@@ -20,8 +20,9 @@
 /* Limits of one preadv(2): what shows progress several times a second (the kernel's own is 2 GiB), and UIO_MAXIOV. */
 #define READ_MAX (64ul << 20)
 #define READ_IOVS 1024
-/* Below this a second reader costs more than it brings. */
+/* Below so many bytes in so many ranges a second reader costs more than it brings. */
 #define TWO_READERS_FROM (32ul << 20)
+#define TWO_READERS_RANGES 1000
 
 /* Advice that decides how memory is faulted in, so it comes before the content. */
 #define EARLY_ADVICE (1ull << MADV_HUGEPAGE | 1ull << MADV_NOHUGEPAGE)
@@ -266,7 +267,7 @@ static void share_pages(struct plan_task *pt)
 	for (i = 0; i < pt->npages; i++)
 		total += pt->pages[i].len;
 	pt->nown = pt->npages;
-	if (total < TWO_READERS_FROM)
+	if (total < TWO_READERS_FROM && pt->npages < TWO_READERS_RANGES)
 		return;
 	for (i = 0; own + pt->pages[i].len <= total / 2; i++)
 		own += pt->pages[i].len;

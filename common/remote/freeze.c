@@ -99,7 +99,7 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 {
 	int looks = 0;
 
-	for (bool first = true;; first = false) {
+	for (bool slept = false;;) {
 		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
 		uint64_t now;
 		sigset_t chld;
@@ -113,7 +113,7 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 			continue;
 		if (got < 0)
 			return -errno;
-		if (!first && is_corpse(tid))
+		if (slept && is_corpse(tid))
 			return -ECHILD;
 		now = now_ns();
 		if (deadline_ns && now >= deadline_ns)
@@ -126,6 +126,7 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 		sigemptyset(&chld);
 		sigaddset(&chld, SIGCHLD);
 		sigtimedwait(&chld, NULL, &ts);
+		slept = true;
 	}
 }
 
