@@ -69,6 +69,7 @@ void opt_check_entry(struct opts *o, enum opt_id id, const struct opt_origin *at
 	const struct opt_def *d = &opt_defs[id];
 	const struct opt_slot *slot = &o->slots[id];
 	const struct opt_use *last = &slot->uses[slot->n - 1], *before = slot->n > 1 ? last - 1 : NULL;
+	const char *allowed = d->type == OPT_T_BOOL ? NULL : opt_wrong_form(id, last->text);
 	cleanup_free char *reason = NULL;
 
 	if (before && before->origin.file != at->file)
@@ -79,6 +80,8 @@ void opt_check_entry(struct opts *o, enum opt_id id, const struct opt_origin *at
 	else if (d->type != OPT_T_LIST && before)
 		reason = xasprintf("%s: given twice, this one counts and that in line %u does not", d->name,
 				   before->origin.line);
+	else if (allowed)
+		reason = xasprintf("%s: '%s' has not the form of such values; allowed: %s", d->name, last->text, allowed);
 	if (reason)
 		warn(o, at, line, len, reason, "");
 	else if (!d->acts)

@@ -69,6 +69,8 @@ int opt_read_chain(struct opts *o, const struct opt_env *env, const char *named,
 int opt_read_rpc(struct opts *o, const struct opt_rpc *rpc, struct err *err);
 /* Checks against opt_rules: a contradiction among options that are acted on is an error, another one a note. */
 int opt_check_rules(struct opts *o, struct err *err);
+/* What is allowed, when a value does not have the form that its option wants; NULL when it has, or there is none. */
+const char *opt_wrong_form(enum opt_id id, const char *value);
 /* After each line of a file that is checked, and at its end (text: all of it). */
 void opt_check_entry(struct opts *o, enum opt_id id, const struct opt_origin *at, const char *line, size_t len);
 void opt_check_end(struct opts *o, const char *file, const char *text, size_t len);

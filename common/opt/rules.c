@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What goes together and what does not, and a value of each option for those who need to see one. */
 #include <errno.h>
+#include <regex.h>
 #include <string.h>
 
 #include "common/opt/private.h"
@@ -91,6 +92,50 @@ const char *opt_example(enum opt_id id)
 	       : d->deflt				       ? d->deflt
 	       : d->type == OPT_T_INT || d->type == OPT_T_SIZE ? "1"
 							       : d->arg;
+}
+
+/*
+ * Forms of values that are text to the parser. Binaries judge them where they use them, with more knowledge; whoever checks a
+ * file wants to hear of a slip now.
+ */
+#define CAP "\\^?(none|fpu|ins|cpu|all|image)"
+static const struct {
+	enum opt_id id;
+	const char *pattern; /* extended regular expression for all of the value */
+	const char *allowed;
+} forms[] = {
+	{ OPT_CPU_CAP, CAP "(," CAP ")*",
+	  "none, fpu, ins, cpu and all, with commas between and ^ before what is taken out" },
+	{ OPT_EMPTY_NS, "net", "net" },
+	{ OPT_EXTERNAL, "[a-z]+\\[.*\\](:.+)?", "TYPE[ID] and TYPE[ID]:VALUE" },
+	{ OPT_INHERIT_FD, "fd\\[[0-9]+\\]:.+", "fd[N]:RESOURCE" },
+	{ OPT_VETH_PAIR, "[^=]+=[^=]+", "IN=OUT" },
+	{ OPT_EXT_MOUNT_MAP, "auto|[^:]+:.+", "KEY:VALUE and auto" },
+	{ OPT_JOIN_NS, "(net|mnt|uts|ipc|pid|user|cgroup|time):.+",
+	  "net, mnt, uts, ipc, pid, user, cgroup or time, ':', and a pid or file" },
+	{ OPT_LSM_PROFILE, "none|(apparmor|selinux):.+", "apparmor:NAME, selinux:NAME and none" },
+	{ OPT_CLOSE, "[0-9]+", "the number of a descriptor" },
+	{ OPT_CGROUP_ROOT, "([^:]+:)?/.*", "PATH and CONTROLLER:PATH, the path from /" },
+	{ OPT_EXT_UNIX_SK, "([0-9]+(,[0-9]+)*)?", "inode numbers with commas between" },
+};
+
+const char *opt_wrong_form(enum opt_id id, const char *value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		cleanup_free char *whole = NULL;
+		regex_t re;
+		int ret;
+
+		if (forms[i].id != id)
+			continue;
+		whole = xasprintf("^(%s)$", forms[i].pattern);
+		if (regcomp(&re, whole, REG_EXTENDED | REG_NOSUB))
+			abort(); /* a mistake in the row */
+		ret = regexec(&re, value, 0, NULL, 0);
+		regfree(&re);
+		return ret ? forms[i].allowed : NULL;
+	}
+	return NULL;
 }
 
 /* The option says what the rule is about: a switch that is on, a value that is given. */

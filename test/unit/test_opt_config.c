@@ -238,6 +238,41 @@ static void layer_pairs(void **state)
 	rmdir(criu);
 }
 
+/* Lists add up in the order of the layers, each value once; a switch is turned by whoever comes last. */
+static void layers_of_lists(void **state)
+{
+	static const char request[] = "{\"external\": [\"rpc\", \"all\"], \"leave_running\": true}";
+	cleanup_free char *criu = xasprintf("%s/.criu", dir), *system = put("system", "external all\nexternal system\nleave-running");
+	cleanup_free char *home = NULL, *env_file = put("env", "external env\nexternal all\nexternal system\nno-leave-running\n");
+	static const char *const want[] = { "all", "system", "home", "env", "rpc" };
+	struct opt_env env = { system, dir, env_file, NULL };
+	const char *argv[] = { "cr-dump", "--no-leave-running", NULL };
+	cleanup_rpc struct opt_rpc *rpc = NULL;
+	cleanup_opts struct opts *o = NULL;
+	struct err err = ERR_INIT;
+	const char *const *v;
+	size_t n;
+
+	mkdir(criu, 0700);
+	home = put(".criu/default.conf", "external home\nexternal all\n");
+	assert_int_equal(opt_rpc_parse("request", request, strlen(request), &rpc, &err), 0);
+	env.rpc = rpc;
+	assert_int_equal(run(2, argv, &env, &o, &err), 0);
+	v = opt_list(o, OPT_EXTERNAL, &n);
+	assert_int_equal(n, ARRAY_SIZE(want));
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(v[i], want[i]);
+	opt_uses(o, OPT_EXTERNAL, &n);
+	assert_int_equal(n, 9);
+	assert_true(opt_bool(o, OPT_LEAVE_RUNNING));
+	opt_uses(o, OPT_LEAVE_RUNNING, &n);
+	assert_int_equal(n, 4);
+	unlink(system);
+	unlink(home);
+	unlink(env_file);
+	rmdir(criu);
+}
+
 static void bad_files(void **state)
 {
 	cleanup_free char *fifo = xasprintf("%s/fifo", dir), *big = xasprintf("%s/big", dir), *same = put("same", "external a\n");
@@ -298,6 +333,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(syntax), cmocka_unit_test(errors),	 cmocka_unit_test(hostile),
 		cmocka_unit_test(notes),  cmocka_unit_test(layer_pairs), cmocka_unit_test(bad_files),
+		cmocka_unit_test(layers_of_lists),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -183,7 +183,7 @@ static void again(void **state)
 
 /* ---- checking: the same rows, all in one file ---- */
 
-struct seen { unsigned errors, warnings, line; };
+struct seen { unsigned errors, warnings, line, forms; };
 
 static void see(void *arg, const struct opt_problem *p)
 {
@@ -193,6 +193,7 @@ static void see(void *arg, const struct opt_problem *p)
 	if (p->line && p->column > p->source_len + 1)
 		fail_msg("line %u, column %u is beyond the line", p->line, p->column);
 	*(p->warning ? &s->warnings : &s->errors) += 1;
+	s->forms += strstr(p->reason, "has not the form") != NULL;
 	s->line = p->line;
 }
 
@@ -246,6 +247,42 @@ static void check_kinds(void **state)
 	}
 }
 
+/* Text that only the user of the option can judge fully: what cannot be meant is told by a check already. */
+static void check_forms(void **state)
+{
+	static const struct { const char *text; unsigned forms; } cases[] = {
+		{ "cpu-cap", 0 }, { "cpu-cap fpu,^ins", 0 }, { "cpu-cap sse", 1 }, { "cpu-cap fpu,", 1 },
+		{ "empty-ns net", 0 }, { "empty-ns pid", 1 }, { "external mnt[]", 0 }, { "external mnt[/a]:b", 0 },
+		{ "external unix[4]", 0 }, { "external mnt", 1 }, { "inherit-fd fd[3]:pipe[1]", 0 }, { "inherit-fd 3", 1 },
+		{ "veth-pair a=b", 0 }, { "veth-pair ab", 1 }, { "ext-mount-map auto", 0 }, { "ext-mount-map a:b", 0 },
+		{ "ext-mount-map a", 1 }, { "join-ns net:/x", 0 }, { "join-ns nett:/x", 1 }, { "lsm-profile none", 0 },
+		{ "lsm-profile apparmor:x", 0 }, { "lsm-profile smack:x", 1 }, { "close 3", 0 }, { "close x", 1 },
+		{ "cgroup-root /a", 0 }, { "cgroup-root cpu:/a", 0 }, { "cgroup-root a", 1 }, { "ext-unix-sk", 0 },
+		{ "ext-unix-sk 1,2", 0 }, { "ext-unix-sk x", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct seen s = { 0 };
+
+		opt_check_text("f", cases[i].text, strlen(cases[i].text), see, &s);
+		if (s.errors || s.forms != cases[i].forms)
+			fail_msg("'%s': %u errors, %u words on the form", cases[i].text, s.errors, s.forms);
+	}
+	for (unsigned i = 0; i < OPT_COUNT_; i++) {
+		const char *value = opt_example((enum opt_id)i);
+		cleanup_strbuf struct strbuf b = STRBUF_INIT;
+		struct seen s = { 0 };
+
+		if (!value[0] || (opt_defs[i].flags & OPT_F_CMDLINE))
+			continue;
+		strbuf_printf(&b, "%s ", opt_defs[i].name);
+		opt_put_value(&b, value);
+		opt_check_text("f", b.s, b.len, see, &s);
+		if (s.errors || s.forms)
+			fail_msg("the example %s", b.s);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -253,6 +290,7 @@ int main(void)
 		cmocka_unit_test(again),
 		cmocka_unit_test(check_all),
 		cmocka_unit_test(check_kinds),
+		cmocka_unit_test(check_forms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
