@@ -86,8 +86,10 @@ static pid_t start_victim(void)
 			pthread_create(&t, NULL, victim_thread, (void *)i);
 		victim_thread(0);
 	}
-	while (!counters[THREADS - 1])
-		usleep(1000);
+	/* Every thread has made its mappings and gone round. */
+	for (int k = 0; k < THREADS; k++)
+		while (counters[k] < 3)
+			usleep(1000);
 	return pid;
 }
 
