@@ -39,6 +39,7 @@ struct feature {
 	enum feature_group group;
 	void (*probe)(struct probe *p, int arg);
 	int arg;
+	unsigned limit_ms; /* 0: the usual time limit */
 };
 
 const struct feature *feature_table(size_t *n);

@@ -190,7 +190,7 @@ static void lacking(struct probe *p, int arg)
 static void test_harness(void **state)
 {
 	static const struct { struct feature f; enum feature_state state; const char *why; } cases[] = {
-		{ { "a", "b", .probe = hang }, FEATURE_UNKNOWN, "did not end" },
+		{ { "a", "b", .probe = hang, .limit_ms = 300 }, FEATURE_UNKNOWN, "did not end" },
 		{ { "a", "b", .probe = crash }, FEATURE_UNKNOWN, "signal 11" },
 		{ { "a", "b", .probe = silent }, FEATURE_UNKNOWN, "without an answer" },
 		{ { "a", "b", .probe = lacking, .arg = ENOSYS }, FEATURE_MISSING, "something: Function not implemented" },
