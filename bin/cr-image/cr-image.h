@@ -17,6 +17,7 @@ int cmd_search(const struct opts *o, struct err *err);
 int cmd_strings(const struct opts *o, struct err *err);
 int cmd_compress(const struct opts *o, struct err *err);
 int cmd_decompress(const struct opts *o, struct err *err);
+int cmd_check(const struct opts *o, struct err *err);
 int cmd_seal(const struct opts *o, struct err *err);
 int cmd_x(const struct opts *o, struct err *err);
 

@@ -16,6 +16,7 @@ static const struct {
 	{ "compress", cmd_compress },
 	{ "decompress", cmd_decompress },
 	{ "seal", cmd_seal },
+	{ "check", cmd_check },
 	{ "mem", cmd_mem },
 	{ "search", cmd_search },
 	{ "strings", cmd_strings },

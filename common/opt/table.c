@@ -21,6 +21,8 @@ static const struct opt_command image_commands[] = {
 	{ "compress", TOOL_IMAGE_COMPRESS, "FILE...", "compress images in place; all tools read them as they are", 1, -1 },
 	{ "decompress", TOOL_IMAGE_DECOMPRESS, "FILE...", "the reverse", 1, -1 },
 	{ "seal", TOOL_IMAGE_SEAL, "DIR...", "write the manifest: which images there are, with sizes and checksums", 1, -1 },
+	{ "check", TOOL_IMAGE_CHECK, "DIR...", "say whether a checkpoint is whole and consistent; exits with 1 when it is not", 1, -1,
+	  "cr-image check --json ckpt | jq '.findings[]'" },
 	{ "mem", TOOL_IMAGE_MEM, "DIR ADDR[-END|+LEN]", "memory of a task, as a hex dump or raw", 2, 2,
 	  "cr-image mem /var/tmp/ckpt --pid 4711 7ffc1000+64" },
 	{ "search", TOOL_IMAGE_SEARCH, "DIR", "find text, bytes or a pattern in the memory of all tasks", 1, 1,

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Page sets and chains of checkpoints. A page set is a pagemap and its pages file; pages that it leaves to the parent are in the
+ * page set of the same name in the directory behind the link "parent", or in that one's parent.
+ */
+#ifndef CR_IMAGE_CHAIN_H
+#define CR_IMAGE_CHAIN_H
+
+#include "common/image/file.h"
+#include "pagemap.pb-c.h"
+
+#define IMAGE_PAGE 4096u
+enum { RUN_PARENT = 1, RUN_LAZY = 2, RUN_PRESENT = 4 };
+
+struct page_run {
+	uint64_t vaddr, pages;
+	uint64_t off; /* of a present run: in the pages file */
+	uint32_t flags;
+};
+struct page_set {
+	bool absent; /* no such pagemap */
+	uint32_t pages_id;
+	struct page_run *runs; /* sorted */
+	size_t n, cap;
+	uint64_t end;	  /* of the last run */
+	uint64_t present; /* bytes that the pages file must have */
+};
+
+/* The next entry of a pagemap: appends a run. NULL, or what is wrong with it (a constant text). */
+const char *page_set_add(struct page_set *set, const PagemapEntry *e);
+int page_set_load(struct image_dir *dir, enum image_kind kind, unsigned long id, struct page_set *set, struct err *err);
+void page_set_release(struct page_set *set);
+/* The run with the page at vaddr; NULL when it is not listed. */
+const struct page_run *page_set_find(const struct page_set *set, uint64_t vaddr);
+
+#define CHAIN_MAX 256 /* directories */
+
+/* The directory and its parents, the newest first. */
+struct chain {
+	struct image_dir *dirs[CHAIN_MAX];
+	size_t n;
+};
+/* Takes the directory. Damaged links, cycles and too many directories are errors; sealed: manifests count. */
+int chain_open(struct image_dir *dir, struct chain *c, bool sealed, struct err *err);
+void chain_close(struct chain *c);
+
+/* The page sets of one name in a whole chain, with their pages files. */
+struct chain_set {
+	const struct chain *chain;
+	size_t n;
+	struct page_set *sets;	  /* one for each directory */
+	struct image_file *pages; /* fd -1: none */
+};
+/* first: the directory to begin with; those before it stay empty. */
+int chain_set_open(const struct chain *c, size_t first, enum image_kind kind, unsigned long id, struct chain_set *s, struct err *err);
+void chain_set_close(struct chain_set *s);
+/* Where the page at vaddr is, looked for from the directory `from` on: *in that directory's pages file at *off, and so for *pages, at most
+ * max. NULL, or why it is nowhere. */
+const char *chain_find(const struct chain_set *s, size_t from, uint64_t vaddr, uint64_t max, size_t *in, uint64_t *off,
+		       uint64_t *pages);
+
+#endif
