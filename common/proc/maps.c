@@ -3,10 +3,14 @@
  * /proc/PID/maps and smaps (fs/proc/task_mmu.c, show_map_vma and show_smap). A target may have 100,000 mappings, so lines are
  * scanned by hand; names that repeat from line to line (a library's segments) are stored once.
  */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
 #include "common/base/io.h"
 #include "common/proc/scan.h"
 
 #define MAPS_TEXT_MAX (1u << 30)
+#define SMAPS_BUFFER (64u << 10) /* more than the longest line: a name of PATH_MAX, each byte escaped */
 
 enum proc_vmflag proc_vmflag(char a, char b)
 {
@@ -42,7 +46,8 @@ static const char *unescape(struct arena *arena, const char *s, size_t n)
 	return out;
 }
 
-struct name_cache { const char *raw; size_t len; const struct proc_map *map; };
+/* The name that was taken last: as it stands in the text, and what became of it. */
+struct name_cache { const char *raw; size_t len; const char *name; bool deleted; };
 
 static void take_name(struct arena *arena, struct name_cache *last, const char *raw, size_t len, struct proc_map *m)
 {
@@ -53,14 +58,14 @@ static void take_name(struct arena *arena, struct name_cache *last, const char *
 		m->name = "";
 		return;
 	}
-	if (last->map && last->len == len && !memcmp(last->raw, raw, len)) {
-		m->name = last->map->name;
-		m->deleted = last->map->deleted;
+	if (last->name && last->len == len && !memcmp(last->raw, raw, len)) {
+		m->name = last->name;
+		m->deleted = last->deleted;
 	} else {
 		m->name = unescape(arena, raw, len);
 		m->deleted = len > tail && !memcmp(raw + len - tail, deleted, tail);
 	}
-	*last = (struct name_cache){ raw, len, m };
+	*last = (struct name_cache){ raw, len, m->name, m->deleted };
 }
 
 /* One line of maps; *p ends at its newline. */
@@ -100,7 +105,7 @@ static int check_order(const struct proc_maps *maps)
 
 int proc_parse_maps(const char *text, struct arena *arena, struct proc_maps *out)
 {
-	struct name_cache last = { NULL, 0, NULL };
+	struct name_cache last = { .name = NULL };
 	size_t lines = scan_lines(text);
 	const char *p = text;
 
@@ -123,18 +128,6 @@ int proc_parse_maps(const char *text, struct arena *arena, struct proc_maps *out
 static bool is_map_line(const char *p)
 {
 	return (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f');
-}
-
-static size_t count_map_lines(const char *text)
-{
-	size_t n = 0;
-
-	while (*text) {
-		n += is_map_line(text);
-		text = scan_eol(text);
-		text += *text == '\n';
-	}
-	return n;
 }
 
 static int scan_vmflags(const char *p, struct proc_map *m)
@@ -176,24 +169,30 @@ static int scan_smaps_value(const char *p, struct proc_map *m)
 	return 0;
 }
 
-int proc_parse_smaps(const char *text, struct arena *arena, struct proc_maps *out)
+/* Mappings as their lines come in. */
+struct smaps { struct arena *arena; struct proc_map *v; size_t n, cap; struct name_cache last; };
+
+static void smaps_release(struct smaps *s)
 {
-	struct name_cache last = { NULL, 0, NULL };
-	size_t lines = count_map_lines(text);
-	const char *p = text;
+	free(s->v);
+}
+
+/* Whole lines, ended by NUL. */
+static int smaps_lines(struct smaps *s, const char *p)
+{
 	int ret;
 
-	out->n = 0;
-	out->v = lines ? arena_alloc(arena, lines * sizeof(*out->v)) : NULL;
 	for (; *p; p += *p == '\n') {
 		if (is_map_line(p)) {
-			ret = scan_map(&p, arena, &last, &out->v[out->n]);
+			array_reserve(&s->v, &s->cap, s->n, sizeof(*s->v));
+			s->v[s->n] = (struct proc_map){ 0 };
+			ret = scan_map(&p, s->arena, &s->last, &s->v[s->n]);
 			if (ret < 0)
 				return ret;
-			out->n++;
-			ret = check_order(out);
-		} else if (*p >= 'A' && *p <= 'Z' && out->n) {
-			ret = scan_smaps_value(p, &out->v[out->n - 1]);
+			s->n++;
+			ret = check_order(&(struct proc_maps){ s->v, s->n });
+		} else if (*p >= 'A' && *p <= 'Z' && s->n) {
+			ret = scan_smaps_value(p, &s->v[s->n - 1]);
 		} else {
 			ret = -EINVAL;
 		}
@@ -202,6 +201,30 @@ int proc_parse_smaps(const char *text, struct arena *arena, struct proc_maps *ou
 		p = scan_eol(p);
 	}
 	return 0;
+}
+
+/* The text is about to go: a name is compared with its copy from here on, unless that differs from the text. */
+static void smaps_forget_text(struct smaps *s)
+{
+	if (s->last.name && strlen(s->last.name) == s->last.len)
+		s->last.raw = s->last.name;
+	else
+		s->last = (struct name_cache){ .name = NULL };
+}
+
+static void smaps_give(struct smaps *s, struct proc_maps *out)
+{
+	out->n = s->n;
+	out->v = s->n ? arena_dup(s->arena, s->v, s->n * sizeof(*s->v)) : NULL;
+}
+
+int proc_parse_smaps(const char *text, struct arena *arena, struct proc_maps *out)
+{
+	cleanup(smaps_release) struct smaps s = { .arena = arena };
+	int ret = smaps_lines(&s, text);
+
+	smaps_give(&s, out);
+	return ret;
 }
 
 int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err)
@@ -215,13 +238,105 @@ int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct er
 	return ret < 0 ? scan_bad(err, "maps", ret) : 0;
 }
 
+/*
+ * The kernel gives a few kilobytes for each read, however large the buffer is; so lines are taken as they come, and the text of ten
+ * thousand mappings, seven megabytes, is never there as a whole.
+ */
 int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err)
 {
-	cleanup_free char *text = NULL;
-	int ret = proc_read(proc_fd, "smaps", MAPS_TEXT_MAX, &text, err);
+	cleanup(smaps_release) struct smaps s = { .arena = arena };
+	cleanup_free char *buf = xmalloc(SMAPS_BUFFER + 1);
+	cleanup_fd int fd = openat(proc_fd, "smaps", O_RDONLY | O_CLOEXEC);
+	uint64_t total = 0;
+	size_t have = 0;
 
-	if (ret < 0)
-		return ret;
-	ret = proc_parse_smaps(text, arena, out);
-	return ret < 0 ? scan_bad(err, "smaps", ret) : 0;
+	while (fd >= 0) {
+		ssize_t got = read(fd, buf + have, SMAPS_BUFFER - have);
+		char *end, after;
+		int ret;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			if (got < 0)
+				return proc_fail(proc_fd, "smaps", -errno, err);
+			break;
+		}
+		have += (size_t)got;
+		total += (uint64_t)got;
+		end = memrchr(buf, '\n', have);
+		if (!end && have < SMAPS_BUFFER)
+			continue;
+		if (!end++ || total > MAPS_TEXT_MAX)
+			return scan_bad(err, "smaps", -E2BIG);
+		after = *end;
+		*end = 0;
+		ret = smaps_lines(&s, buf);
+		if (ret < 0)
+			return scan_bad(err, "smaps", ret);
+		smaps_forget_text(&s);
+		*end = after;
+		have -= (size_t)(end - buf);
+		memmove(buf, end, have);
+	}
+	if (fd < 0)
+		return proc_fail(proc_fd, "smaps", -errno, err);
+	if (have)
+		return scan_bad(err, "smaps", -EINVAL);
+	smaps_give(&s, out);
+	return 0;
+}
+
+/* include/uapi/linux/fs.h of Linux 6.11 and later */
+struct query {
+	uint64_t size, flags, addr, start, end, vma_flags, page_size, offset, ino;
+	uint32_t dev_major, dev_minor, name_size, build_id_size;
+	uint64_t name_addr, build_id_addr;
+};
+#define QUERY _IOWR('f', 17, struct query)
+enum { QUERY_READ = 1, QUERY_WRITE = 2, QUERY_EXEC = 4, QUERY_SHARED = 8, QUERY_NEXT = 16 };
+
+/* By PROCMAP_QUERY, which jumps over all that is not asked for. */
+static int query_exec(int fd, struct arena *arena, struct smaps *s)
+{
+	char name[4096 + 64];
+	uint64_t at = 0;
+
+	for (;;) {
+		struct query q = { .size = sizeof(q), .flags = QUERY_EXEC | QUERY_NEXT, .addr = at,
+				   .name_size = sizeof(name), .name_addr = (uintptr_t)name };
+
+		*name = 0;
+		if (ioctl(fd, QUERY, &q) < 0)
+			return errno == ENOENT ? 0 : -errno;
+		if (q.end <= at)
+			return -EINVAL;
+		array_reserve(&s->v, &s->cap, s->n, sizeof(*s->v));
+		s->v[s->n++] = (struct proc_map){
+			.start = q.start, .end = q.end, .pgoff = q.offset, .read = q.vma_flags & QUERY_READ,
+			.write = q.vma_flags & QUERY_WRITE, .exec = true, .shared = q.vma_flags & QUERY_SHARED,
+			.dev_major = q.dev_major, .dev_minor = q.dev_minor, .ino = q.ino,
+			.name = arena_strdup(arena, name),
+		};
+		at = q.end;
+	}
+}
+
+int proc_exec_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err)
+{
+	cleanup(smaps_release) struct smaps s = { .arena = arena };
+	cleanup_fd int fd = openat(proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	int ret;
+
+	if (fd >= 0 && !query_exec(fd, arena, &s)) {
+		smaps_give(&s, out);
+		return 0;
+	}
+	ret = proc_maps(proc_fd, arena, out, err);
+	for (size_t i = 0; !ret && i < out->n; i++)
+		if (out->v[i].exec)
+			out->v[n++] = out->v[i];
+	out->n = ret ? 0 : n;
+	return ret;
 }

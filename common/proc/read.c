@@ -32,7 +32,7 @@ static int real_errno(int proc_fd, int ret)
 	return ret;
 }
 
-static int fail(int proc_fd, const char *path, int ret, struct err *err)
+int proc_fail(int proc_fd, const char *path, int ret, struct err *err)
 {
 	ret = real_errno(proc_fd, ret);
 	return err_set(err, ERR_FAILED, -ret, "cannot read /proc/PID/%s", path);
@@ -42,7 +42,7 @@ int proc_read(int proc_fd, const char *path, size_t max, char **text, struct err
 {
 	int ret = read_file_at(proc_fd, path, max, text, NULL);
 
-	return ret < 0 ? fail(proc_fd, path, ret, err) : 0;
+	return ret < 0 ? proc_fail(proc_fd, path, ret, err) : 0;
 }
 
 int scan_bad(struct err *err, const char *path, int ret)
@@ -161,7 +161,7 @@ int proc_numbers(int proc_fd, const char *dir, struct arena *arena, int **v, siz
 	if (fd >= 0) {
 		ret = numbers_dir(fd, &ns);
 		if (ret < 0)
-			return fail(proc_fd, dir, ret, err);
+			return proc_fail(proc_fd, dir, ret, err);
 		if (strcmp(dir, "task"))
 			qsort(ns.v, ns.n, sizeof(*ns.v), compare);
 	} else if (text_file || errno == ENOTDIR) {
@@ -174,7 +174,7 @@ int proc_numbers(int proc_fd, const char *dir, struct arena *arena, int **v, siz
 		if (ret < 0)
 			return scan_bad(err, dir, ret);
 	} else {
-		return fail(proc_fd, dir, -errno, err);
+		return proc_fail(proc_fd, dir, -errno, err);
 	}
 	*v = ns.n ? arena_dup(arena, ns.v, ns.n * sizeof(*ns.v)) : NULL;
 	*n = ns.n;

@@ -131,7 +131,8 @@ static inline const char *scan_eol(const char *p)
 /* Number of lines: newlines, and a last line without one. */
 size_t scan_lines(const char *text);
 
-/* Error text of a wrapper whose file could be read but not understood. */
+/* Error text of a wrapper whose file could not be read, and of one whose file could be read but not understood. */
+int proc_fail(int proc_fd, const char *path, int ret, struct err *err);
 int scan_bad(struct err *err, const char *path, int ret);
 
 #endif

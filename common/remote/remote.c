@@ -107,7 +107,7 @@ static int find_cave(struct remote *r, struct err *err)
 
 	ret = proc_open(r->fz->pid, &proc_fd, err);
 	if (!ret)
-		ret = proc_maps(proc_fd, arena, &maps, err);
+		ret = proc_exec_maps(proc_fd, arena, &maps, err);
 	if (ret)
 		return ret;
 	/* The vdso first: every native task has one and its tail is padding. Then whatever else is executable. */
