@@ -196,7 +196,9 @@ as_if() {
 	# Where it cannot even look, it may know less than here, but never more.
 	nothing_new() { # COMMAND...
 		local there
-		there=$("$@" --all --json | missing)
+		"$@" --all --json >"$BATS_TEST_TMPDIR/there" || [ $? = 1 ]
+		[ "$(jq '.features | length' "$BATS_TEST_TMPDIR/there")" -gt 100 ]
+		there=$(missing <"$BATS_TEST_TMPDIR/there")
 		diff /dev/null <(comm -13 <(echo "$here") <(sed '/^$/d' <<<"$there"))
 	}
 	for n in 8 10 12 14 16; do nothing_new prlimit --nofile=$n "$CHECK"; done
