@@ -21,6 +21,9 @@ static const struct {
 	{ "search", cmd_search },
 	{ "strings", cmd_strings },
 	{ "core", cmd_core },
+	{ "diff", cmd_diff },
+	{ "graph", cmd_graph },
+	{ "report", cmd_report },
 };
 
 int main(int argc, char **argv)

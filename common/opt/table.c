@@ -31,6 +31,12 @@ static const struct opt_command image_commands[] = {
 	  "cr-image strings /var/tmp/ckpt -n 8 | grep -i password" },
 	{ "core", TOOL_IMAGE_CORE, "DIR", "an ELF core file of a task, for debuggers", 1, 1,
 	  "cr-image core /var/tmp/ckpt -o core && gdb -c core" },
+	{ "diff", TOOL_IMAGE_DIFF, "DIR DIR", "what changed from one checkpoint to another", 2, 2,
+	  "cr-image diff --json before after | jq 'group_by(.what)'" },
+	{ "graph", TOOL_IMAGE_GRAPH, "DIR", "tasks, files, sockets and namespaces as a graph for dot", 1, 1,
+	  "cr-image graph /var/tmp/ckpt | dot -Tsvg -o ckpt.svg" },
+	{ "report", TOOL_IMAGE_REPORT, "DIR", "one HTML page that shows all of a checkpoint", 1, 1,
+	  "cr-image report /var/tmp/ckpt -o ckpt.html" },
 	{ NULL },
 };
 
