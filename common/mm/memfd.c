@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Memory files (memfd_create): one inode, described in memfd.img, and any number of descriptions and mappings of it. Its content
- * is a page set of its own, written and read with the other memory (mm/memfd.c, mm/shmem.c).
+ * Memory files (memfd_create): one inode, described in memfd.img, and any number of descriptions and mappings of it.
+ * Its content is a page set of its own, written and read with the other memory (mm/memfd.c, mm/shmem.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,8 +109,8 @@ const MemfdInodeEntry *memfd_inode(const struct model *m, uint32_t id)
 }
 
 /*
- * F_SEAL_FUTURE_WRITE leaves writable mappings alone that are there already, and lets no new ones in (mm/shmem.c, shmem_mmap):
- * with such a mapping the task adds the seals itself, when it has mapped everything.
+ * F_SEAL_FUTURE_WRITE leaves writable mappings alone that are there already, and lets no new ones in (mm/shmem.c,
+ * shmem_mmap): with such a mapping the task adds the seals itself, when it has mapped everything.
  */
 bool memfd_seals_late(const struct model *m, const MemfdInodeEntry *e)
 {
@@ -146,13 +146,14 @@ static void plan_object_content(const struct model *m, const MemfdInodeEntry *e,
 		/* Past the end of the file would make it longer: the last page may be a part. */
 		uint64_t end = MIN(pe->vaddr + pe->nr_pages * PAGE_BYTES, e->size), at = pe->vaddr, src = off;
 
-		program_call_eq(p, MAKE_OBJECTS, "place of content", (int64_t)at, SYS_lseek, A_SLOT(slot), A(at), A(SEEK_SET));
+		program_call_eq(p, MAKE_OBJECTS, "place of content", (int64_t)at, SYS_lseek, A_SLOT(slot), A(at),
+				A(SEEK_SET));
 		while (at < end) {
 			uint64_t n = MIN(end - at, SEND_MAX);
 			struct data_ref pos = program_data(p, &src, sizeof(src));
 
-			program_call_eq(p, MAKE_OBJECTS, "content", (int64_t)n, SYS_sendfile, A_SLOT(slot), A_SLOT(from),
-					A_DATA(pos), A(n));
+			program_call_eq(p, MAKE_OBJECTS, "content", (int64_t)n, SYS_sendfile, A_SLOT(slot),
+					A_SLOT(from), A_DATA(pos), A(n));
 			at += n;
 			src += n;
 		}
@@ -177,8 +178,9 @@ static uint32_t plan_inode(const struct model *m, const MemfdInodeEntry *e, stru
 		return slot;
 	snprintf(name, sizeof(name), "memfd %.60s", e->name);
 	slot = file_slot_new(plan, FD_TYPES__MEMFD, (uint32_t)e->inode_id, SLOT_INODE, name);
-	plan_slot_is(plan, slot, program_call(p, MAKE_OBJECTS, "memfd", SYS_memfd_create, A_DATA(program_string(p, e->name)),
-					      A(MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0))));
+	plan_slot_is(plan, slot,
+		     program_call(p, MAKE_OBJECTS, "memfd", SYS_memfd_create, A_DATA(program_string(p, e->name)),
+				  A(MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0))));
 	program_call(p, MAKE_OBJECTS, "its size", SYS_ftruncate, A_SLOT(slot), A(e->size));
 	plan_object_content(m, e, plan, slot);
 	program_call(p, MAKE_OBJECTS, "its mode", SYS_fchmod, A_SLOT(slot), A(mode));
@@ -229,7 +231,8 @@ static int memfd_plan(const struct model *m, const FileEntry *entry, struct plan
 	if (!e)
 		return err_image(err, "memfd inode %u is not in memfd.img", f->inode_id);
 	if (e->has_hugetlb_flag && e->hugetlb_flag)
-		return err_set(err, ERR_REFUSED, 0, "memfd %.60s is of huge pages, which this version does not restore", e->name);
+		return err_set(err, ERR_REFUSED, 0, "memfd %.60s is of huge pages, which this version does not restore",
+			       e->name);
 	inode = plan_inode(m, e, plan);
 	plan_opening(plan, inode, slot, f->flags);
 	if (f->pos)

@@ -51,8 +51,8 @@ static int read_auxv(struct dump *d, MmEntry *mm, struct err *err)
 }
 
 /*
- * MCL_FUTURE is a flag of the mm that nothing shows. It shows in what is mapped while it is on: the agent's own region. Its pages
- * are the difference between what status counts as locked and what was locked before.
+ * MCL_FUTURE is a flag of the mm that nothing shows. It shows in what is mapped while it is on: the agent's own
+ * region. Its pages are the difference between what status counts as locked and what was locked before.
  */
 static int find_mlock_future(struct dump *d, MmEntry *mm, struct err *err)
 {
@@ -114,8 +114,10 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 		mm->dumpable_raw = (uint32_t)dumpable;
 	}
 	if (thp > 1)
-		return err_refuse(err, "huge pages are disabled but where they are asked for (prctl says %ld), which the "
-				  "image format cannot say", (long)thp);
+		return err_refuse(err,
+				  "huge pages are disabled but where they are asked for (prctl says %ld), which the "
+				  "image format cannot say",
+				  (long)thp);
 	mm->has_thp_disabled = true;
 	mm->thp_disabled = thp == 1;
 	if (program_result(answers, q->merge) == 1) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Memory content: which pages there are (PAGEMAP_SCAN), and moving them once. Two workers read batches of up to 1 MiB into
- * buffers that stay in the cache, leave out zero pages, take their place in the image in the order of batches, and
- * write side by side. Memory use does not depend on the size of the task.
+ * Memory content: which pages there are (PAGEMAP_SCAN), and moving them once. Two workers read batches of up to 1 MiB
+ * into buffers that stay in the cache, leave out zero pages, take their place in the image in the order of batches,
+ * and write side by side. Memory use does not depend on the size of the task.
  *
- * test/bench/raw_memory.c says why: on tmpfs copying is cheap and fresh page cache is dear, so mapping the image costs
- * faults on top of it, vmsplice saves nothing when the sink is a file, and a second thread is worth more than all of that.
+ * test/bench/raw_memory.c compares the ways. On tmpfs fresh page cache costs more than copying, and mapping the image
+ * adds faults to that. vmsplice copies once and is the faster single thread, but nothing could be left out on its
+ * way, and the agent would have to stay inside for all that time; a second worker makes up for it where a second
+ * processor is free.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +24,7 @@
 
 enum {
 	BATCH_PAGES = 256, /* 1 MiB: two of them fit into the cache of one core */
-	TWO_THREADS_FROM = (64 << 20) / PAGE_BYTES,
+	TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES,
 };
 
 /* One piece of a target range, in one mapping. */
@@ -348,8 +350,8 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 /* ---- objects of shared memory ---- */
 
 /* One range that may hold data: whole pages that are not zero go out. */
-static int dump_extent(struct dump *d, struct pagemap_out *map, int in, int out, uint64_t *off, uint64_t from, uint64_t to,
-		       unsigned char *buf, struct err *err)
+static int dump_extent(struct dump *d, struct pagemap_out *map, int in, int out, uint64_t *off, uint64_t from,
+		       uint64_t to, unsigned char *buf, struct err *err)
 {
 	while (from < to) {
 		size_t n = (size_t)MIN(to - from, (uint64_t)BATCH_PAGES * PAGE_BYTES);
@@ -404,7 +406,8 @@ static int dump_object(struct dump *d, const struct mm_object *o, unsigned char 
 		if ((uint64_t)data >= o->size)
 			break;
 		pos = (uint64_t)hole;
-		ret = dump_extent(d, &map, in, out, &off, (uint64_t)data & ~(PAGE_BYTES - 1), MIN(pos, o->size), buf, err);
+		ret = dump_extent(d, &map, in, out, &off, (uint64_t)data & ~(PAGE_BYTES - 1), MIN(pos, o->size), buf,
+				  err);
 	}
 	map_flush(&map);
 	return ret;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The controller's half of a large page set. Through a small buffer that stays in the cache: test/bench/raw_memory.c shows that this
- * is no slower than process_vm_writev from a mapped image, and it needs no page tables for the image.
+ * The controller's half of a large page set. Through a small buffer that stays in the cache: test/bench/raw_memory.c
+ * shows that this is no slower than process_vm_writev from a mapped image, and it needs no page tables for the image.
  */
 #include <errno.h>
 #include <string.h>
@@ -32,7 +32,8 @@ static int load_write(const struct plan_task *pt, pid_t pid, struct load *l, cha
 	return err_sys(err, "cannot write %zu bytes of memory from 0x%lx on (process_vm_writev)", l->len, addr);
 }
 
-int pages_restore(const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t bytes), void *ctx, struct err *err)
+int pages_restore(const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t bytes), void *ctx,
+		  struct err *err)
 {
 	cleanup_free char *buf = xmalloc(BUFFER);
 	struct load l = { .n = 0 };

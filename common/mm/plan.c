@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The plan of an address space. The child begins as a copy of this process; it keeps the agent's region in a hole that is free in both
- * layouts, moves its vdso there, unmaps all else, maps what the image says, reads its own pages, and at last takes back
- * the protections under which it may not write.
+ * The plan of an address space. The child begins as a copy of this process; it keeps the agent's region in a hole
+ * that is free in both layouts, moves its vdso there, unmaps all else, maps what the image says, reads its own pages,
+ * and at last takes back the protections under which it may not write.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -145,7 +145,8 @@ static void plan_unmap(struct mm_plan *mp)
 	for (size_t i = 0; i < mp->here->nvvar; i++)
 		parked += mp->here->vvar[i].len;
 	end = mp->park + parked + mp->here->vdso.len;
-	/* Before the first page is touched: huge pages that the task did not want would change what it sees of itself. */
+	/* Before the first page is touched: huge pages that the task did not want would change what it sees of
+	 * itself. */
 	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
 		     A(mm->has_thp_disabled && mm->thp_disabled), A(0), A(0), A(0));
 	plan_vdso_park(mp);
@@ -189,7 +190,8 @@ static void plan_switches(struct mm_plan *mp)
 		program_call(p, TASK_MM, "page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(1), A(0), A(0), A(0));
 	if (mm->has_mlock_future && mm->mlock_future)
 		program_call(p, TASK_MM, "what is mapped from now on is locked", SYS_mlockall, A(mm->mlock_future));
-	/* 2 (only root may look) is the kernel's to give: 0 is as strict, and what a change of credentials leaves by default. */
+	/* 2 (only root may look) is the kernel's to give: 0 is as strict, and what a change of credentials leaves
+	 * by default. */
 	program_call(p, THREAD_AFTER_CREDS, "dumpable", SYS_prctl, A(PR_SET_DUMPABLE),
 		     A(!mm->has_dumpable || mm->dumpable == 1), A(0), A(0), A(0));
 	for (size_t i = 0; i < mm->n_vmas; i++) {
@@ -209,7 +211,8 @@ static int check_image(const MmEntry *mm, struct err *err)
 		if (v->status & VS_VSYSCALL)
 			continue;
 		if (v->start < TASK_START || v->end > TASK_END)
-			return err_set(err, ERR_FEATURE, 0, "mapping %lx-%lx cannot be made on this kernel", v->start, v->end);
+			return err_set(err, ERR_FEATURE, 0, "mapping %lx-%lx cannot be made on this kernel", v->start,
+				       v->end);
 	}
 	return 0;
 }
@@ -243,7 +246,8 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 	return ret;
 }
 
-int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt, struct err *err)
+int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
+	    struct err *err)
 {
 	struct vdso_here here;
 	int ret = vdso_here(plan->arena, &here, err);

@@ -49,7 +49,8 @@ static const struct shared_base *find_base(const struct mm_plan *mp, uint64_t sh
 	return lo < mp->nbases && mp->bases[lo].shmid == shmid ? &mp->bases[lo] : NULL;
 }
 
-/* Does the image hold pages of [v->start, v->end)? *cursor goes up with the mappings, so all questions together cost one walk. */
+/* Does the image hold pages of [v->start, v->end)? *cursor goes up with the mappings, so all questions together
+ * cost one walk. */
 static bool has_pages(const struct model_task *t, const VmaEntry *v, size_t *cursor)
 {
 	const struct model_pages *p = &t->pages;
@@ -80,9 +81,9 @@ static int by_shmid(const void *va, const void *vb)
 }
 
 /*
- * One mapping from the start of an object is made by mmap as it was. For anything else the object is mapped whole at a free place
- * first, filled there, and mremap with an old size of 0 gives further mappings of it (mm/mremap.c): so it stays what it was, shared
- * memory without a file.
+ * One mapping from the start of an object is made by mmap as it was. For anything else the object is mapped whole at
+ * a free place first, filled there, and mremap with an old size of 0 gives further mappings of it (mm/mremap.c): so
+ * it stays what it was, shared memory without a file.
  */
 static int plan_bases(struct mm_plan *mp, struct err *err)
 {
@@ -100,14 +101,16 @@ static int plan_bases(struct mm_plan *mp, struct err *err)
 
 		for (end = i; end < n && v[end]->shmid == v[i]->shmid; end++) {
 			if (v[end]->pgoff > TASK_END || v[end]->pgoff % PAGE_BYTES)
-				return err_image(err, "mapping %lx-%lx: offset 0x%lx", v[end]->start, v[end]->end, v[end]->pgoff);
+				return err_image(err, "mapping %lx-%lx: offset 0x%lx", v[end]->start, v[end]->end,
+						 v[end]->pgoff);
 			len = MAX(len, v[end]->pgoff + (v[end]->end - v[end]->start));
 		}
 		if (end - i == 1 && !v[i]->pgoff)
 			continue;
 		at = ranges_gap(&mp->used, len, &room);
 		if (!at)
-			return err_set(err, ERR_FEATURE, 0, "no room for %lu bytes of shared memory while it is restored", len);
+			return err_set(err, ERR_FEATURE, 0,
+				       "no room for %lu bytes of shared memory while it is restored", len);
 		ranges_add(&mp->used, at, len);
 		ranges_sort(&mp->used);
 		mp->bases[mp->nbases++] = (struct shared_base){ v[i]->shmid, at, len };
@@ -123,7 +126,9 @@ static int plan_bases(struct mm_plan *mp, struct err *err)
 
 static int plan_map_file(struct mm_plan *mp, const VmaEntry *v, int prot, uint64_t flags, struct err *err)
 {
-	int access = v->has_fdflags ? (int)v->fdflags : v->status & VS_FILE_SHARED && v->prot & PROT_WRITE ? O_RDWR : O_RDONLY;
+	int access = v->has_fdflags					  ? (int)v->fdflags
+		     : v->status & VS_FILE_SHARED && v->prot & PROT_WRITE ? O_RDWR
+									  : O_RDONLY;
 	uint32_t slot;
 	int ret = v->status & VS_MEMFD ?
 		memfd_map_slot(mp->m, mp->plan, (uint32_t)v->shmid, access, &slot, err) :
@@ -131,8 +136,8 @@ static int plan_map_file(struct mm_plan *mp, const VmaEntry *v, int prot, uint64
 
 	if (ret)
 		return err_object(err, ret, "mapping %lx-%lx", v->start, v->end);
-	program_call_eq(mp->prog, TASK_MAP, v->status & VS_MEMFD ? "memfd" : "file", (int64_t)v->start, SYS_mmap, A(v->start),
-			A(v->end - v->start), A((uint64_t)prot), A(flags), A_SLOT(slot), A(v->pgoff));
+	program_call_eq(mp->prog, TASK_MAP, v->status & VS_MEMFD ? "memfd" : "file", (int64_t)v->start, SYS_mmap,
+			A(v->start), A(v->end - v->start), A((uint64_t)prot), A(flags), A_SLOT(slot), A(v->pgoff));
 	return 0;
 }
 
@@ -149,8 +154,9 @@ static int plan_map(struct mm_plan *mp, const VmaEntry *v, int prot, struct err 
 		program_call_eq(mp->prog, TASK_MAP, "shared memory again", (int64_t)v->start, SYS_mremap,
 				A(base->addr + v->pgoff), A(0), A(len), A(MREMAP_MAYMOVE | MREMAP_FIXED), A(v->start));
 	else
-		program_call_eq(mp->prog, TASK_MAP, v->status & VS_HEAP ? "heap" : "", (int64_t)v->start, SYS_mmap, A(v->start),
-				A(len), A((uint64_t)prot), A(flags | MAP_ANONYMOUS), A((uint64_t)-1), A(0));
+		program_call_eq(mp->prog, TASK_MAP, v->status & VS_HEAP ? "heap" : "", (int64_t)v->start, SYS_mmap,
+				A(v->start), A(len), A((uint64_t)prot), A(flags | MAP_ANONYMOUS), A((uint64_t)-1),
+				A(0));
 	return 0;
 }
 
@@ -199,8 +205,8 @@ static void reader_flush(struct reader *r)
 	if (!r->n)
 		return;
 	iov = program_data(r->mp->prog, r->v, r->n * sizeof(r->v[0]));
-	program_call_eq(r->mp->prog, TASK_CONTENT, "pages", (int64_t)r->total, SYS_preadv, A_SLOT(r->slot), A_DATA(iov), A(r->n),
-			A(r->off), A(0));
+	program_call_eq(r->mp->prog, TASK_CONTENT, "pages", (int64_t)r->total, SYS_preadv, A_SLOT(r->slot), A_DATA(iov),
+			A(r->n), A(r->off), A(0));
 	r->n = 0;
 	r->total = 0;
 }
@@ -256,8 +262,9 @@ static void list_pages(struct mm_plan *mp)
 }
 
 /*
- * Large sets have two readers, who meet in the middle: the task itself, and the controller, which has nothing else to do. A
- * second thread inside the task would need a number of its own, and any might be wanted by something that is restored.
+ * Large sets have two readers, who meet in the middle: the task itself, and the controller, which has nothing else to
+ * do. A second thread inside the task would need a number of its own, and any might be wanted by something that is
+ * restored.
  */
 static void share_pages(struct plan_task *pt)
 {
@@ -283,7 +290,8 @@ static void share_pages(struct plan_task *pt)
 	pt->nown++;
 }
 
-static int plan_object(struct mm_plan *mp, const VmaEntry *v, uint64_t at, uint64_t len, struct reader *r, struct err *err)
+static int plan_object(struct mm_plan *mp, const VmaEntry *v, uint64_t at, uint64_t len, struct reader *r,
+		       struct err *err)
 {
 	const struct model_shmem *shm = model_shmem(mp->m, v->shmid);
 	uint64_t off = 0;
@@ -326,8 +334,8 @@ static int plan_shared_content(struct mm_plan *mp, struct reader *r, struct err 
 			return ret;
 	}
 	for (size_t i = 0; i < mp->nbases; i++)
-		program_call(mp->prog, TASK_CONTENT, "shared memory is where it belongs", SYS_munmap, A(mp->bases[i].addr),
-			     A(mp->bases[i].len));
+		program_call(mp->prog, TASK_CONTENT, "shared memory is where it belongs", SYS_munmap,
+			     A(mp->bases[i].addr), A(mp->bases[i].len));
 	return 0;
 }
 
@@ -354,13 +362,14 @@ int plan_content(struct mm_plan *mp, struct err *err)
 
 /* ---- after the content ---- */
 
-/* Locking first on fault never fails for what cannot be faulted in (PROT_NONE, guards, beyond the end of a file); then the pages
- * that can be are brought in, as far as that goes: the same as the task had. */
+/* Locking first on fault never fails for what cannot be faulted in (PROT_NONE, guards, beyond the end of a file);
+ * then the pages that can be are brought in, as far as that goes: the same as the task had. */
 static void plan_lock(struct mm_plan *mp, const VmaEntry *v)
 {
 	program_call(mp->prog, TASK_PROTECT, "locked", SYS_mlock2, A(v->start), A(v->end - v->start), A(MLOCK_ONFAULT));
 	if (!(v->has_vm_flags_extra && v->vm_flags_extra & VMX_LOCKONFAULT))
-		program_try(mp->prog, TASK_PROTECT, "locked and present", SYS_mlock2, A(v->start), A(v->end - v->start), A(0));
+		program_try(mp->prog, TASK_PROTECT, "locked and present", SYS_mlock2, A(v->start), A(v->end - v->start),
+			    A(0));
 }
 
 /* Seals that had to wait for writable mappings. */
@@ -371,7 +380,8 @@ static void plan_late_seals(struct mm_plan *mp)
 		uint32_t slot;
 
 		if (memfd_seals_late(mp->m, e) && memfd_inode_slot(mp->plan, e, &slot))
-			program_call(mp->prog, TASK_PROTECT, "its seals", SYS_fcntl, A_SLOT(slot), A(F_ADD_SEALS), A(e->seals));
+			program_call(mp->prog, TASK_PROTECT, "its seals", SYS_fcntl, A_SLOT(slot), A(F_ADD_SEALS),
+				     A(e->seals));
 	}
 }
 
@@ -386,8 +396,8 @@ void plan_protect(struct mm_plan *mp)
 		if (!is_mapped(mp, v))
 			continue;
 		if (load_prot(mp, v, &cursor) != (int)v->prot)
-			program_call(mp->prog, TASK_PROTECT, "protection", SYS_mprotect, A(v->start), A(v->end - v->start),
-				     A(v->prot));
+			program_call(mp->prog, TASK_PROTECT, "protection", SYS_mprotect, A(v->start),
+				     A(v->end - v->start), A(v->prot));
 		if (!(v->status & VS_VDSO))
 			plan_advice(mp, TASK_PROTECT, v, ~EARLY_ADVICE);
 	}

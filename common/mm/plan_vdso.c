@@ -34,7 +34,8 @@ static int read_dumped(struct mm_plan *mp, const unsigned char **out, struct err
 	bytes = arena_alloc(mp->plan->arena, len);
 	for (size_t i = 0; i < mp->task->pages.nentries; i++) {
 		const PagemapEntry *e = mp->task->pages.entries[i];
-		uint64_t end = e->vaddr + e->nr_pages * PAGE_BYTES, from = MAX(e->vaddr, v->start), to = MIN(end, v->end);
+		uint64_t end = e->vaddr + e->nr_pages * PAGE_BYTES, from = MAX(e->vaddr, v->start),
+			 to = MIN(end, v->end);
 
 		if (from < to) {
 			int ret = pread_full(mp->task->pages.fd, bytes + (from - v->start), to - from,
@@ -132,7 +133,8 @@ static int plan_redirect(struct mm_plan *mp, uint64_t now_at, struct err *err)
 
 	if (ret)
 		return ret;
-	n = vdso_redirect(dumped, mp->vdso->end - mp->vdso->start, mp->here->image, mp->here->vdso.len, now_at, patches, err);
+	n = vdso_redirect(dumped, mp->vdso->end - mp->vdso->start, mp->here->image, mp->here->vdso.len, now_at, patches,
+			  err);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++) {
@@ -144,8 +146,8 @@ static int plan_redirect(struct mm_plan *mp, uint64_t now_at, struct err *err)
 
 		program_data_pointer(mp->prog, local, offsetof(struct iovec, iov_base), code, 0);
 		program_call_eq(mp->prog, TASK_CONTENT, "old vdso jumps to the new", (int64_t)patches[i].len,
-				SYS_process_vm_writev, A((uint64_t)mp->pt->pid), A_DATA(local), A(1), A_DATA(remote), A(1),
-				A(0));
+				SYS_process_vm_writev, A((uint64_t)mp->pt->pid), A_DATA(local), A(1), A_DATA(remote),
+				A(1), A(0));
 	}
 	return 0;
 }
@@ -160,7 +162,8 @@ int plan_vdso_place(struct mm_plan *mp, struct err *err)
 	if (!h->vdso.len)
 		return mp->vdso ? err_set(err, ERR_FEATURE, 0, "the task used a vdso, and this kernel has none") : 0;
 	if (!mp->vdso) {
-		program_call(mp->prog, TASK_MAP, "no vdso, as before", SYS_munmap, A(mp->park), A(vvar_len(h) + h->vdso.len));
+		program_call(mp->prog, TASK_MAP, "no vdso, as before", SYS_munmap, A(mp->park),
+			     A(vvar_len(h) + h->vdso.len));
 		return 0;
 	}
 	if (!mp->keep_vdso)

@@ -12,8 +12,9 @@
 
 /* vma_entry.status */
 enum {
-	VS_REGULAR = 0x1, VS_VSYSCALL = 0x4, VS_VDSO = 0x8, VS_HEAP = 0x20, VS_FILE_PRIVATE = 0x40, VS_FILE_SHARED = 0x80,
-	VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_VVAR = 0x1000, VS_MEMFD = 0x4000, VS_GUARD = 0x10000,
+	VS_REGULAR = 0x1, VS_VSYSCALL = 0x4, VS_VDSO = 0x8, VS_HEAP = 0x20, VS_FILE_PRIVATE = 0x40,
+	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_VVAR = 0x1000, VS_MEMFD = 0x4000,
+	VS_GUARD = 0x10000,
 };
 /* vma_entry.flags, the kernel's MAP_*; not all libc headers have them. */
 enum {
@@ -78,8 +79,9 @@ const MemfdInodeEntry *memfd_inode(const struct model *m, uint32_t id);
 /* Its seals cannot be added before the task has its mappings. */
 bool memfd_seals_late(const struct model *m, const MemfdInodeEntry *e);
 
-/* The slot that a mapping of MEMFD entry id is made from. The entry may say less than the mapping needs (peers write the entries
- * of shared anonymous memory as read-only): then it is the inode's own description, open for both. */
+/* The slot that a mapping of MEMFD entry id is made from. The entry may say less than the mapping needs (peers
+ * write the entries of shared anonymous memory as read-only): then it is the inode's own description, open for
+ * both. */
 int memfd_map_slot(const struct model *m, struct plan *plan, uint32_t id, int access, uint32_t *slot, struct err *err);
 /* The slot of an inode that was planned already. */
 bool memfd_inode_slot(struct plan *plan, const MemfdInodeEntry *e, uint32_t *slot);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One ioctl walks the page tables and gives ranges (fs/proc/task_mmu.c, pagemap_scan). Pages that belong to a file, and the
- * zero page, are left out by the kernel; what stays is anonymous, in memory or in swap. Kernels without it have the words of
- * /proc/PID/pagemap, one for each page.
+ * One ioctl walks the page tables and gives ranges (fs/proc/task_mmu.c, pagemap_scan). Pages that belong to a file,
+ * and the zero page, are left out by the kernel; what stays is anonymous, in memory or in swap. Kernels without it
+ * have the words of /proc/PID/pagemap, one for each page.
  */
 #include "common/mm/scan.h"
 
@@ -30,8 +30,14 @@ static int scan_ioctl(struct scan *s, uint64_t vec_len, uint64_t *walk_end)
 {
 	uint64_t guard = s->guards_known ? CAT_GUARD : 0;
 	struct scan_arg a = {
-		.size = sizeof(a), .start = s->next, .end = s->end, .vec = (uint64_t)(uintptr_t)s->v, .vec_len = vec_len,
-		.inverted = CAT_FILE | CAT_ZERO, .mask = CAT_FILE | CAT_ZERO, .anyof = CAT_PRESENT | CAT_SWAPPED | guard,
+		.size = sizeof(a),
+		.start = s->next,
+		.end = s->end,
+		.vec = (uint64_t)(uintptr_t)s->v,
+		.vec_len = vec_len,
+		.inverted = CAT_FILE | CAT_ZERO,
+		.mask = CAT_FILE | CAT_ZERO,
+		.anyof = CAT_PRESENT | CAT_SWAPPED | guard,
 		.returned = CAT_PRESENT | guard,
 	};
 	int n = ioctl(s->fd, SCAN_IOCTL, &a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * /proc/PID/maps and smaps (fs/proc/task_mmu.c, show_map_vma and show_smap). A target may have 100,000 mappings, so lines are
- * scanned by hand; names that repeat from line to line (a library's segments) are stored once.
+ * /proc/PID/maps and smaps (fs/proc/task_mmu.c, show_map_vma and show_smap). A target may have 100,000 mappings, so
+ * lines are scanned by hand; names that repeat from line to line (a library's segments) are stored once.
  */
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -239,8 +239,8 @@ int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct er
 }
 
 /*
- * The kernel gives a few kilobytes for each read, however large the buffer is; so lines are taken as they come, and the text of ten
- * thousand mappings, seven megabytes, is never there as a whole.
+ * The kernel gives a few kilobytes for each read, however large the buffer is; so lines are taken as they come, and
+ * the text of ten thousand mappings, seven megabytes, is never there as a whole.
  */
 int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err)
 {

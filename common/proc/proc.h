@@ -85,7 +85,8 @@ enum proc_vmflag proc_vmflag(char a, char b);
 int proc_parse_maps(const char *text, struct arena *arena, struct proc_maps *out);
 int proc_parse_smaps(const char *text, struct arena *arena, struct proc_maps *out);
 int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
-/* Only the executable ones, ascending; deleted is not told. Cheap however many others there are, where PROCMAP_QUERY exists. */
+/* Only the executable ones, ascending; deleted is not told. Cheap however many others there are, where PROCMAP_QUERY
+ * exists. */
 int proc_exec_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
 /* Reading smaps walks page tables (cost grows with memory), so the wrapper uses it only for what maps cannot tell. */
 int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);

@@ -27,11 +27,12 @@
  * children may be meant for others. */
 enum { NS_KINDS = 4 };
 static const char *const leader_namespaces[] = { "pid_for_children", "time_for_children", NULL };
-/* Not the mount namespace: who changes it has an fs_struct of its own (unshare_fs() and mntns_install()), and check_shared() saw. */
+/* Not the mount namespace: who changes it has an fs_struct of its own (unshare_fs() and mntns_install()), and
+ * check_shared() saw. */
 static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", NULL };
 
-/* What is asked once and not once a thread: the dumper's own namespaces ("" where the kernel has no such kind), and whether
- * there are cookies at all. */
+/* What is asked once and not once a thread: the dumper's own namespaces ("" where the kernel has no such kind),
+ * and whether there are cookies at all. */
 struct own { char link[NS_KINDS][48]; bool no_cookies; };
 
 static void read_own(struct own *own, const char *const *names)

@@ -43,9 +43,9 @@ static bool inside(uint64_t ip, uint64_t p, int mem_fd, struct section *s)
 }
 
 /*
- * A thread stopped inside a section must go on at the section's abort address: what it did so far is void as soon as the kernel or we
- * touch it (kernel/rseq.c, rseq_ip_fixup). To be done before any other code runs in the thread, because the kernel forgets the
- * section then. True when the section asks to be left alone.
+ * A thread stopped inside a section must go on at the section's abort address: what it did so far is void as soon as
+ * the kernel or we touch it (kernel/rseq.c, rseq_ip_fixup). To be done before any other code runs in the thread,
+ * because the kernel forgets the section then. True when the section asks to be left alone.
  */
 static bool abort_section(uint64_t p, int mem_fd, struct arch_regs *regs)
 {
