@@ -3,22 +3,22 @@
  * Borrowing frozen threads, so that the dumper may die at any instant.
  *
  * The agent's code is written into bytes of an executable mapping that nobody uses: zeros at the end of its last page,
- *as a rule the vdso's. Its data (programs and their answers) is one private mapping, made and unmapped by the *holder*,
- *the first thread that is asked. From the call that makes the mapping to the one that unmaps it, the holder's registers
- *stay inside the agent, on a path that ends with the unmapping and a return to where the thread was found. Any other
- *thread that is asked (the *guest*) has a path of its own and a flag, for which the holder's path waits. So if the
- *dumper dies, the threads clean up and go on by themselves:
+ * as a rule the vdso's. Its data (programs and their answers) is one private mapping, made and unmapped by the *holder*,
+ * the first thread that is asked. From the call that makes the mapping to the one that unmaps it, the holder's registers
+ * stay inside the agent, on a path that ends with the unmapping and a return to where the thread was found. Any other
+ * thread that is asked (the *guest*) has a path of its own and a flag, for which the holder's path waits. So if the
+ * dumper dies, the threads clean up and go on by themselves:
  *
  *	holder:	... program, stop signal, wait for the guest, munmap, signal mask, registers, back
  *	guest:	flag, program, stop signal, flag, signal mask, registers, back
  *
  * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers
- *nobody can know whether it will be inside: for these microseconds the flag says so, and the holder allows the guest
- *some time to show up.
+ * nobody can know whether it will be inside: for these microseconds the flag says so, and the holder allows the guest
+ * some time to show up.
  *
  * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and
- *whose default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a
- *traced task); without one, nothing happens and the path goes on.
+ * whose default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a
+ * traced task); without one, nothing happens and the path goes on.
  */
 #include "common/feature/feature.h"
 #include "common/remote/remote.h"
@@ -60,6 +60,8 @@ struct remote {
 	size_t holder;	/* index of the thread */
 	bool holder_in; /* the holder's registers are inside the agent */
 	int stop_signal;
+	bool matters; /* the target handles it or waits for it */
+	pid_t owed;   /* the thread that is to get one in the end, because somebody sent one while we used it */
 	unsigned char *buf; /* region contents, for writing and reading in one go */
 };
 
@@ -133,11 +135,16 @@ static int find_cave(struct remote *r, struct err *err)
 	return err_refuse(err, "no executable mapping has unused bytes at its end for the agent");
 }
 
+static uint64_t pending(const struct proc_status *s)
+{
+	return s->shd_pnd | s->sig_pnd;
+}
+
 /* A signal that is ignored by default, not handled, not pending and not blocked anywhere. */
 static int pick_stop_signal(struct remote *r, struct err *err)
 {
 	static const int candidates[] = { SIGURG, SIGWINCH, SIGCHLD };
-	uint64_t taken = 0;
+	uint64_t blocked = 0;
 	cleanup_arena struct arena *arena = arena_new();
 	cleanup_fd int proc_fd = -1;
 	struct proc_status s;
@@ -147,26 +154,22 @@ static int pick_stop_signal(struct remote *r, struct err *err)
 		ret = proc_status(proc_fd, "status", arena, &s, err);
 	if (ret)
 		return ret;
-	taken = s.sig_cgt | s.shd_pnd | s.sig_pnd;
-	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
-		uint64_t bit = 1ull << (candidates[i] - 1);
-		bool blocked = false;
-
-		if (taken & bit)
-			continue;
-		for (size_t t = 0; t < r->fz->nthreads && !blocked; t++)
-			blocked = r->fz->threads[t].sigmask & bit;
-		if (!blocked)
-			r->stop_signal = candidates[i];
-		if (!blocked)
-			return 0;
-	}
+	for (size_t t = 0; t < r->fz->nthreads; t++)
+		blocked |= r->fz->threads[t].sigmask;
+	/* One that is pending is second best: it costs a stop, and without handler it would be thrown away anyway. */
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
+			if (!((s.sig_cgt | blocked | (pass ? 0 : pending(&s))) >> (candidates[i] - 1) & 1)) {
+				r->stop_signal = candidates[i];
+				return 0;
+			}
 	/* All three are in use. Any of them still works when it is pending nowhere: only a death of the dumper in the
 	 * few microseconds of a run could then deliver one that nobody sent, and these signals may come for no reason
 	 * anyway. */
 	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
-		if (!((s.shd_pnd | s.sig_pnd) & (1ull << (candidates[i] - 1)))) {
+		if (!(pending(&s) >> (candidates[i] - 1) & 1)) {
 			r->stop_signal = candidates[i];
+			r->matters = true;
 			return 0;
 		}
 	return err_refuse(err, "SIGURG, SIGWINCH and SIGCHLD are all handled and pending at once");
@@ -235,6 +238,23 @@ static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
 	}
 }
 
+/* To the exit of the next system call; inside names the fault point at its entry. */
+static int through_call(struct remote *r, pid_t tid, const char *inside, struct err *err)
+{
+	for (int stop = 0; stop < 2; stop++) {
+		int ret;
+
+		if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL) < 0)
+			return err_sys(err, "cannot run thread %d", tid);
+		ret = wait_stop(r, tid, SIGTRAP | 0x80, err);
+		if (ret)
+			return ret;
+		if (!stop)
+			fault(inside);
+	}
+	return 0;
+}
+
 /* Lets the holder make the data mapping. From here on its registers stay inside the agent. */
 static int make_region(struct remote *r, struct err *err)
 {
@@ -253,15 +273,9 @@ static int make_region(struct remote *r, struct err *err)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
 	r->holder_in = true;
 	set_mask(t->tid, agent_mask(r));
-	for (int stop = 0; stop < 2; stop++) { /* entry and exit of mmap */
-		if (ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL) < 0)
-			return err_sys(err, "cannot run thread %d", t->tid);
-		ret = wait_stop(r, t->tid, SIGTRAP | 0x80, err);
-		if (ret)
-			return ret;
-		if (!stop)
-			fault("dump:in-mmap");
-	}
+	ret = through_call(r, t->tid, "dump:in-mmap", err);
+	if (ret)
+		return ret;
 	fault("dump:mapped");
 	ret = arch_get_regs(t->tid, &regs);
 	if (ret)
@@ -321,11 +335,22 @@ static int copy_region(struct remote *r, void *buf, uint64_t at, size_t n, bool 
 	return ret ? ret : err_set(err, ERR_FAILED, errnum, "cannot %s the agent's memory", to ? "write" : "read");
 }
 
+static const char last_word[] = "own tid";
+
+/* Whether the program came to its end: the step before its signal has a result, and a thread id is never 0. */
+static bool ran(const struct program *p)
+{
+	for (size_t i = program_steps(p); i-- > 0;)
+		if (program_note(p, i) == last_word)
+			return program_result(p, (struct step_ref){ (uint32_t)i }) != 0;
+	return true;
+}
+
 /* The steps that every program ends with, in the terms of the pid namespace of the target. */
 static void add_epilogue(struct remote *r, struct program *p, enum role role)
 {
 	struct step_ref tgid = program_try(p, PHASE_STOP, "own pid", SYS_getpid, A(0));
-	struct step_ref tid = program_try(p, PHASE_STOP, "own tid", SYS_gettid, A(0));
+	struct step_ref tid = program_try(p, PHASE_STOP, last_word, SYS_gettid, A(0));
 
 	program_try(p, PHASE_STOP, "tell the dumper", SYS_tgkill, A_RESULT(tgid), A_RESULT(tid),
 		    A((uint64_t)r->stop_signal));
@@ -405,10 +430,21 @@ int remote_run(struct remote *r, size_t thread, struct program *prog, struct err
 	if (!ret)
 		ret = enter(r, role, t, err);
 	fault(role == GUEST ? "dump:guest-ran" : "dump:holder-ran");
-	if (!ret)
+	while (!ret) {
 		ret = copy_region(r, r->buf, link.base, size, false, err);
-	if (!ret)
+		if (ret)
+			break;
 		program_absorb(prog, r->buf);
+		if (ran(prog))
+			break;
+		/* The signal was not the program's but somebody else's, or of a dumper that died here. */
+		if (r->matters)
+			r->owed = t->tid;
+		if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
+			ret = err_sys(err, "cannot run thread %d", t->tid);
+		else
+			ret = wait_stop(r, t->tid, r->stop_signal, err);
+	}
 	if (role == GUEST) {
 		back = set_guest(r, GUEST_PERHAPS, err);
 		if (!back)
@@ -451,15 +487,9 @@ static int drop_region(struct remote *r, struct err *err)
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
-	for (int stop = 0; stop < 2; stop++) {
-		if (ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL) < 0)
-			return err_sys(err, "cannot run thread %d", t->tid);
-		ret = wait_stop(r, t->tid, SIGTRAP | 0x80, err);
-		if (ret)
-			return ret;
-		if (!stop)
-			fault("dump:in-munmap");
-	}
+	ret = through_call(r, t->tid, "dump:in-munmap", err);
+	if (ret)
+		return ret;
 	ret = arch_get_regs(t->tid, &regs);
 	if (ret || arch_syscall_result(&regs))
 		return err_set(err, ERR_FAILED, 0, "cannot unmap the agent's memory");
@@ -477,6 +507,8 @@ int remote_close(struct remote *r, struct err *err)
 		back = put_back(&r->fz->threads[r->holder], err);
 		ret = ret ? ret : back;
 	}
+	if (r->owed)
+		syscall(SYS_tgkill, r->fz->pid, r->owed, r->stop_signal);
 	fault("dump:agent-left");
 	if (r->code_len && r->buf) {
 		memset(r->buf, 0, r->code_len);

@@ -13,26 +13,22 @@
 #include <time.h>
 
 #include "common/base/fault.h"
+#include "common/remote/wait.h"
 #include "common/restore/inner.h"
 
 #define EVENT_STOP_OF(status) ((status) >> 16 == PTRACE_EVENT_STOP)
 #define ERESTART_RESTARTBLOCK 516 /* include/linux/errno.h; seen by tracers only */
 
-/* Waits for the next stop of a traced thread. */
+/* Waits for the next stop of a traced thread. Somebody may kill the task at any time: that is noticed here. */
 static int wait_stop(pid_t tid, int *status, struct err *err)
 {
-	for (;;) {
-		pid_t got = waitpid(tid, status, __WALL);
+	int ret = wait_tracee(tid, 0, status);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_object(err, err_sys(err, "waiting for the thread"), "thread %d", tid);
-		if (!WIFSTOPPED(*status))
-			return err_object(err, err_set(err, ERR_FAILED, 0, "the thread ended (status %#x)", *status),
-					  "thread %d", tid);
-		return 0;
-	}
+	if (ret == -ECHILD || (!ret && !WIFSTOPPED(*status)))
+		return err_object(err, err_set(err, ERR_FAILED, 0, "the thread was killed"), "thread %d", tid);
+	if (ret)
+		ret = err_object(err, err_set(err, ERR_FAILED, -ret, "waiting for the thread"), "thread %d", tid);
+	return ret;
 }
 
 static int thread_sys(pid_t tid, const char *what, struct err *err)
@@ -258,7 +254,7 @@ static int stop_group(const struct plan_task *pt, int sig, struct err *err)
 	}
 }
 
-int finish_task(struct birth *b, bool leave_stopped, struct err *err)
+static int finish(struct birth *b, bool leave_stopped, struct err *err)
 {
 	const struct plan_task *pt = b->pt;
 	cleanup_free struct arch_regs *after = xzalloc(pt->nthreads * sizeof(*after));
@@ -286,5 +282,18 @@ int finish_task(struct birth *b, bool leave_stopped, struct err *err)
 	for (size_t k = 0; !ret && k < pt->nthreads; k++)
 		if (ptrace(PTRACE_DETACH, pt->threads[k].tid, 0, 0))
 			ret = thread_sys(pt->threads[k].tid, "PTRACE_DETACH", err);
+	return ret;
+}
+
+int finish_task(struct birth *b, bool leave_stopped, struct err *err)
+{
+	sigset_t chld, before;
+	int ret;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, &before); /* wait_tracee() sleeps on it */
+	ret = finish(b, leave_stopped, err);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return ret;
 }

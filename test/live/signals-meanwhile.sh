@@ -38,6 +38,8 @@ term() { send TERM; }
 stop() { send STOP; }
 cont() { send CONT; }
 both() { send STOP; send CONT; }
+# Those with which the agent itself tells its end, to the process and to each thread.
+ours() { local s t; for s in URG WINCH CHLD; do send $s; for t in "/proc/$PID/task/"*; do "$BIN/test/live/tgkill" "$PID" "${t##*/}" $s; done; done; }
 death() { send KILL; }
 
 begin
@@ -56,6 +58,10 @@ for p in "${points[@]}"; do
 	wait_for 2 one_of "$PID" T || die "SIGSTOP at $p: it is $(state_of "$PID")"
 	kill -CONT "$PID"
 	wait_for 2 is_free "$PID" && beats || die "SIGSTOP at $p: it does not go on: $(state_of "$PID")"
+	rm -rf img/*
+	at "$p" ours -R
+	ok "SIGURG at $p"
+	beats || die "SIGURG at $p: it does not go on"
 	rm -rf img/*
 	at "$p" both -R
 	ok "SIGSTOP and SIGCONT at $p"
