@@ -46,6 +46,26 @@ void arena_free(struct arena *a)
 	free(a);
 }
 
+void arena_reset(struct arena *a)
+{
+	struct block *keep = NULL;
+
+	for (struct block *b = a->blocks, *next; b; b = next) {
+		next = b->next;
+		if (!keep && b->size == BLOCK) {
+			keep = b;
+			continue;
+		}
+		free(b);
+	}
+	if (keep) {
+		memset(keep->bytes, 0, keep->used);
+		keep->used = 0;
+		keep->next = NULL;
+	}
+	a->blocks = keep;
+}
+
 void arena_freep(struct arena **a)
 {
 	arena_free(*a);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -13,34 +14,121 @@
 #include "ipc-shm.pb-c.h"
 #include "tcp-stream.pb-c.h"
 
+#define OUT_BUFFER (64u << 10)
+#define HINTS 16
+#define KEY_MAX 31
+
+struct hints {
+	const ProtobufCMessageDescriptor *desc;
+	struct field_hint outer, of[32];
+	struct { uint8_t n; char text[KEY_MAX]; } key[32]; /* , "name": */
+};
+
 struct writer {
 	FILE *f;
+	char *buf; /* of OUT_BUFFER bytes; a call of the library for each number would take most of the time */
+	size_t n;
+	struct hints *hints;
 	struct image_json_opts opts;
 	unsigned depth;
 	bool first; /* nothing in the innermost object or array yet */
 };
 
+static void out_flush(struct writer *w)
+{
+	fwrite(w->buf, 1, w->n, w->f); /* image_to_json() asks ferror() */
+	w->n = 0;
+}
+
+static inline void out_mem(struct writer *w, const void *p, size_t n)
+{
+	if (__builtin_expect(n > OUT_BUFFER - w->n, 0))
+		out_flush(w);
+	if (n > OUT_BUFFER) {
+		fwrite(p, 1, n, w->f);
+		return;
+	}
+	memcpy(w->buf + w->n, p, n);
+	w->n += n;
+}
+
+static inline void out_char(struct writer *w, char c)
+{
+	if (w->n == OUT_BUFFER)
+		out_flush(w);
+	w->buf[w->n++] = c;
+}
+
+static void out_text(struct writer *w, const char *s)
+{
+	out_mem(w, s, strlen(s));
+}
+
+static void out_number(struct writer *w, uint64_t v)
+{
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+				    "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+				    "9899";
+	unsigned digits = 1;
+	char *end;
+
+	for (uint64_t limit = 10; v >= limit && digits < 20; limit *= 10)
+		if (++digits == 20)
+			break;
+	if (OUT_BUFFER - w->n < 20)
+		out_flush(w);
+	w->n += digits;
+	for (end = w->buf + w->n; v >= 100; v /= 100)
+		memcpy(end -= 2, pairs + v % 100 * 2, 2);
+	if (v >= 10)
+		memcpy(end - 2, pairs + v * 2, 2);
+	else
+		end[-1] = (char)('0' + v);
+}
+
+/* For short text: a name, a number. */
+static void printf_like(2, 3) out_printf(struct writer *w, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (OUT_BUFFER - w->n < 1024)
+		out_flush(w);
+	va_start(ap, fmt);
+	n = vsnprintf(w->buf + w->n, OUT_BUFFER - w->n, fmt, ap);
+	va_end(ap);
+	w->n += MIN((size_t)MAX(n, 0), OUT_BUFFER - w->n - 1);
+}
+
+static void writer_release(struct writer *w)
+{
+	out_flush(w);
+	free(w->buf);
+	free(w->hints);
+}
+
+
 static void newline(struct writer *w)
 {
 	if (!w->opts.indent)
 		return;
-	putc('\n', w->f);
+	out_char(w, '\n');
 	for (unsigned i = 0; i < w->depth; i++)
-		fputs("    ", w->f);
+		out_text(w, "    ");
 }
 
 /* In front of each key of an object and each element of an array. */
 static void item(struct writer *w)
 {
 	if (!w->first)
-		fputs(w->opts.indent ? "," : ", ", w->f);
+		out_mem(w, ", ", w->opts.indent ? 1 : 2);
 	w->first = false;
 	newline(w);
 }
 
 static void begin(struct writer *w, char bracket)
 {
-	putc(bracket, w->f);
+	out_char(w, bracket);
 	w->depth++;
 	w->first = true;
 }
@@ -51,7 +139,7 @@ static void end(struct writer *w, char bracket)
 	if (!w->first)
 		newline(w);
 	w->first = false;
-	putc(bracket, w->f);
+	out_char(w, bracket);
 }
 
 /* The inside of a JSON string, in ASCII only. s is valid UTF-8. */
@@ -68,27 +156,29 @@ static void put_chars(struct writer *w, const char *s, size_t n)
 		if (esc && (esc - shorts) % 2)
 			esc = NULL;
 		if (esc)
-			fprintf(w->f, "\\%c", esc[1]);
+			out_printf(w, "\\%c", esc[1]);
 		else if (code >= 0x20 && code < 0x7f)
-			putc((int)code, w->f);
+			out_char(w, (char)code);
 		else if (code < 0x10000)
-			fprintf(w->f, "\\u%04x", code);
+			out_printf(w, "\\u%04x", code);
 		else
-			fprintf(w->f, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+			out_printf(w, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
 	}
 }
 
 static void put_string(struct writer *w, const char *s, size_t n)
 {
-	putc('"', w->f);
+	out_char(w, '"');
 	put_chars(w, s, n);
-	putc('"', w->f);
+	out_char(w, '"');
 }
 
 static void key(struct writer *w, const char *name)
 {
 	item(w);
-	fprintf(w->f, "\"%s\": ", name);
+	out_char(w, '"');
+	out_text(w, name);
+	out_mem(w, "\": ", 3);
 }
 
 static void put_base64(struct writer *w, const void *p, size_t n)
@@ -117,24 +207,24 @@ static void put_flags(struct writer *w, const char *table, uint64_t v)
 {
 	const char *sep = "";
 
-	putc('"', w->f);
+	out_char(w, '"');
 	for (const struct word *word = image_words; word->table; word++) {
 		if (strcmp(word->table, table) || !word->value || (v & word->value) != word->value)
 			continue;
-		fprintf(w->f, "%s%s", sep, word->name);
+		out_printf(w, "%s%s", sep, word->name);
 		sep = " | ";
 		v &= ~word->value;
 	}
 	if (v)
-		fprintf(w->f, "%s0x%" PRIx64, sep, v);
-	putc('"', w->f);
+		out_printf(w, "%s0x%" PRIx64, sep, v);
+	out_char(w, '"');
 }
 
 static bool put_dict(struct writer *w, const char *table, const char *field, uint64_t v)
 {
 	for (const struct word *word = image_words; word->table; word++)
 		if (!strcmp(word->table, table) && word->field && !strcmp(word->field, field) && word->value == v) {
-			fprintf(w->f, "\"%s\"", word->name);
+			out_printf(w, "\"%s\"", word->name);
 			return true;
 		}
 	return false;
@@ -145,7 +235,7 @@ static bool put_words(struct writer *w, const char *field, struct field_hint hin
 {
 	switch (hint.kind) {
 	case HINT_HEX:
-		fprintf(w->f, "\"0x%" PRIx64 "\"", v);
+		out_printf(w, "\"0x%" PRIx64 "\"", v);
 		return true;
 	case HINT_FLAGS:
 		put_flags(w, hint.table, v);
@@ -153,10 +243,10 @@ static bool put_words(struct writer *w, const char *field, struct field_hint hin
 	case HINT_DICT:
 		return put_dict(w, hint.table, field, v);
 	case HINT_DEV: /* the kernel's own dev_t: 12 bits of major over 20 of minor */
-		fprintf(w->f, "\"%" PRIu64 ":%" PRIu64 "\"", v >> 20, v & 0xfffff);
+		out_printf(w, "\"%" PRIu64 ":%" PRIu64 "\"", v >> 20, v & 0xfffff);
 		return true;
 	case HINT_ODEV: /* as stat(2) gives it */
-		fprintf(w->f, "\"%u:%u\"", major(v), minor(v));
+		out_printf(w, "\"%u:%u\"", major(v), minor(v));
 		return true;
 	case HINT_NONE:
 	case HINT_IPADD:
@@ -173,9 +263,9 @@ static void put_enum(struct writer *w, const ProtobufCFieldDescriptor *f, int v)
 	const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(f->descriptor, v);
 
 	if (value)
-		fprintf(w->f, "\"%s\"", value->name);
+		out_printf(w, "\"%s\"", value->name);
 	else
-		fprintf(w->f, "%d", v);
+		out_printf(w, "%d", v);
 }
 
 static void put_bytes(struct writer *w, const ProtobufCBinaryData *b, struct field_hint hint)
@@ -193,9 +283,9 @@ static void put_bytes(struct writer *w, const ProtobufCBinaryData *b, struct fie
 static void put_number(struct writer *w, const char *field, struct field_hint hint, bool negative, uint64_t v)
 {
 	if (negative)
-		fprintf(w->f, "%" PRId64, (int64_t)v);
+		out_printf(w, "%" PRId64, (int64_t)v);
 	else if (!w->opts.words || !put_words(w, field, hint, v))
-		fprintf(w->f, "%" PRIu64, v);
+		out_number(w, v);
 }
 
 /* One value of a field, at p in its message. */
@@ -221,7 +311,7 @@ static void put_value(struct writer *w, const ProtobufCFieldDescriptor *f, struc
 		put_number(w, f->name, hint, false, *(const uint64_t *)p);
 		break;
 	case PROTOBUF_C_TYPE_BOOL:
-		fputs(*(const protobuf_c_boolean *)p ? "true" : "false", w->f);
+		out_text(w, *(const protobuf_c_boolean *)p ? "true" : "false");
 		break;
 	case PROTOBUF_C_TYPE_ENUM:
 		put_enum(w, f, *(const int *)p);
@@ -239,7 +329,7 @@ static void put_value(struct writer *w, const ProtobufCFieldDescriptor *f, struc
 		break;
 	case PROTOBUF_C_TYPE_FLOAT: /* the format has none */
 	case PROTOBUF_C_TYPE_DOUBLE:
-		fputs("null", w->f);
+		out_text(w, "null");
 	}
 }
 
@@ -272,7 +362,7 @@ static bool put_address(struct writer *w, const uint32_t *words, size_t n)
 	inet_ntop(n == 1 ? AF_INET : AF_INET6, words, text, sizeof(text));
 	begin(w, '[');
 	item(w);
-	fprintf(w->f, "\"%s\"", text);
+	out_printf(w, "\"%s\"", text);
 	end(w, ']');
 	return true;
 }
@@ -312,9 +402,9 @@ static void put_unknown(struct writer *w, const ProtobufCMessage *msg)
 		item(w);
 		begin(w, '{');
 		key(w, "field");
-		fprintf(w->f, "%u", u->tag);
+		out_printf(w, "%u", u->tag);
 		key(w, "wire");
-		fprintf(w->f, "%d", u->wire_type);
+		out_printf(w, "%d", u->wire_type);
 		key(w, "data");
 		put_base64(w, u->data, u->len);
 		end(w, '}');
@@ -322,17 +412,54 @@ static void put_unknown(struct writer *w, const ProtobufCMessage *msg)
 	end(w, ']');
 }
 
+/* Names and hints are made ready once a message type: entries are mostly of one type. NULL: it has too many fields. */
+static const struct hints *hints_of(struct writer *w, const ProtobufCMessageDescriptor *desc, struct field_hint outer)
+{
+	struct hints *h = &w->hints[((uintptr_t)desc >> 5 ^ outer.kind) % HINTS];
+
+	if (h->desc == desc && h->outer.kind == outer.kind && h->outer.table == outer.table)
+		return h;
+	if (desc->n_fields > ARRAY_SIZE(h->of))
+		return NULL;
+	h->desc = desc;
+	h->outer = outer;
+	for (unsigned i = 0; i < desc->n_fields; i++) {
+		size_t n = strlen(desc->fields[i].name);
+
+		h->of[i] = image_field_hint(desc, &desc->fields[i], outer);
+		h->key[i].n = n + 6 < KEY_MAX ? (uint8_t)(n + 6) : 0;
+		snprintf(h->key[i].text, KEY_MAX, ", \"%s\": ", desc->fields[i].name);
+	}
+	return h;
+}
+
+/* key() without the call of memcpy(): copies more than is needed. */
+static inline void out_key(struct writer *w, const char text[KEY_MAX], size_t n)
+{
+	unsigned skip = w->first ? 2 : 0; /* the comma */
+
+	if (OUT_BUFFER - w->n < KEY_MAX)
+		out_flush(w);
+	memcpy(w->buf + w->n, text + skip, KEY_MAX - 2);
+	w->n += n - skip;
+	w->first = false;
+}
+
 /* The keys of a message; the braces are the caller's. */
 static void put_message(struct writer *w, const ProtobufCMessage *msg, struct field_hint outer)
 {
 	for (unsigned i = 0; i < msg->descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &msg->descriptor->fields[i];
-		struct field_hint hint = image_field_hint(msg->descriptor, f, outer);
+		const struct hints *h = hints_of(w, msg->descriptor, outer); /* an inner message may have taken the place */
+		struct field_hint hint = h ? h->of[i] : image_field_hint(msg->descriptor, f, outer);
 		const char *base = (const char *)msg;
 
 		if (!present(msg, f))
 			continue;
-		key(w, f->name);
+		if (h && h->key[i].n && !w->opts.indent)
+			out_key(w, h->key[i].text, h->key[i].n);
+		else
+			key(w, f->name);
 		if (f->label == PROTOBUF_C_LABEL_REPEATED)
 			put_array(w, f, hint, *(char *const *)(base + f->offset), *(const size_t *)(base + f->quantifier_offset));
 		else
@@ -350,7 +477,7 @@ static int put_raw(struct writer *w, struct image_reader *rd, uint64_t n, struct
 	char buf[BASE64_LINE * 256];
 	int ret = 0;
 
-	putc('"', w->f);
+	out_char(w, '"');
 	while (n && !ret) {
 		cleanup_strbuf struct strbuf b = STRBUF_INIT;
 		size_t part = (size_t)MIN(n, (uint64_t)sizeof(buf));
@@ -362,7 +489,7 @@ static int put_raw(struct writer *w, struct image_reader *rd, uint64_t n, struct
 		put_chars(w, b.s, b.len);
 		n -= part;
 	}
-	putc('"', w->f);
+	out_char(w, '"');
 	return ret;
 }
 
@@ -376,7 +503,7 @@ static int put_semaphores(struct writer *w, struct image_reader *rd, uint32_t n,
 
 		ret = image_reader_payload(rd, v, 2, err);
 		item(w);
-		fprintf(w->f, "%u", ret ? 0 : v[0] | v[1] << 8);
+		out_printf(w, "%u", ret ? 0 : v[0] | v[1] << 8);
 	}
 	end(w, ']');
 	return ret;
@@ -448,7 +575,7 @@ static int put_payload(struct writer *w, struct image_reader *rd, const Protobuf
 		return 0;
 	key(w, "extra");
 	if (w->opts.no_payload) {
-		fprintf(w->f, "\"... <%" PRIu64 "B>\"", left);
+		out_printf(w, "\"... <%" PRIu64 "B>\"", left);
 		return 0;
 	}
 	switch (payload) {
@@ -482,13 +609,15 @@ static void line_start(struct writer *w, enum image_kind kind)
 	key(w, "file");
 	put_text(w, w->opts.lines);
 	key(w, "magic");
-	fprintf(w->f, "\"%s\"", image_magic_name(kind));
+	out_printf(w, "\"%s\"", image_magic_name(kind));
 	key(w, "entry");
 }
 
 int image_to_json(struct image_reader *rd, const struct image_json_opts *opts, FILE *out, struct err *err)
 {
-	struct writer w = { .f = out, .opts = *opts, .first = true };
+	cleanup_arena struct arena *arena = arena_new();
+	cleanup(writer_release) struct writer w = { .f = out, .opts = *opts, .first = true, .buf = xmalloc(OUT_BUFFER),
+						    .hints = xzalloc(HINTS * sizeof(*w.hints)) };
 	enum image_kind kind = image_reader_kind(rd);
 	int ret;
 
@@ -497,12 +626,11 @@ int image_to_json(struct image_reader *rd, const struct image_json_opts *opts, F
 	if (!opts->lines) {
 		begin(&w, '{');
 		key(&w, "magic");
-		fprintf(out, "\"%s\"", image_magic_name(kind));
+		out_printf(&w, "\"%s\"", image_magic_name(kind));
 		key(&w, "entries");
 		begin(&w, '[');
 	}
 	for (;;) {
-		cleanup_arena struct arena *arena = arena_new();
 		ProtobufCMessage *msg;
 
 		ret = image_reader_next(rd, arena, &msg, err);
@@ -515,17 +643,19 @@ int image_to_json(struct image_reader *rd, const struct image_json_opts *opts, F
 		ret = put_entry(&w, rd, msg, err);
 		if (opts->lines) {
 			end(&w, '}');
-			putc('\n', out);
+			out_char(&w, '\n');
 		}
 		if (ret || ferror(out))
 			break;
+		arena_reset(arena);
 	}
 	/* After a failure the JSON stays open, so that nobody takes a part for the whole. */
 	if (!opts->lines && ret >= 0) {
 		end(&w, ']');
 		end(&w, '}');
-		putc('\n', out);
+		out_char(&w, '\n');
 	}
+	out_flush(&w);
 	if (ret >= 0 && ferror(out))
 		ret = err_set(err, ERR_FAILED, errno, "cannot write");
 	return ret;
