@@ -20,6 +20,11 @@ FUZZ_SECONDS ?= 60
 Q := $(if $(V),,@)
 
 comma := ,
+# As many jobs as there are processors, unless the caller says otherwise.
+ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 BUILD ?= build$(if $(SAN),-san)
 FUZZ_BUILD := build-fuzz
 PKGS := libprotobuf-c libnl-3.0 libnl-route-3.0 libcap json-c libzstd zlib
@@ -119,16 +124,18 @@ $(BUILD)/test/bench/%: test/bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 -g -pthread -MMD -MP -o $@ $<
 
-# Fuzz targets have a library of their own, instrumented once for all of them. A machine without clang just has none.
+# Fuzz targets have a library of their own, instrumented once for all of them. A machine without clang and its
+# runtime just has none.
 FUZZ_SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_MAKE = $(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) CC=clang SAN=
-ifneq ($(shell command -v clang),)
+FUZZ_PROBE := int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d && n > 9; }
 fuzzers:
-	$(if $(FUZZERS),$(Q)$(FUZZ_MAKE) CFLAGS="$(FUZZ_SAN) -fsanitize=fuzzer-no-link" $(FUZZERS))
-else
-fuzzers:
-	@echo 'no clang: the fuzz targets are not built'
-endif
+	@mkdir -p $(BUILD)
+	+$(Q)if echo '$(FUZZ_PROBE)' | clang -x c - -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz-probe 2>/dev/null; then \
+		$(FUZZ_MAKE) CFLAGS="$(FUZZ_SAN) -fsanitize=fuzzer-no-link" $(FUZZERS); \
+	else \
+		echo 'clang with its runtime (libclang-rt-dev) is not here: the fuzz targets are not built'; \
+	fi
 $(FUZZ_BUILD)/fuzz_%: test/fuzz/fuzz_%.c $(FUZZ_BUILD)/libcr.a
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LD $(@F)')

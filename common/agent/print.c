@@ -196,7 +196,7 @@ void program_print_step(const struct program *p, size_t i, bool with_result, str
 	for (int a = 0; a < 6 && how[a]; a++) {
 		/* The mode is read only when a file is made. */
 		if (how[a] == OCT && a && how[a - 1] == OPEN && args[a - 1].kind == ARG_CONST &&
-		    !(args[a - 1].v & (O_CREAT | __O_TMPFILE)))
+		    !(args[a - 1].v & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))))
 			break;
 		if (a)
 			strbuf_puts(out, ", ");
