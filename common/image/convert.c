@@ -130,11 +130,11 @@ static int replace(struct conversion *c, const struct image_file *old, const cha
 	    now.st_mtim.tv_nsec != c->st.st_mtim.tv_nsec)
 		return err_set(err, ERR_FAILED, EBUSY, "somebody else changes it");
 	draft_like(&c->draft, &c->st);
-	fault("image-convert-written");
+	fault("cr-image:written");
 	ret = draft_name(&c->draft, new_name, err);
 	if (ret)
 		return ret;
-	fault("image-convert-named");
+	fault("cr-image:named");
 	/* The new name is on the disk before the old one goes. */
 	if (fsync(c->dirfd) < 0 && errno != EINVAL)
 		return err_sys(err, "cannot write to the disk");
