@@ -59,6 +59,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.ghost_limit = opt_size(o, OPT_GHOST_LIMIT),
 		.display_stats = opt_bool(o, OPT_DISPLAY_STATS),
 		.progress = isatty(STDERR_FILENO),
+		.seal = opt_bool(o, OPT_SEAL),
 	};
 	struct dump_stats stats = { 0 };
 	int ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),

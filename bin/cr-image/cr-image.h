@@ -21,6 +21,10 @@ int cmd_strings(const struct opts *o, struct err *err);
 int cmd_compress(const struct opts *o, struct err *err);
 int cmd_decompress(const struct opts *o, struct err *err);
 int cmd_check(const struct opts *o, struct err *err);
+int cmd_dedup(const struct opts *o, struct err *err);
+int cmd_flatten(const struct opts *o, struct err *err);
+int cmd_pack(const struct opts *o, struct err *err);
+int cmd_unpack(const struct opts *o, struct err *err);
 int cmd_seal(const struct opts *o, struct err *err);
 int cmd_x(const struct opts *o, struct err *err);
 

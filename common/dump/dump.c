@@ -246,6 +246,8 @@ static int dump_open(struct dump *d, struct err *err)
 
 	if (!ret)
 		ret = image_store_open(d->opts->images_dir, &d->store, err);
+	if (!ret)
+		image_store_seal(d->store, "cr-dump", d->opts->seal);
 	d->files = file_table_new();
 	return ret;
 }

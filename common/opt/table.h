@@ -46,7 +46,8 @@ enum opt_group {
 #define TOOL_IMAGE_GRAPH 0x100000u
 #define TOOL_IMAGE_REPORT 0x200000u
 #define TOOL_IMAGE_VIEWS (TOOL_IMAGE_X | TOOL_IMAGE_MEM | TOOL_IMAGE_SEARCH | TOOL_IMAGE_STRINGS | TOOL_IMAGE_CORE)
-#define TOOL_IMAGE_OUT (TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE | TOOL_IMAGE_CORE | TOOL_IMAGE_REPORT)
+#define TOOL_IMAGE_OUT (TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE | TOOL_IMAGE_CORE | TOOL_IMAGE_REPORT | TOOL_IMAGE_FLATTEN)
+#define TOOL_IMAGE_IN (TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE | TOOL_IMAGE_UNPACK)
 #define TOOL_IMAGE_JSON (TOOL_IMAGE_CHECK | TOOL_IMAGE_INFO | TOOL_IMAGE_DIFF | TOOL_IMAGE_X | TOOL_IMAGE_SEARCH)
 #define TOOL_IMAGE_COMPRESS 0x400000u
 #define TOOL_IMAGE_DECOMPRESS 0x800000u
@@ -157,6 +158,8 @@ enum opt_group {
 	X(CLOSE, "close", 0, OPT_T_LIST, "FD", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                                      \
 	  "close descriptor FD before anything else")                                                                  \
 	/* memory */                                                                                                   \
+	X(SEAL, "seal", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,                                 \
+	  "put checksums of memory pages into the manifest too, not only their size; reads them again for it")         \
 	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_MEMORY,                               \
 	  "track changes of memory from now on, for the next dump")                                                    \
 	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                               \
@@ -228,10 +231,11 @@ enum opt_group {
 	  "print the options that the configuration lacks, for scripts/kconfig/merge_config.sh",                       \
 	  .flags = OPT_F_CMDLINE)                                                                                      \
 	/* cr-image */                                                                                                 \
-	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_DECODE | TOOL_IMAGE_ENCODE, TOOL_IMAGE_DECODE |        \
-	  TOOL_IMAGE_ENCODE, OPT_G_IMAGE, "read FILE (default: standard input)")                                       \
+	X(IN, "in", 'i', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_IN, TOOL_IMAGE_IN, OPT_G_IMAGE,                        \
+	  "read FILE (default: standard input)")                                       \
 	X(OUT, "out", 'o', OPT_T_STRING, "FILE", NULL, TOOL_IMAGE_OUT, TOOL_IMAGE_OUT, OPT_G_IMAGE,                    \
-	  "write FILE (default: standard output)")                                     \
+	  "write FILE (default: standard output)", .other = TOOL_IMAGE_FLATTEN,                                        \
+	  .other_help = "the directory of the result")                                                                 \
 	X(PRETTY, "pretty", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_DECODE, TOOL_IMAGE_DECODE, OPT_G_IMAGE,              \
 	  "indent, and write flags, addresses and kinds in words")                                                     \
 	X(LINES, "lines", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW, TOOL_IMAGE_SHOW, OPT_G_IMAGE,                    \

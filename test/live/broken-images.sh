@@ -16,6 +16,9 @@ END
 start t perl "$W/t.pl"
 wait_for 5 test -e t/ready || die "not ready"
 dump good "$PID"
+# The manifest would notice all damage before the model has a look at it.
+"$CR_IMAGE" check good >/dev/null || die "cr-image check has findings: $("$CR_IMAGE" check good)"
+rm good/cr-manifest.json
 wait_gone "$PID" || die "still there"
 restore good
 kill -9 "$PID"

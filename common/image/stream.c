@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/image/stream.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/fault.h"
+#include "common/base/io.h"
+#include "common/image/draft.h"
+#include "common/image/manifest.h"
+#include "common/image/tar.h"
+#include "common/image/threads.h"
+#include "common/image/xxh64.h"
+
+#define PART (256u << 10)
+
+struct part {
+	char name[256];
+	enum image_kind kind; /* IMG_KINDS: not an image */
+	unsigned long id;
+	int rank;
+};
+
+/* What a reader needs early: the tree, then tasks, then files; memory late; what is no image at the end. */
+static int rank_of(const struct part *p)
+{
+	switch (p->kind) {
+	case IMG_INVENTORY: return 0;
+	case IMG_PSTREE: return 1;
+	case IMG_IDS: return 2;
+	case IMG_CORE: return 3;
+	case IMG_FILES: return 4;
+	case IMG_FDINFO: return 5;
+	case IMG_MM: return 6;
+	case IMG_GHOST_FILE: return 20;
+	case IMG_PAGEMAP:
+	case IMG_SHMEM_PAGEMAP: return 30;
+	case IMG_PAGES:
+	case IMG_PAGES_OLD:
+	case IMG_SHM_PAGES_OLD: return 40;
+	case IMG_KINDS: return 15;
+	default: return 10;
+	}
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	return x->rank != y->rank ? x->rank - y->rank : strverscmp(x->name, y->name);
+}
+
+/* All regular files with visible names; the manifest comes apart. */
+static int list_parts(int dirfd, struct part **list, size_t *n, struct err *err)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	size_t cap = 0;
+
+	*list = NULL;
+	*n = 0;
+	if (!dir) {
+		int ret = err_sys(err, "cannot read the directory");
+
+		if (fd >= 0)
+			close(fd);
+		return ret;
+	}
+	while ((e = readdir(dir))) {
+		struct part p = { 0 };
+		struct stat st;
+
+		if (e->d_name[0] == '.' || !strcmp(e->d_name, MANIFEST_NAME) ||
+		    fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		snprintf(p.name, sizeof(p.name), "%s", e->d_name);
+		p.kind = image_kind_of_name(p.name, &p.id);
+		p.rank = rank_of(&p);
+		array_reserve(list, &cap, *n, sizeof(**list));
+		(*list)[(*n)++] = p;
+	}
+	closedir(dir);
+	if (*n)
+		qsort(*list, *n, sizeof(**list), by_rank);
+	return 0;
+}
+
+/* Sums of what goes by. */
+struct passing {
+	struct xxh64 x;
+	uint64_t *sums;
+	size_t n, cap;
+	uint64_t size;
+};
+
+static void pass(struct passing *p, const uint8_t *buf, size_t n)
+{
+	while (n) {
+		size_t room = MANIFEST_PIECE - (size_t)(p->size % MANIFEST_PIECE), part = MIN(n, room);
+
+		if (room == MANIFEST_PIECE)
+			xxh64_start(&p->x);
+		xxh64_add(&p->x, buf, part);
+		p->size += part;
+		buf += part;
+		n -= part;
+		if (p->size % MANIFEST_PIECE)
+			break;
+		array_reserve(&p->sums, &p->cap, p->n, sizeof(*p->sums));
+		p->sums[p->n++] = xxh64_end(&p->x);
+	}
+}
+
+static uint64_t *pass_end(struct passing *p)
+{
+	array_reserve(&p->sums, &p->cap, p->n, sizeof(*p->sums));
+	if (!p->size)
+		xxh64_start(&p->x);
+	if (!p->size || p->size % MANIFEST_PIECE)
+		p->sums[p->n++] = xxh64_end(&p->x);
+	return take_ptr(p->sums);
+}
+
+static void pass_drop(struct passing *p)
+{
+	free(p->sums);
+}
+
+/* Against the manifest that the directory has, or into the one that is made. */
+static int account(struct manifest *made, const struct manifest *old, const struct part *p, int dirfd, uint64_t size,
+		   uint64_t *sums, struct err *err)
+{
+	cleanup_free uint64_t *mine = sums;
+	const struct manifest_file *want;
+	char name[64];
+
+	if (!manifest_covers(p->kind))
+		return 0;
+	image_name(p->kind, p->id, name);
+	if (strcmp(name, p->name)) { /* compressed: the manifest is about the content */
+		cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
+		int ret = image_file_open(dirfd, name, &f, err);
+
+		free(take_ptr(mine));
+		if (!ret)
+			ret = manifest_sums(&f, image_threads_default(), &mine, err);
+		if (ret)
+			return ret;
+		size = f.size;
+	}
+	if (!old) {
+		manifest_add(made, name, size, take_ptr(mine));
+		return 0;
+	}
+	want = manifest_find(old, name);
+	if (!want || want->size != size || (want->sums && memcmp(want->sums, mine, want->nsums * sizeof(*mine)) != 0))
+		return err_hint(err, err_image(err, want ? "it is not what the manifest says" : "the manifest does not name it"),
+				"see cr-image check; cr-image seal accepts it");
+	return 0;
+}
+
+static int pack_one(struct tar_writer *w, int dirfd, const struct part *p, struct manifest *made, const struct manifest *old,
+		    struct stream_result *res, struct err *err)
+{
+	cleanup(pass_drop) struct passing sums = { 0 };
+	cleanup_free uint8_t *buf = xmalloc(PART);
+	cleanup_fd int fd = openat(dirfd, p->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct tar_member m;
+	struct stat st;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "cannot open");
+	m = (struct tar_member){ .size = (uint64_t)st.st_size, .mode = st.st_mode & 0777, .mtime = st.st_mtime };
+	snprintf(m.name, sizeof(m.name), "%s", p->name);
+	ret = tar_begin(w, &m, err);
+	for (uint64_t off = 0; !ret && off < m.size; off += PART) {
+		size_t n = (size_t)MIN(m.size - off, (uint64_t)PART);
+
+		ret = pread_full(fd, buf, n, (off_t)off);
+		if (ret)
+			return err_set(err, ERR_FAILED, -ret, "cannot read");
+		if (manifest_covers(p->kind))
+			pass(&sums, buf, n);
+		ret = tar_put(w, buf, n, err);
+	}
+	if (ret)
+		return ret;
+	res->files++;
+	res->bytes += m.size;
+	return account(made, old, p, dirfd, m.size, pass_end(&sums), err);
+}
+
+static int pack_manifest(struct tar_writer *w, const struct manifest *m, struct err *err)
+{
+	cleanup_strbuf struct strbuf b = STRBUF_INIT;
+	struct tar_member t = { .name = MANIFEST_NAME, .mode = IMAGE_MODE };
+	int ret;
+
+	manifest_print(m, &b);
+	t.size = b.len;
+	ret = tar_begin(w, &t, err);
+	return ret ? ret : tar_put(w, b.s, b.len, err);
+}
+
+static int missing(const struct manifest *old, const struct part *list, size_t n, struct err *err)
+{
+	cleanup_manifest struct manifest *have = xzalloc(sizeof(*have));
+
+	for (size_t i = 0; i < n; i++) {
+		char name[64];
+
+		if (!manifest_covers(list[i].kind))
+			continue;
+		image_name(list[i].kind, list[i].id, name);
+		manifest_add(have, name, 0, NULL);
+	}
+	manifest_sort(have);
+	for (size_t i = 0; i < old->n; i++)
+		if (!manifest_find(have, old->files[i].name))
+			return err_object(err, err_image(err, "the manifest names it, but it is missing"), "%s", old->files[i].name);
+	return 0;
+}
+
+int stream_pack(const char *path, int to, struct stream_result *res, struct err *err)
+{
+	cleanup_fd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_manifest struct manifest *old = NULL, *made = manifest_new("cr-image");
+	cleanup_free struct part *list = NULL;
+	struct tar_writer w = { .fd = to };
+	struct stat st;
+	size_t n = 0;
+	int ret;
+
+	*res = (struct stream_result){ 0 };
+	if (dirfd < 0)
+		return err_object(err, err_sys(err, "cannot open the images directory"), "%s", path);
+	if (!fstatat(dirfd, "parent", &st, AT_SYMLINK_NOFOLLOW))
+		return err_hint(err, err_object(err, err_set(err, ERR_IMAGE, 0, "it needs the pages of its parent checkpoint"), "%s", path),
+				"cr-image flatten makes a checkpoint of its own of it");
+	ret = manifest_load(dirfd, &old, err);
+	if (!ret)
+		ret = list_parts(dirfd, &list, &n, err);
+	if (!ret && (!n || list[0].kind != IMG_INVENTORY))
+		ret = err_image(err, "there is no inventory.img: this is no checkpoint");
+	if (!ret && old)
+		ret = missing(old, list, n, err);
+	for (size_t i = 0; i < n && !ret; i++) {
+		ret = pack_one(&w, dirfd, &list[i], made, old, res, err);
+		if (ret)
+			err_object(err, ret, "%s", list[i].name);
+	}
+	manifest_sort(made);
+	if (!ret)
+		ret = pack_manifest(&w, old ?: made, err);
+	if (!ret)
+		ret = tar_end(&w, err);
+	return ret ? err_object(err, ret, "%s", path) : 0;
+}
+
+/* ---- unpacking ---- */
+
+struct unpacking {
+	int dirfd;
+	struct draft inventory;
+	char inventory_name[80]; /* "inventory.img", or compressed */
+	struct manifest *seen;	 /* of images that came plain */
+	char **names;		 /* that were made */
+	size_t n, cap;
+	struct stream_result *res;
+};
+
+static void undo(struct unpacking *u, bool done)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		if (!done)
+			unlinkat(u->dirfd, u->names[i], 0);
+		free(u->names[i]);
+	}
+	free(u->names);
+	draft_drop(&u->inventory);
+	manifest_free(u->seen);
+	if (u->dirfd >= 0)
+		close(u->dirfd);
+}
+
+static int open_target(struct unpacking *u, const char *path, struct err *err)
+{
+	static const char *const there[] = { "inventory.img", "inventory.img" IMAGE_ZST };
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "cannot make the directory");
+	u->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (u->dirfd < 0)
+		return err_sys(err, "cannot open the directory");
+	for (size_t i = 0; i < ARRAY_SIZE(there); i++)
+		if (!faccessat(u->dirfd, there[i], F_OK, AT_SYMLINK_NOFOLLOW))
+			return err_set(err, ERR_FAILED, EEXIST, "a checkpoint is there already");
+	return 0;
+}
+
+static int copy_member(struct unpacking *u, struct tar_reader *r, const struct tar_member *m, int fd, bool sum, struct err *err)
+{
+	cleanup(pass_drop) struct passing sums = { 0 };
+	cleanup_free uint8_t *buf = xmalloc(PART);
+	const struct timespec times[2] = { { m->mtime, 0 }, { m->mtime, 0 } };
+
+	for (;;) {
+		size_t got;
+		int ret = tar_read(r, buf, PART, &got, err);
+
+		if (!ret && got) {
+			ret = write_full(fd, buf, got);
+			if (ret)
+				return err_set(err, ERR_FAILED, -ret, "cannot write");
+		}
+		if (ret)
+			return ret;
+		if (!got)
+			break;
+		if (sum)
+			pass(&sums, buf, got);
+	}
+	/* Nobody but us has less to lose: what others may read is up to the owner of the directory. */
+	if (fchmod(fd, (m->mode & 0777) | 0600) < 0 || futimens(fd, times) < 0)
+		return err_sys(err, "cannot set the attributes");
+	if (sum)
+		manifest_add(u->seen, m->name, m->size, pass_end(&sums));
+	return 0;
+}
+
+static int unpack_one(struct unpacking *u, struct tar_reader *r, const struct tar_member *m, struct err *err)
+{
+	cleanup_draft struct draft draft = DRAFT_INIT;
+	unsigned long id;
+	enum image_kind kind = image_kind_of_name(m->name, &id);
+	bool plain = strlen(m->name) < 4 || strcmp(m->name + strlen(m->name) - 4, IMAGE_ZST) != 0;
+	int ret = draft_open(&draft, u->dirfd, "unpack", false, err);
+
+	if (!ret)
+		ret = copy_member(u, r, m, draft.fd, plain && manifest_covers(kind), err);
+	if (ret)
+		return ret;
+	u->res->files++;
+	u->res->bytes += m->size;
+	if (kind == IMG_INVENTORY) {
+		if (u->inventory.fd >= 0)
+			return err_image(err, "it is there twice");
+		u->inventory = draft;
+		draft = (struct draft)DRAFT_INIT;
+		snprintf(u->inventory_name, sizeof(u->inventory_name), "%.79s", m->name);
+		return 0;
+	}
+	for (size_t i = 0; kind == IMG_KINDS && i < u->n; i++)
+		if (!strcmp(u->names[i], m->name))
+			return err_image(err, "it is there twice");
+	ret = draft_name(&draft, m->name, err);
+	if (ret)
+		return ret;
+	array_reserve(&u->names, &u->cap, u->n, sizeof(*u->names));
+	u->names[u->n++] = xstrdup(m->name);
+	return 0;
+}
+
+/* The end record, when the stream has one: sums were made as the members went by; compressed ones are read again. */
+static int verify(struct unpacking *u, struct err *err)
+{
+	cleanup_manifest struct manifest *m = NULL;
+	int ret = manifest_load(u->dirfd, &m, err);
+
+	manifest_sort(u->seen);
+	for (size_t i = 1; i < u->seen->n && !ret; i++)
+		if (!strcmp(u->seen->files[i].name, u->seen->files[i - 1].name))
+			ret = err_object(err, err_image(err, "it is there twice"), "%s", u->seen->files[i].name);
+	for (size_t i = 0; !ret && m && i < m->n; i++) {
+		const struct manifest_file *want = &m->files[i], *have = manifest_find(u->seen, want->name);
+		cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
+
+		if (have && (have->size != want->size ||
+			     (want->sums && memcmp(have->sums, want->sums, want->nsums * sizeof(*want->sums)) != 0)))
+			ret = err_image(err, "it is not what the manifest at the end of the stream says");
+		if (!have && !strncmp(u->inventory_name, want->name, strlen(want->name)))
+			continue; /* compressed, and without a name yet */
+		if (!have && !ret)
+			ret = image_file_open(u->dirfd, want->name, &f, err);
+		if (!have && !ret)
+			ret = f.fd < 0 ? err_image(err, "the manifest names it, but it is not in the stream") :
+					 manifest_verify(want, &f, image_threads_default(), err);
+		if (ret)
+			err_object(err, ret, "%s", want->name);
+	}
+	return ret;
+}
+
+static int finish(struct unpacking *u, struct err *err)
+{
+	int ret;
+
+	if (u->inventory.fd < 0)
+		return err_image(err, "there is no inventory.img in the archive: this is no checkpoint");
+	ret = verify(u, err);
+	if (ret)
+		return ret;
+	fault("cr-image:unpacked");
+	if (syncfs(u->dirfd) < 0)
+		return err_sys(err, "cannot write to the disk");
+	ret = draft_name(&u->inventory, u->inventory_name, err);
+	if (!ret && fsync(u->dirfd) < 0 && errno != EINVAL)
+		ret = err_sys(err, "cannot write to the disk");
+	return ret;
+}
+
+int stream_unpack(int from, const char *path, struct stream_result *res, struct err *err)
+{
+	struct unpacking u = { .dirfd = -1, .inventory = DRAFT_INIT, .res = res, .seen = xzalloc(sizeof(*u.seen)) };
+	struct tar_reader r = { .fd = from };
+	int ret = open_target(&u, path, err);
+
+	*res = (struct stream_result){ 0 };
+	if (ret)
+		err_object(err, ret, "%s", path);
+	while (!ret) {
+		struct tar_member m;
+		int more = tar_next(&r, &m, err);
+
+		if (more <= 0) {
+			ret = more;
+			break;
+		}
+		ret = unpack_one(&u, &r, &m, err);
+		if (ret)
+			err_object(err, ret, "%s", m.name);
+	}
+	if (!ret)
+		ret = finish(&u, err);
+	undo(&u, !ret);
+	return ret;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * POSIX tar (pax interchange), as much of it as a checkpoint needs: regular files of one directory, of any size. Nothing is kept in
+ * memory but a block, so streams may be of any length.
+ */
+#ifndef CR_IMAGE_TAR_H
+#define CR_IMAGE_TAR_H
+
+#include <sys/types.h>
+
+#include "common/base/err.h"
+
+#define TAR_BLOCK 512u
+
+struct tar_member {
+	char name[256]; /* a plain file name: no folder, no leading dot */
+	uint64_t size;
+	unsigned mode; /* permission bits */
+	int64_t mtime; /* s */
+};
+
+/* ---- writing ---- */
+
+struct tar_writer {
+	int fd;	       /* the caller's */
+	uint64_t left; /* of the member */
+	unsigned pad;
+	uint64_t bytes; /* all that was written */
+};
+/* Then exactly size bytes with tar_put(), in any parts. */
+int tar_begin(struct tar_writer *w, const struct tar_member *m, struct err *err);
+int tar_put(struct tar_writer *w, const void *p, size_t n, struct err *err);
+int tar_end(struct tar_writer *w, struct err *err); /* the end of the archive */
+
+/* ---- reading: hostile input ---- */
+
+struct tar_reader {
+	int fd;	       /* the caller's; a pipe will do */
+	uint64_t left; /* of the member */
+	unsigned pad;
+	uint64_t at;   /* bytes read so far, for messages */
+	size_t members;
+};
+/*
+ * The next member: 1, 0 at the end of the archive (which must be there: a stream that just stops is damaged), or a negative errno.
+ * What is left of the one before is passed over. Directories "." are passed over; everything else that is no regular file with a
+ * plain name is refused: other folders, "..", absolute names, links, devices, sparse files.
+ */
+int tar_next(struct tar_reader *r, struct tar_member *m, struct err *err);
+/* At most n bytes of the member; *got 0 at its end. */
+int tar_read(struct tar_reader *r, void *buf, size_t n, size_t *got, struct err *err);
+
+#endif
