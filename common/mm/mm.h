@@ -24,10 +24,11 @@ int plan_mm(const struct model *m, const struct model_task *task, struct plan *p
 	    struct err *err);
 
 /*
- * The controller's share of the pages (from pt->nown on), written into the task while that reads its own. tick is
- * told of every piece. The error says what could not be written, which may be for the death of the task.
+ * The controller's share of the pages (from pt->nown on), written into the task while that waits. tick is told now
+ * and then how many bytes are done, by the calling thread. The error says what could not be written, which may be for
+ * the death of the task.
  */
-int pages_restore(const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t bytes), void *ctx,
+int pages_restore(const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
 		  struct err *err);
 
 #endif

@@ -20,9 +20,9 @@
 /* Limits of one preadv(2): what shows progress several times a second (the kernel's own is 2 GiB), and UIO_MAXIOV. */
 #define READ_MAX (64ul << 20)
 #define READ_IOVS 1024
-/* Below so many bytes in so many ranges a second reader costs more than it brings. */
-#define TWO_READERS_FROM (32ul << 20)
-#define TWO_READERS_RANGES 1000
+/* Below so many bytes in so many ranges a second thread costs more than it brings. */
+#define LARGE_SET (32ul << 20)
+#define LARGE_SET_RANGES 1000
 
 /* Advice that decides how memory is faulted in, so it comes before the content. */
 #define EARLY_ADVICE (1ull << MADV_HUGEPAGE | 1ull << MADV_NOHUGEPAGE)
@@ -244,8 +244,7 @@ static void list_pages(struct mm_plan *mp)
 	struct plan_task *pt = mp->pt;
 	uint64_t from = mp->keep_vdso ? mp->vdso->start : 0, to = mp->keep_vdso ? mp->vdso->end : 0, off = 0;
 
-	/* One more where the vdso cuts an entry, one more where two readers do. */
-	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + 2) * sizeof(*pt->pages));
+	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + 1) * sizeof(*pt->pages));
 	for (size_t i = 0; i < p->nentries; i++) {
 		uint64_t a = p->entries[i]->vaddr, len = p->entries[i]->nr_pages * PAGE_BYTES, end = a + len;
 
@@ -262,32 +261,17 @@ static void list_pages(struct mm_plan *mp)
 }
 
 /*
- * Large sets have two readers, who meet in the middle: the task itself, and the controller, which has nothing else to
- * do. A second thread inside the task would need a number of its own, and any might be wanted by something that is
- * restored.
+ * Small sets are read by the task itself. Large ones are written into it by the controller, which may have threads
+ * for that: a second thread inside the task would need a number of its own, and any might be wanted by something that
+ * is restored.
  */
 static void share_pages(struct plan_task *pt)
 {
-	uint64_t total = 0, own = 0;
-	size_t i;
+	uint64_t total = 0;
 
-	for (i = 0; i < pt->npages; i++)
+	for (size_t i = 0; i < pt->npages; i++)
 		total += pt->pages[i].len;
-	pt->nown = pt->npages;
-	if (total < TWO_READERS_FROM && pt->npages < TWO_READERS_RANGES)
-		return;
-	for (i = 0; own + pt->pages[i].len <= total / 2; i++)
-		own += pt->pages[i].len;
-	pt->nown = i;
-	own = (total / 2 - own) & ~(PAGE_BYTES - 1);
-	if (!own)
-		return;
-	memmove(&pt->pages[i + 1], &pt->pages[i], (pt->npages++ - i) * sizeof(*pt->pages));
-	pt->pages[i].len = own;
-	pt->pages[i + 1].addr += own;
-	pt->pages[i + 1].off += own;
-	pt->pages[i + 1].len -= own;
-	pt->nown++;
+	pt->nown = total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
 }
 
 static int plan_object(struct mm_plan *mp, const VmaEntry *v, uint64_t at, uint64_t len, struct reader *r,

@@ -364,11 +364,11 @@ static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
 	}
 }
 
-static void count_written(void *ctx, uint64_t bytes)
+static void count_written(void *ctx, uint64_t done)
 {
 	struct birth *b = ctx;
 
-	b->written += bytes;
+	b->written = done;
 	show_progress(b);
 }
 

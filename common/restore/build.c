@@ -135,8 +135,9 @@ static struct data_ref plan_clock(struct plan_task *pt, const char *note)
 	return ts;
 }
 
-/* Two readers: the controller begins when the mappings are there, and the leader goes on when both are through. */
-static void plan_second_reader(struct plan_task *pt)
+/* Large page sets are the controller's: it begins when the mappings are there, and the leader goes on when it is
+ * through. */
+static void plan_written_pages(struct plan_task *pt)
 {
 	struct program *p = pt->threads[0].prog;
 	struct arg unmade = A(region_control(pt) + offsetof(struct control, unmade));
@@ -144,7 +145,7 @@ static void plan_second_reader(struct plan_task *pt)
 	if (pt->nown == pt->npages)
 		return;
 	/* One call that stores 0 and wakes: the agent itself cannot store. */
-	program_call(p, TASK_MAP, "the controller reads too", SYS_futex, unmade, A(FUTEX_WAKE_OP), A(1), A(0), unmade,
+	program_call(p, TASK_MAP, "the controller may write pages", SYS_futex, unmade, A(FUTEX_WAKE_OP), A(1), A(0), unmade,
 		     A(FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 0)));
 	program_try(p, TASK_CONTENT, "until the controller is through", SYS_futex,
 		    A(region_control(pt) + offsetof(struct control, filled)), A(FUTEX_WAIT), A(0), A(0));
@@ -168,7 +169,7 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 		ret = err_image(err, "no free range of addresses for the time of the restore");
 	if (ret)
 		return ret;
-	plan_second_reader(pt);
+	plan_written_pages(pt);
 	pt->content_to = plan_clock(pt, "to here");
 	plan_clones(pt);
 	plan_gate(t, pt);

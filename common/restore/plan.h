@@ -71,7 +71,8 @@ struct plan_task {
 	int pages_fd; /* slot-less descriptor of the pages image, -1 = none; owned by the model */
 	struct plan_pages *pages;
 	size_t npages;
-	/* The first ones are read by the task itself; the others, of large sets, by the controller at the same time. */
+	/* The first ones are read by the task itself, the others written into it by the controller: all of a large
+	 * set. */
 	size_t nown;
 	struct data_ref content_from, content_to; /* struct timespec: when the memory of the task was filled */
 };
