@@ -21,7 +21,7 @@ Q := $(if $(V),,@)
 
 comma := ,
 # As many jobs as there are processors, unless the caller says otherwise.
-ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j% --jobs%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
