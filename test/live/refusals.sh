@@ -25,7 +25,7 @@ try 2 'no-such-option' "$CR_DUMP" -t "$DOG" -D img --no-such-option
 try '1|5' 'init' "$CR_DUMP" -t 1 -D img
 self() { bash -c 'exec "$CR_DUMP" -t $$ -D img'; }
 try '1|2|5' 'self|itself' self
-thread=$(ls "/proc/$DOG/task" | grep -vx "$DOG" | head -n 1)
+thread=$(find "/proc/$DOG/task" -mindepth 1 -maxdepth 1 ! -name "$DOG" -printf "%f\n" | head -n 1)
 try '1|2|5' "$thread|thread" "$CR_DUMP" -t "$thread" -D img
 sleep 0 &
 zombie=$!
