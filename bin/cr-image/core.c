@@ -15,7 +15,7 @@ enum { CHUNK = 256 << 10 };
 
 struct writer {
 	struct new_file file;
-	int fd;
+	int fd, special; /* special: a device or a fifo, -1: none */
 	bool holes; /* zeros need not be written */
 	uint64_t pos;
 	uint8_t *buf; /* CHUNK bytes */
@@ -165,6 +165,9 @@ static int open_output(struct writer *w, const char *path, struct err *err)
 	if (!path || !strcmp(path, "-"))
 		return isatty(STDOUT_FILENO) ? err_hint(err, err_set(err, ERR_USAGE, 0, "a core file is nothing for a terminal"),
 							"name a file with -o, or use a pipe") : 0;
+	w->fd = w->special = open_special(path);
+	if (w->fd >= 0)
+		return 0;
 	ret = new_file_begin(&w->file, path);
 	if (ret)
 		return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot create"), "%s", path);
@@ -181,6 +184,8 @@ static void segments_release(struct segments *s)
 static void writer_release(struct writer *w)
 {
 	new_file_release(&w->file);
+	if (w->special >= 0)
+		close(w->special);
 	free(w->buf);
 }
 
@@ -188,7 +193,7 @@ int cmd_core(const struct opts *o, struct err *err)
 {
 	cleanup_ckpt struct ckpt *c = NULL;
 	cleanup_strbuf struct strbuf notes = STRBUF_INIT;
-	cleanup(writer_release) struct writer w = { .file = NEW_FILE_INIT, .buf = xmalloc(CHUNK) };
+	cleanup(writer_release) struct writer w = { .file = NEW_FILE_INIT, .special = -1, .buf = xmalloc(CHUNK) };
 	cleanup(segments_release) struct segments s = { .w = &w };
 	const char *path = opt_str(o, OPT_OUT);
 	int ret = ckpt_open(opt_operands(o, NULL)[0], &c, err);

@@ -11,6 +11,8 @@ int cmd_show(const struct opts *o, struct err *err);
 int cmd_decode(const struct opts *o, struct err *err);
 int cmd_encode(const struct opts *o, struct err *err);
 int cmd_info(const struct opts *o, struct err *err);
+int cmd_edit(const struct opts *o, struct err *err);
+int cmd_set(const struct opts *o, struct err *err);
 int cmd_diff(const struct opts *o, struct err *err);
 int cmd_graph(const struct opts *o, struct err *err);
 int cmd_report(const struct opts *o, struct err *err);
@@ -30,6 +32,9 @@ int cmd_x(const struct opts *o, struct err *err);
 
 /* Opens an image for reading; "-" and NULL are standard input. */
 int open_image(const char *path, struct image_reader **rd, struct err *err);
+
+/* Opens a device, fifo or socket for writing, which no new file may take the place of. -1: path is none of these. */
+int open_special(const char *path);
 
 /* Calls f for the operand, or for each image in it, by name, when it is a directory. Other files in it are passed over. */
 typedef int (*each_image_fn)(const char *path, void *data, struct err *err);

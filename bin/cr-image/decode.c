@@ -17,15 +17,18 @@ struct output {
 
 static int output_open(struct output *out, const char *path, struct err *err)
 {
-	int ret, fd;
+	int ret = 0, fd;
 
 	*out = (struct output){ .file = NEW_FILE_INIT, .f = stdout, .std = !path || !strcmp(path, "-") };
 	if (out->std)
 		return 0;
-	ret = new_file_begin(&out->file, path);
-	if (ret)
-		return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot create"), "%s", path);
-	fd = fcntl(out->file.fd, F_DUPFD_CLOEXEC, 3);
+	fd = open_special(path);
+	if (fd < 0) {
+		ret = new_file_begin(&out->file, path);
+		if (ret)
+			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot create"), "%s", path);
+		fd = fcntl(out->file.fd, F_DUPFD_CLOEXEC, 3);
+	}
 	out->f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!out->f) {
 		ret = err_sys(err, "cannot write");
@@ -43,7 +46,7 @@ static int output_close(struct output *out, int ret, struct err *err)
 		return ret;
 	if (out->f && fclose(out->f) && !ret)
 		ret = err_sys(err, "cannot write");
-	if (!ret) {
+	if (!ret && out->file.tmp) {
 		ret = new_file_commit(&out->file, "", 0);
 		if (ret)
 			ret = err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write"), "%s", out->file.path);

@@ -79,12 +79,14 @@ void diff_rows(json_object *changes, const char *what, json_object *old, json_ob
 
 	/* Iteration is in the order of the rows: json-c keeps it. */
 	json_object_object_foreach(a, name, row) {
+		const char *first = row_get(row, fields[0]);
 		json_object *other;
 
 		if (json_object_object_get_ex(b, name, &other))
 			compare_row(changes, what, name, row, other, fields);
 		else
-			change(changes, what, pid_of(row), old_new(name, row_get(row, fields[0])[0] ? row_get(row, fields[0]) : "there", NULL));
+			change(changes, what, pid_of(row),
+			       old_new(name, row_get(row, fields[0])[0] ? row_get(row, fields[0]) : "there", NULL));
 	}
 	json_object_object_foreach(b, name2, row2)
 		if (!json_object_object_get_ex(a, name2, NULL))

@@ -33,6 +33,15 @@ bool is_directory(const char *path)
 	return strcmp(path, "-") != 0 && !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+int open_special(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return -1;
+	return open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
 int each_image(const char *path, each_image_fn f, void *data, struct err *err)
 {
 	struct dirent **names;

@@ -28,6 +28,8 @@ static const struct {
 	{ "diff", cmd_diff },
 	{ "graph", cmd_graph },
 	{ "report", cmd_report },
+	{ "edit", cmd_edit },
+	{ "set", cmd_set },
 };
 
 int main(int argc, char **argv)

@@ -257,6 +257,7 @@ int cmd_report(const struct opts *o, struct err *err)
 	cleanup_ckpt struct ckpt *c = NULL;
 	cleanup_free char *text = NULL;
 	const char *path = opt_str(o, OPT_OUT);
+	cleanup_fd int special = -1;
 	size_t n = 0;
 	FILE *f;
 	int ret = ckpt_open(opt_operands(o, NULL)[0], &c, err);
@@ -269,8 +270,9 @@ int cmd_report(const struct opts *o, struct err *err)
 	ret = report_write(c, f, err);
 	if (fclose(f) && !ret)
 		ret = err_sys(err, "cannot make the page");
-	if (!ret && (!path || !strcmp(path, "-"))) {
-		ret = write_full(STDOUT_FILENO, text, n);
+	special = path && strcmp(path, "-") ? open_special(path) : -1;
+	if (!ret && (!path || !strcmp(path, "-") || special >= 0)) {
+		ret = write_full(special >= 0 ? special : STDOUT_FILENO, text, n);
 		ret = ret ? err_set(err, ERR_FAILED, -ret, "cannot write") : 0;
 	} else if (!ret) {
 		cleanup_new_file struct new_file out = NEW_FILE_INIT;

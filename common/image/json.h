@@ -16,6 +16,7 @@ struct image_json_opts {
 	bool words;	    /* flags, addresses and kinds in words */
 	bool indent;	    /* many lines */
 	bool no_payload;    /* "... <11B>" instead of the bytes; cannot be encoded again */
+	unsigned depth;	    /* objects around it: more indentation, and no newline at the end */
 	const char *lines;  /* one object a line for each entry, with this as its "file"; NULL: one object for the image */
 };
 

@@ -616,7 +616,8 @@ static void line_start(struct writer *w, enum image_kind kind)
 int image_to_json(struct image_reader *rd, const struct image_json_opts *opts, FILE *out, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	cleanup(writer_release) struct writer w = { .f = out, .opts = *opts, .first = true, .buf = xmalloc(OUT_BUFFER),
+	cleanup(writer_release) struct writer w = { .f = out, .opts = *opts, .depth = opts->depth,
+						    .first = true, .buf = xmalloc(OUT_BUFFER),
 						    .hints = xzalloc(HINTS * sizeof(*w.hints)) };
 	enum image_kind kind = image_reader_kind(rd);
 	int ret;
@@ -653,7 +654,8 @@ int image_to_json(struct image_reader *rd, const struct image_json_opts *opts, F
 	if (!opts->lines && ret >= 0) {
 		end(&w, ']');
 		end(&w, '}');
-		out_char(&w, '\n');
+		if (!opts->depth)
+			out_char(&w, '\n');
 	}
 	out_flush(&w);
 	if (ret >= 0 && ferror(out))

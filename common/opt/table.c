@@ -45,6 +45,10 @@ static const struct opt_command image_commands[] = {
 	  "cr-image graph /var/tmp/ckpt | dot -Tsvg -o ckpt.svg" },
 	{ "report", TOOL_IMAGE_REPORT, "DIR", "one HTML page that shows all of a checkpoint", 1, 1,
 	  "cr-image report /var/tmp/ckpt -o ckpt.html" },
+	{ "edit", TOOL_IMAGE_EDIT, "FILE", "change an image in $EDITOR, or by a jq program", 1, 1,
+	  "cr-image edit fs-12.img --filter '.entries[0].umask = 18'" },
+	{ "set", TOOL_IMAGE_SET, "FILE PATH=VALUE...", "change values of an image", 2, -1,
+	  "cr-image set core-12.img tc.comm=worker" },
 	{ NULL },
 };
 

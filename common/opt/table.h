@@ -242,6 +242,12 @@ enum opt_group {
 	  "one JSON object a line for each entry, with its file and its magic")                                        \
 	X(NOPL, "nopl", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW | TOOL_IMAGE_DECODE, TOOL_IMAGE_SHOW |              \
 	  TOOL_IMAGE_DECODE, OPT_G_IMAGE, "leave the payload of entries out")                                          \
+	X(COLOR, "color", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW, TOOL_IMAGE_SHOW, OPT_G_IMAGE,                    \
+	  "names and values in colours")                                                                               \
+	X(PAGER, "pager", 0, OPT_T_BOOL, NULL, "no", TOOL_IMAGE_SHOW, TOOL_IMAGE_SHOW, OPT_G_IMAGE,                    \
+	  "on a terminal, show page by page in $PAGER")                                                                \
+	X(FILTER, "filter", 0, OPT_T_STRING, "PROGRAM", NULL, TOOL_IMAGE_EDIT, TOOL_IMAGE_EDIT, OPT_G_IMAGE,           \
+	  "change by this jq program instead of an editor")                                                            \
 	X(PID, "pid", 'p', OPT_T_INT, "PID", NULL, TOOL_IMAGE_VIEWS, TOOL_IMAGE_VIEWS, OPT_G_IMAGE,                    \
 	  "only this task of the checkpoint", .min = 1, .max = 0x7fffffff)                                             \
 	X(LEVEL, "level", 0, OPT_T_INT, "N", "3", TOOL_IMAGE_COMPRESS, TOOL_IMAGE_COMPRESS, OPT_G_IMAGE,               \

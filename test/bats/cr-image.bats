@@ -50,8 +50,8 @@ need_crit() { crit --help >/dev/null 2>&1 || skip "crit is not installed"; }
 		[ "$(tail -n +2 out | wc -l)" = "$(find "$dir" -maxdepth 1 \( -name '*.img' -o -name 'stats-*' \) | wc -l)" ]
 		[ "$("$IMAGE" info --json "$dir" | jq -s length)" = "$(tail -n +2 out | wc -l)" ]
 		"$IMAGE" show "$dir" >out
-		grep -q '^# .*/inventory.img$' out
-		! grep -q '^# .*/pages-' out || return 1
+		jq -e '.["inventory.img"].magic == "INVENTORY"' out
+		! grep -q '^ *"pages-' out || return 1
 		"$IMAGE" show --lines "$dir" | jq -e .entry >/dev/null
 	done
 }
