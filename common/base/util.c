@@ -39,6 +39,13 @@ void *xreallocarray(void *p, size_t n, size_t size)
 	return q;
 }
 
+void *xowned(void *p)
+{
+	if (!p)
+		out_of_memory();
+	return p;
+}
+
 char *xstrdup(const char *s)
 {
 	size_t n = strlen(s) + 1;

@@ -67,6 +67,8 @@ static inline int take_fd(int *fd)
 void *xmalloc(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *xzalloc(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *xreallocarray(void *p, size_t n, size_t size) __attribute__((alloc_size(2, 3), returns_nonnull));
+/* What a library allocated: p, or the same end when it is NULL. */
+void *xowned(void *p) __attribute__((returns_nonnull));
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *fmt, ...) printf_like(1, 2) __attribute__((malloc, returns_nonnull));
 

@@ -155,11 +155,7 @@ struct seekable_cursor *seekable_cursor_new(const struct seekable *s)
 
 	c->s = s;
 	c->have = s->n;
-	c->dctx = ZSTD_createDCtx();
-	if (!c->dctx) {
-		fputs("out of memory\n", stderr);
-		exit(1);
-	}
+	c->dctx = xowned(ZSTD_createDCtx());
 	return c;
 }
 
