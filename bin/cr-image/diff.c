@@ -79,7 +79,6 @@ void diff_rows(json_object *changes, const char *what, json_object *old, json_ob
 
 	/* Iteration is in the order of the rows: json-c keeps it. */
 	json_object_object_foreach(a, name, row) {
-		const char *first = row_get(row, fields[0]);
 		json_object *other;
 
 		if (json_object_object_get_ex(b, name, &other))
