@@ -139,7 +139,9 @@ fuzzers:
 $(FUZZ_BUILD)/fuzz_%: test/fuzz/fuzz_%.c $(FUZZ_BUILD)/libcr.a
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LD $(@F)')
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -fsanitize=fuzzer -o $@ $< $(FUZZ_BUILD)/libcr.a $(PKG_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) $(FUZZ_BUILD)/libcr.a $(PKG_LIBS)
+# The views of cr-image are not in the library.
+$(FUZZ_BUILD)/fuzz_views: $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out %/main.c,$(wildcard bin/cr-image/*.c)))
 
 # A package that only tests need and that cannot be had makes its tests skip; so a failure here is only told.
 check:
