@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "common/base/aside.h"
 #include "common/base/fault.h"
 #include "common/dump/identity.h"
 #include "common/feature/feature.h"
@@ -71,6 +72,44 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 	return 0;
 }
 
+/* Work is shared with a second thread of ours from this many threads of the target on: starting one costs as much as ten of them. */
+#define SHARED_FROM 32
+
+/* Some of the target's threads, and where to put what is read of them. */
+struct share { struct dump *d; size_t from, to; struct arena *arena; };
+
+static int read_statuses(void *arg, struct err *err)
+{
+	const struct share *s = arg;
+	struct dump_task *task = &s->d->task;
+	int ret = 0;
+
+	for (size_t i = s->from; i < s->to && !ret; i++) {
+		struct dump_thread *t = &task->threads[i];
+		char path[64];
+
+		t->frozen = &task->fz.threads[i];
+		snprintf(path, sizeof(path), "task/%d/status", t->frozen->tid);
+		ret = proc_status(task->proc_fd, path, s->arena, &t->status, err);
+	}
+	return ret;
+}
+
+static int read_all_statuses(struct dump *d, struct err *err)
+{
+	size_t n = d->task.nthreads, half = n < SHARED_FROM ? n : n / 2;
+	struct share mine = { d, 0, half, d->arena }, other = { d, half, n, d->beside };
+	struct aside beside;
+	int ret, back;
+
+	if (half == n)
+		return read_statuses(&mine, err);
+	aside_start(&beside, read_statuses, &other);
+	ret = read_statuses(&mine, err);
+	back = aside_join(&beside, err);
+	return ret ? ret : back;
+}
+
 /* What is known of each thread from outside, and what makes the process unfit before anything runs inside it. */
 static int look_outside(struct dump *d, struct err *err)
 {
@@ -80,17 +119,15 @@ static int look_outside(struct dump *d, struct err *err)
 	ret = proc_stat(task->proc_fd, "stat", &task->stat, err);
 	if (ret)
 		return ret;
+	task->vm_id = task->files_id = task->fs_id = task->sighand_id = TASK_KOBJ;
 	task->nthreads = task->fz.nthreads;
 	task->threads = arena_alloc(d->arena, task->nthreads * sizeof(*task->threads));
+	ret = read_all_statuses(d, err);
+	if (ret)
+		return ret;
 	for (size_t i = 0; i < task->nthreads; i++) {
 		struct dump_thread *t = &task->threads[i];
-		char path[64];
 
-		t->frozen = &task->fz.threads[i];
-		snprintf(path, sizeof(path), "task/%d/status", t->frozen->tid);
-		ret = proc_status(task->proc_fd, path, d->arena, &t->status, err);
-		if (ret)
-			return ret;
 		t->frozen->pending = (t->status.sig_pnd | t->status.shd_pnd) & ~t->frozen->sigmask;
 		t->core = arena_msg(d->arena, CoreEntry, core_entry__init);
 		t->core->thread_core = arena_msg(d->arena, ThreadCoreEntry, thread_core_entry__init);
@@ -104,8 +141,16 @@ static int look_outside(struct dump *d, struct err *err)
 			return err_refuse(err, "thread %d runs 32-bit code, which this version does not restore",
 					  t->frozen->tid);
 	}
-	ret = identity_check(d, err);
-	return ret ? ret : task_check(d, err);
+	return task_check(d, err);
+}
+
+/* Who the target is among others: nothing of it hangs on what the agent finds, so both may be done at the same time. */
+static int look_around(void *arg, struct err *err)
+{
+	const struct dump *d = arg;
+	int ret = identity_check(d, err);
+
+	return ret ? ret : task_check_threads(d, err);
 }
 
 /* All that needs the agent inside the process. */
@@ -177,14 +222,23 @@ static void put_stats(struct dump *d, uint64_t start_us)
 /* Everything between freeze and thaw. */
 static int dump_frozen(struct dump *d, struct err *err)
 {
-	int ret;
+	struct aside around = { 0 };
+	int ret, back;
 
 	ret = look_outside(d, err);
+	if (ret)
+		return ret;
+	if (d->task.nthreads >= SHARED_FROM)
+		aside_start(&around, look_around, d);
+	else
+		ret = look_around(d, err);
 	if (!ret)
 		ret = mm_collect(d, err);
 	fault("dump:looked");
 	if (!ret)
 		ret = ask_inside(d, err);
+	back = aside_join(&around, err);
+	ret = ret ? ret : back;
 	if (!ret)
 		ret = files_dump(d, err);
 	fault("dump:before-pages");
@@ -259,6 +313,7 @@ static void dump_close(struct dump *d)
 	if (d->task.proc_fd >= 0)
 		close(d->task.proc_fd);
 	arena_free(d->arena);
+	arena_free(d->beside);
 }
 
 static int commit(struct dump *d, struct err *err)
@@ -275,7 +330,7 @@ static int commit(struct dump *d, struct err *err)
 static int dump_once(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, bool *again,
 		     struct err *err)
 {
-	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .task.proc_fd = -1 };
+	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .beside = arena_new(), .task.proc_fd = -1 };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	char comm[64] = "";

@@ -59,6 +59,7 @@ struct dump {
 	const struct dump_opts *opts;
 	const struct log *log;
 	struct arena *arena; /* everything that lives until the end */
+	struct arena *beside; /* the same, for the thread that works beside the main one */
 	struct image_store *store;
 	struct file_table *files;
 	struct mm_dump *mm; /* arena memory */

@@ -13,8 +13,8 @@
 #include "seccomp.pb-c.h"
 #include "timens.pb-c.h"
 
-/* Ids of the dumper's own objects; a task's differ where it has its own. Any unique numbers do. */
-enum { OWN_KOBJ = 1, TASK_KOBJ = 2 };
+/* Ids of the dumper's own objects; a task's (TASK_KOBJ) differ where it has its own. Any unique numbers do. */
+enum { OWN_KOBJ = 1 };
 static const struct ns {
 	const char *name;
 	size_t id, has; /* in TaskKobjIdsEntry */
@@ -74,11 +74,10 @@ static int check_children(const struct dump *d, struct err *err)
 	return 0;
 }
 
-int identity_check(struct dump *d, struct err *err)
+int identity_check(const struct dump *d, struct err *err)
 {
 	int ret = check_children(d, err);
 
-	d->task.vm_id = d->task.files_id = d->task.fs_id = d->task.sighand_id = TASK_KOBJ;
 	return ret ? ret : check_namespaces(d, err);
 }
 

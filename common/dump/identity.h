@@ -5,8 +5,12 @@
 
 #include "common/dump/dump.h"
 
-/* Refuses what the tree and namespace images of this version cannot express: children, foreign namespaces. */
-int identity_check(struct dump *d, struct err *err);
+/* Id of each kernel object that the task has for itself: vm, files, fs, sighand. */
+#define TASK_KOBJ 2
+
+/* Refuses what the tree and namespace images of this version cannot express: children, foreign namespaces. Reads d only, so
+ * that it may run beside other work. */
+int identity_check(const struct dump *d, struct err *err);
 /* Writes inventory, pstree, ids, seccomp and timens. */
 void identity_put(struct dump *d);
 

@@ -31,9 +31,8 @@ static const char *const leader_namespaces[] = { "pid_for_children", "time_for_c
  * check_shared() saw. */
 static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", NULL };
 
-/* What is asked once and not once a thread: the dumper's own namespaces ("" where the kernel has no such kind),
- * and whether there are cookies at all. */
-struct own { char link[NS_KINDS][48]; bool no_cookies; };
+/* The dumper's own namespaces, read once and not once a thread; "" where the kernel has no such kind. */
+struct own { char link[NS_KINDS][48]; };
 
 static void read_own(struct own *own, const char *const *names)
 {
@@ -105,35 +104,28 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 	return 0;
 }
 
-static int check_thread(const struct dump *d, const struct dump_thread *thread, struct own *own, struct err *err)
+/* What would make the agent's own calls go astray, and what only the tracing thread may ask. */
+static int check_thread(const struct dump_thread *thread, bool *no_cookies, struct err *err)
 {
-	const char *const *names = thread == &d->task.threads[0] ? leader_namespaces : thread_namespaces;
 	struct { uint64_t mode, selector, offset, len; } dispatch = { 0 };
 	pid_t tid = thread->frozen->tid;
 	uint64_t cookie = 0;
-	int ret;
 
 	if (!ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), &dispatch) && dispatch.mode)
 		return err_refuse(err, "thread %d uses PR_SET_SYSCALL_USER_DISPATCH", tid);
-	if (!own->no_cookies && prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) < 0)
-		own->no_cookies = errno == EINVAL || errno == ENODEV; /* not built in, or no SMT */
+	if (!*no_cookies && prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) < 0)
+		*no_cookies = errno == EINVAL || errno == ENODEV; /* not built in, or no SMT */
 	if (cookie)
 		return err_refuse(err, "thread %d has a core scheduling cookie (PR_SCHED_CORE)", tid);
-	ret = names == thread_namespaces ? check_shared(d, tid, err) : 0;
-	return ret ? ret : check_namespaces(d, tid, names, own, err);
+	return 0;
 }
 
 int task_check(struct dump *d, struct err *err)
 {
-	struct own own = { 0 };
+	bool no_cookies = false;
 
-	read_own(&own, leader_namespaces);
 	for (size_t i = 0; i < d->task.nthreads; i++) {
-		int ret;
-
-		if (i == 1)
-			read_own(&own, thread_namespaces);
-		ret = check_thread(d, &d->task.threads[i], &own, err);
+		int ret = check_thread(&d->task.threads[i], &no_cookies, err);
 
 		if (ret)
 			return ret;
@@ -141,4 +133,22 @@ int task_check(struct dump *d, struct err *err)
 	if ((d->task.stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS)
 		return err_refuse(err, "it is marked by PR_SET_IO_FLUSHER");
 	return check_label(d, err);
+}
+
+int task_check_threads(const struct dump *d, struct err *err)
+{
+	struct own own = { 0 };
+	int ret;
+
+	read_own(&own, leader_namespaces);
+	ret = check_namespaces(d, d->task.fz.pid, leader_namespaces, &own, err);
+	read_own(&own, thread_namespaces);
+	for (size_t i = 1; i < d->task.nthreads && !ret; i++) {
+		pid_t tid = d->task.threads[i].frozen->tid;
+
+		ret = check_shared(d, tid, err);
+		if (!ret)
+			ret = check_namespaces(d, tid, thread_namespaces, &own, err);
+	}
+	return ret;
 }

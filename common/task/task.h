@@ -10,6 +10,8 @@
  * code) and what no image can say (namespaces, sessions, security labels, unshared threads). Only looks from outside.
  */
 int task_check(struct dump *d, struct err *err);
+/* The rest of it: what any thread of ours may look at, while the target is asked. Reads d only. */
+int task_check_threads(const struct dump *d, struct err *err);
 
 /*
  * Signals that came while memory was being copied: who sent them will not send them again. To be called last before the

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Work beside the caller's own: one more thread, whose outcome is taken before anything relies on it. */
+#ifndef CR_BASE_ASIDE_H
+#define CR_BASE_ASIDE_H
+
+#include <pthread.h>
+
+#include "common/base/err.h"
+
+struct aside {
+	pthread_t thread;
+	bool running;
+	int (*work)(void *arg, struct err *err);
+	void *arg;
+	struct err err;
+	int ret;
+};
+
+/* Starts work(arg). Where no thread can be had it is done at once. a must live until aside_join(). */
+void aside_start(struct aside *a, int (*work)(void *arg, struct err *err), void *arg);
+/* Waits, and returns what work returned; its error goes to err unless that is filled already. Again: 0. */
+int aside_join(struct aside *a, struct err *err);
+
+#endif
