@@ -229,24 +229,31 @@ struct strings {
 	const struct ckpt_task *task;
 };
 
-static void string_char(struct strings *s, const struct ckpt_task *t, uint64_t addr, uint8_t ch)
+static bool is_text(uint8_t ch)
 {
-	bool text = (ch >= 0x20 && ch < 0x7f) || ch == '\t';
+	return (ch >= 0x20 && ch < 0x7f) || ch == '\t';
+}
 
-	if (!text) {
-		if (s->n >= s->min)
-			putchar('\n');
-		s->n = 0;
-		return;
-	}
+static void end_string(struct strings *s)
+{
+	if (s->n >= s->min)
+		putchar('\n');
+	s->n = 0;
+}
+
+/* n more characters of the string, at addr. */
+static void add_to_string(struct strings *s, const struct ckpt_task *t, uint64_t addr, const uint8_t *p, size_t n)
+{
+	size_t held = s->n < s->min ? MIN(s->min - s->n, n) : 0;
+
 	if (!s->n)
 		s->start = addr;
-	if (s->n < s->min)
-		s->begin[s->n] = (char)ch;
-	else
-		putchar(ch);
-	if (++s->n == s->min)
+	memcpy(s->begin + MIN(s->n, s->min), p, held);
+	if (s->n < s->min && s->n + held == s->min)
 		printf("%7u  %016llx  %.*s", t->pid, (unsigned long long)s->start, (int)s->min, s->begin);
+	if (n > held)
+		fwrite(p + held, 1, n - held, stdout);
+	s->n += n;
 }
 
 static int strings_window(struct ckpt_task *t, uint64_t addr, const uint8_t *p, size_t n, size_t settled, void *data,
@@ -255,10 +262,18 @@ static int strings_window(struct ckpt_task *t, uint64_t addr, const uint8_t *p, 
 	struct strings *s = data;
 
 	if (addr != s->next || t != s->task)
-		string_char(s, t, addr, 0);
+		end_string(s);
 	s->task = t;
-	for (size_t i = 0; i < settled; i++)
-		string_char(s, t, addr + i, p[i]);
+	for (size_t i = 0, end; i < settled; i = end) {
+		for (end = i; end < settled && is_text(p[end]); end++)
+			;
+		if (end > i)
+			add_to_string(s, t, addr + i, p + i, end - i);
+		if (end < settled) {
+			end_string(s);
+			end++;
+		}
+	}
 	s->next = addr + settled;
 	return ferror(stdout) ? err_sys(err, "cannot write") : 0;
 }
@@ -274,6 +289,6 @@ int cmd_strings(const struct opts *o, struct err *err)
 	if (!ret)
 		ret = each_task(c, o, 0, strings_window, &s, err);
 	if (!ret)
-		string_char(&s, NULL, 0, 0);
+		end_string(&s);
 	return ret ? ret : fflush(stdout) ? err_sys(err, "cannot write") : 0;
 }
