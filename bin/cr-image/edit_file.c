@@ -9,6 +9,7 @@
 
 #include "bin/cr-image/edit.h"
 #include "common/image/json.h"
+#include "common/image/manifest.h"
 
 int spawn(const char *const argv[], int in, int out, pid_t *pid, struct err *err)
 {
@@ -124,6 +125,18 @@ static int same_content(int a, int b)
 	return true;
 }
 
+/* The manifest of its directory, when there is one, knows of a change that was made on purpose. */
+static int update_manifest(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	cleanup_free char *dir = slash ? xasprintf("%.*s", (int)(slash - path + 1), path) : xstrdup(".");
+	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_object(err, err_sys(err, "cannot open the directory"), "%s", dir);
+	return manifest_update(fd, slash ? slash + 1 : path, err);
+}
+
 /* The new image takes the place, owner and mode of the old one, which stays as FILE~. */
 static int replace(const struct edit *e, struct new_file *out, struct err *err)
 {
@@ -146,7 +159,7 @@ static int replace(const struct edit *e, struct new_file *out, struct err *err)
 	if (rename(out->tmp, e->path) < 0)
 		return err_object(err, err_sys(err, "cannot replace"), "%s", e->path);
 	free(take_ptr(out->tmp));
-	return 0;
+	return update_manifest(e->path, err);
 }
 
 int edit_commit(struct edit *e, int in, struct err *err)
