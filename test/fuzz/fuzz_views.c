@@ -27,7 +27,7 @@ static const enum image_kind kinds[] = {
 static void write_image(const char *dir, enum image_kind kind, unsigned long id, const uint8_t *p, size_t n)
 {
 	const struct image_kind_info *info = &image_kinds[kind];
-	char name[64], path[256];
+	char name[64], path[300];
 	int fd;
 
 	image_name(kind, id, name);
@@ -108,10 +108,11 @@ static void all_views(const char *dir)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char dir[] = "/tmp/cr-fuzz-views.XXXXXX", path[300];
+	char dir[200], path[300];
 	struct { enum image_kind kind; unsigned long id; } made[32];
 	size_t n = 0;
 
+	snprintf(dir, sizeof(dir), "%.150s/cr-fuzz-views.XXXXXX", getenv("TMPDIR") ?: "/tmp");
 	if (!mkdtemp(dir))
 		abort();
 	while (size >= 4 && n < ARRAY_SIZE(made)) {

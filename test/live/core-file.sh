@@ -3,7 +3,7 @@
 # The core file that cr-image makes of a checkpoint, beside the one that gdb's gcore made of the same process just before: the same
 # threads with the same backtraces, registers and memory.
 . "$TOP/test/lib/common.sh"
-need gdb gcore gcc readelf
+need gdb gcore gcc readelf python3
 
 cat >threads.c <<'C'
 #include <pthread.h>
