@@ -78,8 +78,21 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 
 	if (!ret)
 		ret = controller_run(plan, log, &slots, err);
-	if (!ret)
+	/*
+	 * The number of a task that was waited for a moment ago is given back a little later (release_task() in kernel/exit.c,
+	 * 6.18), and a restore right after a dump may be quicker. What was made is gone again, so it can be made again; but a
+	 * sibling's corpse is its parent's business.
+	 */
+	for (int tries = 0; !ret; tries++) {
+		const struct timespec pause = { 0, 2000000 << tries };
+
 		ret = make_tasks(opts, log, m, plan, &slots, stats, err);
+		if (ret != -EEXIST || opts->sibling || tries == 5)
+			break;
+		*err = (struct err)ERR_INIT;
+		nanosleep(&pause, NULL);
+		ret = 0;
+	}
 	slots_close(&slots);
 	return ret;
 }
