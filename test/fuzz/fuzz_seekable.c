@@ -45,17 +45,22 @@ static void as_file(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup_manifest struct manifest *m = NULL, *same = NULL;
-	cleanup_strbuf struct strbuf one = STRBUF_INIT, two = STRBUF_INIT;
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
 	struct err err = ERR_INIT;
 
 	as_file(data, size);
 	if (manifest_parse((const char *)data, size, &m, &err))
 		return 0;
-	manifest_print(m, &one);
-	if (manifest_parse(one.s, one.len, &same, &err))
+	manifest_print(m, &text);
+	/* Bytes that are no text are another escape afterwards; what counts is the same. */
+	if (manifest_parse(text.s, text.len, &same, &err) || same->n != m->n)
 		abort();
-	manifest_print(same, &two);
-	if (strcmp(one.s, two.s))
-		abort();
+	for (size_t i = 0; i < m->n; i++) {
+		const struct manifest_file *a = &m->files[i], *b = &same->files[i];
+
+		if (strcmp(a->name, b->name) || a->size != b->size || a->nsums != b->nsums ||
+		    (a->nsums && memcmp(a->sums, b->sums, a->nsums * sizeof(*a->sums))))
+			abort();
+	}
 	return 0;
 }
