@@ -53,8 +53,9 @@ static int open_pages(struct model *m, uint32_t pages_id, uint64_t present, stru
 		return 0;
 	}
 	if (out->size != present * PAGE)
-		return bad_image(err, AT(PAGES, pages_id, -1), "%lu bytes, but its pagemap describes %lu pages (%lu bytes)",
-				 out->size, present, present * PAGE);
+		return bad_image(err, AT(PAGES, pages_id, -1),
+				 "%lu bytes, but its pagemap describes %lu pages (%lu bytes)", out->size, present,
+				 present * PAGE);
 	return image_raw_open(m->dir, IMG_PAGES, pages_id, &out->fd, &out->size, err);
 }
 
