@@ -153,8 +153,10 @@ demo:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) contrib/demo
 bench: all $(BENCHERS)
-	$(if $(filter check,$(B)),,$(Q)BUILD=$(BUILD) test/bench/run $(B))
+	$(if $(filter check image decode,$(B)),,$(Q)BUILD=$(BUILD) test/bench/run $(B))
 	$(if $(filter-out check,$(B)),,$(Q)BUILD=$(BUILD) test/bench/check.sh)
+	$(if $(filter-out image,$(B)),,$(Q)BUILD=$(BUILD) test/bench/image.sh)
+	$(if $(filter-out decode,$(B)),,$(Q)BUILD=$(BUILD) test/bench/image-decode.sh)
 fuzz: fuzzers
 	$(Q)BUILD=$(FUZZ_BUILD) test/fuzz/run $(FUZZ_SECONDS) $(T)
 

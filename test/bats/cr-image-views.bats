@@ -214,7 +214,8 @@ small_checkpoint() {
 	[ -n "${browser:-}" ] || skip "no chromium"
 	small_checkpoint c
 	"$IMAGE" report c -o page.html
-	dump() { timeout 60 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" --dump-dom "file://$PWD/page.html$1"; }
+	dump() { timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+		--disable-background-networking --disable-component-update --disable-sync --user-data-dir="$PWD/profile" --dump-dom "file://$PWD/page.html$1"; }
 	dump '' >dom
 	grep -q '<svg' dom
 	[ "$(grep -c 'class="d"' dom)" = 0 ]
