@@ -20,7 +20,8 @@ mkdir -p img img2
 tried=0
 while read -r line; do
 	case $line in
-	*EDITOR*) continue ;;
+	*EDITOR* | *monday* | *ssh* | *gdb*) continue ;; # an editor, other folders, another host, a debugger at the keyboard
+	"cr-image edit "*) export EDITOR=true ;;
 	"cr-restore -D img2; echo"*)
 		# In front of a program that has its own end to come to.
 		continue ;;
@@ -30,6 +31,7 @@ while read -r line; do
 	esac
 	out=$(bash -c "set -o pipefail; $line" 2>&1 </dev/null)
 	rc=$?
+	case $line in cr-image\ search*) [ "$rc" = 1 ] && rc=0 ;; esac # what it looks for need not be there
 	case $line in cr-check*) [ "$rc" -le 3 ] && rc=0 ;; esac # what it finds is this machine's matter
 	[ "$rc" = 0 ] || die "'$line' exits with $rc: $out"
 	case $line in *" -D img2"*) ;; cr-dump*) kill -CONT "$PID" 2>/dev/null ;; esac
