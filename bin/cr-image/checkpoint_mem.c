@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "bin/cr-image/checkpoint.h"
+#include "common/image/file.h"
 #include "common/base/io.h"
 
 /* Chains are as long as somebody made incremental dumps; this many are an error or an attack. */
@@ -17,8 +18,7 @@
 enum { PE_PARENT = 1, PE_LAZY = 2, PE_PRESENT = 4 };
 
 struct raw { /* a pages image */
-	int fd;
-	uint64_t size;
+	struct image_file file;
 	char *name;
 };
 
@@ -48,7 +48,7 @@ void ckpt_memory_free(struct memory *m)
 	for (size_t i = 1; i < m->nlevels; i++)
 		image_dir_free(m->levels[i].dir);
 	for (size_t i = 0; i < m->nraws; i++) {
-		close(m->raws[i]->fd);
+		image_file_close(&m->raws[i]->file);
 		free(m->raws[i]->name);
 		free(m->raws[i]);
 	}
@@ -152,21 +152,23 @@ static int add_entry(struct part *p, const PagemapEntry *e, uint64_t *off, struc
 
 static int open_raw(struct memory *m, struct image_dir *dir, uint32_t pages_id, uint64_t need, struct part *p, struct err *err)
 {
-	uint64_t size;
+	struct image_file file = IMAGE_FILE_INIT;
 	char name[64];
-	int fd, ret;
+	int ret;
 
 	if (!need)
 		return 0;
 	image_name(IMG_PAGES, pages_id, name);
-	ret = image_raw_open(dir, IMG_PAGES, pages_id, &fd, &size, err);
-	if (ret)
+	ret = image_raw_file(dir, IMG_PAGES, pages_id, &file, err);
+	if (ret) {
+		image_file_close(&file);
 		return ret;
+	}
 	array_reserve(&m->raws, &m->raws_cap, m->nraws, sizeof(struct raw *));
 	p->raw = m->raws[m->nraws++] = xzalloc(sizeof(struct raw));
-	*p->raw = (struct raw){ fd, size, xasprintf("%s/%s", image_dir_path(dir), name) };
-	if (size < need)
-		return err_object(err, err_image(err, "cut short: %llu bytes of %llu", (unsigned long long)size,
+	*p->raw = (struct raw){ file, xasprintf("%s/%s", image_dir_path(dir), name) };
+	if (file.size < need)
+		return err_object(err, err_image(err, "cut short: %llu bytes of %llu", (unsigned long long)file.size,
 						 (unsigned long long)need), "%s", p->raw->name);
 	return 0;
 }
@@ -347,10 +349,9 @@ int ckpt_shmem(struct ckpt *c, uint64_t shmid, struct ckpt_pages **pages, struct
 
 int ckpt_raw_read(struct raw *raw, uint64_t off, void *buf, size_t n, struct err *err)
 {
-	int ret = pread_full(raw->fd, buf, n, (off_t)off);
+	int ret = image_file_pread(&raw->file, buf, n, off, err);
 
-	return ret ? err_object(err, err_set(err, ERR_FAILED, -ret, "cannot read %zu bytes at byte %llu", n,
-					     (unsigned long long)off), "%s", raw->name) : 0;
+	return ret ? err_object(err, ret, "%s", raw->name) : 0;
 }
 
 /* ---- what an address holds ---- */

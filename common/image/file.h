@@ -31,6 +31,8 @@ void image_file_close(struct image_file *f);
 #define cleanup_image_file cleanup(image_file_close)
 
 int image_file_pread(struct image_file *f, void *buf, size_t n, uint64_t off, struct err *err);
+/* A raw image of a directory in either form, for reading at any place: compressed, one frame at a time is unpacked. */
+int image_raw_file(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_file *f, struct err *err);
 /* The content as a plain descriptor, which becomes the caller's; compressed content goes to a memfd, by several threads. */
 int image_file_plain(struct image_file *f, int *fd, struct err *err);
 /* Compares contents by several threads: 1 the same, 0 not, *at says where (the first difference of some thread). */

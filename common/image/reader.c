@@ -524,7 +524,7 @@ int image_read_all(struct image_dir *dir, enum image_kind kind, unsigned long id
 	return 0;
 }
 
-static int open_raw(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_file *f, struct err *err)
+int image_raw_file(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_file *f, struct err *err)
 {
 	char name[64];
 	int ret;
@@ -539,7 +539,7 @@ static int open_raw(struct image_dir *dir, enum image_kind kind, unsigned long i
 int image_raw_size(struct image_dir *dir, enum image_kind kind, unsigned long id, uint64_t *size, struct err *err)
 {
 	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
-	int ret = open_raw(dir, kind, id, &f, err);
+	int ret = image_raw_file(dir, kind, id, &f, err);
 
 	*size = f.size;
 	return ret;
@@ -550,7 +550,7 @@ int image_raw_open(struct image_dir *dir, enum image_kind kind, unsigned long id
 {
 	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
 	char name[64];
-	int ret = open_raw(dir, kind, id, &f, err);
+	int ret = image_raw_file(dir, kind, id, &f, err);
 
 	*fd = -1;
 	if (ret)
