@@ -110,11 +110,6 @@ void program_data_slot(struct program *p, struct data_ref from, uint32_t off, ui
 	p->slots[p->nslots++] = (struct pointer){ from.off + off, slot };
 }
 
-void *program_bytes(struct program *p, struct data_ref d)
-{
-	return p->data + d.off;
-}
-
 struct step_ref program_add(struct program *p, int phase, const char *note, enum step_expect expect, int64_t want,
 			    long nr, const struct arg args[6])
 {
@@ -185,11 +180,6 @@ static size_t data_start(const struct program *p)
 size_t program_size(const struct program *p)
 {
 	return data_start(p) + p->len;
-}
-
-uint64_t program_base(const struct program *p)
-{
-	return p->base;
 }
 
 void program_link(struct program *p, const struct program_link *l, void *out)
@@ -306,11 +296,6 @@ enum step_expect program_expect(const struct program *p, size_t i, int64_t *want
 void program_set_result(struct program *p, size_t i, int64_t result)
 {
 	p->v[i].result = result;
-}
-
-void program_set_failed(struct program *p, size_t i)
-{
-	p->failed = (int)i;
 }
 
 const void *program_data_bytes(const struct program *p, size_t *len)

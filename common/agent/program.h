@@ -46,8 +46,6 @@ struct data_ref program_string(struct program *p, const char *s);
 void program_data_pointer(struct program *p, struct data_ref from, uint32_t off, struct data_ref to, uint32_t to_off);
 /* Stores, when the program is linked, the descriptor of a slot as an int at from+off: struct prctl_mm_map. */
 void program_data_slot(struct program *p, struct data_ref from, uint32_t off, uint32_t slot);
-/* The bytes themselves; until the next program_data(). */
-void *program_bytes(struct program *p, struct data_ref d);
 
 /*
  * Adds a step to a phase (steps run in order of phase, and in order of insertion within one). note is a
@@ -84,7 +82,6 @@ struct program_link {
 };
 size_t program_size(const struct program *p);
 void program_link(struct program *p, const struct program_link *l, void *out);
-uint64_t program_base(const struct program *p); /* after program_link */
 
 /* After a run: takes header, results and data back from bytes laid out by program_link(). */
 void program_absorb(struct program *p, const void *in);
@@ -104,7 +101,6 @@ long program_nr(const struct program *p, size_t i);
 const char *program_note(const struct program *p, size_t i);
 enum step_expect program_expect(const struct program *p, size_t i, int64_t *want);
 void program_set_result(struct program *p, size_t i, int64_t result);
-void program_set_failed(struct program *p, size_t i);
 const void *program_data_bytes(const struct program *p, size_t *len);
 /* Whether a result meets an expectation: the rule that agent.S implements too. */
 bool program_met(enum step_expect expect, int64_t want, int64_t result);

@@ -28,7 +28,6 @@ struct dump_opts {
 	bool progress;	      /* a terminal is watching */
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
-	const char *fault; /* test builds and tests: name of the point at which to die (see common/base/fault.h) */
 };
 
 struct dump_stats {

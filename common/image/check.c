@@ -27,18 +27,14 @@ static int by_rank(const void *a, const void *b)
 
 static int list_images(struct check *c, struct err *err)
 {
-	int fd = openat(image_dir_fd(c->dir), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir;
 	struct dirent *e;
 	size_t n = 0;
+	int ret;
 
-	if (!dir) {
-		int ret = err_sys(err, "cannot read the directory");
-
-		if (fd >= 0)
-			close(fd);
+	ret = open_listing(image_dir_fd(c->dir), &dir, err);
+	if (ret)
 		return ret;
-	}
 	while ((e = readdir(dir))) {
 		struct check_image img = { 0 };
 

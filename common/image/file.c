@@ -208,3 +208,16 @@ int image_file_same(const struct image_file *a, const struct image_file *b, unsi
 	*at = s.at;
 	return ret ? ret : !s.differ;
 }
+
+int open_listing(int dirfd, DIR **dir, struct err *err)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
+
+	*dir = fd < 0 ? NULL : fdopendir(fd);
+	if (*dir)
+		return 0;
+	ret = err_sys(err, "cannot read the directory");
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}

@@ -6,6 +6,8 @@
 #ifndef CR_IMAGE_FILE_H
 #define CR_IMAGE_FILE_H
 
+#include <dirent.h>
+
 #include "common/image/image.h"
 #include "common/image/seekable.h"
 
@@ -40,5 +42,9 @@ int image_file_same(const struct image_file *a, const struct image_file *b, unsi
 
 /* One file of a directory and nothing outside of it, whatever symbolic links say; a descriptor or -1 and errno. */
 int open_beneath(int dirfd, const char *name);
+
+/* The entries of an open directory from the beginning, whoever else reads from dirfd. *dir is the caller's, to be closed by
+ * closedir(). */
+int open_listing(int dirfd, DIR **dir, struct err *err);
 
 #endif

@@ -93,7 +93,6 @@ void image_reader_closep(struct image_reader **rd);
 #define cleanup_reader cleanup(image_reader_closep)
 bool image_reader_absent(const struct image_reader *rd);
 enum image_kind image_reader_kind(const struct image_reader *rd);
-uint64_t image_reader_offset(const struct image_reader *rd); /* of the next entry, payload skipped */
 uint64_t image_reader_size(const struct image_reader *rd);
 /* Next entry into the arena: 1 and *msg, 0 at the end, or a negative errno with file, entry and offset in err.
  * A payload that was not read is skipped. */

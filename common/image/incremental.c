@@ -24,18 +24,14 @@ struct part {
 
 static int list_parts(int dirfd, struct part **list, size_t *n, struct err *err)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir;
 	struct dirent *e;
 	size_t cap = 0;
+	int ret;
 
-	if (!dir) {
-		int ret = err_sys(err, "cannot read the directory");
-
-		if (fd >= 0)
-			close(fd);
+	ret = open_listing(dirfd, &dir, err);
+	if (ret)
 		return ret;
-	}
 	while ((e = readdir(dir))) {
 		struct part p = { 0 };
 		struct stat st;

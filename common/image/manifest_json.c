@@ -198,16 +198,12 @@ static int add_one(struct manifest *m, int dirfd, const char *name, unsigned thr
 int manifest_seal(int dirfd, const char *tool, unsigned threads, size_t *images, struct err *err)
 {
 	cleanup_manifest struct manifest *m = manifest_new(tool);
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
+	DIR *dir;
+	int ret = open_listing(dirfd, &dir, err);
 
-	if (!dir) {
-		ret = err_sys(err, "cannot read the directory");
-		if (fd >= 0)
-			close(fd);
+	if (ret)
 		return ret;
-	}
 	while (!ret && (e = readdir(dir))) {
 		unsigned long id;
 		enum image_kind kind = image_kind_of_name(e->d_name, &id);

@@ -355,11 +355,6 @@ enum image_kind image_reader_kind(const struct image_reader *rd)
 	return rd->kind;
 }
 
-uint64_t image_reader_offset(const struct image_reader *rd)
-{
-	return rd->off + rd->payload;
-}
-
 uint64_t image_reader_size(const struct image_reader *rd)
 {
 	return rd->size;

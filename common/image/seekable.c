@@ -60,11 +60,6 @@ uint64_t seekable_size(const struct seekable *s)
 	return s->content[s->n];
 }
 
-size_t seekable_frames(const struct seekable *s)
-{
-	return s->n;
-}
-
 /* The entries, in parts: the table of a large file is not small. */
 static int read_entries(struct seekable *s, uint64_t from, size_t entry, struct err *err)
 {

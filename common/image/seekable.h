@@ -24,7 +24,6 @@ struct seekable;
 int seekable_open(int fd, uint64_t file_size, struct seekable **s, struct err *err);
 void seekable_free(struct seekable *s);
 uint64_t seekable_size(const struct seekable *s); /* of the content */
-size_t seekable_frames(const struct seekable *s);
 
 /* One reader's place: a decoder and the frame it saw last. */
 struct seekable_cursor;

@@ -29,7 +29,6 @@
 struct pass {
 	size_t *cap;
 	uint64_t deadline_ns; /* 0 = none */
-	const struct log *log;
 };
 
 /* Everything that makes a target unfit, told before it is touched. */
@@ -283,7 +282,7 @@ static int freeze_all(struct freeze *fz, int proc_fd, const struct pass *p, stru
 int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct freeze *fz, struct err *err)
 {
 	size_t cap = 0;
-	struct pass p = { &cap, timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0, log };
+	struct pass p = { &cap, timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
 	cleanup_fd int proc_fd = -1;
 	struct proc_stat st;
 	sigset_t chld;

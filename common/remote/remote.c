@@ -470,12 +470,6 @@ void remote_region(const struct remote *r, uint64_t *start, uint64_t *end)
 	*end = r->region + r->region_len;
 }
 
-void remote_cave(const struct remote *r, uint64_t *addr, size_t *len)
-{
-	*addr = r->code;
-	*len = r->code_len;
-}
-
 /* The holder goes its way out up to the end of the call that unmaps the region. */
 static int drop_region(struct remote *r, struct err *err)
 {

@@ -55,9 +55,6 @@ void remote_prepare(struct remote *r, struct program *prog, bool leader);
 int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err);
 /* Address range of the mapping that the agent uses, to be left out of a dump. */
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end);
-/* Where its code stands inside an existing mapping (the vdso, as a rule), and how many bytes: these read as zero
- * without us. */
-void remote_cave(const struct remote *r, uint64_t *addr, size_t *len);
 /* Removes the mapping and wipes the code. r is freed also on failure. */
 int remote_close(struct remote *r, struct err *err);
 
