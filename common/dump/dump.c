@@ -67,7 +67,7 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 			continue;
 		ret = k->dump(d, t, q->prog, q->slots[i], err);
 		if (ret)
-			return t == d->task.threads ? ret : err_object(err, ret, "thread %d", t->frozen->tid);
+			return t == d->task->threads ? ret : err_object(err, ret, "thread %d", t->frozen->tid);
 	}
 	return 0;
 }
@@ -81,7 +81,7 @@ struct share { struct dump *d; size_t from, to; struct arena *arena; };
 static int read_statuses(void *arg, struct err *err)
 {
 	const struct share *s = arg;
-	struct dump_task *task = &s->d->task;
+	struct dump_task *task = s->d->task;
 	int ret = 0;
 
 	for (size_t i = s->from; i < s->to && !ret; i++) {
@@ -97,7 +97,7 @@ static int read_statuses(void *arg, struct err *err)
 
 static int read_all_statuses(struct dump *d, struct err *err)
 {
-	size_t n = d->task.nthreads, half = n < SHARED_FROM ? n : n / 2;
+	size_t n = d->task->nthreads, half = n < SHARED_FROM ? n : n / 2;
 	struct share mine = { d, 0, half, d->arena }, other = { d, half, n, d->beside };
 	struct aside beside;
 	int ret, back;
@@ -113,7 +113,7 @@ static int read_all_statuses(struct dump *d, struct err *err)
 /* What is known of each thread from outside, and what makes the process unfit before anything runs inside it. */
 static int look_outside(struct dump *d, struct err *err)
 {
-	struct dump_task *task = &d->task;
+	struct dump_task *task = d->task;
 	int ret;
 
 	ret = proc_stat(task->proc_fd, "stat", &task->stat, err);
@@ -167,34 +167,34 @@ static int ask_inside(struct dump *d, struct err *err)
 		ret = ask(d, SCOPE_THREAD, &leader, err);
 	if (!ret) {
 		others = (struct questions){ program_copy(leader.prog), leader.slots };
-		ret = remote_open(&d->task.fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
-				  &d->task.remote, err);
+		ret = remote_open(&d->task->fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
+				  &d->task->remote, err);
 	}
-	d->task.left_busy = ret == -EBUSY;
+	d->task->left_busy = ret == -EBUSY;
 	if (ret)
 		return ret;
-	remote_prepare(d->task.remote, task.prog, true);
-	remote_prepare(d->task.remote, leader.prog, true);
-	remote_prepare(d->task.remote, others.prog, false);
+	remote_prepare(d->task->remote, task.prog, true);
+	remote_prepare(d->task->remote, leader.prog, true);
+	remote_prepare(d->task->remote, others.prog, false);
 
-	ret = remote_run(d->task.remote, 0, task.prog, err);
+	ret = remote_run(d->task->remote, 0, task.prog, err);
 	if (!ret)
-		ret = record(d, SCOPE_TASK, &d->task.threads[0], &task, err);
-	for (size_t i = 0; i < d->task.nthreads && !ret; i++) {
+		ret = record(d, SCOPE_TASK, &d->task->threads[0], &task, err);
+	for (size_t i = 0; i < d->task->nthreads && !ret; i++) {
 		struct questions *q = i ? &others : &leader;
 
-		ret = remote_run(d->task.remote, i, q->prog, err);
+		ret = remote_run(d->task->remote, i, q->prog, err);
 		if (!ret)
-			ret = record(d, SCOPE_THREAD, &d->task.threads[i], q, err);
+			ret = record(d, SCOPE_THREAD, &d->task->threads[i], q, err);
 	}
-	back = remote_close(take_ptr(d->task.remote), ret ? &ignore : err);
+	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);
 	return ret ? ret : back;
 }
 
 /* The images that are about the checkpoint as a whole, and the cores that all kinds have filled. */
 static void put_images(struct dump *d)
 {
-	struct dump_task *task = &d->task;
+	struct dump_task *task = d->task;
 
 	for (size_t i = 0; i < task->nthreads; i++)
 		image_store_put(d->store, IMG_CORE, (unsigned long)task->threads[i].frozen->tid,
@@ -228,7 +228,7 @@ static int dump_frozen(struct dump *d, struct err *err)
 	ret = look_outside(d, err);
 	if (ret)
 		return ret;
-	if (d->task.nthreads >= SHARED_FROM)
+	if (d->task->nthreads >= SHARED_FROM)
 		aside_start(&around, look_around, d);
 	else
 		ret = look_around(d, err);
@@ -244,6 +244,8 @@ static int dump_frozen(struct dump *d, struct err *err)
 	fault("dump:before-pages");
 	if (!ret)
 		ret = pages_dump(d, err);
+	if (!ret)
+		ret = objects_dump(d, err);
 	fault("dump:after-pages");
 	if (!ret)
 		ret = task_signals_late(d, err);
@@ -303,6 +305,9 @@ static int dump_open(struct dump *d, struct err *err)
 	if (!ret)
 		image_store_seal(d->store, "cr-dump", d->opts->seal);
 	d->files = file_table_new();
+	d->tasks = arena_alloc(d->arena, sizeof(*d->tasks));
+	d->task = d->tasks[d->ntasks++] = arena_alloc(d->arena, sizeof(*d->task));
+	d->task->proc_fd = -1;
 	return ret;
 }
 
@@ -310,8 +315,9 @@ static void dump_close(struct dump *d)
 {
 	file_table_free(d->files);
 	image_store_free(d->store);
-	if (d->task.proc_fd >= 0)
-		close(d->task.proc_fd);
+	for (size_t i = 0; i < d->ntasks; i++)
+		if (d->tasks[i]->proc_fd >= 0)
+			close(d->tasks[i]->proc_fd);
 	arena_free(d->arena);
 	arena_free(d->beside);
 }
@@ -330,7 +336,7 @@ static int commit(struct dump *d, struct err *err)
 static int dump_once(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, bool *again,
 		     struct err *err)
 {
-	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .beside = arena_new(), .task.proc_fd = -1 };
+	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .beside = arena_new(), };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	char comm[64] = "";
@@ -338,21 +344,21 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 
 	ret = dump_open(&d, err);
 	if (!ret)
-		ret = freeze_process(opts->pid, opts->timeout_s * 1000, log, &d.task.fz, err);
+		ret = freeze_process(opts->pid, opts->timeout_s * 1000, log, &d.task->fz, err);
 	if (ret)
 		goto out;
 	frozen = true;
-	frozen_us = d.task.fz.frozen_ns / 1000;
+	frozen_us = d.task->fz.frozen_ns / 1000;
 	d.stats.freezing_us = now_us() - frozen_us;
 	fault("dump:frozen");
-	ret = proc_open(opts->pid, &d.task.proc_fd, err);
+	ret = proc_open(opts->pid, &d.task->proc_fd, err);
 	if (!ret)
 		ret = dump_frozen(&d, err);
-	*again = d.task.left_busy;
-	snprintf(comm, sizeof(comm), "%s", d.task.stat.comm);
+	*again = d.task->left_busy;
+	snprintf(comm, sizeof(comm), "%s", d.task->stat.comm);
 	if (!ret && opts->leave_running) {
 		/* The images are in memory or in files of ours: the target need not wait for the disk. */
-		freeze_end(&d.task.fz, THAW_RUN);
+		freeze_end(&d.task->fz, THAW_RUN);
 		frozen = false;
 	}
 	d.stats.frozen_us = now_us() - frozen_us;
@@ -361,7 +367,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		ret = commit(&d, err);
 	}
 	if (frozen)
-		freeze_end(&d.task.fz, ret ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
+		freeze_end(&d.task->fz, ret ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
 	d.stats.total_us = now_us() - start_us;
 	if (stats)
 		*stats = d.stats;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What all dump sides share while one checkpoint is made: the frozen task, what is known of it, and the store.
+ * What all dump sides share while one checkpoint is made: the frozen tasks, what is known of them, and the store.
  * There is no other state: everything hangs on struct dump.
  */
 #ifndef CR_DUMP_DUMP_H
@@ -15,7 +15,8 @@
 #include "core.pb-c.h"
 
 struct file_table; /* common/file/table.h */
-struct mm_dump;	   /* common/mm/private.h */
+struct mm_dump; /* common/mm/private.h */
+struct mm_objects; /* common/mm/private.h */
 
 struct dump_opts {
 	pid_t pid;
@@ -51,6 +52,7 @@ struct dump_task {
 	struct dump_thread *threads; /* same order as fz.threads */
 	size_t nthreads;
 	struct proc_maps maps; /* all mappings, without the agent's */
+	struct mm_dump *mm; /* what they will be in the images; arena memory */
 	uint32_t files_id, vm_id, fs_id, sighand_id;
 };
 
@@ -61,8 +63,10 @@ struct dump {
 	struct arena *beside; /* the same, for the thread that works beside the main one */
 	struct image_store *store;
 	struct file_table *files;
-	struct mm_dump *mm; /* arena memory */
-	struct dump_task task;
+	struct mm_objects *objects; /* shared memory of all tasks; arena memory */
+	struct dump_task **tasks; /* parents before their children, the root first */
+	size_t ntasks;
+	struct dump_task *task; /* the one that is being looked at */
 	struct dump_stats stats;
 };
 

@@ -33,7 +33,7 @@ static int check_namespaces(const struct dump *d, struct err *err)
 		ssize_t a, b;
 
 		snprintf(path, sizeof(path), "ns/%s", namespaces[i].name);
-		a = readlinkat(d->task.proc_fd, path, theirs, sizeof(theirs));
+		a = readlinkat(d->task->proc_fd, path, theirs, sizeof(theirs));
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i].name);
 		b = readlink(path, own, sizeof(own));
 		if (a < 0 && b < 0)
@@ -51,7 +51,7 @@ static int check_namespaces(const struct dump *d, struct err *err)
 
 static int check_children(const struct dump *d, struct err *err)
 {
-	for (size_t i = 0; i < d->task.nthreads; i++) {
+	for (size_t i = 0; i < d->task->nthreads; i++) {
 		cleanup_arena struct arena *arena = arena_new();
 		cleanup_fd int fd = -1;
 		struct proc_stat st = { 0 };
@@ -60,8 +60,8 @@ static int check_children(const struct dump *d, struct err *err)
 		int *pids = NULL, ret;
 		size_t n = 0;
 
-		snprintf(path, sizeof(path), "task/%d/children", d->task.threads[i].frozen->tid);
-		ret = proc_numbers(d->task.proc_fd, path, arena, &pids, &n, err);
+		snprintf(path, sizeof(path), "task/%d/children", d->task->threads[i].frozen->tid);
+		ret = proc_numbers(d->task->proc_fd, path, arena, &pids, &n, err);
 		if (ret)
 			return ret;
 		if (!n)
@@ -134,12 +134,12 @@ static void put_pstree(struct dump *d)
 
 	e.pid = (uint32_t)d->opts->pid;
 	e.ppid = 0;
-	e.pgid = (uint32_t)d->task.stat.pgrp;
-	e.sid = (uint32_t)d->task.stat.session;
-	e.n_threads = d->task.nthreads;
-	e.threads = arena_alloc(d->arena, d->task.nthreads * sizeof(*e.threads));
-	for (size_t i = 0; i < d->task.nthreads; i++)
-		e.threads[i] = (uint32_t)d->task.threads[i].frozen->tid;
+	e.pgid = (uint32_t)d->task->stat.pgrp;
+	e.sid = (uint32_t)d->task->stat.session;
+	e.n_threads = d->task->nthreads;
+	e.threads = arena_alloc(d->arena, d->task->nthreads * sizeof(*e.threads));
+	for (size_t i = 0; i < d->task->nthreads; i++)
+		e.threads[i] = (uint32_t)d->task->threads[i].frozen->tid;
 	image_store_put(d->store, IMG_PSTREE, 0, &e.base);
 }
 

@@ -43,7 +43,7 @@ static int parse_target(const char *p, EventpollTfdEntry *t)
 static int check_target(struct dump *d, const struct fd_source *src, const EventpollTfdEntry *t, struct err *err)
 {
 	struct kcmp_epoll_slot slot = { .efd = (uint32_t)src->number, .tfd = t->tfd, .toff = 0 };
-	long r = syscall(SYS_kcmp, d->task.fz.pid, d->task.fz.pid, KCMP_EPOLL_TFD, (unsigned long)t->tfd, &slot);
+	long r = syscall(SYS_kcmp, d->task->fz.pid, d->task->fz.pid, KCMP_EPOLL_TFD, (unsigned long)t->tfd, &slot);
 
 	if (r == 0)
 		return 0;

@@ -36,7 +36,7 @@ int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **out, stru
 	 * The kernel takes these ids from whoever calls F_SETOWN. The restored task calls it with the credentials that
 	 * it has now, so others cannot come back.
 	 */
-	const struct proc_status *st = &d->task.threads[0].status;
+	const struct proc_status *st = &d->task->threads[0].status;
 	if (fown->uid != st->uid[0] || fown->euid != st->uid[1])
 		return err_refuse(err,
 				  "its signal owner was set with uid %u (effective %u), which the task no longer has",

@@ -22,7 +22,7 @@ static int fs_dump(struct dump *d, struct dump_thread *thread, const struct prog
 		return err_set(err, ERR_FEATURE, 0, "this kernel does not show the umask in /proc/PID/status");
 	fs.has_umask = true;
 	fs.umask = thread->status.umask;
-	image_store_put(d->store, IMG_FS, (unsigned long)d->task.fz.pid, &fs.base);
+	image_store_put(d->store, IMG_FS, (unsigned long)d->task->fz.pid, &fs.base);
 	return 0;
 }
 

@@ -107,7 +107,7 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 		g->rdev = (uint32_t)st->st_rdev;
 	} else if (S_ISLNK(st->st_mode)) {
 		char target[4096];
-		cleanup_fd int link = openat(d->task.proc_fd, p->magic, O_PATH | O_CLOEXEC);
+		cleanup_fd int link = openat(d->task->proc_fd, p->magic, O_PATH | O_CLOEXEC);
 		ssize_t n = link < 0 ? -1 : readlinkat(link, "", target, sizeof(target) - 1);
 		if (n < 0)
 			return err_sys(err, "cannot read the deleted symbolic link %s", name);
@@ -123,9 +123,9 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 							(unsigned long long)used,
 							(unsigned long long)d->opts->ghost_limit),
 					"raise --ghost-limit to store it");
-		fd = openat(d->task.proc_fd, p->magic, O_RDONLY | O_NOATIME | O_CLOEXEC);
+		fd = openat(d->task->proc_fd, p->magic, O_RDONLY | O_NOATIME | O_CLOEXEC);
 		if (fd < 0)
-			fd = openat(d->task.proc_fd, p->magic, O_RDONLY | O_CLOEXEC);
+			fd = openat(d->task->proc_fd, p->magic, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			return err_sys(err, "cannot open the deleted file %s", name);
 		if (size >= CHUNKS_FROM) {

@@ -24,11 +24,11 @@ static int open_root(struct dump *d, struct err *err)
 
 	if (t->root >= 0)
 		return t->root;
-	if (fstatat(d->task.proc_fd, "ns/mnt", &theirs, 0) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
+	if (fstatat(d->task->proc_fd, "ns/mnt", &theirs, 0) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
 		return err_sys(err, "cannot compare mount namespaces");
 	t->root = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino ?
 			  open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) :
-			  openat(d->task.proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+			  openat(d->task->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return t->root < 0 ? err_sys(err, "cannot open the root directory of the task") : t->root;
 }
 
@@ -56,7 +56,7 @@ static int check_proc(struct dump *d, const struct file_place *p, struct err *er
 
 	if (strncmp(name, "/proc/", 6) && strcmp(name, "/proc"))
 		return err_refuse(err, "%s is on a procfs that is not at /proc", name);
-	if (!name[5] || reg_is_own_proc(name, d->task.fz.pid))
+	if (!name[5] || reg_is_own_proc(name, d->task->fz.pid))
 		return 0;
 	digits = strspn(name + 6, "0123456789");
 	if (digits && (!name[6 + digits] || name[6 + digits] == '/'))
@@ -126,7 +126,7 @@ static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntr
 	 */
 	if (!S_ISREG(p->st.st_mode) || p->st.st_size < 64 || !p->st.st_blocks)
 		return;
-	cleanup_fd int fd = openat(d->task.proc_fd, p->magic, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NONBLOCK);
+	cleanup_fd int fd = openat(d->task->proc_fd, p->magic, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return;
 	size_t n = build_id_read(fd, words);
@@ -202,7 +202,7 @@ static int put_path(struct dump *d, const struct file_place *p, uint32_t id, str
 	ret = reg_fill(d, p, reg, err);
 	if (ret < 0)
 		return ret;
-	if (p->fs_type == PROC_SUPER_MAGIC && reg_is_own_proc(reg->name, d->task.fz.pid))
+	if (p->fs_type == PROC_SUPER_MAGIC && reg_is_own_proc(reg->name, d->task->fz.pid))
 		return err_refuse(err, "%s is an entry of the process itself in /proc", reg->name);
 	file_put(d, entry);
 	return 0;
@@ -215,11 +215,11 @@ int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *i
 	struct statfs fs;
 	int ret;
 
-	ssize_t n = readlinkat(d->task.proc_fd, link, target, sizeof(target) - 1);
+	ssize_t n = readlinkat(d->task->proc_fd, link, target, sizeof(target) - 1);
 	if (n < 0)
 		return err_object(err, err_sys(err, "cannot read the link"), "/proc/PID/%s", link);
 	target[n] = 0;
-	if (fstatat(d->task.proc_fd, link, &p.st, 0) < 0)
+	if (fstatat(d->task->proc_fd, link, &p.st, 0) < 0)
 		return err_object(err, err_sys(err, "cannot stat %s", target), "/proc/PID/%s", link);
 
 	struct known_path key = { p.st.st_dev, p.st.st_ino, open_flags, target, 0 };
@@ -228,7 +228,7 @@ int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *i
 		*id = (*found)->id;
 		return 0;
 	}
-	cleanup_fd int fd = openat(d->task.proc_fd, link, O_PATH | O_CLOEXEC);
+	cleanup_fd int fd = openat(d->task->proc_fd, link, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
 		return err_object(err, err_sys(err, "cannot open %s", target), "/proc/PID/%s", link);
 	p.fs_type = fs.f_type;

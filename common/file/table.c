@@ -92,7 +92,7 @@ static int compare(const void *va, const void *vb, void *ctx)
 static int collect(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
-	int *numbers, proc = d->task.proc_fd, ret;
+	int *numbers, proc = d->task->proc_fd, ret;
 	size_t n;
 
 	ret = proc_numbers(proc, "fd", d->arena, &numbers, &n, err);
@@ -131,7 +131,7 @@ static int blame(struct err *err, const char *feature, int errnum, const char *w
 static int assign_ids(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
-	struct identity id = { .pid = d->task.fz.pid };
+	struct identity id = { .pid = d->task->fz.pid };
 
 	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &id);
 	if (id.errnum)
@@ -210,7 +210,7 @@ static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
 	e.fd = (uint32_t)f->number;
 	e.type = type;
 	e.flags = f->flags & O_CLOEXEC ? 1 : 0;
-	image_store_put(d->store, IMG_FDINFO, d->task.files_id, &e.base);
+	image_store_put(d->store, IMG_FDINFO, d->task->files_id, &e.base);
 }
 
 int files_dump(struct dump *d, struct err *err)
@@ -225,7 +225,7 @@ int files_dump(struct dump *d, struct err *err)
 	if (ret < 0)
 		return ret;
 
-	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, d->task.fz.pid, 0);
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, d->task->fz.pid, 0);
 	if (pidfd < 0)
 		return err_sys(err, "cannot open a pidfd");
 	/* In the order of numbers, so that errors and images read naturally. Ids may be anything. */
@@ -235,7 +235,7 @@ int files_dump(struct dump *d, struct err *err)
 		order[i] = &t->fds[i];
 	qsort(order, t->nfds, sizeof(*order), by_number);
 	/* The file exists even when there is no descriptor at all. */
-	image_store_touch(d->store, IMG_FDINFO, d->task.files_id);
+	image_store_touch(d->store, IMG_FDINFO, d->task->files_id);
 	for (size_t i = 0; i < t->nfds; i++) {
 		struct file_fd *f = order[i];
 		if (types[f->id] == FD_TYPES__UND) {
@@ -314,7 +314,7 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n)
 
 	while (proc && !found && (e = readdir(proc))) {
 		uint64_t pid;
-		if (parse_u64(e->d_name, 10, &pid) < 0 || (pid_t)pid == d->task.fz.pid || (pid_t)pid == getpid())
+		if (parse_u64(e->d_name, 10, &pid) < 0 || (pid_t)pid == d->task->fz.pid || (pid_t)pid == getpid())
 			continue;
 		if (!holds(dirfd(proc), e->d_name, link))
 			continue;

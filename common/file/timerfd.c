@@ -65,7 +65,7 @@ static int timerfd_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	for (int i = 0; i < TRIES; i++) {
 		if (timerfd_gettime(src->fd, &now) < 0)
 			return err_sys(err, "cannot read the time of a timerfd");
-		int ret = proc_fdinfo(d->task.proc_fd, src->number, d->arena, &info, err);
+		int ret = proc_fdinfo(d->task->proc_fd, src->number, d->arena, &info, err);
 		if (ret < 0)
 			return ret;
 		if (parse(info.text, e) < 0)

@@ -58,7 +58,7 @@ int mm_object_memfd(struct dump *d, struct mm_object *o, int fd, const char *lin
 	if (seals < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "cannot read the seals of %s", link);
 	e = arena_msg(d->arena, MemfdInodeEntry, memfd_inode_entry__init);
-	e->inode_id = o->inode_id = ++d->mm->last_inode_id;
+	e->inode_id = o->inode_id = ++d->objects->last_inode_id;
 	e->name = object_name(d, link);
 	e->uid = st.st_uid;
 	e->gid = st.st_gid;
@@ -82,11 +82,13 @@ static int memfd_dump(struct dump *d, const struct fd_source *src, FileEntry *en
 		return err_sys(err, "cannot tell its file system");
 	if (fs.f_type == HUGETLBFS)
 		return err_refuse(err, "a memfd of huge pages, which this version does not restore");
-	if (src->st.st_dev != d->mm->shmem_dev)
+	if (src->st.st_dev != d->objects->shmem_dev)
 		return err_refuse(err, "%s is not the kind of file that its name says", src->link);
 	o = mm_object(d, src->st.st_ino);
-	if (!o->link)
+	if (!o->link) {
+		o->task = d->task;
 		o->link = arena_printf(d->arena, "fd/%d", src->number);
+	}
 	ret = mm_object_memfd(d, o, src->fd, src->link, err);
 	if (ret)
 		return ret;

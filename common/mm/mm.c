@@ -37,7 +37,7 @@ static int read_auxv(struct dump *d, MmEntry *mm, struct err *err)
 {
 	cleanup_free char *text = NULL;
 	size_t len, words;
-	int ret = read_file_at(d->task.proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
+	int ret = read_file_at(d->task->proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
 
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot read its auxiliary vector");
@@ -61,16 +61,16 @@ static int find_mlock_future(struct dump *d, MmEntry *mm, struct err *err)
 	uint64_t start, end;
 	int ret;
 
-	if (!d->task.remote)
+	if (!d->task->remote)
 		return 0;
-	remote_region(d->task.remote, &start, &end);
-	ret = proc_status(d->task.proc_fd, "status", d->arena, &st, err);
+	remote_region(d->task->remote, &start, &end);
+	ret = proc_status(d->task->proc_fd, "status", d->arena, &st, err);
 	if (ret)
 		return ret;
-	if (st.vm_lck_kb < d->mm->locked_kb + (end - start) / 1024)
+	if (st.vm_lck_kb < d->task->mm->locked_kb + (end - start) / 1024)
 		return 0;
 	/* Rare: only now is it worth to read all flags again. */
-	ret = proc_smaps(d->task.proc_fd, d->arena, &maps, err);
+	ret = proc_smaps(d->task->proc_fd, d->arena, &maps, err);
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < maps.n; i++) {
@@ -101,11 +101,11 @@ static void copy_addresses(const struct proc_stat *st, MmEntry *mm)
 int mm_dump(struct dump *d, const struct program *answers, const void *slot, struct err *err)
 {
 	const struct mm_questions *q = slot;
-	MmEntry *mm = d->mm->entry = arena_msg(d->arena, MmEntry, mm_entry__init);
+	MmEntry *mm = d->task->mm->entry = arena_msg(d->arena, MmEntry, mm_entry__init);
 	int64_t dumpable = program_result(answers, q->dumpable), thp = program_result(answers, q->thp);
 	int ret;
 
-	copy_addresses(&d->task.stat, mm);
+	copy_addresses(&d->task->stat, mm);
 	mm->mm_brk = (uint64_t)program_result(answers, q->brk);
 	mm->has_dumpable = true;
 	mm->dumpable = dumpable == 1;
@@ -131,8 +131,8 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 		ret = err_object(err, file_dump_path(d, "exe", O_RDONLY, &mm->exe_file_id, err), "executable");
 	if (!ret)
 		ret = vma_resolve_files(d, err);
-	mm->vmas = d->mm->vmas;
-	mm->n_vmas = d->mm->nvmas;
+	mm->vmas = d->task->mm->vmas;
+	mm->n_vmas = d->task->mm->nvmas;
 	return ret;
 }
 

@@ -8,7 +8,7 @@
 #include "common/restore/plan.h"
 
 /*
- * Before the agent is opened: reads the mappings (d->task.maps). Refuses what cannot come back by name (userfaultfd
+ * Before the agent is opened: reads the mappings (d->task->maps). Refuses what cannot come back by name (userfaultfd
  * ranges, hugetlb, io mappings, io_uring rings, device mappings, packet rings, SysV shm...).
  */
 int mm_collect(struct dump *d, struct err *err);
@@ -16,8 +16,10 @@ int mm_collect(struct dump *d, struct err *err);
 extern const struct state_kind mm_kind;
 /* Writes mm-P (all but pages). Runs while the agent is still there. */
 int mm_dump(struct dump *d, const struct program *answers, const void *slot, struct err *err);
-/* Last, after remote_close(): pagemap-P, pages-N, pagemap-shmem-*. This is where the time goes. */
+/* Last, after remote_close(): pagemap-P, pages-N. This is where the time goes. */
 int pages_dump(struct dump *d, struct err *err);
+/* After the pages of all tasks: the shared memory that any of them has, pagemap-shmem-*. */
+int objects_dump(struct dump *d, struct err *err);
 
 /* Adds TASK_UNMAP .. TASK_MM to the leader's program and fills pt->pages, hole. Pure. */
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,

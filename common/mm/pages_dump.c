@@ -94,7 +94,7 @@ static int map_open(struct dump *d, struct pagemap_out *o, enum image_kind kind,
 	PagemapHead head = PAGEMAP_HEAD__INIT;
 
 	*o = (struct pagemap_out){ .store = d->store, .kind = kind, .id = id };
-	head.pages_id = ++d->mm->last_pages_id;
+	head.pages_id = ++d->objects->last_pages_id;
 	image_store_put(d->store, kind, id, &head.base);
 	return image_store_raw(d->store, IMG_PAGES, head.pages_id, pages, err);
 }
@@ -122,7 +122,7 @@ static int read_by_mem(struct pump *p, const struct batch *b, unsigned char *buf
 {
 	for (size_t i = 0; i < b->n; i++) {
 		size_t len = b->pieces[i].npages * PAGE_BYTES;
-		int ret = pread_full(p->d->task.fz.mem_fd, buf, len, (off_t)b->pieces[i].addr);
+		int ret = pread_full(p->d->task->fz.mem_fd, buf, len, (off_t)b->pieces[i].addr);
 
 		if (ret)
 			return err_set(err, ERR_FAILED, -ret, "cannot read memory at 0x%lx", b->pieces[i].addr);
@@ -140,7 +140,7 @@ static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf,
 		remote[i] = (struct iovec){ (void *)(uintptr_t)b->pieces[i].addr, b->pieces[i].npages * PAGE_BYTES };
 		plain &= !b->pieces[i].by_mem;
 	}
-	if (plain && process_vm_readv(p->d->task.fz.pid, &local, 1, remote, b->n, 0) == (ssize_t)local.iov_len)
+	if (plain && process_vm_readv(p->d->task->fz.pid, &local, 1, remote, b->n, 0) == (ssize_t)local.iov_len)
 		return 0;
 	return read_by_mem(p, b, buf, err);
 }
@@ -332,12 +332,12 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 	struct pagemap_out map;
 	struct pump p = { .d = d, .scan = scan, .err = err, .map = &map };
 	uint64_t expected = 0;
-	int ret = map_open(d, &map, IMG_PAGEMAP, (unsigned long)d->task.fz.pid, &p.out, err);
+	int ret = map_open(d, &map, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, &p.out, err);
 
 	if (ret)
 		return ret;
-	for (size_t i = 0; i < d->task.maps.n; i++)
-		expected += d->task.maps.v[i].rss_kb * 1024 / PAGE_BYTES;
+	for (size_t i = 0; i < d->task->maps.n; i++)
+		expected += d->task->maps.v[i].rss_kb * 1024 / PAGE_BYTES;
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.turned, NULL);
 	ret = pump_run(&p, expected);
@@ -388,7 +388,7 @@ static int dump_object(struct dump *d, const struct mm_object *o, unsigned char 
 	struct pagemap_out map;
 	uint64_t off = 0, pos = 0;
 	struct stat st;
-	cleanup_fd int in = openat(d->task.proc_fd, o->link, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int in = openat(o->task->proc_fd, o->link, O_RDONLY | O_CLOEXEC);
 	int out, ret;
 
 	if (in < 0 || fstat(in, &st) < 0)
@@ -413,30 +413,37 @@ static int dump_object(struct dump *d, const struct mm_object *o, unsigned char 
 	return ret;
 }
 
-static int dump_objects(struct dump *d, struct err *err)
+static void took(struct dump *d, uint64_t start_ns)
 {
+	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start_ns) / 1000;
+}
+
+int objects_dump(struct dump *d, struct err *err)
+{
+	uint64_t start = now_ns();
 	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
 	int ret = 0;
 
 	if (!buf)
 		return err_set(err, ERR_FAILED, ENOMEM, "no memory for a buffer");
-	for (size_t i = 0; i < d->mm->nobjects && !ret; i++)
-		if (d->mm->objects[i].size)
-			ret = err_object(err, dump_object(d, &d->mm->objects[i], buf, err), "shared memory (inode %lu)",
-					 d->mm->objects[i].ino);
+	for (size_t i = 0; i < d->objects->n && !ret; i++)
+		if (d->objects->v[i].size)
+			ret = err_object(err, dump_object(d, &d->objects->v[i], buf, err), "shared memory (inode %lu)",
+					 d->objects->v[i].ino);
 	free(buf);
+	took(d, start);
 	return ret;
 }
 
 /* Guard ranges stand behind all mappings in the image. */
 static void put_mm(struct dump *d, const struct scan *scan)
 {
-	MmEntry *mm = d->mm->entry;
+	MmEntry *mm = d->task->mm->entry;
 	size_t n = 0;
 
-	mm->vmas = arena_alloc(d->arena, (d->mm->nvmas + scan->nguards) * sizeof(*mm->vmas));
-	memcpy(mm->vmas, d->mm->vmas, d->mm->nvmas * sizeof(*mm->vmas));
-	n = d->mm->nvmas;
+	mm->vmas = arena_alloc(d->arena, (d->task->mm->nvmas + scan->nguards) * sizeof(*mm->vmas));
+	memcpy(mm->vmas, d->task->mm->vmas, d->task->mm->nvmas * sizeof(*mm->vmas));
+	n = d->task->mm->nvmas;
 	for (size_t i = 0; i < scan->nguards; i++) {
 		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
 
@@ -447,7 +454,7 @@ static void put_mm(struct dump *d, const struct scan *scan)
 		mm->vmas[n++] = e;
 	}
 	mm->n_vmas = n;
-	image_store_put(d->store, IMG_MM, (unsigned long)d->task.fz.pid, &mm->base);
+	image_store_put(d->store, IMG_MM, (unsigned long)d->task->fz.pid, &mm->base);
 }
 
 int pages_dump(struct dump *d, struct err *err)
@@ -459,9 +466,7 @@ int pages_dump(struct dump *d, struct err *err)
 	if (!ret)
 		ret = dump_private(d, &scan, err);
 	if (!ret)
-		ret = dump_objects(d, err);
-	if (!ret)
 		put_mm(d, &scan);
-	d->stats.memdump_us = d->stats.memwrite_us = (now_ns() - start) / 1000;
+	took(d, start);
 	return ret;
 }

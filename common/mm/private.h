@@ -32,18 +32,23 @@ struct mm_object {
 	uint32_t shmid;	  /* names its page set */
 	uint32_t inode_id; /* in memfd.img; 0 = shared anonymous memory */
 	uint64_t size;
-	const char *link;  /* relative to /proc/PID: where its content can be read */
+	struct dump_task *task; /* whose /proc/PID has */
+	const char *link;  /* where its content can be read */
 	uint32_t file_id[2]; /* MEMFD entries made for mappings: read-only, read-write */
 };
 
-struct mm_dump {
+struct mm_objects {
 	dev_t shmem_dev; /* of the kernel's own shmem mount */
+	struct mm_object *v; /* arena, grows by doubling */
+	size_t n, cap;
+	uint32_t last_inode_id, last_pages_id;
+};
+
+/* One address space. */
+struct mm_dump {
 	VmaEntry **vmas; /* without guards; each with the maps it stands for */
 	size_t nvmas;
 	MmEntry *entry;
-	struct mm_object *objects; /* arena, grows by doubling */
-	size_t nobjects, objects_cap;
-	uint32_t last_inode_id, last_pages_id;
 	uint64_t locked_kb; /* sum over locked mappings */
 };
 

@@ -58,12 +58,12 @@ static bool has_own_pages(const VmaEntry *v)
 
 int scan_open(struct dump *d, struct scan *s, struct err *err)
 {
-	struct mm_dump *mm = d->mm;
+	struct mm_dump *mm = d->task->mm;
 	uint64_t walk_end;
 	int ret;
 
 	s->d = d;
-	s->fd = openat(d->task.proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	s->fd = openat(d->task->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
 	if (s->fd < 0)
 		return err_sys(err, "cannot open its page map");
 	for (size_t i = 0; i < mm->nvmas; i++)
@@ -100,7 +100,7 @@ void scan_close(struct scan *s)
 /* The same regions from words, of the mapping where we are or of the next one. */
 static int fill_from_words(struct scan *s, struct err *err)
 {
-	const struct mm_dump *mm = s->d->mm;
+	const struct mm_dump *mm = s->d->task->mm;
 	const VmaEntry *v = NULL;
 	uint64_t pages;
 	ssize_t got;
@@ -184,7 +184,7 @@ static int give(struct scan *s, const VmaEntry *v, uint64_t start, uint64_t end,
 
 int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *err)
 {
-	const struct mm_dump *mm = s->d->mm;
+	const struct mm_dump *mm = s->d->task->mm;
 
 	while (s->vma < mm->nvmas) {
 		const VmaEntry *v = mm->vmas[s->vma];

@@ -163,36 +163,36 @@ int vma_classify(const struct proc_map *m, bool shmem, VmaEntry *e, struct err *
 }
 
 /* All shared anonymous memory, memfds and System V segments live on one mount that has no path. Ours tells which. */
-static int find_shmem_dev(struct mm_dump *mm, struct err *err)
+static int find_shmem_dev(struct mm_objects *objects, struct err *err)
 {
 	cleanup_fd int fd = memfd_create("probe", MFD_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "cannot make a memfd");
-	mm->shmem_dev = st.st_dev;
+	objects->shmem_dev = st.st_dev;
 	return 0;
 }
 
 struct mm_object *mm_object(struct dump *d, uint64_t ino)
 {
-	struct mm_dump *mm = d->mm;
+	struct mm_objects *all = d->objects;
 	struct mm_object *o;
 
-	for (size_t i = mm->nobjects; i-- > 0;) /* neighbours share objects: the newest is the likeliest */
-		if (mm->objects[i].ino == ino)
-			return &mm->objects[i];
-	if (mm->nobjects == mm->objects_cap) {
-		size_t cap = mm->objects_cap ? 2 * mm->objects_cap : 16;
+	for (size_t i = all->n; i-- > 0;) /* neighbours share objects: the newest is the likeliest */
+		if (all->v[i].ino == ino)
+			return &all->v[i];
+	if (all->n == all->cap) {
+		size_t cap = all->cap ? 2 * all->cap : 16;
 		struct mm_object *v = arena_alloc(d->arena, cap * sizeof(*v));
 
-		if (mm->nobjects)
-			memcpy(v, mm->objects, mm->nobjects * sizeof(*v));
-		mm->objects = v;
-		mm->objects_cap = cap;
+		if (all->n)
+			memcpy(v, all->v, all->n * sizeof(*v));
+		all->v = v;
+		all->cap = cap;
 	}
-	o = &mm->objects[mm->nobjects++];
-	*o = (struct mm_object){ .ino = ino, .shmid = (uint32_t)mm->nobjects };
+	o = &all->v[all->n++];
+	*o = (struct mm_object){ .ino = ino, .shmid = (uint32_t)all->n };
 	return o;
 }
 
@@ -210,24 +210,30 @@ static void collect_object(struct dump *d, const struct proc_map *m)
 {
 	struct mm_object *o = mm_object(d, m->ino);
 
-	if (!o->link)
-		o->link = arena_printf(d->arena, "map_files/%lx-%lx", m->start, m->end);
+	if (o->link)
+		return;
+	o->task = d->task;
+	o->link = arena_printf(d->arena, "map_files/%lx-%lx", m->start, m->end);
 }
 
 int mm_collect(struct dump *d, struct err *err)
 {
-	struct mm_dump *mm = d->mm = arena_alloc(d->arena, sizeof(*mm));
-	struct proc_maps *maps = &d->task.maps;
-	int ret = find_shmem_dev(mm, err);
+	struct mm_dump *mm = d->task->mm = arena_alloc(d->arena, sizeof(*mm));
+	struct proc_maps *maps = &d->task->maps;
+	int ret = 0;
 
+	if (!d->objects) {
+		d->objects = arena_alloc(d->arena, sizeof(*d->objects));
+		ret = find_shmem_dev(d->objects, err);
+	}
 	if (!ret)
-		ret = proc_smaps(d->task.proc_fd, d->arena, maps, err);
+		ret = proc_smaps(d->task->proc_fd, d->arena, maps, err);
 	if (ret)
 		return ret;
 	mm->vmas = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->vmas));
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct proc_map *m = &maps->v[i];
-		bool shmem = m->ino && makedev(m->dev_major, m->dev_minor) == mm->shmem_dev;
+		bool shmem = m->ino && makedev(m->dev_major, m->dev_minor) == d->objects->shmem_dev;
 		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
 
 		ret = vma_classify(m, shmem, e, err);
@@ -244,7 +250,7 @@ int mm_collect(struct dump *d, struct err *err)
 			collect_object(d, m);
 		mm->vmas[mm->nvmas++] = e;
 	}
-	log_debug(d->log, "%zu mappings, %zu shared objects", mm->nvmas, mm->nobjects);
+	log_debug(d->log, "%zu mappings, %zu shared objects", mm->nvmas, d->objects->n);
 	return 0;
 }
 
@@ -256,7 +262,7 @@ static int memfd_mapping(struct dump *d, struct mm_object *o, const char *name, 
 	MemfdFileEntry *m;
 
 	if (!o->inode_id) {
-		cleanup_fd int fd = openat(d->task.proc_fd, o->link, O_RDONLY | O_CLOEXEC);
+		cleanup_fd int fd = openat(o->task->proc_fd, o->link, O_RDONLY | O_CLOEXEC);
 		int ret;
 
 		if (fd < 0)
@@ -313,10 +319,10 @@ static bool same_file(const struct proc_map *a, const struct proc_map *b)
 /* Fills shmid of all entries. */
 int vma_resolve_files(struct dump *d, struct err *err)
 {
-	const struct proc_maps *maps = &d->task.maps;
+	const struct proc_maps *maps = &d->task->maps;
 	const struct proc_map *last = NULL;
 	const VmaEntry *last_entry = NULL;
-	struct mm_dump *mm = d->mm;
+	struct mm_dump *mm = d->task->mm;
 	size_t k = 0;
 
 	for (size_t i = 0; i < mm->nvmas; i++) {

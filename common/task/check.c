@@ -57,7 +57,7 @@ static int check_namespaces(const struct dump *d, pid_t tid, const char *const *
 			continue;
 		snprintf(path, sizeof(path), "task/%d/ns/%s", tid, names[i]);
 		/* Before its first child, an unshared pid namespace has no link. */
-		if (readlinkat(d->task.proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
+		if (readlinkat(d->task->proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
 		if (strcmp(own, its))
 			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid,
@@ -72,7 +72,7 @@ static int check_label(const struct dump *d, struct err *err)
 	size_t len;
 
 	/* EINVAL or ENOENT: no security module that labels. */
-	if (read_file_at(d->task.proc_fd, "attr/current", 4096, &label, &len) || !len)
+	if (read_file_at(d->task->proc_fd, "attr/current", 4096, &label, &len) || !len)
 		return 0;
 	label[strcspn(label, "\n")] = '\0';
 	if (!label[0] || !strcmp(label, "unconfined") || !strncmp(label, "unconfined_u:", 13))
@@ -90,7 +90,7 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(shared); i++) {
-		long r = syscall(SYS_kcmp, d->task.fz.pid, tid, shared[i].type, 0, 0);
+		long r = syscall(SYS_kcmp, d->task->fz.pid, tid, shared[i].type, 0, 0);
 
 		if (r < 0) {
 			int errnum = errno, ret = feature_blame("kcmp", errnum, err);
@@ -124,13 +124,13 @@ int task_check(struct dump *d, struct err *err)
 {
 	bool no_cookies = false;
 
-	for (size_t i = 0; i < d->task.nthreads; i++) {
-		int ret = check_thread(&d->task.threads[i], &no_cookies, err);
+	for (size_t i = 0; i < d->task->nthreads; i++) {
+		int ret = check_thread(&d->task->threads[i], &no_cookies, err);
 
 		if (ret)
 			return ret;
 	}
-	if ((d->task.stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS)
+	if ((d->task->stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS)
 		return err_refuse(err, "it is marked by PR_SET_IO_FLUSHER");
 	return check_label(d, err);
 }
@@ -141,10 +141,10 @@ int task_check_threads(const struct dump *d, struct err *err)
 	int ret;
 
 	read_own(&own, leader_namespaces);
-	ret = check_namespaces(d, d->task.fz.pid, leader_namespaces, &own, err);
+	ret = check_namespaces(d, d->task->fz.pid, leader_namespaces, &own, err);
 	read_own(&own, thread_namespaces);
-	for (size_t i = 1; i < d->task.nthreads && !ret; i++) {
-		pid_t tid = d->task.threads[i].frozen->tid;
+	for (size_t i = 1; i < d->task->nthreads && !ret; i++) {
+		pid_t tid = d->task->threads[i].frozen->tid;
 
 		ret = check_shared(d, tid, err);
 		if (!ret)

@@ -14,7 +14,7 @@ static int dump_comm(struct dump *d, struct dump_thread *thread, const struct pr
 	char *name = arena_printf(d->arena, "%.*s", COMM_MAX, thread->status.comm);
 
 	task_thread_core(d, thread)->comm = name;
-	if (thread == &d->task.threads[0])
+	if (thread == &d->task->threads[0])
 		task_core(d)->comm = name;
 	return 0;
 }

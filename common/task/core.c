@@ -34,7 +34,7 @@ static int dump_task_core(struct dump *d, struct dump_thread *thread, const stru
 		tc->stop_signo = (uint32_t)stop;
 	}
 	tc->exit_code = 0;
-	tc->flags = d->task.stat.flags;
+	tc->flags = d->task->stat.flags;
 	tc->blk_sigset = thread->frozen->sigmask;
 	return 0;
 }
@@ -72,8 +72,8 @@ static uint64_t deliverable(const struct dump *d, const struct dump_thread *thre
 {
 	uint64_t shared = thread->status.shd_pnd;
 
-	for (size_t i = 0; shared && i < d->task.nthreads && &d->task.threads[i] != thread; i++)
-		shared &= d->task.threads[i].frozen->sigmask;
+	for (size_t i = 0; shared && i < d->task->nthreads && &d->task->threads[i] != thread; i++)
+		shared &= d->task->threads[i].frozen->sigmask;
 	return (thread->status.sig_pnd | shared) & ~thread->frozen->sigmask;
 }
 
@@ -90,7 +90,7 @@ static int first_signal(uint64_t set)
 static void resolve_for_handler(const struct dump *d, struct dump_thread *thread, uint64_t pending,
 				struct arch_regs *regs)
 {
-	const TaskCoreEntry *tc = d->task.threads[0].core->tc;
+	const TaskCoreEntry *tc = d->task->threads[0].core->tc;
 	int signo = first_signal(pending);
 	size_t i = (size_t)signo - 1 - (signo > SIGKILL) - (signo > SIGSTOP);
 	bool restarts = false;
@@ -108,7 +108,7 @@ static uint64_t remaining_ns(const struct dump *d, const struct arch_restart *r)
 	uint64_t addr = r->nr == SYS_nanosleep ? r->arg[1] : r->nr == SYS_clock_nanosleep ? r->arg[3] : 0;
 	struct timespec ts;
 
-	if (!addr || addr > LONG_MAX || pread_full(d->task.fz.mem_fd, &ts, sizeof(ts), (off_t)addr))
+	if (!addr || addr > LONG_MAX || pread_full(d->task->fz.mem_fd, &ts, sizeof(ts), (off_t)addr))
 		return UINT64_MAX;
 	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec > 999999999 || ts.tv_sec > INT64_MAX / 2000000000)
 		return UINT64_MAX;
@@ -125,7 +125,7 @@ static bool name_restarted(const struct dump *d, const struct dump_thread *threa
 	if (r->nr != SYS_restart_syscall)
 		return false;
 	if (ip > sizeof(code) + ARCH_SYSCALL_LEN && ip <= LONG_MAX &&
-	    !pread_full(d->task.fz.mem_fd, code, sizeof(code), (off_t)(ip - ARCH_SYSCALL_LEN - sizeof(code))))
+	    !pread_full(d->task->fz.mem_fd, code, sizeof(code), (off_t)(ip - ARCH_SYSCALL_LEN - sizeof(code))))
 		nr = arch_restarted_call(code, sizeof(code));
 	r->block = nr >= 0;
 	r->nr = (uint64_t)nr;
@@ -168,7 +168,7 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 	if (ret)
 		return ret;
 	arch_core_encode(thread->core, &regs, &fpu, d->arena);
-	if (thread != &d->task.threads[0]) {
+	if (thread != &d->task->threads[0]) {
 		tcore->has_blk_sigset = true;
 		tcore->blk_sigset = frozen->sigmask;
 	}

@@ -13,7 +13,7 @@ static int dump_filter(struct dump *d, struct dump_thread *thread, const struct 
 	struct err why = ERR_INIT;
 	TaskCoreEntry *tc = task_core(d);
 	int64_t v;
-	int ret = proc_number(d->task.proc_fd, "coredump_filter", 16, &v, &why);
+	int ret = proc_number(d->task->proc_fd, "coredump_filter", 16, &v, &why);
 
 	if (ret == -ENOENT)
 		return 0; /* a kernel without core dumps */

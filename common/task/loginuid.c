@@ -14,7 +14,7 @@ static int dump_loginuid(struct dump *d, struct dump_thread *thread, const struc
 	struct err why = ERR_INIT;
 	TaskCoreEntry *tc = task_core(d);
 	int64_t v;
-	int ret = proc_number(d->task.proc_fd, "loginuid", 10, &v, &why);
+	int ret = proc_number(d->task->proc_fd, "loginuid", 10, &v, &why);
 
 	if (ret == -ENOENT)
 		return 0; /* a kernel without audit */

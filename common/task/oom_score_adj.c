@@ -11,7 +11,7 @@ static int dump_oom(struct dump *d, struct dump_thread *thread, const struct pro
 {
 	TaskCoreEntry *tc = task_core(d);
 	int64_t v;
-	int ret = proc_number(d->task.proc_fd, "oom_score_adj", 10, &v, err);
+	int ret = proc_number(d->task->proc_fd, "oom_score_adj", 10, &v, err);
 
 	if (ret)
 		return ret;

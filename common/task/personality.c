@@ -12,7 +12,7 @@ static int dump_personality(struct dump *d, struct dump_thread *thread, const st
 			    struct err *err)
 {
 	int64_t v;
-	int ret = proc_number(d->task.proc_fd, "personality", 16, &v, err);
+	int ret = proc_number(d->task->proc_fd, "personality", 16, &v, err);
 
 	if (ret)
 		return ret;

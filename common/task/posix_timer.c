@@ -40,19 +40,19 @@ static int check_clock(const struct dump *d, const struct proc_timer *t, struct 
 {
 	pid_t pid = (pid_t) ~((uint32_t)t->clock >> 3 | 0xe0000000u);
 
-	if (t->clock == CLOCK_THREAD_CPUTIME_ID && d->task.nthreads > 1)
+	if (t->clock == CLOCK_THREAD_CPUTIME_ID && d->task->nthreads > 1)
 		return err_refuse(
 			err,
 			"POSIX timer %d counts the CPU time of one of %zu threads, and the kernel does not tell which",
-			t->id, d->task.nthreads);
+			t->id, d->task->nthreads);
 	if (t->clock >= 0)
 		return 0;
 	if ((t->clock & 7) == 3)
 		return err_refuse(err, "POSIX timer %d runs on a clock device", t->id);
 	if (!pid)
 		return 0;
-	for (size_t i = 0; i < d->task.nthreads; i++)
-		if (d->task.threads[i].frozen->tid == pid)
+	for (size_t i = 0; i < d->task->nthreads; i++)
+		if (d->task->threads[i].frozen->tid == pid)
 			return 0;
 	return err_refuse(err, "POSIX timer %d counts the CPU time of process %d, which is not dumped", t->id, pid);
 }
@@ -60,7 +60,7 @@ static int check_clock(const struct dump *d, const struct proc_timer *t, struct 
 static int ask_posix_timer(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct posix_timer_slot *s = slot;
-	int ret = proc_timers(d->task.proc_fd, d->arena, &s->timers, &s->n, err);
+	int ret = proc_timers(d->task->proc_fd, d->arena, &s->timers, &s->n, err);
 
 	if (ret)
 		return ret;

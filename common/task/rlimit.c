@@ -38,7 +38,7 @@ static int dump_rlimit(struct dump *d, struct dump_thread *thread, const struct 
 {
 	TaskRlimitsEntry *out = arena_msg(d->arena, TaskRlimitsEntry, task_rlimits_entry__init);
 	struct proc_limits limits;
-	int ret = proc_limits(d->task.proc_fd, &limits, err);
+	int ret = proc_limits(d->task->proc_fd, &limits, err);
 
 	if (ret)
 		return ret;

@@ -66,17 +66,17 @@ static int ask_rseq(struct dump *d, struct program *prog, void *slot, struct err
 {
 	struct rseq_slot *r = slot;
 
-	r->section = arena_alloc(d->arena, d->task.nthreads * sizeof(*r->section));
-	r->config = arena_alloc(d->arena, d->task.nthreads * sizeof(*r->config));
-	for (size_t i = 0; i < d->task.nthreads; i++) {
-		struct frozen_thread *t = d->task.threads[i].frozen;
+	r->section = arena_alloc(d->arena, d->task->nthreads * sizeof(*r->section));
+	r->config = arena_alloc(d->arena, d->task->nthreads * sizeof(*r->config));
+	for (size_t i = 0; i < d->task->nthreads; i++) {
+		struct frozen_thread *t = d->task->threads[i].frozen;
 		int ret = read_config(t->tid, &r->config[i], err);
 		uint64_t p;
 
 		if (ret)
 			return ret;
-		p = section_pointer(&r->config[i], d->task.fz.mem_fd);
-		r->section[i] = abort_section(p, d->task.fz.mem_fd, &t->regs) ? p : 0;
+		p = section_pointer(&r->config[i], d->task->fz.mem_fd);
+		r->section[i] = abort_section(p, d->task->fz.mem_fd, &t->regs) ? p : 0;
 	}
 	return 0;
 }
@@ -85,7 +85,7 @@ static int dump_rseq(struct dump *d, struct dump_thread *thread, const struct pr
 		     struct err *err)
 {
 	const struct rseq_slot *r = slot;
-	struct __ptrace_rseq_configuration c = r->config[thread - d->task.threads];
+	struct __ptrace_rseq_configuration c = r->config[thread - d->task->threads];
 	RseqEntry *e;
 
 	if (c.flags)
@@ -95,9 +95,9 @@ static int dump_rseq(struct dump *d, struct dump_thread *thread, const struct pr
 	e->rseq_abi_pointer = c.rseq_abi_pointer;
 	e->rseq_abi_size = c.rseq_abi_size;
 	e->signature = c.signature;
-	if (r->section[thread - d->task.threads]) {
+	if (r->section[thread - d->task->threads]) {
 		e->has_rseq_cs_pointer = true;
-		e->rseq_cs_pointer = r->section[thread - d->task.threads];
+		e->rseq_cs_pointer = r->section[thread - d->task->threads];
 	}
 	task_thread_core(d, thread)->rseq_entry = e;
 	return 0;

@@ -10,7 +10,7 @@
 static int dump_session(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			struct err *err)
 {
-	const struct proc_stat *st = &d->task.stat;
+	const struct proc_stat *st = &d->task->stat;
 
 	if (st->session == st->pid || d->opts->shell_job)
 		return 0;

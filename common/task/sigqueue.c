@@ -140,10 +140,10 @@ static int read_again(struct dump *d, pid_t tid, bool shared, SignalQueueEntry *
 
 int task_signals_late(struct dump *d, struct err *err)
 {
-	int ret = read_again(d, d->task.threads[0].frozen->tid, true, task_core(d)->signals_s, err);
+	int ret = read_again(d, d->task->threads[0].frozen->tid, true, task_core(d)->signals_s, err);
 
-	for (size_t i = 0; !ret && i < d->task.nthreads; i++) {
-		struct dump_thread *t = &d->task.threads[i];
+	for (size_t i = 0; !ret && i < d->task->nthreads; i++) {
+		struct dump_thread *t = &d->task->threads[i];
 
 		ret = read_again(d, t->frozen->tid, false, task_thread_core(d, t)->signals_p, err);
 	}

@@ -7,7 +7,7 @@
 
 TaskCoreEntry *task_core(struct dump *d)
 {
-	CoreEntry *core = d->task.threads[0].core;
+	CoreEntry *core = d->task->threads[0].core;
 
 	if (!core->tc)
 		core->tc = arena_msg(d->arena, TaskCoreEntry, task_core_entry__init);
