@@ -6,6 +6,7 @@
 
 #include "common/base/io.h"
 #include "common/dump/dump.h"
+#include "common/file/external.h"
 #include "common/opt/opt.h"
 
 static const char prog[] = "cr-dump";
@@ -28,6 +29,16 @@ static int check_options(const struct opts *o, struct err *err)
 	return 0;
 }
 
+static int read_externals(const struct opts *o, struct externals *e, struct err *err)
+{
+	const char *const *list = opt_list(o, OPT_EXTERNAL, NULL);
+	int ret = 0;
+
+	for (; !ret && *list; list++)
+		ret = external_add(e, *list, err);
+	return ret;
+}
+
 static void print_stats(const struct dump_stats *s, FILE *f)
 {
 	fprintf(f, "%-22s %12.3f ms\n", "freezing", (double)s->freezing_us / 1000);
@@ -48,6 +59,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 	cleanup_free char *log_path = log_file && strcmp(log_file, "-") != 0 ? path_join(work, log_file) : NULL;
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
 	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
+	cleanup_externals struct externals given = { 0 };
 	struct dump_opts opts = {
 		.pid = (pid_t)opt_int(o, OPT_TREE),
 		.images_dir = images,
@@ -60,11 +72,14 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.display_stats = opt_bool(o, OPT_DISPLAY_STATS),
 		.progress = isatty(STDERR_FILENO),
 		.seal = opt_bool(o, OPT_SEAL),
+		.given = &given,
 	};
 	struct dump_stats stats = { 0 };
-	int ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),
-			   opt_is(o, OPT_LOG_FORMAT, "json"), err);
+	int ret = read_externals(o, &given, err);
 
+	if (!ret)
+		ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),
+			       opt_is(o, OPT_LOG_FORMAT, "json"), err);
 	if (ret < 0)
 		return ret;
 	opt_log_notes(o, log);

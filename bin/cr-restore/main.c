@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "common/base/io.h"
+#include "common/file/external.h"
 #include "common/opt/opt.h"
 #include "common/restore/restore.h"
 
@@ -49,6 +50,18 @@ static int check_options(const struct opts *o, struct err *err)
 	return exec ? check_command(command[0], err) : 0;
 }
 
+static int read_externals(const struct opts *o, struct externals *e, struct err *err)
+{
+	const char *const *list = opt_list(o, OPT_EXTERNAL, NULL), *const *fds = opt_list(o, OPT_INHERIT_FD, NULL);
+	int ret = 0;
+
+	for (; !ret && *list; list++)
+		ret = external_add(e, *list, err);
+	for (; !ret && *fds; fds++)
+		ret = inherited_add(e, *fds, err);
+	return ret ? ret : inherited_check(e, err);
+}
+
 static void print_stats(const struct restore_stats *s, FILE *f)
 {
 	fprintf(f, "%-22s %12.3f ms\n", "making the tasks", (double)s->forking_us / 1000);
@@ -78,6 +91,7 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 	const char *pidfile = plan ? NULL : opt_str(o, OPT_PIDFILE);
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
 	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
+	cleanup_externals struct externals given = { 0 };
 	struct restore_opts opts = {
 		.images_dir = images,
 		.work_dir = work,
@@ -91,10 +105,13 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 		.progress = isatty(STDERR_FILENO),
 		/* A command that takes our place stays the parent. */
 		.detach = opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_EXEC_CMD),
+		.given = &given,
 	};
 	struct restore_stats stats = { 0 };
-	int ret = open_log(o, work, log, err);
+	int ret = read_externals(o, &given, err); /* before anything of ours takes a number */
 
+	if (!ret)
+		ret = open_log(o, work, log, err);
 	if (!ret && pid_path) {
 		ret = new_file_begin(&pid_file, pid_path);
 		if (ret < 0)
@@ -103,6 +120,7 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 	}
 	if (!ret)
 		ret = restore_run(&opts, log, root, &stats, err);
+	inherited_close(&given);
 	if (ret < 0)
 		return ret;
 	if (plan && (fflush(stdout) || ferror(stdout)))

@@ -18,6 +18,8 @@ struct file_table; /* common/file/table.h */
 struct mm_dump; /* common/mm/private.h */
 struct mm_objects; /* common/mm/private.h */
 
+struct externals; /* common/file/external.h */
+
 struct dump_opts {
 	pid_t pid;
 	const char *images_dir; /* -D */
@@ -29,6 +31,7 @@ struct dump_opts {
 	bool progress;	      /* a terminal is watching */
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
+	const struct externals *given; /* --external; may be NULL */
 };
 
 struct dump_stats {

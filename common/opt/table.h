@@ -112,9 +112,9 @@ enum opt_group {
 	  "give deleted files that have other links a temporary name beside them")                                     \
 	X(FILE_LOCKS, "file-locks", 'l', OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                          \
 	  "keep file locks; only when no task outside the tree uses the locked files")                                 \
-	X(EXTERNAL, "external", 0, OPT_T_LIST, "TYPE[ID]:VALUE", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                    \
+	X(EXTERNAL, "external", 0, OPT_T_LIST, "TYPE[ID]:VALUE", NULL, TOOL_CR, TOOL_CR, OPT_G_RESOURCES,              \
 	  "a resource that is provided from outside: mnt, dev, file, tty, unix, net, pid, veth, macvlan, netdev")      \
-	X(INHERIT_FD, "inherit-fd", 0, OPT_T_LIST, "fd[N]:RESOURCE", NULL, TOOL_RESTORE, 0, OPT_G_RESOURCES,           \
+	X(INHERIT_FD, "inherit-fd", 0, OPT_T_LIST, "fd[N]:RESOURCE", NULL, TOOL_RESTORE, TOOL_RESTORE, OPT_G_RESOURCES,\
 	  "use our descriptor N in place of the dumped resource")                                                      \
 	X(EVASIVE_DEVICES, "evasive-devices", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                  \
 	  "take any path of a device when its own cannot be reached")                                                  \

@@ -216,6 +216,8 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	plan->ntasks = m->ntasks;
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->unique = opts ? opts->unique : 0;
+	plan->given = opts ? opts->given : NULL;
+	plan->shell_job = opts && opts->shell_job;
 	collect_fds(m, plan);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		const struct model_task *t = &m->tasks[i];

@@ -13,6 +13,7 @@
 
 struct model;
 struct file_plan; /* common/file/file.h */
+struct externals; /* common/file/external.h */
 
 /* Phases of the controller's program. */
 enum controller_phase {
@@ -95,6 +96,8 @@ struct plan_bind {
 struct plan {
 	struct arena *arena;
 	struct program *controller;
+	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
+	bool shell_job;
 	/* Capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if it can be. */
 	uint64_t lacks;
 	uint64_t unique; /* part of temporary names, so that what a killed restore may have left is in nobody's way */

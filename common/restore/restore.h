@@ -8,6 +8,8 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 
+struct externals; /* common/file/external.h */
+
 struct restore_opts {
 	const char *images_dir; /* -D */
 	const char *work_dir;	/* -W, images_dir by default */
@@ -23,6 +25,7 @@ struct restore_opts {
 	uint64_t lacks;
 	uint64_t unique; /* part of temporary names; restore_run() gives each restore its own */
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
+	const struct externals *given; /* --external and --inherit-fd; may be NULL */
 };
 
 struct restore_stats { uint64_t restore_us, forking_us, memory_us, total_us, pages_restored, bytes_read; };

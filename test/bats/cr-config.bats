@@ -79,11 +79,12 @@ fails() { # fails PATTERN COMMAND...
 		external mnt[/x]:y
 		leave-running
 		no-leave-running
+		libdir /x
 	END
 	config --json >out
 	jq -e '.options[] | select(.name == "work-dir").value == "/a \"b\" # c"' out
 	jq -e '.options[] | select(.name == "external").value == ["mnt[/x]:y", "mnt[/z]:y"]' out
-	jq -e '.options[] | select(.name == "external").acted_on == false' out
+	jq -e '.options[] | select(.name == "libdir").acted_on == false' out
 	jq -e '.options[] | select(.name == "leave-running").value == false' out
 	jq -e '.options[] | select(.name == "leave-running").overrides[0].line == 6' out
 }
