@@ -3,28 +3,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
-#include "sk-opts.pb-c.h"
 #include "sk-packet.pb-c.h"
 
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72
-#endif
 #define PACKETS_MAX (1u << 22)
-
-int sock_option(int fd, int option)
-{
-	int value = 0;
-	socklen_t len = sizeof(value);
-
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -errno : value;
-}
 
 void sock_unix_name(const struct sockaddr_un *sun, socklen_t len, char *out, size_t n)
 {
@@ -105,120 +91,6 @@ void sock_describe(int fd, char *out, size_t n)
 	} else {
 		snprintf(out, n, "%s%s %s socket%s%s%s%s", state, family_name(family, fam, sizeof(fam)), word,
 			 *a ? " " : "", a, *b ? " connected to " : "", b);
-	}
-}
-
-/* ---- options ---- */
-
-/* Plain integer options that the format has as optional fields. */
-struct plain_option { int option; size_t has, value; bool boolean; int normal; const char *name; };
-#define FIELD(opt, field, boolean, normal) \
-	{ opt, offsetof(SkOptsEntry, has_##field), offsetof(SkOptsEntry, field), boolean, normal, #opt }
-static const struct plain_option plain_options[] = {
-	FIELD(SO_REUSEADDR, reuseaddr, true, 0),
-	FIELD(SO_PRIORITY, so_priority, false, 0),
-	FIELD(SO_RCVLOWAT, so_rcvlowat, false, 1),
-	FIELD(SO_MARK, so_mark, false, 0),
-	FIELD(SO_PASSCRED, so_passcred, true, 0),
-	FIELD(SO_PASSSEC, so_passsec, true, 0),
-	FIELD(SO_DONTROUTE, so_dontroute, true, 0),
-	FIELD(SO_NO_CHECK, so_no_check, true, 0),
-	FIELD(SO_REUSEPORT, so_reuseport, true, 0),
-	FIELD(SO_BROADCAST, so_broadcast, true, 0),
-	FIELD(SO_KEEPALIVE, so_keepalive, true, 0),
-	FIELD(SO_OOBINLINE, so_oobinline, false, 0),
-};
-
-static int dump_plain(int fd, SkOptsEntry *o)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(plain_options); i++) {
-		const struct plain_option *p = &plain_options[i];
-		int v = sock_option(fd, p->option);
-		if (v < 0)
-			continue; /* not every family has every option */
-		*(protobuf_c_boolean *)((char *)o + p->has) = true;
-		if (p->boolean)
-			*(protobuf_c_boolean *)((char *)o + p->value) = v != 0;
-		else
-			*(uint32_t *)(void *)((char *)o + p->value) = (uint32_t)v;
-	}
-	return 0;
-}
-
-int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err)
-{
-	SkOptsEntry *o = *out = arena_msg(d->arena, SkOptsEntry, sk_opts_entry__init);
-	struct timeval snd = { 0 }, rcv = { 0 };
-	struct linger linger = { 0 };
-	socklen_t len = sizeof(snd);
-	int sndbuf = sock_option(fd, SO_SNDBUF), rcvbuf = sock_option(fd, SO_RCVBUF),
-	    lock = sock_option(fd, SO_BUF_LOCK);
-
-	if (sndbuf < 0 || rcvbuf < 0 || getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &snd, &len) < 0)
-		return err_sys(err, "cannot read the options of a socket");
-	len = sizeof(rcv);
-	if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &rcv, &len) < 0)
-		return err_sys(err, "cannot read the options of a socket");
-	o->so_sndbuf = (uint32_t)sndbuf;
-	o->so_rcvbuf = (uint32_t)rcvbuf;
-	o->so_snd_tmo_sec = (uint64_t)snd.tv_sec;
-	o->so_snd_tmo_usec = (uint64_t)snd.tv_usec;
-	o->so_rcv_tmo_sec = (uint64_t)rcv.tv_sec;
-	o->so_rcv_tmo_usec = (uint64_t)rcv.tv_usec;
-	dump_plain(fd, o);
-	len = sizeof(linger);
-	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff) {
-		o->has_so_linger = true;
-		o->so_linger = (uint32_t)linger.l_linger;
-	}
-	if (lock >= 0) {
-		o->has_so_buf_lock = true;
-		o->so_buf_lock = (uint32_t)lock;
-	}
-	len = 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) == 0 && len)
-		return err_refuse(err, "socket with a packet filter");
-	return 0;
-}
-
-static void set_option(struct plan *plan, uint32_t slot, const char *note, int option, const void *value, size_t len)
-{
-	struct program *c = plan->controller;
-
-	program_call(c, MAKE_CONTENT, note, SYS_setsockopt, A_SLOT(slot), A(SOL_SOCKET), A((uint64_t)option),
-		     A_DATA(program_data(c, value, len)), A(len));
-}
-
-void sock_options_plan(struct plan *plan, uint32_t slot, const SkOptsEntry *o)
-{
-	const uint64_t tmo[2][2] = { { o->so_snd_tmo_sec, o->so_snd_tmo_usec },
-				     { o->so_rcv_tmo_sec, o->so_rcv_tmo_usec } };
-	uint32_t lock = o->has_so_buf_lock ? o->so_buf_lock : 3;
-	/* The kernel keeps twice what it is given, and a size that nobody set is this host's default. */
-	const int size[2] = { (int)(o->so_sndbuf / 2), (int)(o->so_rcvbuf / 2) };
-
-	if (lock & 1)
-		set_option(plan, slot, "SO_SNDBUFFORCE", SO_SNDBUFFORCE, &size[0], sizeof(int));
-	if (lock & 2)
-		set_option(plan, slot, "SO_RCVBUFFORCE", SO_RCVBUFFORCE, &size[1], sizeof(int));
-	for (int i = 0; i < 2; i++) {
-		struct timeval tv = { (time_t)tmo[i][0], (suseconds_t)tmo[i][1] };
-		if (tmo[i][0] || tmo[i][1])
-			set_option(plan, slot, i ? "SO_RCVTIMEO" : "SO_SNDTIMEO", i ? SO_RCVTIMEO : SO_SNDTIMEO, &tv,
-				   sizeof(tv));
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(plain_options); i++) {
-		const struct plain_option *p = &plain_options[i];
-		if (!*(const protobuf_c_boolean *)((const char *)o + p->has))
-			continue;
-		int v = p->boolean ? *(const protobuf_c_boolean *)((const char *)o + p->value) :
-				     (int)*(const uint32_t *)(const void *)((const char *)o + p->value);
-		if (v != p->normal)
-			set_option(plan, slot, p->name, p->option, &v, sizeof(v));
-	}
-	if (o->has_so_linger) {
-		struct linger linger = { 1, (int)o->so_linger };
-		set_option(plan, slot, "SO_LINGER", SO_LINGER, &linger, sizeof(linger));
 	}
 }
 

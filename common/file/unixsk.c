@@ -235,7 +235,9 @@ static int plan_content(const struct model *m, struct plan *plan, const UnixSkEn
 
 	if (ret < 0)
 		return ret;
-	sock_options_plan(plan, slot, e->opts);
+	ret = sock_options_plan(plan, slot, e->opts, err);
+	if (ret < 0)
+		return ret;
 	if (n && !has_peer)
 		return err_image(err, "sk-queues.img: data for the unconnected socket %u", e->id);
 	for (size_t i = 0; i < n; i++)

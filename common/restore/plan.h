@@ -19,6 +19,7 @@ struct externals; /* common/file/external.h */
 enum controller_phase {
 	MAKE_OBJECTS, /* files, pipes, ... are opened; each result that is a descriptor goes into a slot */
 	MAKE_CONTENT, /* queued data, positions */
+	MAKE_LAST,    /* what would be in the way of content: socket filters, peeking, timeouts */
 	MAKE_PHASES
 };
 
