@@ -23,8 +23,6 @@ static const char prefix[] = "/memfd:", deleted[] = " (deleted)";
 
 /* Key of an inode's own slot among those of descriptions: no open flags look like this. */
 #define SLOT_INODE 0xffff00
-/* sendfile moves at most this much at once (MAX_RW_COUNT of the kernel, rounded down to whole pages). */
-#define SEND_MAX 0x40000000ul
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x10
 #endif
@@ -132,37 +130,6 @@ bool memfd_seals_late(const struct model *m, const MemfdInodeEntry *e)
 	return false;
 }
 
-/* Every page set entry with one sendfile, which copies from page cache to page cache. */
-static void plan_object_content(const struct model *m, const MemfdInodeEntry *e, struct plan *plan, uint32_t slot)
-{
-	const struct model_shmem *shm = e->size ? model_shmem(m, e->shmid) : NULL;
-	struct program *p = plan->controller;
-	uint64_t off = 0;
-	uint32_t from;
-
-	if (!shm || !shm->pages.nentries)
-		return;
-	from = plan_slot_fd(plan, "pages of shared memory", shm->pages.fd);
-	for (size_t i = 0; i < shm->pages.nentries; i++) {
-		const PagemapEntry *pe = shm->pages.entries[i];
-		/* Past the end of the file would make it longer: the last page may be a part. */
-		uint64_t end = MIN(pe->vaddr + pe->nr_pages * PAGE_BYTES, e->size), at = pe->vaddr, src = off;
-
-		program_call_eq(p, MAKE_OBJECTS, "place of content", (int64_t)at, SYS_lseek, A_SLOT(slot), A(at),
-				A(SEEK_SET));
-		while (at < end) {
-			uint64_t n = MIN(end - at, SEND_MAX);
-			struct data_ref pos = program_data(p, &src, sizeof(src));
-
-			program_call_eq(p, MAKE_OBJECTS, "content", (int64_t)n, SYS_sendfile, A_SLOT(slot),
-					A_SLOT(from), A_DATA(pos), A(n));
-			at += n;
-			src += n;
-		}
-		off += pe->nr_pages * PAGE_BYTES;
-	}
-}
-
 bool memfd_inode_slot(struct plan *plan, const MemfdInodeEntry *e, uint32_t *slot)
 {
 	return file_slot_known(plan, FD_TYPES__MEMFD, (uint32_t)e->inode_id, SLOT_INODE, slot);
@@ -171,6 +138,7 @@ bool memfd_inode_slot(struct plan *plan, const MemfdInodeEntry *e, uint32_t *slo
 /* The inode: created, filled, sealed. Its slot is a description that nobody else has. */
 static uint32_t plan_inode(const struct model *m, const MemfdInodeEntry *e, struct plan *plan)
 {
+	const struct model_shmem *shm = e->size ? model_shmem(m, e->shmid) : NULL;
 	struct program *p = plan->controller;
 	bool sealable = e->seals != F_SEAL_SEAL;
 	uint32_t slot, mode = e->has_mode ? e->mode & 07777 : 0777;
@@ -184,7 +152,8 @@ static uint32_t plan_inode(const struct model *m, const MemfdInodeEntry *e, stru
 		     program_call(p, MAKE_OBJECTS, "memfd", SYS_memfd_create, A_DATA(program_string(p, e->name)),
 				  A(MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0))));
 	program_call(p, MAKE_OBJECTS, "its size", SYS_ftruncate, A_SLOT(slot), A(e->size));
-	plan_object_content(m, e, plan, slot);
+	if (shm)
+		shmem_content(plan, &shm->pages, e->size, slot);
 	program_call(p, MAKE_OBJECTS, "its mode", SYS_fchmod, A_SLOT(slot), A(mode));
 	program_call(p, MAKE_OBJECTS, "its owner", SYS_fchown, A_SLOT(slot), A(e->uid), A(e->gid));
 	if (sealable && e->seals && !memfd_seals_late(m, e))

@@ -3,6 +3,9 @@
 #ifndef CR_MM_PRIVATE_H
 #define CR_MM_PRIVATE_H
 
+#include <sys/uio.h>
+
+#include "common/file/file.h"
 #include "common/mm/mm.h"
 #include "vma.pb-c.h"
 
@@ -41,7 +44,8 @@ struct mm_objects {
 	dev_t shmem_dev; /* of the kernel's own shmem mount */
 	struct mm_object *v; /* arena, grows by doubling */
 	size_t n, cap;
-	uint32_t last_inode_id, last_pages_id;
+	struct id_map by_ino; /* index in v */
+	uint32_t last_shmid, last_inode_id, last_pages_id;
 };
 
 /* One address space. */
@@ -99,8 +103,36 @@ void ranges_sort(struct ranges *r);
 uint64_t ranges_gap(const struct ranges *r, uint64_t len, uint64_t *room);
 void ranges_release(struct ranges *r);
 
-/* Shared anonymous memory that more than one mapping of the task shows, or that one shows not from its start. */
-struct shared_base { uint64_t shmid, addr, len; };
+/*
+ * Shared anonymous memory, made by the controller: a file without a name, open for both, that every task maps. What
+ * one task maps once, whole, and with little in it, is made by its own mmap and needs no descriptor.
+ */
+bool shmem_is_direct(const struct model *m, const VmaEntry *v);
+int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_t *slot, struct err *err);
+/* Steps of the controller that make such memory of size bytes; flags: MAP_NORESERVE, MAP_HUGETLB with its size. It stays
+ * mapped at *at until shmem_unmap(). */
+int shmem_make(struct plan *plan, uint32_t slot, uint64_t size, uint64_t flags, uint64_t *at, struct err *err);
+void shmem_unmap(struct plan *plan, uint64_t at, uint64_t size);
+/* Where the controller may map len bytes while its program runs. */
+int controller_room(struct plan *plan, uint64_t len, uint64_t align, uint64_t *at, struct err *err);
+/* Steps of the controller that write the pages of an object, which is size bytes long, through a descriptor. */
+void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t size, uint32_t slot);
+
+/* preadv calls over ranges that follow each other in one image; one call takes UIO_MAXIOV ranges at most. */
+#define READ_IOVS 1024
+struct reader {
+	struct program *prog;
+	int phase;
+	uint32_t slot; /* the image */
+	struct iovec v[READ_IOVS];
+	size_t n;
+	uint64_t off, total; /* of the call being collected */
+};
+/* len bytes at off of the image go to addr. */
+void reader_add(struct reader *r, uint64_t addr, uint64_t len, uint64_t off);
+void reader_flush(struct reader *r);
+/* The pages of an object of which the first len bytes are mapped at `at`. */
+void reader_pages(struct reader *r, struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t len);
 
 /* What plan_mm_at() and its parts hand to each other. */
 struct mm_plan {
@@ -114,9 +146,9 @@ struct mm_plan {
 	uint64_t park;	    /* where vvar and vdso wait */
 	const VmaEntry *vdso, *vvar; /* of the image, NULL when it has none */
 	bool keep_vdso;	    /* the running vdso goes to the old place */
-	struct shared_base *bases; /* arena; sorted by shmid */
-	size_t nbases;
 };
+/* Whether a mapping of the image is made anew. */
+bool plan_is_mapped(const struct mm_plan *mp, const VmaEntry *v);
 int plan_vdso_choose(struct mm_plan *mp, struct err *err);
 void plan_vdso_park(struct mm_plan *mp);
 int plan_vdso_place(struct mm_plan *mp, struct err *err);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -174,14 +175,25 @@ static int find_shmem_dev(struct mm_objects *objects, struct err *err)
 	return 0;
 }
 
+/* Names of page sets are the kernel's ids for System V segments, so ours are others. */
+static uint32_t next_shmid(struct mm_objects *all)
+{
+	struct shmid_ds ds;
+
+	do
+		all->last_shmid++;
+	while (!shmctl((int)all->last_shmid, IPC_STAT, &ds) || errno == EACCES);
+	return all->last_shmid;
+}
+
 struct mm_object *mm_object(struct dump *d, uint64_t ino)
 {
 	struct mm_objects *all = d->objects;
 	struct mm_object *o;
+	uint32_t known;
 
-	for (size_t i = all->n; i-- > 0;) /* neighbours share objects: the newest is the likeliest */
-		if (all->v[i].ino == ino)
-			return &all->v[i];
+	if (id_map_get(&all->by_ino, ino, &known))
+		return &all->v[known];
 	if (all->n == all->cap) {
 		size_t cap = all->cap ? 2 * all->cap : 16;
 		struct mm_object *v = arena_alloc(d->arena, cap * sizeof(*v));
@@ -191,8 +203,9 @@ struct mm_object *mm_object(struct dump *d, uint64_t ino)
 		all->v = v;
 		all->cap = cap;
 	}
+	id_map_put(&all->by_ino, d->arena, ino, (uint32_t)all->n);
 	o = &all->v[all->n++];
-	*o = (struct mm_object){ .ino = ino, .shmid = (uint32_t)all->n };
+	*o = (struct mm_object){ .ino = ino, .shmid = next_shmid(all) };
 	return o;
 }
 
@@ -295,9 +308,15 @@ static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e
 
 	if (e->status & VS_ANON_SHARED) {
 		struct mm_object *o = mm_object(d, m->ino);
+		struct stat st;
 
+		if (!o->size && fstatat(o->task->proc_fd, o->link, &st, 0))
+			return err_sys(err, "cannot tell the size of shared memory");
+		o->size = o->size ? o->size : (uint64_t)st.st_size;
 		e->shmid = o->shmid;
-		o->size = MAX(o->size, e->pgoff + (e->end - e->start));
+		/* A view that was cut can grow again (mremap), and one that grew has nothing behind the end. */
+		e->has_object_size = e->pgoff + (e->end - e->start) != o->size;
+		e->object_size = e->has_object_size ? o->size : 0;
 		return 0;
 	}
 	if (e->status & VS_MEMFD) {

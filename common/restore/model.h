@@ -12,6 +12,7 @@
 #include "fdinfo.pb-c.h"
 #include "fs.pb-c.h"
 #include "inventory.pb-c.h"
+#include "ipc-shm.pb-c.h"
 #include "mm.pb-c.h"
 #include "pagemap.pb-c.h"
 #include "pstree.pb-c.h"
@@ -44,7 +45,16 @@ struct model_task {
 	struct model_pages pages;
 };
 
-struct model_shmem { uint64_t shmid; struct model_pages pages; };
+/* One object of shared memory. At most one of memfd and segment is set; neither: shared anonymous memory. */
+struct model_shmem {
+	uint64_t shmid;
+	uint64_t size; /* bytes */
+	const MemfdInodeEntry *memfd;
+	IpcShmEntry *segment;
+	const VmaEntry *first; /* one of the mappings that say so themselves (not those of memfds), */
+	size_t views;	       /* and how many there are, in all tasks */
+	struct model_pages pages;
+};
 
 struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
 
@@ -63,7 +73,7 @@ struct model {
 	size_t npipe_data;
 	MemfdInodeEntry **memfds;
 	size_t nmemfds;
-	struct model_shmem *shmem;
+	struct model_shmem *shmem; /* sorted by shmid */
 	size_t nshmem;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Open file descriptions and what hangs on them: remaps, memfds, queued bytes, shared memory. */
+/* Open file descriptions and what hangs on them: remaps, memfds, queued bytes. */
 #include <errno.h>
 #include <string.h>
 
@@ -84,14 +84,6 @@ const RemapFilePathEntry *model_remap(const struct model *m, uint32_t orig_id)
 	for (size_t i = 0; i < m->nremaps; i++)
 		if (m->remaps[i]->orig_id == orig_id)
 			return m->remaps[i];
-	return NULL;
-}
-
-const struct model_shmem *model_shmem(const struct model *m, uint64_t shmid)
-{
-	for (size_t i = 0; i < m->nshmem; i++)
-		if (m->shmem[i].shmid == shmid)
-			return &m->shmem[i];
 	return NULL;
 }
 
@@ -274,62 +266,6 @@ static int load_pipe_data(struct model *m, enum image_kind kind, struct model_pi
 	return ret;
 }
 
-static int add_shmem(struct model *m, uint64_t shmid, size_t *cap, uint64_t size, struct err *err)
-{
-	struct model_shmem *s;
-	int ret;
-
-	if (model_shmem(m, shmid))
-		return 0;
-	if (m->nshmem == *cap) { /* arena: the old array is simply left behind */
-		struct model_shmem *grown = arena_alloc(m->arena, (*cap = *cap ? 2 * *cap : 8) * sizeof(*grown));
-
-		if (m->nshmem)
-			memcpy(grown, m->shmem, m->nshmem * sizeof(*grown));
-		m->shmem = grown;
-	}
-	s = &m->shmem[m->nshmem];
-	*s = (struct model_shmem){ .shmid = shmid, .pages.fd = -1 };
-	m->nshmem++;
-	ret = model_load_pages(m, IMG_SHMEM_PAGEMAP, shmid, &s->pages, err);
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < s->pages.nentries; i++) {
-		const PagemapEntry *e = s->pages.entries[i];
-
-		if (e->vaddr + e->nr_pages * 4096 > ((size + 4095) & ~4095ull))
-			return bad_image(err, AT(SHMEM_PAGEMAP, shmid, (long)i + 1),
-					 "pages at 0x%lx lie behind the end of the object", e->vaddr);
-	}
-	return 0;
-}
-
-/* Older shared anonymous memory has no file: mappings with the same id are one object, as long as the last of them. */
-static int load_old_shmem(struct model *m, size_t *cap, struct err *err)
-{
-	for (size_t t = 0; t < m->ntasks; t++) {
-		const MmEntry *mm = m->tasks[t].mm;
-
-		for (size_t i = 0; i < mm->n_vmas; i++) {
-			const VmaEntry *v = mm->vmas[i];
-			uint64_t size = 0;
-			int ret;
-
-			if (!(v->status & 1) || !(v->status & 0x100) || (v->status & 0x4400) ||
-			    model_shmem(m, v->shmid))
-				continue;
-			for (size_t k = i; k < mm->n_vmas; k++)
-				if (mm->vmas[k]->shmid == v->shmid && mm->vmas[k]->status & 0x100 &&
-				    mm->vmas[k]->end > mm->vmas[k]->start)
-					size = MAX(size, mm->vmas[k]->pgoff + (mm->vmas[k]->end - mm->vmas[k]->start));
-			ret = add_shmem(m, v->shmid, cap, size, err);
-			if (ret)
-				return ret;
-		}
-	}
-	return 0;
-}
-
 static int check_pipe_data(const struct model_pipe_data *v, size_t n, struct err *err)
 {
 	cleanup_free uint64_t *keys = xreallocarray(NULL, n + 1, sizeof(*keys));
@@ -346,19 +282,12 @@ static int check_pipe_data(const struct model_pipe_data *v, size_t n, struct err
 static int check_memfds(const struct model *m, struct err *err)
 {
 	cleanup_free uint64_t *inodes = xreallocarray(NULL, m->nmemfds + 1, sizeof(*inodes));
-	cleanup_free uint64_t *shmids = xreallocarray(NULL, m->nmemfds + 1, sizeof(*shmids));
 	uint64_t dup;
-	size_t n = 0;
 
-	for (size_t i = 0; i < m->nmemfds; i++) {
+	for (size_t i = 0; i < m->nmemfds; i++)
 		inodes[i] = m->memfds[i]->inode_id;
-		if (m->memfds[i]->size)
-			shmids[n++] = m->memfds[i]->shmid;
-	}
 	if (any_twice(inodes, m->nmemfds, &dup))
 		return bad_image(err, AT(MEMFD_INODE, 0, -1), "inode %lu is there twice", dup);
-	if (any_twice(shmids, n, &dup))
-		return bad_image(err, AT(MEMFD_INODE, 0, -1), "shmid %lu is there twice", dup);
 	/* inodes is sorted now */
 	for (size_t i = 0; i < m->nfiles; i++) {
 		uint64_t want;
@@ -377,7 +306,6 @@ static int check_memfds(const struct model *m, struct err *err)
 static int load_memfds(struct model *m, struct err *err)
 {
 	ProtobufCMessage **v;
-	size_t cap = 0;
 	int ret = image_read_all(m->dir, IMG_MEMFD_INODE, 0, m->arena, &v, &m->nmemfds, NULL, err);
 
 	if (ret)
@@ -386,20 +314,7 @@ static int load_memfds(struct model *m, struct err *err)
 	ret = check_memfds(m, err);
 	if (ret)
 		return ret;
-	for (size_t i = 0; i < m->nmemfds; i++) {
-		const MemfdInodeEntry *e = m->memfds[i];
-
-		if (e->size > INT64_MAX)
-			return bad_image(err, AT(MEMFD_INODE, 0, (long)i), "size %lu", e->size);
-		if (strlen(e->name) > 249) /* mm/memfd.c: MFD_NAME_MAX_LEN */
-			return bad_image(err, AT(MEMFD_INODE, 0, (long)i), "the name is longer than a memfd can have");
-		if (!e->size)
-			continue;
-		ret = add_shmem(m, e->shmid, &cap, e->size, err);
-		if (ret)
-			return ret;
-	}
-	return load_old_shmem(m, &cap, err);
+	return model_load_shmem(m, err);
 }
 
 int model_load_files(struct model *m, struct err *err)

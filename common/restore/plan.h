@@ -13,6 +13,7 @@
 
 struct model;
 struct file_plan; /* common/file/file.h */
+struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
 
 /* Phases of the controller's program. */
@@ -109,6 +110,7 @@ struct plan {
 	size_t ntasks;
 	int *fds;		 /* all target descriptor numbers, ascending; arena */
 	size_t nfds;
+	struct shmem_plan *shmem; /* what common/mm planned already of memory that tasks share; the same */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };
 

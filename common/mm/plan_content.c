@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* How the content of mappings gets into a restored task: read by itself, or written by the controller. */
+#include <errno.h>
+#include <sys/syscall.h>
+
+#include "common/mm/private.h"
+
+/* What one preadv(2) reads at most: it shows progress several times a second (the kernel's own limit is 2 GiB). */
+#define READ_MAX (64ul << 20)
+/* Below so many bytes in so many ranges a second thread costs more than it brings. */
+#define LARGE_SET (32ul << 20)
+#define LARGE_SET_RANGES 1000
+
+void reader_flush(struct reader *r)
+{
+	struct data_ref iov;
+
+	if (!r->n)
+		return;
+	iov = program_data(r->prog, r->v, r->n * sizeof(r->v[0]));
+	program_call_eq(r->prog, r->phase, "pages", (int64_t)r->total, SYS_preadv, A_SLOT(r->slot), A_DATA(iov),
+			A(r->n), A(r->off), A(0));
+	r->n = 0;
+	r->total = 0;
+}
+
+/* len bytes at off of the image go to addr. */
+void reader_add(struct reader *r, uint64_t addr, uint64_t len, uint64_t off)
+{
+	while (len) {
+		uint64_t n = MIN(len, READ_MAX - r->total);
+
+		if (!n || r->n == READ_IOVS || (r->n && r->off + r->total != off)) {
+			reader_flush(r);
+			continue;
+		}
+		if (!r->n)
+			r->off = off;
+		r->v[r->n++] = (struct iovec){ (void *)(uintptr_t)addr, n };
+		r->total += n;
+		addr += n;
+		off += n;
+		len -= n;
+	}
+}
+
+void reader_pages(struct reader *r, struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t len)
+{
+	uint64_t off = 0;
+
+	r->slot = plan_slot_fd(plan, "pages of shared memory", pages->fd);
+	for (size_t i = 0; i < pages->nentries; i++) {
+		const PagemapEntry *e = pages->entries[i];
+		uint64_t n = e->nr_pages * PAGE_BYTES;
+
+		if (e->vaddr < len)
+			reader_add(r, at + e->vaddr, MIN(n, len - e->vaddr), off);
+		off += n;
+	}
+	reader_flush(r);
+}
+
+static void add_plan_pages(struct plan_task *pt, uint64_t addr, uint64_t len, uint64_t off)
+{
+	if (len)
+		pt->pages[pt->npages++] = (struct plan_pages){ addr, len, off };
+}
+
+/* Everything of the page set but a vdso that is not to be overwritten, as ranges. */
+static void list_pages(struct mm_plan *mp)
+{
+	const struct model_pages *p = &mp->task->pages;
+	struct plan_task *pt = mp->pt;
+	uint64_t from = mp->keep_vdso ? mp->vdso->start : 0, to = mp->keep_vdso ? mp->vdso->end : 0, off = 0;
+
+	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + 1) * sizeof(*pt->pages));
+	for (size_t i = 0; i < p->nentries; i++) {
+		uint64_t a = p->entries[i]->vaddr, len = p->entries[i]->nr_pages * PAGE_BYTES, end = a + len;
+
+		if (a < to && from < end) {
+			/* The vdso is dumped whole, so at most its neighbours stick out, one on each side. */
+			add_plan_pages(pt, a, a < from ? from - a : 0, off);
+			if (end > to)
+				add_plan_pages(pt, to, end - to, off + (to - a));
+		} else {
+			add_plan_pages(pt, a, len, off);
+		}
+		off += len;
+	}
+}
+
+/*
+ * Small sets are read by the task itself. Large ones are written into it by the controller, which may have threads
+ * for that: a second thread inside the task would need a number of its own, and any might be wanted by something that
+ * is restored.
+ */
+static void share_pages(struct plan_task *pt)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < pt->npages; i++)
+		total += pt->pages[i].len;
+	pt->nown = total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
+}
+
+/* Shared memory that only this task has, and whole. */
+static void plan_direct_content(struct mm_plan *mp, struct reader *r)
+{
+	const MmEntry *mm = mp->task->mm;
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *v = mm->vmas[i];
+		const struct model_shmem *shm;
+
+		if (!plan_is_mapped(mp, v) || !(v->status & VS_ANON_SHARED) || !shmem_is_direct(mp->m, v))
+			continue;
+		shm = model_shmem(mp->m, v->shmid);
+		if (shm->pages.nentries)
+			reader_pages(r, mp->plan, &shm->pages, v->start, v->end - v->start);
+	}
+}
+
+int plan_content(struct mm_plan *mp, struct err *err)
+{
+	cleanup_free struct reader *r = xzalloc(sizeof(*r));
+	struct plan_task *pt = mp->pt;
+
+	r->prog = mp->prog;
+	r->phase = TASK_CONTENT;
+	plan_direct_content(mp, r);
+	list_pages(mp);
+	if (!pt->npages)
+		return 0;
+	r->slot = plan_slot_fd(mp->plan, "pages", mp->task->pages.fd);
+	share_pages(pt);
+	for (size_t i = 0; i < pt->nown; i++)
+		reader_add(r, pt->pages[i].addr, pt->pages[i].len, pt->pages[i].off);
+	reader_flush(r);
+	return 0;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Shared anonymous memory: an unnamed file on the kernel's own shmem mount (mm/shmem.c, shmem_zero_setup()), or on that
+ * of huge pages (fs/hugetlbfs), which mappings of any number of tasks show. Only mmap(2) makes such a file, and only
+ * /proc/self/map_files opens it. So the controller maps each object once, at an address that the plan chooses, opens it
+ * there, fills it and unmaps it; the tasks map the descriptor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "common/mm/private.h"
+
+/* sendfile moves at most this much at once (MAX_RW_COUNT of the kernel, rounded down to whole pages). */
+#define SEND_MAX 0x40000000ul
+/* From so much content on an object is filled by the controller: sendfile is faster than the faults of a task. */
+#define DIRECT_PAGES ((4ul << 20) / PAGE_BYTES)
+
+struct shmem_plan {
+	uint32_t *slots; /* by index in model.shmem, plus 1; 0 = not planned yet */
+	const struct vdso_here *here;
+};
+
+static struct shmem_plan *shmem_plan_of(struct plan *plan)
+{
+	if (!plan->shmem)
+		plan->shmem = arena_alloc(plan->arena, sizeof(*plan->shmem));
+	return plan->shmem;
+}
+
+bool shmem_is_direct(const struct model *m, const VmaEntry *v)
+{
+	const struct model_shmem *s = model_shmem(m, v->shmid);
+
+	return s && s->views == 1 && !v->pgoff && !s->segment && s->size == v->end - v->start &&
+	       s->pages.size < DIRECT_PAGES * PAGE_BYTES;
+}
+
+int controller_room(struct plan *plan, uint64_t len, uint64_t align, uint64_t *at, struct err *err)
+{
+	struct shmem_plan *sp = shmem_plan_of(plan);
+	struct ranges used = { 0 };
+	uint64_t room = 0;
+
+	if (!sp->here) {
+		struct vdso_here *here = arena_alloc(plan->arena, sizeof(*here));
+		int ret = vdso_here(plan->arena, here, err);
+
+		if (ret)
+			return ret;
+		sp->here = here;
+	}
+	for (size_t i = 0; i < sp->here->nmaps; i++)
+		ranges_add(&used, sp->here->maps[i].start, sp->here->maps[i].len);
+	ranges_sort(&used);
+	*at = len < TASK_END ? ranges_gap(&used, len + align, &room) : 0;
+	ranges_release(&used);
+	if (!*at)
+		return err_set(err, ERR_FEATURE, 0, "no room for %lu bytes of shared memory while it is restored", len);
+	*at = (*at + align - 1) & ~(align - 1);
+	return 0;
+}
+
+int shmem_make(struct plan *plan, uint32_t slot, uint64_t size, uint64_t flags, uint64_t *at, struct err *err)
+{
+	struct program *p = plan->controller;
+	char path[64];
+	int ret = controller_room(plan, size, PAGE_BYTES, at, err);
+
+	if (ret)
+		return ret;
+	program_call_eq(p, MAKE_OBJECTS, "shared memory", (int64_t)*at, SYS_mmap, A(*at), A(size),
+			A(PROT_READ | PROT_WRITE), A(MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | flags),
+			A((uint64_t)-1), A(0));
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", *at, *at + size);
+	plan_slot_is(plan, slot, program_call(p, MAKE_OBJECTS, "its file", SYS_openat, A((uint64_t)AT_FDCWD),
+					      A_DATA(program_string(p, path)), A(O_RDWR | O_CLOEXEC)));
+	return 0;
+}
+
+void shmem_unmap(struct plan *plan, uint64_t at, uint64_t size)
+{
+	program_call(plan->controller, MAKE_OBJECTS, "shared memory is made", SYS_munmap, A(at), A(size));
+}
+
+/* Every page set entry with one sendfile, which copies from page cache to page cache. */
+void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t size, uint32_t slot)
+{
+	struct program *p = plan->controller;
+	uint64_t off = 0;
+	uint32_t from;
+
+	if (!pages->nentries)
+		return;
+	from = plan_slot_fd(plan, "pages of shared memory", pages->fd);
+	for (size_t i = 0; i < pages->nentries; i++) {
+		const PagemapEntry *pe = pages->entries[i];
+		/* Past the end of the file would make it longer: the last page may be a part. */
+		uint64_t end = MIN(pe->vaddr + pe->nr_pages * PAGE_BYTES, size), at = pe->vaddr, src = off;
+
+		program_call_eq(p, MAKE_OBJECTS, "place of content", (int64_t)at, SYS_lseek, A_SLOT(slot), A(at),
+				A(SEEK_SET));
+		while (at < end) {
+			uint64_t n = MIN(end - at, SEND_MAX);
+			struct data_ref pos = program_data(p, &src, sizeof(src));
+
+			program_call_eq(p, MAKE_OBJECTS, "content", (int64_t)n, SYS_sendfile, A_SLOT(slot),
+					A_SLOT(from), A_DATA(pos), A(n));
+			at += n;
+			src += n;
+		}
+		off += pe->nr_pages * PAGE_BYTES;
+	}
+}
+
+int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_t *slot, struct err *err)
+{
+	struct shmem_plan *sp = shmem_plan_of(plan);
+	const struct model_shmem *s = model_shmem(m, shmid);
+	char name[64];
+	uint64_t at;
+	int ret;
+
+	if (!s || !s->first)
+		return err_image(err, "shared memory %lu is not in the checkpoint", shmid);
+	if (!sp->slots)
+		sp->slots = arena_alloc(plan->arena, m->nshmem * sizeof(*sp->slots));
+	*slot = sp->slots[s - m->shmem] - 1;
+	if (sp->slots[s - m->shmem])
+		return 0;
+	snprintf(name, sizeof(name), "shared memory %lu", shmid);
+	*slot = plan_slot(plan, name);
+	sp->slots[s - m->shmem] = *slot + 1;
+	ret = shmem_make(plan, *slot, s->size, s->first->flags & VM_FLAG_NORESERVE, &at, err);
+	if (ret)
+		return ret;
+	shmem_content(plan, &s->pages, s->size, *slot);
+	shmem_unmap(plan, at, s->size);
+	return 0;
+}
