@@ -15,6 +15,7 @@
 #include "common/base/aside.h"
 #include "common/base/fault.h"
 #include "common/dump/identity.h"
+#include "common/dump/share.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
 #include "common/kinds.h"
@@ -116,10 +117,6 @@ static int look_outside(struct dump *d, struct err *err)
 	struct dump_task *task = d->task;
 	int ret;
 
-	ret = proc_stat(task->proc_fd, "stat", &task->stat, err);
-	if (ret)
-		return ret;
-	task->vm_id = task->files_id = task->fs_id = task->sighand_id = TASK_KOBJ;
 	task->nthreads = task->fz.nthreads;
 	task->threads = arena_alloc(d->arena, task->nthreads * sizeof(*task->threads));
 	ret = read_all_statuses(d, err);
@@ -191,15 +188,14 @@ static int ask_inside(struct dump *d, struct err *err)
 	return ret ? ret : back;
 }
 
-/* The images that are about the checkpoint as a whole, and the cores that all kinds have filled. */
-static void put_images(struct dump *d)
+static int put_cores(struct dump *d, struct err *err)
 {
 	struct dump_task *task = d->task;
 
 	for (size_t i = 0; i < task->nthreads; i++)
 		image_store_put(d->store, IMG_CORE, (unsigned long)task->threads[i].frozen->tid,
 				&task->threads[i].core->base);
-	identity_put(d);
+	return 0;
 }
 
 static void put_stats(struct dump *d, uint64_t start_us)
@@ -219,15 +215,12 @@ static void put_stats(struct dump *d, uint64_t start_us)
 	image_store_put(d->store, IMG_STATS, 0, &entry.base);
 }
 
-/* Everything between freeze and thaw. */
-static int dump_frozen(struct dump *d, struct err *err)
+/* One task, all but its files and pages. */
+static int dump_state(struct dump *d, struct err *err)
 {
 	struct aside around = { 0 };
-	int ret, back;
+	int ret = 0, back;
 
-	ret = look_outside(d, err);
-	if (ret)
-		return ret;
 	if (d->task->nthreads >= SHARED_FROM)
 		aside_start(&around, look_around, d);
 	else
@@ -238,19 +231,32 @@ static int dump_frozen(struct dump *d, struct err *err)
 	if (!ret)
 		ret = ask_inside(d, err);
 	back = aside_join(&around, err);
-	ret = ret ? ret : back;
+	return ret ? ret : back;
+}
+
+/* Everything between freeze and thaw. */
+static int dump_frozen(struct dump *d, struct err *err)
+{
+	int ret = dump_each_task(d, look_outside, err);
+
+	if (!ret)
+		ret = share_find(d, err);
+	if (!ret)
+		ret = dump_each_task(d, dump_state, err);
 	if (!ret)
 		ret = files_dump(d, err);
 	fault("dump:before-pages");
 	if (!ret)
-		ret = pages_dump(d, err);
+		ret = dump_each_task(d, pages_dump, err);
 	if (!ret)
 		ret = objects_dump(d, err);
 	fault("dump:after-pages");
 	if (!ret)
-		ret = task_signals_late(d, err);
+		ret = dump_each_task(d, task_signals_late, err);
 	if (!ret)
-		put_images(d);
+		ret = dump_each_task(d, put_cores, err);
+	if (!ret)
+		identity_put(d);
 	return ret;
 }
 
@@ -305,10 +311,68 @@ static int dump_open(struct dump *d, struct err *err)
 	if (!ret)
 		image_store_seal(d->store, "cr-dump", d->opts->seal);
 	d->files = file_table_new();
-	d->tasks = arena_alloc(d->arena, sizeof(*d->tasks));
-	d->task = d->tasks[d->ntasks++] = arena_alloc(d->arena, sizeof(*d->task));
-	d->task->proc_fd = -1;
 	return ret;
+}
+
+/* Takes over what was frozen. */
+static int freeze(struct dump *d, struct err *err)
+{
+	struct tree tree;
+	int ret = freeze_tree(d->opts->pid, d->opts->timeout_s * 1000, d->log, &tree, err);
+
+	if (ret)
+		return ret;
+	d->tasks = arena_alloc(d->arena, tree.n * sizeof(*d->tasks));
+	for (size_t i = 0; i < tree.n; i++) {
+		const struct tree_task *t = &tree.v[i];
+		struct dump_task *task = d->tasks[i] = arena_alloc(d->arena, sizeof(*task));
+
+		task->pid = t->pid;
+		task->parent = i ? d->tasks[t->parent] : NULL;
+		task->zombie = t->zombie;
+		task->fz = t->fz;
+		task->proc_fd = t->proc_fd;
+		task->stat = t->stat;
+	}
+	d->ntasks = tree.n;
+	d->task = d->tasks[0];
+	free(tree.v);
+	return 0;
+}
+
+static void thaw(struct dump *d, enum thaw how)
+{
+	cleanup_free struct freeze **all = xreallocarray(NULL, d->ntasks, sizeof(*all));
+
+	for (size_t i = 0; i < d->ntasks; i++)
+		all[i] = &d->tasks[i]->fz;
+	freeze_end_all(all, d->ntasks, how);
+}
+
+int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < d->ntasks && !ret; i++) {
+		struct dump_task *task = d->tasks[i];
+
+		if (task->zombie)
+			continue;
+		d->task = task;
+		ret = fn(d, err);
+		if (ret)
+			err_task(err, task->pid, task->stat.comm, ret);
+	}
+	d->task = d->tasks[0];
+	return ret;
+}
+
+struct dump_task *dump_find_task(const struct dump *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->ntasks; i++)
+		if (d->tasks[i]->pid == pid)
+			return d->tasks[i];
+	return NULL;
 }
 
 static void dump_close(struct dump *d)
@@ -339,26 +403,23 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .beside = arena_new(), };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
-	char comm[64] = "";
 	int ret;
 
 	ret = dump_open(&d, err);
 	if (!ret)
-		ret = freeze_process(opts->pid, opts->timeout_s * 1000, log, &d.task->fz, err);
+		ret = freeze(&d, err);
 	if (ret)
 		goto out;
 	frozen = true;
-	frozen_us = d.task->fz.frozen_ns / 1000;
+	frozen_us = d.tasks[0]->fz.frozen_ns / 1000;
 	d.stats.freezing_us = now_us() - frozen_us;
 	fault("dump:frozen");
-	ret = proc_open(opts->pid, &d.task->proc_fd, err);
-	if (!ret)
-		ret = dump_frozen(&d, err);
-	*again = d.task->left_busy;
-	snprintf(comm, sizeof(comm), "%s", d.task->stat.comm);
+	ret = dump_frozen(&d, err);
+	for (size_t i = 0; i < d.ntasks; i++)
+		*again |= d.tasks[i]->left_busy;
 	if (!ret && opts->leave_running) {
 		/* The images are in memory or in files of ours: the target need not wait for the disk. */
-		freeze_end(&d.task->fz, THAW_RUN);
+		thaw(&d, THAW_RUN);
 		frozen = false;
 	}
 	d.stats.frozen_us = now_us() - frozen_us;
@@ -367,12 +428,12 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		ret = commit(&d, err);
 	}
 	if (frozen)
-		freeze_end(&d.task->fz, ret ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
+		thaw(&d, ret ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
 	d.stats.total_us = now_us() - start_us;
 	if (stats)
 		*stats = d.stats;
 	if (ret)
-		err_task(err, opts->pid, comm, ret);
+		err_task(err, opts->pid, d.tasks[0]->stat.comm, ret);
 out:
 	dump_close(&d);
 	return ret;

@@ -47,6 +47,9 @@ struct dump_thread {
 };
 
 struct dump_task {
+	pid_t pid;
+	struct dump_task *parent; /* NULL for the root */
+	bool zombie; /* only pid, parent and stat are known of it */
 	struct freeze fz;
 	struct remote *remote;
 	int proc_fd; /* /proc/PID */
@@ -56,7 +59,7 @@ struct dump_task {
 	size_t nthreads;
 	struct proc_maps maps; /* all mappings, without the agent's */
 	struct mm_dump *mm; /* what they will be in the images; arena memory */
-	uint32_t files_id, vm_id, fs_id, sighand_id;
+	uint32_t files_id, vm_id, fs_id, sighand_id; /* equal numbers are one object */
 };
 
 struct dump {
@@ -69,9 +72,14 @@ struct dump {
 	struct mm_objects *objects; /* shared memory of all tasks; arena memory */
 	struct dump_task **tasks; /* parents before their children, the root first */
 	size_t ntasks;
-	struct dump_task *task; /* the one that is being looked at */
+	struct dump_task *task; /* the one that is being looked at: never a zombie */
 	struct dump_stats stats;
 };
+
+/* Calls fn for each living task, which is d->task then. The first error is that task's. */
+int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
+/* The living or dead task with this pid, NULL when it is not in the tree. */
+struct dump_task *dump_find_task(const struct dump *d, pid_t pid);
 
 /* The whole dump. On success the images are committed; the target runs, is stopped or is gone, as asked. On failure
  * no image is left and the target goes on unharmed. */

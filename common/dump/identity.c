@@ -26,7 +26,7 @@ static const struct ns {
 #undef NS
 };
 
-static int check_namespaces(const struct dump *d, struct err *err)
+int identity_check(const struct dump *d, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
 		char path[64], own[64], theirs[64];
@@ -44,46 +44,17 @@ static int check_namespaces(const struct dump *d, struct err *err)
 			return err_hint(err,
 					err_refuse(err, "it lives in another %s namespace than the dumper (%.*s)",
 						   namespaces[i].name, (int)a, theirs),
-					"run cr-dump inside that namespace: nsenter -t %d -a", d->opts->pid);
+					"run cr-dump inside that namespace: nsenter -t %d -a", d->task->pid);
 	}
 	return 0;
 }
 
-static int check_children(const struct dump *d, struct err *err)
+static void fill_ids(TaskKobjIdsEntry *ids, const struct dump_task *t)
 {
-	for (size_t i = 0; i < d->task->nthreads; i++) {
-		cleanup_arena struct arena *arena = arena_new();
-		cleanup_fd int fd = -1;
-		struct proc_stat st = { 0 };
-		struct err ignore = ERR_INIT;
-		char path[64];
-		int *pids = NULL, ret;
-		size_t n = 0;
-
-		snprintf(path, sizeof(path), "task/%d/children", d->task->threads[i].frozen->tid);
-		ret = proc_numbers(d->task->proc_fd, path, arena, &pids, &n, err);
-		if (ret)
-			return ret;
-		if (!n)
-			continue;
-		if (!proc_open(pids[0], &fd, &ignore))
-			proc_stat(fd, "stat", &st, &ignore);
-		return err_refuse(err, "it has %zu %s (pid %d, %s): this version dumps single processes", n,
-				  n == 1 ? "child" : "children", pids[0], st.comm[0] ? st.comm : "?");
-	}
-	return 0;
-}
-
-int identity_check(const struct dump *d, struct err *err)
-{
-	int ret = check_children(d, err);
-
-	return ret ? ret : check_namespaces(d, err);
-}
-
-static void fill_ids(TaskKobjIdsEntry *ids, uint32_t kobj)
-{
-	ids->vm_id = ids->files_id = ids->fs_id = ids->sighand_id = kobj;
+	ids->vm_id = t->vm_id;
+	ids->files_id = t->files_id;
+	ids->fs_id = t->fs_id;
+	ids->sighand_id = t->sighand_id;
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
 		*(uint32_t *)((char *)ids + namespaces[i].id) = namespaces[i].own;
 		*(protobuf_c_boolean *)((char *)ids + namespaces[i].has) = true;
@@ -110,9 +81,11 @@ static void put_inventory(struct dump *d)
 	InventoryEntry inv = INVENTORY_ENTRY__INIT;
 	PluginsEntry plugins = PLUGINS_ENTRY__INIT;
 	TaskKobjIdsEntry own = TASK_KOBJ_IDS_ENTRY__INIT;
+	const struct dump_task self = { .vm_id = OWN_KOBJ, .files_id = OWN_KOBJ, .fs_id = OWN_KOBJ,
+					.sighand_id = OWN_KOBJ };
 	char uuid[37];
 
-	fill_ids(&own, OWN_KOBJ);
+	fill_ids(&own, &self);
 	run_id(uuid);
 	inv.img_version = 2;
 	inv.has_fdinfo_per_id = inv.fdinfo_per_id = true;
@@ -128,19 +101,47 @@ static void put_inventory(struct dump *d)
 	image_store_put(d->store, IMG_INVENTORY, 0, &inv.base);
 }
 
-static void put_pstree(struct dump *d)
+static void put_pstree(struct dump *d, const struct dump_task *t)
 {
 	PstreeEntry e = PSTREE_ENTRY__INIT;
 
-	e.pid = (uint32_t)d->opts->pid;
-	e.ppid = 0;
-	e.pgid = (uint32_t)d->task->stat.pgrp;
-	e.sid = (uint32_t)d->task->stat.session;
-	e.n_threads = d->task->nthreads;
-	e.threads = arena_alloc(d->arena, d->task->nthreads * sizeof(*e.threads));
-	for (size_t i = 0; i < d->task->nthreads; i++)
-		e.threads[i] = (uint32_t)d->task->threads[i].frozen->tid;
+	e.pid = (uint32_t)t->pid;
+	e.ppid = t->parent ? (uint32_t)t->parent->pid : 0;
+	e.pgid = (uint32_t)t->stat.pgrp;
+	e.sid = (uint32_t)t->stat.session;
+	e.n_threads = t->zombie ? 1 : t->nthreads;
+	e.threads = arena_alloc(d->arena, e.n_threads * sizeof(*e.threads));
+	for (size_t i = 0; i < t->nthreads; i++) /* of a zombie: a zero */
+		e.threads[i] = (uint32_t)t->threads[i].frozen->tid;
 	image_store_put(d->store, IMG_PSTREE, 0, &e.base);
+}
+
+/* A zombie is what its parent can still learn of it. */
+static void put_zombie(struct dump *d, const struct dump_task *t)
+{
+	CoreEntry core = CORE_ENTRY__INIT;
+	TaskCoreEntry tc = TASK_CORE_ENTRY__INIT;
+
+	core.mtype = d->tasks[0]->threads[0].core->mtype;
+	core.tc = &tc;
+	tc.task_state = 2;
+	tc.exit_code = (uint32_t)t->stat.exit_code;
+	tc.flags = t->stat.flags;
+	tc.comm = arena_strdup(d->arena, t->stat.comm);
+	image_store_put(d->store, IMG_CORE, (unsigned long)t->pid, &core.base);
+}
+
+static void put_task(struct dump *d, const struct dump_task *t)
+{
+	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
+
+	put_pstree(d, t);
+	if (t->zombie) {
+		put_zombie(d, t);
+		return;
+	}
+	fill_ids(&ids, t);
+	image_store_put(d->store, IMG_IDS, (unsigned long)t->pid, &ids.base);
 }
 
 static void put_clocks(struct dump *d)
@@ -160,12 +161,10 @@ static void put_clocks(struct dump *d)
 
 void identity_put(struct dump *d)
 {
-	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
 	SeccompEntry seccomp = SECCOMP_ENTRY__INIT;
 
-	fill_ids(&ids, TASK_KOBJ);
-	image_store_put(d->store, IMG_IDS, (unsigned long)d->opts->pid, &ids.base);
-	put_pstree(d);
+	for (size_t i = 0; i < d->ntasks; i++)
+		put_task(d, d->tasks[i]);
 	put_clocks(d);
 	image_store_put(d->store, IMG_SECCOMP, 0, &seccomp.base);
 	put_inventory(d);

@@ -5,11 +5,11 @@
 
 #include "common/dump/dump.h"
 
-/* Id of each kernel object that the task has for itself: vm, files, fs, sighand. */
+/* The first id of the kernel objects of tasks: vm, files, fs, sighand. 1 are the dumper's own. */
 #define TASK_KOBJ 2
 
-/* Refuses what the tree and namespace images of this version cannot express: children, foreign namespaces. Reads d only, so
- * that it may run beside other work. */
+/* Refuses what the namespace images of this version cannot express: foreign namespaces. Reads d only, so that it may run
+ * beside other work. */
 int identity_check(const struct dump *d, struct err *err);
 /* Writes inventory, pstree, ids, seccomp and timens. */
 void identity_put(struct dump *d);

@@ -11,9 +11,11 @@
 
 /* ---- dump ---- */
 
-/* One descriptor of the task as /proc shows it. */
+/* One descriptor of a task as /proc shows it. */
 struct file_fd {
+	struct dump_task *task; /* the first that has this table */
 	int number;
+	uint32_t order;	  /* of the table among others */
 	struct stat st;
 	uint32_t flags;	  /* fdinfo: with O_CLOEXEC */
 	const char *link; /* arena */
@@ -21,12 +23,13 @@ struct file_fd {
 	uint32_t id;	  /* of the description; descriptors with the same id are duplicates */
 	FdTypes type;
 	bool duplicate;	  /* not the first of its description */
+	struct file_fd *origin;	  /* where its table has it */
 	bool done;	  /* what belongs to its object and not to it (queued data) was written */
 };
 
 struct file_table {
 	uint32_t last_id, last_ghost;
-	struct file_fd *fds; /* arena; sorted by (device, inode, description, number) */
+	struct file_fd *fds; /* arena; sorted by (device, inode, description, table, number); not all duplicates are here */
 	size_t nfds;
 	void *paths;  /* tsearch(3) tree: files that are no descriptors */
 	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
@@ -34,10 +37,11 @@ struct file_table {
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
-/* All descriptors of the task that lead to this inode: first one and count. Valid inside a kind's dump. */
+/* Descriptors of all tasks that lead to this inode, at least one of each description: first one and count. Valid inside a
+ * kind's dump. */
 struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n);
 
-/* Looks through all of /proc once for a process other than the task that holds link ("pipe:[123]"); fills who with
+/* Looks through all of /proc once for a process outside of the tree that holds link ("pipe:[123]"); fills who with
  * "pid 12 (cat)" and gives true. Only for messages: it is slow. */
 bool file_find_holder(struct dump *d, const char *link, char *who, size_t n);
 

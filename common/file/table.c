@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The descriptor table of the frozen task: identity of descriptions, ids, and the records of fdinfo-F.img. */
+/*
+ * The descriptor tables of the frozen tasks: identity of descriptions over all of them, ids, and the records of
+ * fdinfo-F.img. Most descriptors of a child are its parent's under the same numbers, which one question each finds out;
+ * only the others are sorted.
+ */
 #include "common/feature/feature.h"
 #include "common/file/file.h"
 
@@ -11,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/io.h"
+#include "common/dump/identity.h"
 #include "fdinfo.pb-c.h"
 
 struct file_table *file_table_new(void)
@@ -48,10 +53,17 @@ void file_put(struct dump *d, const FileEntry *entry)
 	image_store_put(d->store, IMG_FILES, 0, &entry->base);
 }
 
-struct identity {
-	pid_t pid;
-	int errnum;
+/* A descriptor table, which tasks may share. */
+struct table {
+	struct dump_task *task; /* the first that has it */
+	struct file_fd *fds; /* arena; ascending numbers */
+	size_t n;
 };
+
+static bool same_description(const struct file_fd *a, const struct file_fd *b)
+{
+	return syscall(SYS_kcmp, a->task->pid, b->task->pid, KCMP_FILE, a->number, b->number) == 0;
+}
 
 /*
  * kcmp(2) KCMP_FILE gives a total order of struct file addresses (0 equal, 1 less, 2 greater), stable while all are
@@ -61,17 +73,17 @@ struct identity {
 static int compare(const void *va, const void *vb, void *ctx)
 {
 	const struct file_fd *a = va, *b = vb;
-	struct identity *id = ctx;
+	int *errnum = ctx;
 
 	if (a->st.st_dev != b->st.st_dev)
 		return a->st.st_dev < b->st.st_dev ? -1 : 1;
 	if (a->st.st_ino != b->st.st_ino)
 		return a->st.st_ino < b->st.st_ino ? -1 : 1;
-	if (a->number == b->number)
+	if (a->origin == b->origin)
 		return 0;
-	long r = syscall(SYS_kcmp, id->pid, id->pid, KCMP_FILE, a->number, b->number);
+	long r = syscall(SYS_kcmp, a->task->pid, b->task->pid, KCMP_FILE, a->number, b->number);
 	if (r < 0) {
-		id->errnum = errno;
+		*errnum = errno;
 		return 0;
 	}
 	if (r == 1)
@@ -83,40 +95,59 @@ static int compare(const void *va, const void *vb, void *ctx)
 	 * stands behind another descriptor of its description. The element is ours to write; only qsort's prototype
 	 * says const.
 	 */
-	struct file_fd *later = (struct file_fd *)(uintptr_t)(a->number > b->number ? a : b);
+	bool a_later = a->order != b->order ? a->order > b->order : a->number > b->number;
+	struct file_fd *later = (struct file_fd *)(uintptr_t)(a_later ? a : b);
 	later->duplicate = true;
-	return a->number < b->number ? -1 : 1;
+	return a_later ? 1 : -1;
 }
 
-/* Everything that /proc tells of each descriptor. */
-static int collect(struct dump *d, struct err *err)
+/* Everything that /proc tells of one descriptor. */
+static int look(struct dump *d, struct file_fd *f, const struct file_fd *parents, struct err *err)
 {
-	struct file_table *t = d->files;
-	int *numbers, proc = d->task->proc_fd, ret;
-	size_t n;
+	int proc = f->task->proc_fd, ret;
+	char path[32], link[4096];
 
-	ret = proc_numbers(proc, "fd", d->arena, &numbers, &n, err);
-	if (ret < 0)
-		return ret;
-	t->fds = arena_alloc(d->arena, n * sizeof(*t->fds));
-	t->nfds = n;
-	for (size_t i = 0; i < n; i++) {
-		struct file_fd *f = &t->fds[i];
-		char path[32], link[4096];
-
-		f->number = numbers[i];
+	if (parents && same_description(f, parents)) {
+		f->st = parents->st;
+		f->link = parents->link;
+		f->origin = parents->origin;
+		f->duplicate = true;
+	} else {
 		snprintf(path, sizeof(path), "fd/%d", f->number);
 		if (fstatat(proc, path, &f->st, 0) < 0)
-			return err_object(err, err_sys(err, "cannot stat"), "fd %d", f->number);
+			return err_sys(err, "cannot stat");
 		ssize_t len = readlinkat(proc, path, link, sizeof(link) - 1);
 		if (len < 0)
-			return err_object(err, err_sys(err, "cannot read its link"), "fd %d", f->number);
+			return err_sys(err, "cannot read its link");
 		link[len] = 0;
 		f->link = arena_strdup(d->arena, link);
-		ret = proc_fdinfo(proc, f->number, d->arena, &f->info, err);
+	}
+	ret = proc_fdinfo(proc, f->number, d->arena, &f->info, err);
+	f->flags = f->info.flags;
+	return ret;
+}
+
+static int collect(struct dump *d, struct table *t, uint32_t order, const struct table *parent, struct err *err)
+{
+	int *numbers, ret;
+	size_t k = 0;
+
+	ret = proc_numbers(t->task->proc_fd, "fd", d->arena, &numbers, &t->n, err);
+	if (ret < 0)
+		return err_task(err, t->task->pid, t->task->stat.comm, ret);
+	t->fds = arena_alloc(d->arena, t->n * sizeof(*t->fds));
+	for (size_t i = 0; i < t->n; i++) {
+		struct file_fd *f = &t->fds[i];
+		bool both;
+
+		*f = (struct file_fd){ .task = t->task, .number = numbers[i], .order = order, .origin = f };
+		while (parent && k < parent->n && parent->fds[k].number < f->number)
+			k++;
+		both = parent && k < parent->n && parent->fds[k].number == f->number;
+		ret = look(d, f, both ? &parent->fds[k] : NULL, err);
 		if (ret < 0)
-			return err_object(err, ret, "fd %d", f->number);
-		f->flags = f->info.flags;
+			return err_task(err, t->task->pid, t->task->stat.comm,
+					err_object(err, ret, "fd %d", f->number));
 	}
 	return 0;
 }
@@ -128,18 +159,56 @@ static int blame(struct err *err, const char *feature, int errnum, const char *w
 	return ret ? ret : err_set(err, ERR_FAILED, errnum, "%s", what);
 }
 
-static int assign_ids(struct dump *d, struct err *err)
+/* All tables, each once, parents' before children's. */
+static int collect_all(struct dump *d, struct table **tables, size_t *n, struct err *err)
+{
+	struct table *v = arena_alloc(d->arena, d->ntasks * sizeof(*v));
+	/* By id: those of tables are among as many as there are living tasks. */
+	struct table **by_id = arena_alloc(d->arena, (d->ntasks + TASK_KOBJ) * sizeof(*by_id));
+
+	*n = 0;
+	for (size_t i = 0; i < d->ntasks; i++) {
+		struct dump_task *task = d->tasks[i];
+		struct table *t = &v[*n];
+		int ret;
+
+		if (task->zombie || by_id[task->files_id])
+			continue;
+		by_id[task->files_id] = t;
+		t->task = task;
+		ret = collect(d, t, (uint32_t)*n, task->parent ? by_id[task->parent->files_id] : NULL, err);
+		if (ret < 0)
+			return ret;
+		(*n)++;
+	}
+	*tables = v;
+	return 0;
+}
+
+static int assign_ids(struct dump *d, struct table *tables, size_t ntables, struct err *err)
 {
 	struct file_table *t = d->files;
-	struct identity id = { .pid = d->task->fz.pid };
+	int errnum = 0;
+	size_t n = 0;
 
-	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &id);
-	if (id.errnum)
-		return blame(err, "kcmp", id.errnum, "cannot compare descriptors (kcmp)");
+	for (size_t i = 0; i < ntables; i++)
+		n += tables[i].n;
+	t->fds = arena_alloc(d->arena, n * sizeof(*t->fds));
+	for (size_t i = 0; i < ntables; i++)
+		for (size_t k = 0; k < tables[i].n; k++)
+			if (!tables[i].fds[k].duplicate)
+				t->fds[t->nfds++] = tables[i].fds[k];
+	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &errnum);
+	if (errnum)
+		return blame(err, "kcmp", errnum, "cannot compare descriptors (kcmp)");
 	for (size_t i = 0; i < t->nfds; i++) {
 		struct file_fd *f = &t->fds[i];
-		f->id = f->duplicate ? f[-1].id : file_new_id(d);
+
+		f->id = f->origin->id = f->duplicate ? f[-1].id : file_new_id(d);
 	}
+	for (size_t i = 0; i < ntables; i++)
+		for (size_t k = 0; k < tables[i].n; k++)
+			tables[i].fds[k].id = tables[i].fds[k].origin->id;
 	return 0;
 }
 
@@ -177,9 +246,6 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 	src.flags = fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");
-	if (!strncmp(f->info.text, "lock:", 5) || strstr(f->info.text, "\nlock:"))
-		return err_hint(err, err_refuse(err, "%s: a file lock is held through it", f->link),
-				"file locks come back only with --file-locks, which this version lacks");
 	for (size_t k = 0; file_kinds[k]; k++) {
 		const struct file_kind *kind = file_kinds[k];
 		if (!kind->match(&src))
@@ -195,11 +261,13 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 	return file_refuse(d, &src, err);
 }
 
-static int by_number(const void *va, const void *vb)
+/* A POSIX lock shows only where its owner has the descriptor. */
+static int check_locks(const struct file_fd *f, struct err *err)
 {
-	const struct file_fd *const *a = va, *const *b = vb;
-
-	return ((*a)->number > (*b)->number) - ((*a)->number < (*b)->number);
+	if (strncmp(f->info.text, "lock:", 5) && !strstr(f->info.text, "\nlock:"))
+		return 0;
+	return err_hint(err, err_refuse(err, "%s: a file lock is held through it", f->link),
+			"file locks come back only with --file-locks, which this version lacks");
 }
 
 static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
@@ -210,44 +278,56 @@ static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
 	e.fd = (uint32_t)f->number;
 	e.type = type;
 	e.flags = f->flags & O_CLOEXEC ? 1 : 0;
-	image_store_put(d->store, IMG_FDINFO, d->task->files_id, &e.base);
+	image_store_put(d->store, IMG_FDINFO, f->task->files_id, &e.base);
+}
+
+/* In the order of numbers, so that errors and images read naturally. Ids may be anything. */
+static int dump_table(struct dump *d, const struct table *t, FdTypes *types, struct err *err)
+{
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, t->task->pid, 0);
+	int ret;
+
+	if (pidfd < 0)
+		return err_sys(err, "cannot open a pidfd");
+	/* The file exists even when there is no descriptor at all. */
+	image_store_touch(d->store, IMG_FDINFO, t->task->files_id);
+	for (size_t i = 0; i < t->n; i++) {
+		struct file_fd *f = &t->fds[i];
+
+		ret = check_locks(f, err);
+		if (!ret && types[f->id] == FD_TYPES__UND) {
+			ret = dump_description(d, pidfd, f, err);
+			types[f->id] = f->type;
+		}
+		if (ret < 0)
+			return err_object(err, ret, "fd %d", f->number);
+		put_fdinfo(d, f, types[f->id]);
+	}
+	return 0;
 }
 
 int files_dump(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
+	struct table *tables;
+	size_t n;
 	int ret;
 
-	ret = collect(d, err); /* one table for all threads: common/task/check.c has seen to that */
+	ret = collect_all(d, &tables, &n, err); /* one table for all threads: common/task/check.c has seen to that */
+	if (!ret)
+		ret = assign_ids(d, tables, n, err);
 	if (ret < 0)
 		return ret;
-	ret = assign_ids(d, err);
-	if (ret < 0)
-		return ret;
-
-	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, d->task->fz.pid, 0);
-	if (pidfd < 0)
-		return err_sys(err, "cannot open a pidfd");
-	/* In the order of numbers, so that errors and images read naturally. Ids may be anything. */
-	struct file_fd **order = arena_alloc(d->arena, (t->nfds + 1) * sizeof(*order));
 	FdTypes *types = arena_alloc(d->arena, (t->last_id + 1) * sizeof(*types));
-	for (size_t i = 0; i < t->nfds; i++)
-		order[i] = &t->fds[i];
-	qsort(order, t->nfds, sizeof(*order), by_number);
-	/* The file exists even when there is no descriptor at all. */
-	image_store_touch(d->store, IMG_FDINFO, d->task->files_id);
-	for (size_t i = 0; i < t->nfds; i++) {
-		struct file_fd *f = order[i];
-		if (types[f->id] == FD_TYPES__UND) {
-			ret = dump_description(d, pidfd, f, err);
-			if (ret < 0)
-				return err_object(err, ret, "fd %d", f->number);
-			types[f->id] = f->type;
-		}
-		put_fdinfo(d, f, types[f->id]);
+	for (size_t i = 0; i < n && !ret; i++) {
+		d->task = tables[i].task;
+		ret = dump_table(d, &tables[i], types, err);
+		if (ret)
+			err_task(err, d->task->pid, d->task->stat.comm, ret);
 	}
-	log_debug(d->log, "%zu descriptors, %u file entries", t->nfds, t->last_id);
-	return 0;
+	d->task = d->tasks[0];
+	log_debug(d->log, "%zu tables, %u file entries", n, t->last_id);
+	return ret;
 }
 
 int fdinfo_number(const char **p, int base, uint64_t *out)
@@ -314,7 +394,7 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n)
 
 	while (proc && !found && (e = readdir(proc))) {
 		uint64_t pid;
-		if (parse_u64(e->d_name, 10, &pid) < 0 || (pid_t)pid == d->task->fz.pid || (pid_t)pid == getpid())
+		if (parse_u64(e->d_name, 10, &pid) < 0 || (pid_t)pid == getpid() || dump_find_task(d, (pid_t)pid))
 			continue;
 		if (!holds(dirfd(proc), e->d_name, link))
 			continue;

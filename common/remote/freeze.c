@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -17,22 +18,27 @@
 #include "common/base/io.h"
 #include "common/feature/feature.h"
 #include "common/proc/proc.h"
-#include "common/remote/remote.h"
+#include "common/remote/frozen.h"
 #include "common/remote/wait.h"
 
 #define PF_KTHREAD 0x00200000
 /* Most answers take a few microseconds: less than going to sleep and being woken. */
 #define LOOKS_BEFORE_SLEEP 40
-/* A process that makes threads faster than we stop them is stopped by the first pass that finds none. */
-#define FREEZE_PASSES 1000
+#define CLONE_VFORK_FLAG 0x4000ull
 
-struct pass {
-	size_t *cap;
-	uint64_t deadline_ns; /* 0 = none */
-};
+static int refuse_traced(pid_t by, struct err *err)
+{
+	char comm[64] = "?";
+	struct proc_stat tracer;
+	struct err ignore = ERR_INIT;
+	cleanup_fd int fd = -1;
 
-/* Everything that makes a target unfit, told before it is touched. */
-static int check_target(pid_t pid, int proc_fd, const struct proc_stat *st, struct err *err)
+	if (!proc_open(by, &fd, &ignore) && !proc_stat(fd, "stat", &tracer, &ignore))
+		snprintf(comm, sizeof(comm), "%s", tracer.comm);
+	return err_hint(err, err_refuse(err, "it is traced by pid %d (%s)", by, comm), "detach the tracer first");
+}
+
+int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
 	struct proc_status status;
@@ -52,26 +58,29 @@ static int check_target(pid_t pid, int proc_fd, const struct proc_stat *st, stru
 	if (status.tgid != pid)
 		return err_hint(err, err_refuse(err, "this is a thread of process %d", status.tgid), "use -t %d",
 				status.tgid);
-	if (status.tracer) {
-		char comm[64] = "?";
-		struct proc_stat tracer;
-		struct err ignore = ERR_INIT;
-		cleanup_fd int fd = -1;
-
-		if (!proc_open(status.tracer, &fd, &ignore) && !proc_stat(fd, "stat", &tracer, &ignore))
-			snprintf(comm, sizeof(comm), "%s", tracer.comm);
-		return err_hint(err, err_refuse(err, "it is traced by pid %d (%s)", status.tracer, comm),
-				"detach the tracer first");
-	}
-	return 0;
+	return status.tracer ? refuse_traced(status.tracer, err) : 0;
 }
 
-static int seize_error(struct err *err, pid_t tid)
+/* Why a thread cannot be seized; 0 when it is on its way out, which is refused with EPERM as well. */
+static int seize_error(struct err *err, int proc_fd, pid_t tid)
 {
+	cleanup_arena struct arena *arena = arena_new();
+	struct err ignore = ERR_INIT;
+	struct proc_status st;
 	int errnum = errno;
+	char path[32];
 
+	if (errnum == ESRCH)
+		return 0;
 	if (errnum == ENOSYS && feature_blame("ptrace_seize", errnum, err))
 		return -errnum;
+	if (errnum == EPERM) {
+		snprintf(path, sizeof(path), "task/%d/status", tid);
+		if (proc_status(proc_fd, path, arena, &st, &ignore) || st.state == 'Z' || st.state == 'X')
+			return 0;
+		if (st.tracer)
+			return refuse_traced(st.tracer, err);
+	}
 	errno = errnum;
 	if (errno == EPERM)
 		return err_hint(err, err_sys(err, "not allowed to trace thread %d", tid),
@@ -164,6 +173,24 @@ static int look(int proc_fd, struct frozen_thread *t, struct err *err)
 	return 1;
 }
 
+/* A thread that did not stop in time. Who waits for a child made with vfork(2) sleeps until that calls exec or exits. */
+static int timed_out(int proc_fd, pid_t tid, struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	cleanup_free char *text = NULL;
+	char path[64];
+	long nr = -1;
+	uint64_t flags = 0;
+
+	snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	if (!proc_read(proc_fd, path, 4096, &text, &ignore))
+		sscanf(text, "%ld 0x%lx", &nr, &flags);
+	if (nr == SYS_vfork || (nr == SYS_clone && flags & CLONE_VFORK_FLAG))
+		return err_refuse(err, "thread %d waits for the child that it made with vfork, and cannot be stopped", tid);
+	return err_hint(err, err_set(err, ERR_FAILED, ETIMEDOUT, "thread %d did not stop", tid),
+			"it may be in uninterruptible sleep; try a longer --timeout");
+}
+
 /* Brings a seized and interrupted thread to its stop. 1 = stopped, 0 = it is gone, or -errno. */
 static int settle(int proc_fd, struct frozen_thread *t, uint64_t deadline_ns, struct err *err)
 {
@@ -171,8 +198,7 @@ static int settle(int proc_fd, struct frozen_thread *t, uint64_t deadline_ns, st
 		int status, ret = wait_tracee(t->tid, deadline_ns, &status);
 
 		if (ret == -ETIMEDOUT)
-			return err_hint(err, err_set(err, ERR_FAILED, ETIMEDOUT, "thread %d did not stop", t->tid),
-					"it may be in uninterruptible sleep; try a longer --timeout");
+			return timed_out(proc_fd, t->tid, err);
 		if (ret == -ECHILD)
 			return 0;
 		if (ret)
@@ -206,12 +232,10 @@ static bool known(const struct freeze *fz, size_t n, pid_t tid, size_t *hint)
 	return false;
 }
 
-/* One pass over task/: seizes and interrupts all that are new, then waits for them. Returns how many were new, or
- * -errno. */
-static int pass(struct freeze *fz, int proc_fd, const struct pass *p, struct err *err)
+int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	size_t n = 0, first = fz->nthreads, hint = 0, kept = first;
+	size_t n = 0, first = fz->nthreads, hint = 0;
 	int *tids = NULL, ret;
 
 	ret = proc_numbers(proc_fd, "task", arena, &tids, &n, err);
@@ -221,48 +245,55 @@ static int pass(struct freeze *fz, int proc_fd, const struct pass *p, struct err
 		if (known(fz, first, tids[i], &hint))
 			continue;
 		if (ptrace(PTRACE_SEIZE, tids[i], NULL, NULL) < 0) {
-			if (errno == ESRCH)
-				continue; /* ended meanwhile */
-			if (errno == EPERM) {
-				/* An exiting thread is refused with EPERM as well; it is not in the next pass. */
-				char path[32];
-				struct proc_stat st;
-				struct err ignore = ERR_INIT;
-
-				snprintf(path, sizeof(path), "task/%d/stat", tids[i]);
-				errno = EPERM;
-				if (proc_stat(proc_fd, path, &st, &ignore) || st.state == 'Z' || st.state == 'X')
-					continue;
-				errno = EPERM;
-			}
-			return seize_error(err, tids[i]);
+			ret = seize_error(err, proc_fd, tids[i]);
+			if (ret)
+				return ret;
+			continue;
 		}
-		array_reserve(&fz->threads, p->cap, fz->nthreads, sizeof(*fz->threads));
+		array_reserve(&fz->threads, &fz->cap, fz->nthreads, sizeof(*fz->threads));
 		fz->threads[fz->nthreads++] = (struct frozen_thread){ .tid = tids[i] };
 		if (ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 && errno != ESRCH)
 			return err_sys(err, "cannot stop thread %d", tids[i]);
 		if (!fz->frozen_ns)
 			fz->frozen_ns = now_ns();
 	}
-	n = fz->nthreads - first;
-	for (size_t i = first; i < fz->nthreads; i++) {
-		ret = settle(proc_fd, &fz->threads[i], p->deadline_ns, err);
+	return (int)(fz->nthreads - first);
+}
+
+int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err)
+{
+	size_t kept = fz->settled;
+	int ret;
+
+	for (size_t i = fz->settled; i < fz->nthreads; i++) {
+		ret = settle(proc_fd, &fz->threads[i], deadline_ns, err);
 		if (ret < 0)
 			return ret;
 		if (ret)
 			fz->threads[kept++] = fz->threads[i];
 	}
-	fz->nthreads = kept;
-	return (int)n;
+	fz->nthreads = fz->settled = kept;
+	return 0;
 }
 
-static int freeze_all(struct freeze *fz, int proc_fd, const struct pass *p, struct err *err)
+void freeze_wait_begin(void)
+{
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL); /* so that wait_tracee() can sleep on it */
+}
+
+static int freeze_all(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err)
 {
 	struct proc_stat st;
 	int ret;
 
 	for (int i = 0; i < FREEZE_PASSES; i++) {
-		ret = pass(fz, proc_fd, p, err);
+		ret = freeze_seize(fz, proc_fd, err);
+		if (ret > 0)
+			ret = freeze_settle(fz, proc_fd, deadline_ns, err) ?: 1;
 		if (ret < 0)
 			return ret;
 		if (ret > 0)
@@ -279,13 +310,17 @@ static int freeze_all(struct freeze *fz, int proc_fd, const struct pass *p, stru
 	return err_set(err, ERR_FAILED, 0, "it makes new threads faster than they can be stopped");
 }
 
+int freeze_memory(struct freeze *fz, int proc_fd, struct err *err)
+{
+	fz->mem_fd = openat(proc_fd, "mem", O_RDWR | O_CLOEXEC);
+	return fz->mem_fd < 0 ? err_sys(err, "cannot open its memory") : 0;
+}
+
 int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct freeze *fz, struct err *err)
 {
-	size_t cap = 0;
-	struct pass p = { &cap, timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
+	uint64_t deadline = timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0;
 	cleanup_fd int proc_fd = -1;
 	struct proc_stat st;
-	sigset_t chld;
 	int ret;
 
 	*fz = (struct freeze){ .pid = pid, .mem_fd = -1 };
@@ -295,19 +330,14 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 	ret = proc_stat(proc_fd, "stat", &st, err);
 	if (ret)
 		return err_task(err, pid, NULL, ret);
-	ret = check_target(pid, proc_fd, &st, err);
+	ret = freeze_check(pid, proc_fd, &st, err);
 	if (ret)
 		return err_task(err, pid, st.comm, ret);
 	fz->start_time = st.start_time;
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL); /* so that wait_tracee() can sleep on it */
-	ret = freeze_all(fz, proc_fd, &p, err);
-	if (!ret) {
-		fz->mem_fd = openat(proc_fd, "mem", O_RDWR | O_CLOEXEC);
-		if (fz->mem_fd < 0)
-			ret = err_sys(err, "cannot open its memory");
-	}
+	freeze_wait_begin();
+	ret = freeze_all(fz, proc_fd, deadline, err);
+	if (!ret)
+		ret = freeze_memory(fz, proc_fd, err);
 	if (ret) {
 		freeze_end(fz, THAW_RUN);
 		return err_task(err, pid, st.comm, ret);
@@ -316,26 +346,45 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 	return 0;
 }
 
-void freeze_end(struct freeze *fz, enum thaw how)
+static void reap(const struct freeze *fz)
 {
 	int status;
 
-	if (how == THAW_KILL && fz->nthreads) {
-		kill(fz->pid, SIGKILL);
-		/* The leader reports last; others may be gone before we ask. */
-		for (size_t i = fz->nthreads; i-- > 0;)
-			while (waitpid(fz->threads[i].tid, &status, __WALL) > 0 && !WIFEXITED(status) &&
-			       !WIFSIGNALED(status))
-				;
-	} else {
-		/* The signal waits until the threads run again, and stops them before their first instruction. */
-		if (how == THAW_STOP && fz->nthreads)
-			kill(fz->pid, SIGSTOP);
-		for (size_t i = fz->nthreads; i-- > 0;)
-			ptrace(PTRACE_DETACH, fz->threads[i].tid, NULL, NULL);
-	}
+	/* The leader reports last; others may be gone before we ask. */
+	for (size_t i = fz->nthreads; i-- > 0;)
+		while (waitpid(fz->threads[i].tid, &status, __WALL) > 0 && !WIFEXITED(status) && !WIFSIGNALED(status))
+			;
+}
+
+static void release(struct freeze *fz)
+{
 	free(fz->threads);
 	if (fz->mem_fd >= 0)
 		close(fz->mem_fd);
 	*fz = (struct freeze){ .mem_fd = -1 };
+}
+
+void freeze_end_all(struct freeze *const *v, size_t n, enum thaw how)
+{
+	/*
+	 * All signals first. Nobody runs before the last of them is sent: a dead child's parent cannot act on it, and
+	 * whoever is stopped stops before his first instruction.
+	 */
+	for (size_t i = 0; i < n && how != THAW_RUN; i++)
+		if (v[i]->nthreads)
+			kill(v[i]->pid, how == THAW_KILL ? SIGKILL : SIGSTOP);
+	/* Children before parents: who waits for them finds them as they were. */
+	for (size_t i = n; i-- > 0;) {
+		if (how == THAW_KILL)
+			reap(v[i]);
+		else
+			for (size_t k = v[i]->nthreads; k-- > 0;)
+				ptrace(PTRACE_DETACH, v[i]->threads[k].tid, NULL, NULL);
+		release(v[i]);
+	}
+}
+
+void freeze_end(struct freeze *fz, enum thaw how)
+{
+	freeze_end_all(&fz, 1, how);
 }

@@ -10,6 +10,7 @@
 #include "common/arch/arch.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/proc/proc.h"
 
 /* One thread in ptrace-stop. */
 struct frozen_thread {
@@ -24,7 +25,8 @@ struct freeze {
 	pid_t pid;
 	uint64_t start_time; /* of the process, field 22 of /proc/PID/stat: identity against pid reuse */
 	struct frozen_thread *threads; /* the leader first, the rest in order of creation */
-	size_t nthreads;
+	size_t nthreads, cap;
+	size_t settled; /* the first so many are known to stand still */
 	int mem_fd;	/* /proc/PID/mem, read-write */
 	uint64_t frozen_ns; /* CLOCK_MONOTONIC when the first thread was stopped */
 };
@@ -39,6 +41,30 @@ enum thaw { THAW_RUN, THAW_STOP, THAW_KILL };
 /* Ends it, exactly one of three ways. Threads go on as they were found (a group-stop stays one). Never fails half way.
  */
 void freeze_end(struct freeze *fz, enum thaw how);
+/* The same for many at once, parents before their children: none of them runs before all are dealt with. */
+void freeze_end_all(struct freeze *const *v, size_t n, enum thaw how);
+
+/* A process of a tree. */
+struct tree_task {
+	pid_t pid;
+	size_t parent; /* where in the tree; the root is its own */
+	bool zombie;   /* dead, and its parent has not waited for it: only stat is known, nothing is frozen */
+	bool gone;     /* used while the tree is being frozen */
+	bool frozen;   /* the same */
+	int proc_fd;   /* /proc/PID, -1 for a zombie */
+	struct freeze fz;
+	struct proc_stat stat; /* as it is frozen */
+};
+struct tree { struct tree_task *v; size_t n, cap; }; /* parents before their children, depth first */
+
+/*
+ * Freezes a process and all its descendants: children of all threads, and theirs, until a whole pass finds nobody new.
+ * Orphans that are handed to a subreaper within the tree and children made meanwhile are found by the next pass. One
+ * timeout for all. On failure all are thawed again. What is refused for the root is refused for each.
+ */
+int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct tree *tree, struct err *err);
+/* Thaws what is still frozen in it, and frees it. */
+void tree_free(struct tree *tree, enum thaw how);
 
 /* The place where the agent lives in the frozen process, made on first use. */
 struct remote;

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tasks that are no threads of each other may share what threads share (clone with CLONE_VM, CLONE_FILES, CLONE_FS,
+ * CLONE_SIGHAND). kcmp(2) puts the objects of a kind in an order (0 equal, 1 less, 2 greater), so finding the equal ones
+ * is a sort.
+ */
+#include "common/dump/share.h"
+
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#include "common/dump/identity.h"
+#include "common/feature/feature.h"
+
+struct order {
+	int type, errnum;
+};
+
+static int compare(const void *va, const void *vb, void *ctx)
+{
+	const struct dump_task *a = *(struct dump_task *const *)va, *b = *(struct dump_task *const *)vb;
+	struct order *o = ctx;
+	long r;
+
+	if (a == b || o->errnum)
+		return 0;
+	r = syscall(SYS_kcmp, a->pid, b->pid, o->type, 0, 0);
+	if (r < 0)
+		o->errnum = errno;
+	return r == 1 ? -1 : r == 2;
+}
+
+static int refuse_shared(const struct dump_task *a, const struct dump_task *b, const char *what, struct err *err)
+{
+	const struct dump_task *child = b->parent == a ? b : a, *other = child == a ? b : a;
+
+	return err_task(err, child->pid, child->stat.comm,
+			err_refuse(err, "it has its %s together with pid %d (%s) without being a thread of it", what,
+				   other->pid, other->stat.comm));
+}
+
+static uint32_t *id_of(struct dump_task *t, size_t field)
+{
+	return (uint32_t *)(void *)((char *)t + field);
+}
+
+/* One kind of objects: ids at this offset of struct dump_task. `what` is refused; NULL: it may be shared. */
+static int number(struct dump *d, struct dump_task **v, size_t n, int type, size_t field, const char *what,
+		  struct err *err)
+{
+	struct order o = { .type = type };
+
+	qsort_r(v, n, sizeof(*v), compare, &o);
+	for (size_t i = 0, end; i < n && !o.errnum; i = end) {
+		uint32_t low = *id_of(v[i], field);
+
+		for (end = i + 1; end < n && !compare(&v[i], &v[end], &o) && !o.errnum; end++) {
+			if (what)
+				return refuse_shared(v[i], v[end], what, err);
+			low = MIN(low, *id_of(v[end], field));
+		}
+		/* The lowest of them, so that numbers do not hang on addresses. */
+		for (size_t k = i; k < end; k++)
+			*id_of(v[k], field) = low;
+	}
+	if (o.errnum) {
+		int ret = feature_blame("kcmp", o.errnum, err);
+
+		return ret ? ret : err_set(err, ERR_FAILED, o.errnum, "cannot compare tasks (kcmp)");
+	}
+	return 0;
+}
+
+int share_find(struct dump *d, struct err *err)
+{
+	static const struct { int type; size_t field; const char *refused; } kinds[] = {
+		{ KCMP_VM, offsetof(struct dump_task, vm_id), "address space" },
+		{ KCMP_FILES, offsetof(struct dump_task, files_id), NULL },
+		{ KCMP_FS, offsetof(struct dump_task, fs_id), "working directory and root" },
+		/* Who shares signal handlers shares the address space (kernel/fork.c): compared when that may be. */
+	};
+	struct dump_task **v = arena_alloc(d->arena, d->ntasks * sizeof(*v));
+	size_t n = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < d->ntasks; i++) {
+		struct dump_task *t = d->tasks[i];
+
+		if (t->zombie)
+			continue;
+		t->vm_id = t->files_id = t->fs_id = t->sighand_id = TASK_KOBJ + (uint32_t)n;
+		v[n++] = t;
+	}
+	for (size_t k = 0; k < ARRAY_SIZE(kinds) && !ret && n > 1; k++)
+		ret = number(d, v, n, kinds[k].type, kinds[k].field, kinds[k].refused, err);
+	return ret;
+}

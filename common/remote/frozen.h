@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What freezing a process lends to freezing a tree of them. */
+#ifndef CR_REMOTE_FROZEN_H
+#define CR_REMOTE_FROZEN_H
+
+#include "common/remote/remote.h"
+
+/* Who makes threads or children faster than we stop them is stopped by the first pass that finds none. */
+#define FREEZE_PASSES 1000
+
+/* Everything that makes a target unfit, told before it is touched. */
+int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err *err);
+/* Blocks SIGCHLD, which wait_tracee() sleeps on. */
+void freeze_wait_begin(void);
+/* Seizes and interrupts the threads that are not known yet. Their number, or -errno; dying ones are passed over. */
+int freeze_seize(struct freeze *fz, int proc_fd, struct err *err);
+/* Waits until those stand still, and forgets the ones that end instead. deadline_ns on CLOCK_MONOTONIC, 0 = none. */
+int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err);
+/* Opens mem_fd. */
+int freeze_memory(struct freeze *fz, int proc_fd, struct err *err);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Freezing a tree of processes. Who is frozen makes no children, so passes over all of them come to an end: a pass sees
+ * whoever was made before its parent stood still, and who was handed to another parent meanwhile. A generation is
+ * interrupted as a whole before anybody waits for it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/base/clock.h"
+#include "common/base/io.h"
+#include "common/remote/frozen.h"
+
+#define PID_BITS (1u << 22) /* PID_MAX_LIMIT */
+
+struct freezer {
+	struct tree *tree;
+	uint64_t deadline_ns;
+	uint64_t *known; /* a bit for each pid: in the tree */
+};
+
+static bool is_known(const struct freezer *f, pid_t pid)
+{
+	return f->known[(uint32_t)pid / 64] >> ((uint32_t)pid % 64) & 1;
+}
+
+/* Each process of the tree takes two descriptors of ours; the hard limit is there to be used. */
+static void allow_descriptors(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) || lim.rlim_cur >= lim.rlim_max)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
+}
+
+static struct tree_task *add(struct freezer *f, pid_t pid, size_t parent, int proc_fd)
+{
+	struct tree *t = f->tree;
+
+	array_reserve(&t->v, &t->cap, t->n, sizeof(*t->v));
+	f->known[(uint32_t)pid / 64] |= 1ull << ((uint32_t)pid % 64);
+	t->v[t->n] = (struct tree_task){ .pid = pid, .parent = parent, .proc_fd = proc_fd,
+					 .fz = { .pid = pid, .mem_fd = -1 } };
+	return &t->v[t->n++];
+}
+
+static void forget(struct freezer *f, struct tree_task *t)
+{
+	f->known[(uint32_t)t->pid / 64] &= ~(1ull << ((uint32_t)t->pid % 64));
+	t->gone = true;
+	freeze_end(&t->fz, THAW_RUN);
+	close(t->proc_fd);
+	t->proc_fd = -1;
+}
+
+/*
+ * Nobody new was found in it: all its threads stand still, or it is dead. /proc/PID was opened before it was seized and
+ * dies with it, so a pid that was used anew in between shows here, and a child that was handed to somebody else too.
+ */
+static int conclude(struct freezer *f, struct tree_task *t, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int ret = proc_stat(t->proc_fd, "stat", &t->stat, &why);
+
+	if (ret == -ESRCH && t->parent != (size_t)(t - f->tree->v)) {
+		forget(f, t);
+		return 0;
+	}
+	if (ret) {
+		*err = why;
+		return ret;
+	}
+	if (t->parent != (size_t)(t - f->tree->v)) {
+		if (t->stat.ppid != f->tree->v[t->parent].pid) {
+			forget(f, t);
+			return 0;
+		}
+		if (!t->fz.nthreads && t->stat.state == 'Z' && t->stat.num_threads <= 1) {
+			t->zombie = true;
+			close(t->proc_fd);
+			t->proc_fd = -1;
+			return 0;
+		}
+		if (!t->fz.nthreads && t->stat.state == 'X') {
+			forget(f, t);
+			return 0;
+		}
+	}
+	if (!t->fz.nthreads || t->stat.state == 'Z' || t->stat.state == 'X' || t->fz.threads[0].tid != t->pid)
+		return err_refuse(err, "its first thread has ended while others live on");
+	t->fz.start_time = t->stat.start_time;
+	t->frozen = true;
+	return freeze_memory(&t->fz, t->proc_fd, err);
+}
+
+static const char *name_of(struct tree_task *t)
+{
+	struct err ignore = ERR_INIT;
+
+	if (!t->stat.comm[0] && t->proc_fd >= 0)
+		proc_stat(t->proc_fd, "stat", &t->stat, &ignore);
+	return t->stat.comm;
+}
+
+static bool is_settled(const struct tree_task *t)
+{
+	return t->frozen || t->zombie || t->gone;
+}
+
+/* Freezes the processes from first on, all of them side by side. */
+static int take_in(struct freezer *f, size_t first, struct err *err)
+{
+	struct tree *t = f->tree;
+
+	for (int round = 0; round < FREEZE_PASSES; round++) {
+		bool again = false;
+		int ret = 0;
+
+		for (size_t i = first; i < t->n; i++) {
+			struct tree_task *task = &t->v[i];
+
+			if (is_settled(task))
+				continue;
+			ret = freeze_seize(&task->fz, task->proc_fd, err);
+			if (ret > 0)
+				again = true;
+			else if (!ret || ret == -ESRCH)
+				ret = conclude(f, task, err);
+			if (ret < 0)
+				return err_task(err, task->pid, name_of(task), ret);
+		}
+		if (!again)
+			return 0;
+		for (size_t i = first; i < t->n; i++) {
+			struct tree_task *task = &t->v[i];
+
+			if (is_settled(task))
+				continue;
+			ret = freeze_settle(&task->fz, task->proc_fd, f->deadline_ns, err);
+			if (ret)
+				return err_task(err, task->pid, name_of(task), ret);
+		}
+	}
+	return err_set(err, ERR_FAILED, 0, "the tree makes new threads faster than they can be stopped");
+}
+
+static int add_child(struct freezer *f, size_t parent, pid_t pid, struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	int fd;
+
+	if (pid <= 0 || (uint32_t)pid >= PID_BITS || is_known(f, pid))
+		return 0;
+	if (pid == getpid())
+		return err_hint(err, err_refuse(err, "the dumper itself is in the tree, below pid %d", f->tree->v[parent].pid),
+				"run cr-dump from outside of it");
+	if (proc_open(pid, &fd, &ignore)) {
+		if (ignore.errnum == ESRCH)
+			return 0;
+		*err = ignore;
+		return -ignore.errnum;
+	}
+	add(f, pid, parent, fd);
+	return 0;
+}
+
+/* Children belong to the thread that made them, until it ends. */
+static int find_children(struct freezer *f, size_t i, struct err *err)
+{
+	for (size_t k = 0; k < f->tree->v[i].fz.nthreads; k++) {
+		cleanup_arena struct arena *arena = arena_new();
+		const struct tree_task *t = &f->tree->v[i];
+		char path[64];
+		int *pids = NULL, ret;
+		size_t n = 0;
+
+		snprintf(path, sizeof(path), "task/%d/children", t->fz.threads[k].tid);
+		ret = proc_numbers(t->proc_fd, path, arena, &pids, &n, err);
+		for (size_t c = 0; c < n && !ret; c++)
+			ret = add_child(f, i, pids[c], err);
+		if (ret)
+			return err_task(err, f->tree->v[i].pid, f->tree->v[i].stat.comm, ret);
+	}
+	return 0;
+}
+
+static int freeze_descendants(struct freezer *f, struct err *err)
+{
+	struct tree *t = f->tree;
+
+	for (int round = 0; round < FREEZE_PASSES; round++) {
+		size_t before = t->n;
+
+		for (size_t from = 0, to = t->n; from < to; from = to, to = t->n) {
+			int ret = 0;
+
+			for (size_t i = from; i < to && !ret; i++)
+				ret = find_children(f, i, err);
+			if (!ret)
+				ret = take_in(f, to, err);
+			if (ret)
+				return ret;
+		}
+		if (t->n == before)
+			return 0;
+		if (f->deadline_ns && now_ns() >= f->deadline_ns)
+			break;
+	}
+	return err_hint(err, err_set(err, ERR_FAILED, ETIMEDOUT, "the tree makes new processes faster than they can be stopped"),
+			"try a longer --timeout");
+}
+
+/* Parents first, each with all below it before the next one; without those that are gone. */
+static void put_in_order(struct tree *t)
+{
+	cleanup_free size_t *first = xzalloc(t->n * sizeof(*first)), *next = xzalloc(t->n * sizeof(*next));
+	cleanup_free size_t *place = xzalloc(t->n * sizeof(*place));
+	struct tree_task *v = xzalloc(t->n * sizeof(*v));
+	size_t n = 0;
+
+	/* 0 ends a list: the root is nobody's child. */
+	for (size_t i = t->n; i-- > 1;) {
+		if (t->v[i].gone)
+			continue;
+		next[i] = first[t->v[i].parent];
+		first[t->v[i].parent] = i;
+	}
+	for (size_t i = 0;;) {
+		place[i] = n;
+		v[n] = t->v[i];
+		v[n++].parent = place[t->v[i].parent];
+		if (first[i]) {
+			i = first[i];
+			continue;
+		}
+		while (i && !next[i])
+			i = t->v[i].parent;
+		if (!i)
+			break;
+		i = next[i];
+	}
+	free(t->v);
+	*t = (struct tree){ v, n, t->n };
+}
+
+int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct tree *tree, struct err *err)
+{
+	struct freezer f = { tree, timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0, NULL };
+	cleanup_free uint64_t *known = NULL;
+	struct proc_stat st;
+	int fd, ret;
+
+	*tree = (struct tree){ 0 };
+	ret = proc_open(root, &fd, err);
+	if (ret)
+		return ret;
+	ret = proc_stat(fd, "stat", &st, err);
+	if (!ret)
+		ret = err_task(err, root, st.comm, freeze_check(root, fd, &st, err));
+	if (ret) {
+		close(fd);
+		return err_task(err, root, NULL, ret);
+	}
+	f.known = known = xzalloc(PID_BITS / 64 * sizeof(*known));
+	allow_descriptors();
+	freeze_wait_begin();
+	add(&f, root, 0, fd);
+	ret = take_in(&f, 0, err);
+	if (!ret)
+		ret = freeze_descendants(&f, err);
+	if (ret) {
+		tree_free(tree, THAW_RUN);
+		return ret;
+	}
+	put_in_order(tree);
+	log_info(log, "pid %d (%s): %zu processes frozen", root, st.comm, tree->n);
+	return 0;
+}
+
+void tree_free(struct tree *tree, enum thaw how)
+{
+	cleanup_free struct freeze **all = xzalloc((tree->n + 1) * sizeof(*all));
+
+	for (size_t i = 0; i < tree->n; i++) {
+		all[i] = &tree->v[i].fz;
+		if (tree->v[i].proc_fd >= 0)
+			close(tree->v[i].proc_fd);
+	}
+	freeze_end_all(all, tree->n, how);
+	free(tree->v);
+	*tree = (struct tree){ 0 };
+}
