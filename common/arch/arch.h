@@ -60,6 +60,8 @@ int arch_core_decode(const CoreEntry *core, struct arena *arena, struct arch_reg
 		     struct err *err);
 /* For ELF core files: the machine, and registers of a thread as their notes have them; the same extent for all threads of a leader. */
 #define ARCH_ELF_MACHINE 62
+/* AUDIT_ARCH_*: what a seccomp filter sees as seccomp_data.arch. */
+#define ARCH_AUDIT 0xc000003eu
 int arch_core_notes(const CoreEntry *leader, const CoreEntry *core, struct arena *arena, struct arch_regs *regs,
 		    struct arch_fpu *fpu, struct err *err);
 uint64_t arch_core_clear_tid(const CoreEntry *core);

@@ -20,6 +20,7 @@
 #include "common/file/table.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
+#include "common/task/seccomp.h"
 #include "common/task/task.h"
 #include "stats.pb-c.h"
 
@@ -130,10 +131,6 @@ static int look_outside(struct dump *d, struct err *err)
 		t->core->thread_core = arena_msg(d->arena, ThreadCoreEntry, thread_core_entry__init);
 		if (!i)
 			t->core->tc = arena_msg(d->arena, TaskCoreEntry, task_core_entry__init);
-		/* Its own filter might kill it for what the agent calls; and nothing has run in it yet. */
-		if (t->status.seccomp)
-			return err_refuse(err, "thread %d has a seccomp %s, which this version does not restore",
-					  t->frozen->tid, t->status.seccomp == 1 ? "strict mode" : "filter");
 		if (!arch_is_native(&t->frozen->regs))
 			return err_refuse(err, "thread %d runs 32-bit code, which this version does not restore",
 					  t->frozen->tid);
@@ -378,6 +375,7 @@ struct dump_task *dump_find_task(const struct dump *d, pid_t pid)
 static void dump_close(struct dump *d)
 {
 	file_table_free(d->files);
+	seccomp_images_free(d);
 	image_store_free(d->store);
 	for (size_t i = 0; i < d->ntasks; i++)
 		if (d->tasks[i]->proc_fd >= 0)

@@ -16,6 +16,8 @@
 
 struct file_table; /* common/file/table.h */
 struct mm_dump; /* common/mm/private.h */
+struct seccomp_chain; /* common/task/seccomp.c */
+struct seccomp_images; /* the same */
 struct mm_objects; /* common/mm/private.h */
 
 struct externals; /* common/file/external.h */
@@ -32,6 +34,7 @@ struct dump_opts {
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
 	const struct externals *given; /* --external; may be NULL */
+	bool suspend_seccomp; /* also where its filters would not let the agent leave without us */
 };
 
 struct dump_stats {
@@ -44,6 +47,7 @@ struct dump_thread {
 	struct frozen_thread *frozen;
 	struct proc_status status; /* /proc/PID/task/TID/status */
 	CoreEntry *core;	   /* being filled */
+	struct seccomp_chain *seccomp; /* its filters; arena memory */
 };
 
 struct dump_task {
@@ -73,6 +77,7 @@ struct dump {
 	struct dump_task **tasks; /* parents before their children, the root first */
 	size_t ntasks;
 	struct dump_task *task; /* the one that is being looked at: never a zombie */
+	struct seccomp_images *seccomp;
 	struct dump_stats stats;
 };
 

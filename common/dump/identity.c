@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/task/seccomp.h"
 #include "inventory.pb-c.h"
 #include "pstree.pb-c.h"
-#include "seccomp.pb-c.h"
 #include "timens.pb-c.h"
 
 /* Ids of the dumper's own objects; a task's (TASK_KOBJ) differ where it has its own. Any unique numbers do. */
@@ -161,11 +161,9 @@ static void put_clocks(struct dump *d)
 
 void identity_put(struct dump *d)
 {
-	SeccompEntry seccomp = SECCOMP_ENTRY__INIT;
-
 	for (size_t i = 0; i < d->ntasks; i++)
 		put_task(d, d->tasks[i]);
 	put_clocks(d);
-	image_store_put(d->store, IMG_SECCOMP, 0, &seccomp.base);
+	seccomp_put(d);
 	put_inventory(d);
 }

@@ -265,7 +265,7 @@ static int make_region(struct remote *r, struct err *err)
 
 	if (ret)
 		return ret;
-	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, PTRACE_O_TRACESYSGOOD) < 0)
+	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, (uintptr_t)t->options | PTRACE_O_TRACESYSGOOD) < 0)
 		return err_sys(err, "cannot set trace options");
 	arch_agent_boot_regs(&regs, r->code, r->region_len);
 	ret = arch_set_regs(t->tid, &regs);

@@ -48,6 +48,8 @@ static size_t layout(struct birth *b, const struct plan_task *pt)
 		b->prog_off[i] = at;
 		at += program_size(pt->threads[i].prog);
 	}
+	b->late_off = (at + 63) & ~(size_t)63;
+	at = b->late_off + late_size(pt);
 	return (at + PAGE - 1) & ~(PAGE - 1);
 }
 
@@ -100,6 +102,7 @@ int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slot
 	c->gate = pt->nthreads == 1;
 	c->unmade = 1;
 	link_programs(b, slots);
+	late_link(b, slots);
 	return 0;
 }
 

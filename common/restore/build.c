@@ -232,8 +232,11 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 		return ret;
 	program_seal(plan->controller);
 	for (size_t i = 0; i < plan->ntasks; i++)
-		for (size_t k = 0; k < plan->tasks[i].nthreads; k++)
+		for (size_t k = 0; k < plan->tasks[i].nthreads; k++) {
 			program_seal(plan->tasks[i].threads[k].prog);
+			if (plan->tasks[i].threads[k].late)
+				program_seal(plan->tasks[i].threads[k].late);
+		}
 	*out = take_ptr(plan);
 	return 0;
 }

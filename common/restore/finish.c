@@ -262,6 +262,8 @@ static int finish(struct birth *b, bool leave_stopped, struct err *err)
 	int ret = stop_all(b, err), fail;
 
 	if (!ret)
+		ret = late_run(b, err);
+	if (!ret)
 		ret = restart_calls(b, after, err);
 	for (size_t k = 1; !ret && k < pt->nthreads; k++) {
 		ret = set_thread(b, k, &after[k], err);

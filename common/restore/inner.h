@@ -63,6 +63,7 @@ struct birth {
 	size_t len;
 	size_t *prog_off;  /* of each thread's program in the region */
 	size_t scratch_off; /* 16 bytes for each thread */
+	size_t late_off;    /* programs that the tracer makes threads execute, one after the other */
 	int memfd;
 	enum born how;
 	struct progress progress;
@@ -81,6 +82,11 @@ void birth_abort(struct birth *b);
 void birth_release(struct birth *b);
 /* Waits until *word (a field of struct control) is 0. */
 struct control *birth_control(const struct birth *b);
+
+/* What the tracer makes stopped threads execute, call by call (plan_thread.late). */
+size_t late_size(const struct plan_task *pt);
+void late_link(struct birth *b, const struct slots *slots);
+int late_run(struct birth *b, struct err *err);
 
 /* Final registers of all threads, the region unmapped, all let go. */
 int finish_task(struct birth *b, bool leave_stopped, struct err *err);

@@ -248,12 +248,12 @@ static int load(struct model *m, struct err *err)
 		if (!ret && n)
 			ret = cannot_restore(err, AT(FILE_LOCKS, 0, 0), "file locks cannot be restored");
 	}
-	/* Nothing refers to filters here, but an image that is there and cannot be read is damage all the same. */
 	if (!ret) {
 		ProtobufCMessage **v;
 		size_t n;
 
 		ret = image_read_all(m->dir, IMG_SECCOMP, 0, m->arena, &v, &n, NULL, err);
+		m->seccomp = !ret && n ? (const SeccompEntry *)v[0] : NULL;
 	}
 	if (!ret)
 		ret = load_clocks(m, err);

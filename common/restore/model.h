@@ -17,6 +17,7 @@
 #include "pagemap.pb-c.h"
 #include "pstree.pb-c.h"
 #include "remap-file-path.pb-c.h"
+#include "seccomp.pb-c.h"
 #include "pipe-data.pb-c.h"
 #include "memfd.pb-c.h"
 #include "timens.pb-c.h"
@@ -75,6 +76,7 @@ struct model {
 	size_t nmemfds;
 	struct model_shmem *shmem; /* sorted by shmid */
 	size_t nshmem;
+	const SeccompEntry *seccomp; /* NULL when there is none */
 };
 
 int model_load(struct image_dir *dir, struct model **m, struct err *err);

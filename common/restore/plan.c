@@ -16,8 +16,10 @@ void plan_free(struct plan *plan)
 	if (!plan)
 		return;
 	for (size_t t = 0; t < plan->ntasks; t++)
-		for (size_t i = 0; i < plan->tasks[t].nthreads; i++)
+		for (size_t i = 0; i < plan->tasks[t].nthreads; i++) {
 			program_free(plan->tasks[t].threads[i].prog);
+			program_free(plan->tasks[t].threads[i].late);
+		}
 	program_free(plan->controller);
 	free(plan->slot_names);
 	free(plan->binds);

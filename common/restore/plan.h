@@ -51,6 +51,9 @@ enum task_phase {
 struct plan_thread {
 	pid_t tid;
 	struct program *prog; /* for the leader: TASK_* and THREAD_* phases; else THREAD_* only */
+	/* Steps that the tracer makes the parked thread execute when all threads are there; NULL = none. Seccomp is
+	 * suspended meanwhile. */
+	struct program *late;
 	struct arch_regs regs; /* final */
 	struct arch_fpu fpu;
 	uint64_t sigmask;

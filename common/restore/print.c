@@ -20,6 +20,11 @@ static void print_task(const struct model_task *t, const struct plan_task *pt, s
 		program_print(pt->threads[i].prog, "    ", out);
 	}
 	strbuf_printf(out, "\nlast, from outside, pid %d:\n", pt->pid);
+	for (size_t i = 0; i < pt->nthreads; i++)
+		if (pt->threads[i].late && program_steps(pt->threads[i].late)) {
+			strbuf_printf(out, "    thread %d executes, its seccomp suspended:\n", pt->threads[i].tid);
+			program_print(pt->threads[i].late, "        ", out);
+		}
 	for (size_t i = 0; i < pt->nthreads; i++) {
 		const struct plan_thread *pth = &pt->threads[i];
 

@@ -7,6 +7,7 @@
 
 #include "common/arch/arch.h"
 #include "common/restore/verify.h"
+#include "common/task/seccomp.h"
 
 #define GROUPS_MAX 65536u /* include/uapi/linux/limits.h: NGROUPS_MAX */
 #define SIGNALS 64u
@@ -129,6 +130,7 @@ static int check_sched(const ThreadCoreEntry *c, const struct where *at, struct 
 static int check_thread(const struct model *m, const struct model_thread *th, const struct where *at, struct err *err)
 {
 	const ThreadCoreEntry *c = th->core->thread_core;
+	const char *why;
 	uint32_t cg = 0;
 	int ret;
 
@@ -140,9 +142,8 @@ static int check_thread(const struct model *m, const struct model_thread *th, co
 		return bad_image(err, at, "the thread's name is longer than %u bytes", COMM_MAX);
 	if (c->has_pdeath_sig && c->pdeath_sig > SIGNALS)
 		return bad_image(err, at, "parent death signal %u", c->pdeath_sig);
-	if (c->has_seccomp_mode && c->seccomp_mode)
-		return cannot_restore(err, at, "seccomp is on (mode %d), which cannot be restored",
-				      (int)c->seccomp_mode);
+	if (seccomp_verify(m, c, &why))
+		return bad_image(err, at, "%s", why);
 	if (c->has_affinity && (c->affinity.len == 0 || c->affinity.len > 1024))
 		return bad_image(err, at, "an affinity mask of %zu bytes", c->affinity.len);
 	if (c->restart && (c->restart->n_args > 6 || c->restart->nr > 4096))

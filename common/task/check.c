@@ -10,6 +10,7 @@
 
 #include "common/base/io.h"
 #include "common/feature/feature.h"
+#include "common/task/seccomp.h"
 #include "common/task/task.h"
 
 #ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
@@ -127,6 +128,8 @@ int task_check(struct dump *d, struct err *err)
 	for (size_t i = 0; i < d->task->nthreads; i++) {
 		int ret = check_thread(&d->task->threads[i], &no_cookies, err);
 
+		if (!ret)
+			ret = seccomp_look(d, &d->task->threads[i], err);
 		if (ret)
 			return ret;
 	}

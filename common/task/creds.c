@@ -16,9 +16,12 @@
 #include <sys/capability.h>
 #include <sys/syscall.h>
 
+#include "common/task/seccomp.h"
 #include "common/task/task.h"
 
 #define SETPCAP_BIT (1ull << CAP_SETPCAP)
+#define ADMIN_BIT (1ull << CAP_SYS_ADMIN)
+#define KNOWN_CAPS ((2ull << CAP_LAST_CAP) - 1)
 #define NCAPS 64
 
 struct creds_slot { struct step_ref securebits; };
@@ -96,7 +99,7 @@ static void plan_ids(struct program *prog, const CredsEntry *c, uint64_t lacks)
 	}
 }
 
-static void plan_capset(struct program *prog, uint64_t eff, uint64_t prm, uint64_t inh)
+static void plan_capset(struct program *prog, int phase, uint64_t eff, uint64_t prm, uint64_t inh)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2] = {
@@ -105,18 +108,25 @@ static void plan_capset(struct program *prog, uint64_t eff, uint64_t prm, uint64
 	};
 	struct data_ref h = program_data(prog, &header, sizeof(header)), v = program_data(prog, data, sizeof(data));
 
-	program_call(prog, THREAD_CREDS, "capabilities", SYS_capset, A_DATA(h), A_DATA(v));
+	program_call(prog, phase, "capabilities", SYS_capset, A_DATA(h), A_DATA(v));
+}
+
+void task_creds_plan_capset(struct program *prog, int phase, const CredsEntry *c)
+{
+	plan_capset(prog, phase, task_caps(c->n_cap_eff, c->cap_eff) & KNOWN_CAPS,
+		    task_caps(c->n_cap_prm, c->cap_prm) & KNOWN_CAPS, task_caps(c->n_cap_inh, c->cap_inh) & KNOWN_CAPS);
 }
 
 /* Without CAP_SETPCAP bounding set and securebits are what they must be already: preflight has seen to it. */
-static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap)
+static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap, bool admin)
 {
-	const uint64_t known = (2ull << CAP_LAST_CAP) - 1;
+	const uint64_t known = KNOWN_CAPS, kept = admin ? ADMIN_BIT : 0;
 	uint64_t prm = task_caps(c->n_cap_prm, c->cap_prm) & known, eff = task_caps(c->n_cap_eff, c->cap_eff) & known;
 	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & known, bnd = task_caps(c->n_cap_bnd, c->cap_bnd);
 	uint64_t amb = task_caps(c->n_cap_amb, c->cap_amb) & known;
 
-	plan_capset(prog, prm | (setpcap ? SETPCAP_BIT : 0), prm | (setpcap ? SETPCAP_BIT : 0), inh);
+	plan_capset(prog, THREAD_CREDS, prm | kept | (setpcap ? SETPCAP_BIT : 0),
+		    prm | kept | (setpcap ? SETPCAP_BIT : 0), inh);
 	program_call(prog, THREAD_CREDS, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT),
 		     A(PR_CAP_AMBIENT_CLEAR_ALL), A(0), A(0), A(0));
 	for (unsigned i = 0; i < NCAPS; i++)
@@ -132,7 +142,7 @@ static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap)
 			program_try(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
 	if (setpcap)
 		program_call(prog, THREAD_CREDS, "securebits", SYS_prctl, A(PR_SET_SECUREBITS), A(c->secbits));
-	plan_capset(prog, eff, prm, inh);
+	plan_capset(prog, THREAD_CREDS, eff | kept, prm | kept, inh);
 }
 
 static int plan_creds(const struct model *m, const struct model_task *task, const struct model_thread *thread,
@@ -152,7 +162,8 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 		program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl,
 			     A(PR_SET_SECUREBITS), A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
 	plan_ids(pth->prog, c, plan->lacks);
-	plan_caps(pth->prog, c, setpcap);
+	/* Its filters come when all else is done; until then it keeps what installing them takes. */
+	plan_caps(pth->prog, c, setpcap, seccomp_takes_admin(m, task, thread));
 	if (c->has_no_new_privs && c->no_new_privs)
 		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0),
 			     A(0), A(0));

@@ -45,6 +45,9 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 			const ThreadCoreEntry *tcore = task->threads[i].core->thread_core;
 
 			need |= task_sched_privileges(tcore, own);
+			/* PTRACE_O_SUSPEND_SECCOMP */
+			if (tcore->has_seccomp_mode && tcore->seccomp_mode)
+				need |= 1ull << CAP_SYS_ADMIN;
 			if (tcore->creds)
 				need |= task_creds_privileges(tcore->creds, own);
 		}

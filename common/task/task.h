@@ -68,6 +68,8 @@ void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, c
 /* True when there was something to report. */
 bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct task_own *own,
 			  const struct task_report *report);
+/* A step that gives the thread its final capabilities: for one that kept more of them. */
+void task_creds_plan_capset(struct program *prog, int phase, const CredsEntry *c);
 uint64_t task_creds_privileges(const CredsEntry *c, const struct task_own *own);
 uint64_t task_sched_privileges(const ThreadCoreEntry *tcore, const struct task_own *own);
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Seccomp, as far as others have to know of it. */
+#ifndef CR_TASK_SECCOMP_H
+#define CR_TASK_SECCOMP_H
+
+#include "common/dump/dump.h"
+#include "common/restore/model.h"
+
+/* Reads the filters of the thread and suspends them for as long as we trace it. To be called by the tracing thread. */
+int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err);
+/* Writes seccomp.img, once for all tasks. */
+void seccomp_put(struct dump *d);
+void seccomp_images_free(struct dump *d);
+
+/* Whether the thread's filters are all in the image and well formed; *why says what is not. */
+int seccomp_verify(const struct model *m, const ThreadCoreEntry *c, const char **why);
+/* Whether the thread must keep CAP_SYS_ADMIN, which it will not have, until its filters are installed. */
+bool seccomp_takes_admin(const struct model *m, const struct model_task *task, const struct model_thread *thread);
+
+#endif
