@@ -282,6 +282,14 @@ CASE(rlimits) { s->core[0]->tc->rlimits->n_rlimits = 17; }
 CASE(no_timers) { s->core[0]->tc->timers = NULL; }
 CASE(itimer) { s->core[0]->tc->timers->virt->vusec = 1000000; }
 CASE(seccomp) { s->core[1]->thread_core->has_seccomp_mode = true; s->core[1]->thread_core->seccomp_mode = SECCOMP_MODE__filter; }
+CASE(seccomp_index)
+{
+	ThreadCoreEntry *c = s->core[1]->thread_core;
+
+	c->has_seccomp_mode = c->has_seccomp_filter = true;
+	c->seccomp_mode = SECCOMP_MODE__filter;
+	c->seccomp_filter = 7;
+}
 CASE(cgroup) { s->core[1]->thread_core->has_cg_set = true; s->core[1]->thread_core->cg_set = 4; }
 CASE(sched) { s->core[1]->thread_core->has_sched_policy = true; s->core[1]->thread_core->sched_policy = 1; }
 CASE(long_name) { s->core[0]->tc->comm = arena_strdup(s->arena, "0123456789abcdef"); }
@@ -417,7 +425,8 @@ static const struct {
 	C(rlimits, ERR_IMAGE, "core-4711.img", "17 resource"),
 	C(no_timers, ERR_IMAGE, "core-4711.img", "timers are missing"),
 	C(itimer, ERR_IMAGE, "core-4711.img", "virtual"),
-	C(seccomp, ERR_REFUSED, "core-4712.img", "seccomp"),
+	C(seccomp, ERR_IMAGE, "core-4712.img", "filter is not given"),
+	C(seccomp_index, ERR_IMAGE, "core-4712.img", "not in seccomp.img"),
 	C(cgroup, ERR_REFUSED, "core-4712.img", "set 4"),
 	C(sched, ERR_IMAGE, "core-4712.img", "priority 0"),
 	C(long_name, ERR_IMAGE, "core-4711.img", "15"),
