@@ -6,6 +6,7 @@
 #include "common/kinds.h"
 
 #include "common/file/file.h"
+#include "common/file/inet.h"
 #include "common/mm/mm.h"
 
 extern const struct state_kind task_core_kind, thread_core_kind, session_kind, personality_kind, sigaction_kind,
@@ -62,6 +63,7 @@ const struct file_kind *const file_kinds[] = {
 	&timerfd_kind,
 	&signalfd_kind,
 	&unixsk_kind,
+	&inetsk_kind,
 	&regfile_kind,
 	NULL,
 };

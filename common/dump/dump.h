@@ -19,6 +19,8 @@ struct mm_dump; /* common/mm/private.h */
 struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
 struct mm_objects; /* common/mm/private.h */
+struct inetopt_fresh; /* common/file/inetopt.h */
+struct tcp_dump; /* common/file/tcp.h */
 
 struct externals; /* common/file/external.h */
 
@@ -78,6 +80,8 @@ struct dump {
 	size_t ntasks;
 	struct dump_task *task; /* the one that is being looked at: never a zombie */
 	struct seccomp_images *seccomp;
+	struct inetopt_fresh *fresh_sockets; /* arena memory */
+	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	struct dump_stats stats;
 };
 

@@ -88,6 +88,8 @@ const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *
 		return FOWN(e->tfd);
 	case FD_TYPES__UNIXSK:
 		return FOWN(e->usk);
+	case FD_TYPES__INETSK:
+		return FOWN(e->isk);
 	case FD_TYPES__MEMFD:
 		return FOWN(e->memfd);
 	default:

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Socket options for which the format has no field: one table of all that getsockopt(2) shows and setsockopt(2) takes.
+ * What differs from a fresh socket of the same kind is kept; so a host's own defaults stay its own.
+ */
+#ifndef CR_FILE_INETOPT_H
+#define CR_FILE_INETOPT_H
+
+#include "common/file/file.h"
+#include "sk-opts.pb-c.h"
+
+enum inetopt_when {
+	INETOPT_EARLY, /* before bind(2), connect(2), listen(2) */
+	INETOPT_LATE,
+};
+
+/* Values of a fresh socket, by family, type and protocol. Arena memory; asked for once in a dump. */
+struct inetopt_fresh;
+
+/* Appends to (*v)[0..*n), arena memory. connected: in a state other than closed and listening. */
+int inetopt_dump(struct dump *d, int fd, bool connected, SockOptEntry ***v, size_t *n, struct err *err);
+/* Steps of one moment. Options that are not in the table, or not of that length: ERR_IMAGE. */
+int inetopt_plan(struct plan *plan, uint32_t slot, int phase, enum inetopt_when when, SockOptEntry *const *v, size_t n,
+		 struct err *err);
+
+#endif
