@@ -157,7 +157,7 @@ static int int_option(int fd, int option, int *value)
 
 int inetopt_dump(struct dump *d, int fd, bool connected, SockOptEntry ***v, size_t *n, struct err *err)
 {
-	const struct inetopt_fresh *fresh;
+	const struct inetopt_fresh *fresh = NULL;
 	SockOptEntry *found[ARRAY_SIZE(rows)];
 	int family, type, protocol, ret;
 	size_t k = 0;

@@ -23,6 +23,7 @@
  *	                      blank), after which the untouched program must pass
  *	test: dump=OPTION     a further option of cr-dump (may be repeated); likewise restore=OPTION
  *	test: timeout=SECONDS instead of 60
+ *	test: net             in a network namespace of its own, where the loopback device is up
  *	test: settle=MS       waits so long between ready and the dump (for threads that must have gone to sleep)
  *	test: helper          not a test by itself
  *
