@@ -5,6 +5,7 @@
  * again.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <search.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -118,6 +119,8 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 	}
 	if (S_ISREG(st->st_mode)) {
 		uint64_t used = (uint64_t)st->st_blocks * 512;
+		if (p->fs_type == HUGETLBFS_MAGIC)
+			return err_refuse(err, "%s is a deleted file of hugetlbfs, which nothing can write to", name);
 		if (used > d->opts->ghost_limit)
 			return err_hint(err, err_refuse(err, "%s is deleted and holds %llu bytes, more than %llu", name,
 							(unsigned long long)used,

@@ -63,6 +63,9 @@ int mm_object_memfd(struct dump *d, struct mm_object *o, int fd, const char *lin
 	e->size = o->size = (uint64_t)st.st_size;
 	e->shmid = o->shmid;
 	e->seals = (uint32_t)seals;
+	e->has_hugetlb_flag = o->page != PAGE_BYTES;
+	if (e->has_hugetlb_flag)
+		e->hugetlb_flag = MFD_HUGETLB | (uint32_t)__builtin_ctzll(o->page) << VM_FLAG_HUGE_SHIFT;
 	e->has_mode = true;
 	e->mode = st.st_mode & 07777;
 	image_store_put(d->store, IMG_MEMFD_INODE, 0, &e->base);
@@ -74,15 +77,14 @@ static int memfd_dump(struct dump *d, const struct fd_source *src, FileEntry *en
 	MemfdFileEntry *m = arena_msg(d->arena, MemfdFileEntry, memfd_file_entry__init);
 	struct mm_object *o;
 	struct statfs fs;
-	int ret;
+	int ret, domain;
 
 	if (fstatfs(src->fd, &fs) < 0)
 		return err_sys(err, "cannot tell its file system");
-	if (fs.f_type == HUGETLBFS)
-		return err_refuse(err, "a memfd of huge pages, which this version does not restore");
-	if (src->st.st_dev != d->objects->shmem_dev)
+	domain = mm_domain(d, src->st.st_dev, fs.f_type == HUGETLBFS ? (uint64_t)fs.f_bsize : PAGE_BYTES);
+	if (domain < 0)
 		return err_refuse(err, "%s is not the kind of file that its name says", src->link);
-	o = mm_object(d, src->st.st_ino);
+	o = mm_object(d, domain, src->st.st_ino);
 	if (!o->link) {
 		o->task = d->task;
 		o->link = arena_printf(d->arena, "fd/%d", src->number);
@@ -135,30 +137,54 @@ bool memfd_inode_slot(struct plan *plan, const MemfdInodeEntry *e, uint32_t *slo
 	return file_slot_known(plan, FD_TYPES__MEMFD, (uint32_t)e->inode_id, SLOT_INODE, slot);
 }
 
+/* Files of huge pages have no write(2): their content is read into a mapping. */
+static int plan_huge_content(struct plan *plan, const struct model_shmem *shm, uint64_t page, uint32_t slot,
+			     struct err *err)
+{
+	struct program *p = plan->controller;
+	uint64_t size = shm->size, at;
+	int ret = controller_room(plan, size, page, &at, err);
+
+	if (ret)
+		return ret;
+	program_call_eq(p, MAKE_OBJECTS, "huge pages", (int64_t)at, SYS_mmap, A(at), A(size), A(PROT_READ | PROT_WRITE),
+			A(MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE), A_SLOT(slot), A(0));
+	shmem_mapped_content(plan, &shm->pages, at, size);
+	shmem_unmap(plan, at, size);
+	return 0;
+}
+
 /* The inode: created, filled, sealed. Its slot is a description that nobody else has. */
-static uint32_t plan_inode(const struct model *m, const MemfdInodeEntry *e, struct plan *plan)
+static int plan_inode(const struct model *m, const MemfdInodeEntry *e, struct plan *plan, uint32_t *slot,
+		      struct err *err)
 {
 	const struct model_shmem *shm = e->size ? model_shmem(m, e->shmid) : NULL;
 	struct program *p = plan->controller;
 	bool sealable = e->seals != F_SEAL_SEAL;
-	uint32_t slot, mode = e->has_mode ? e->mode & 07777 : 0777;
+	uint32_t mode = e->has_mode ? e->mode & 07777 : 0777, huge = e->has_hugetlb_flag ? e->hugetlb_flag : 0;
 	char name[80];
+	int ret = 0;
 
-	if (memfd_inode_slot(plan, e, &slot))
-		return slot;
+	if (memfd_inode_slot(plan, e, slot))
+		return 0;
+	if (huge && (!(huge & MFD_HUGETLB) || (huge & ~MFD_HUGETLB) >> VM_FLAG_HUGE_SHIFT > 40))
+		return err_image(err, "memfd %.60s: flags 0x%x for huge pages", e->name, huge);
 	snprintf(name, sizeof(name), "memfd %.60s", e->name);
-	slot = file_slot_new(plan, FD_TYPES__MEMFD, (uint32_t)e->inode_id, SLOT_INODE, name);
-	plan_slot_is(plan, slot,
+	*slot = file_slot_new(plan, FD_TYPES__MEMFD, (uint32_t)e->inode_id, SLOT_INODE, name);
+	plan_slot_is(plan, *slot,
 		     program_call(p, MAKE_OBJECTS, "memfd", SYS_memfd_create, A_DATA(program_string(p, e->name)),
-				  A(MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0))));
-	program_call(p, MAKE_OBJECTS, "its size", SYS_ftruncate, A_SLOT(slot), A(e->size));
-	if (shm)
-		shmem_content(plan, &shm->pages, e->size, slot);
-	program_call(p, MAKE_OBJECTS, "its mode", SYS_fchmod, A_SLOT(slot), A(mode));
-	program_call(p, MAKE_OBJECTS, "its owner", SYS_fchown, A_SLOT(slot), A(e->uid), A(e->gid));
+				  A(MFD_CLOEXEC | huge | (sealable ? MFD_ALLOW_SEALING : 0))));
+	program_call(p, MAKE_OBJECTS, "its size", SYS_ftruncate, A_SLOT(*slot), A(e->size));
+	if (shm && huge)
+		ret = plan_huge_content(plan, shm, 1ull << (huge >> VM_FLAG_HUGE_SHIFT ? huge >> VM_FLAG_HUGE_SHIFT : 21),
+					*slot, err);
+	else if (shm)
+		shmem_content(plan, &shm->pages, e->size, *slot);
+	program_call(p, MAKE_OBJECTS, "its mode", SYS_fchmod, A_SLOT(*slot), A(mode));
+	program_call(p, MAKE_OBJECTS, "its owner", SYS_fchown, A_SLOT(*slot), A(e->uid), A(e->gid));
 	if (sealable && e->seals && !memfd_seals_late(m, e))
-		program_call(p, MAKE_CONTENT, "its seals", SYS_fcntl, A_SLOT(slot), A(F_ADD_SEALS), A(e->seals));
-	return slot;
+		program_call(p, MAKE_CONTENT, "its seals", SYS_fcntl, A_SLOT(*slot), A(F_ADD_SEALS), A(e->seals));
+	return ret;
 }
 
 int memfd_map_slot(const struct model *m, struct plan *plan, uint32_t id, int access, uint32_t *slot, struct err *err)
@@ -168,10 +194,8 @@ int memfd_map_slot(const struct model *m, struct plan *plan, uint32_t id, int ac
 
 	if (!e)
 		return err_image(err, "MEMFD %u or its inode is not in the checkpoint", id);
-	if (access == O_RDWR && (f->memfd->flags & O_ACCMODE) != O_RDWR) {
-		*slot = plan_inode(m, e, plan);
-		return 0;
-	}
+	if (access == O_RDWR && (f->memfd->flags & O_ACCMODE) != O_RDWR)
+		return plan_inode(m, e, plan, slot, err);
 	return plan_file_slot(m, plan, FD_TYPES__MEMFD, id, access, slot, err);
 }
 
@@ -198,13 +222,13 @@ static int memfd_plan(const struct model *m, const FileEntry *entry, struct plan
 	const MemfdInodeEntry *e = memfd_inode(m, f->inode_id);
 	struct program *p = plan->controller;
 	uint32_t inode;
+	int ret;
 
 	if (!e)
 		return err_image(err, "memfd inode %u is not in memfd.img", f->inode_id);
-	if (e->has_hugetlb_flag && e->hugetlb_flag)
-		return err_set(err, ERR_REFUSED, 0, "memfd %.60s is of huge pages, which this version does not restore",
-			       e->name);
-	inode = plan_inode(m, e, plan);
+	ret = plan_inode(m, e, plan, &inode, err);
+	if (ret)
+		return ret;
 	plan_opening(plan, inode, slot, f->flags);
 	if (f->pos)
 		program_call_eq(p, MAKE_CONTENT, "its position", (int64_t)f->pos, SYS_lseek, A_SLOT(slot), A(f->pos),

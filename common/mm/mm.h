@@ -25,6 +25,9 @@ int objects_dump(struct dump *d, struct err *err);
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err);
 
+/* Whether this host has the huge pages that a checkpoint needs; each finding goes through report. */
+void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+
 /*
  * The controller's share of the pages (from pt->nown on), written into the task while that waits. tick is told now
  * and then how many bytes are done, by the calling thread. The error says what could not be written, which may be for

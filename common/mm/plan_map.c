@@ -71,7 +71,7 @@ static int plan_map(struct mm_plan *mp, const VmaEntry *v, int prot, struct err 
 {
 	uint64_t flags = MAP_FIXED | (v->flags & (VM_FLAG_SHARED | VM_FLAG_PRIVATE | VM_FLAG_DROPPABLE | VM_FLAG_ANON |
 						  VM_FLAG_GROWSDOWN | VM_FLAG_NORESERVE));
-	uint64_t len = v->end - v->start;
+	uint64_t len = v->end - v->start, huge = v->flags & VM_FLAG_HUGETLB ? v->flags & VM_FLAGS_HUGE : 0;
 	uint32_t slot;
 	int ret;
 
@@ -79,7 +79,7 @@ static int plan_map(struct mm_plan *mp, const VmaEntry *v, int prot, struct err 
 		return plan_map_file(mp, v, prot, flags, err);
 	if (!(v->status & VS_ANON_SHARED) || shmem_is_direct(mp->m, v)) {
 		program_call_eq(mp->prog, TASK_MAP, v->status & VS_HEAP ? "heap" : "", (int64_t)v->start, SYS_mmap,
-				A(v->start), A(len), A((uint64_t)prot), A(flags | MAP_ANONYMOUS), A((uint64_t)-1),
+				A(v->start), A(len), A((uint64_t)prot), A(flags | huge | MAP_ANONYMOUS), A((uint64_t)-1),
 				A(0));
 		return 0;
 	}

@@ -22,8 +22,17 @@ enum {
 /* vma_entry.flags, the kernel's MAP_*; not all libc headers have them. */
 enum {
 	VM_FLAG_SHARED = 1, VM_FLAG_PRIVATE = 2, VM_FLAG_DROPPABLE = 8, VM_FLAG_ANON = 0x20, VM_FLAG_GROWSDOWN = 0x100,
-	VM_FLAG_LOCKED = 0x2000, VM_FLAG_NORESERVE = 0x4000,
+	VM_FLAG_LOCKED = 0x2000, VM_FLAG_NORESERVE = 0x4000, VM_FLAG_HUGETLB = 0x40000,
 };
+/* The size of huge pages as a power of two is in the uppermost bits of such flags (0: the default, of 2 MiB). */
+#define VM_FLAG_HUGE_SHIFT 26
+#define VM_FLAGS_HUGE ((uint64_t)VM_FLAG_HUGETLB | 0x3full << VM_FLAG_HUGE_SHIFT)
+static inline uint64_t huge_page_bytes(uint64_t flags)
+{
+	unsigned shift = flags >> VM_FLAG_HUGE_SHIFT & 0x3f;
+
+	return !(flags & VM_FLAG_HUGETLB) ? PAGE_BYTES : 1ull << (shift ? shift : 21);
+}
 /* vma_entry.vm_flags_extra */
 enum { VMX_SEALED = 1, VMX_LOCKONFAULT = 2 };
 /* pagemap_entry.flags */
@@ -31,7 +40,8 @@ enum { PME_LAZY = 2, PME_PRESENT = 4 };
 
 /* One object of shared memory: what shared anonymous mappings, memfd mappings and memfd descriptors refer to. */
 struct mm_object {
-	uint64_t ino;	  /* on the kernel's own shmem mount */
+	uint64_t ino;	  /* on the kernel's own mount */
+	uint64_t page;	  /* bytes: huge pages or not */
 	uint32_t shmid;	  /* names its page set */
 	uint32_t inode_id; /* in memfd.img; 0 = shared anonymous memory */
 	uint64_t size;
@@ -41,7 +51,8 @@ struct mm_object {
 };
 
 struct mm_objects {
-	dev_t shmem_dev; /* of the kernel's own shmem mount */
+	struct { dev_t dev; uint64_t page; } domains[4]; /* mounts of the kernel's own, by the size of their pages */
+	size_t ndomains;
 	struct mm_object *v; /* arena, grows by doubling */
 	size_t n, cap;
 	struct id_map by_ino; /* index in v */
@@ -56,8 +67,11 @@ struct mm_dump {
 	uint64_t locked_kb; /* sum over locked mappings */
 };
 
+int mm_objects_start(struct dump *d, struct err *err);
+/* Which mount this is, for pages of this size: negative if none of the kernel's own. */
+int mm_domain(struct dump *d, dev_t dev, uint64_t page);
 /* The object with this inode, made when it is new. */
-struct mm_object *mm_object(struct dump *d, uint64_t ino);
+struct mm_object *mm_object(struct dump *d, int domain, uint64_t ino);
 /* Makes it a memfd inode with a record in memfd.img: fd is any descriptor of it, name is what readlink says. */
 int mm_object_memfd(struct dump *d, struct mm_object *o, int fd, const char *name, struct err *err);
 /* Fills what entries refer to: file ids and object ids. */
@@ -117,6 +131,8 @@ void shmem_unmap(struct plan *plan, uint64_t at, uint64_t size);
 int controller_room(struct plan *plan, uint64_t len, uint64_t align, uint64_t *at, struct err *err);
 /* Steps of the controller that write the pages of an object, which is size bytes long, through a descriptor. */
 void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t size, uint32_t slot);
+/* The same through a mapping of the whole object at `at`. */
+void shmem_mapped_content(struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t size);
 
 /* preadv calls over ranges that follow each other in one image; one call takes UIO_MAXIOV ranges at most. */
 #define READ_IOVS 1024

@@ -66,7 +66,7 @@ int shmem_make(struct plan *plan, uint32_t slot, uint64_t size, uint64_t flags, 
 {
 	struct program *p = plan->controller;
 	char path[64];
-	int ret = controller_room(plan, size, PAGE_BYTES, at, err);
+	int ret = controller_room(plan, size, huge_page_bytes(flags), at, err);
 
 	if (ret)
 		return ret;
@@ -114,12 +114,22 @@ void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t 
 	}
 }
 
+void shmem_mapped_content(struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t size)
+{
+	cleanup_free struct reader *r = xzalloc(sizeof(*r));
+
+	r->prog = plan->controller;
+	r->phase = MAKE_OBJECTS;
+	if (pages->nentries)
+		reader_pages(r, plan, pages, at, size);
+}
+
 int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_t *slot, struct err *err)
 {
 	struct shmem_plan *sp = shmem_plan_of(plan);
 	const struct model_shmem *s = model_shmem(m, shmid);
 	char name[64];
-	uint64_t at;
+	uint64_t at, flags;
 	int ret;
 
 	if (!s || !s->first)
@@ -132,10 +142,14 @@ int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_
 	snprintf(name, sizeof(name), "shared memory %lu", shmid);
 	*slot = plan_slot(plan, name);
 	sp->slots[s - m->shmem] = *slot + 1;
-	ret = shmem_make(plan, *slot, s->size, s->first->flags & VM_FLAG_NORESERVE, &at, err);
+	flags = s->first->flags & (VM_FLAG_NORESERVE | VM_FLAGS_HUGE);
+	ret = shmem_make(plan, *slot, s->size, flags, &at, err);
 	if (ret)
 		return ret;
-	shmem_content(plan, &s->pages, s->size, *slot);
+	if (flags & VM_FLAG_HUGETLB)
+		shmem_mapped_content(plan, &s->pages, at, s->size);
+	else
+		shmem_content(plan, &s->pages, s->size, *slot);
 	shmem_unmap(plan, at, s->size);
 	return 0;
 }

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -42,8 +41,6 @@ static int refuse_flags(const struct proc_map *m, struct err *err)
 {
 	if (has(m, VMF(um) | VMF(uw) | VMF(ui)))
 		return err_refuse(err, "registered with userfaultfd: the process that serves its faults is outside");
-	if (has(m, VMF(ht)))
-		return err_refuse(err, "memory of huge pages (hugetlbfs), which this version does not restore");
 	if (has(m, VMF(ss)))
 		return err_refuse(err, "a shadow stack, which this version does not restore");
 	return 0;
@@ -101,11 +98,13 @@ static void describe(const struct proc_map *m, bool shmem, VmaEntry *e)
 {
 	/* A named shared anonymous mapping hides the name of its object behind the name that was given to it. */
 	bool zero = shmem && (starts(m->name, "/dev/zero") || starts(m->name, "[anon_shmem:"));
+	/* Private memory of huge pages has a file as well, of which it never shows a page (mm/hugetlb.c). */
+	bool huge = shmem && starts(m->name, "/anon_hugepage");
 
-	if (zero && m->shared) {
+	if ((zero || huge) && m->shared) {
 		e->flags = VM_FLAG_SHARED | VM_FLAG_ANON;
 		e->status |= VS_ANON_SHARED;
-	} else if (m->ino || (*m->name == '/')) {
+	} else if (!huge && (m->ino || *m->name == '/')) {
 		e->flags = m->shared ? VM_FLAG_SHARED : VM_FLAG_PRIVATE;
 		e->status |= m->shared ? VS_FILE_SHARED : VS_FILE_PRIVATE;
 		if (shmem)
@@ -126,6 +125,8 @@ static void describe(const struct proc_map *m, bool shmem, VmaEntry *e)
 		e->flags |= VM_FLAG_LOCKED;
 	if (has(m, VMF(nr)))
 		e->flags |= VM_FLAG_NORESERVE;
+	if (has(m, VMF(ht)))
+		e->flags |= VM_FLAG_HUGETLB | (uint32_t)__builtin_ctzll(m->page_kb * 1024) << VM_FLAG_HUGE_SHIFT;
 }
 
 int vma_classify(const struct proc_map *m, bool shmem, VmaEntry *e, struct err *err)
@@ -163,52 +164,6 @@ int vma_classify(const struct proc_map *m, bool shmem, VmaEntry *e, struct err *
 	return 0;
 }
 
-/* All shared anonymous memory, memfds and System V segments live on one mount that has no path. Ours tells which. */
-static int find_shmem_dev(struct mm_objects *objects, struct err *err)
-{
-	cleanup_fd int fd = memfd_create("probe", MFD_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(err, "cannot make a memfd");
-	objects->shmem_dev = st.st_dev;
-	return 0;
-}
-
-/* Names of page sets are the kernel's ids for System V segments, so ours are others. */
-static uint32_t next_shmid(struct mm_objects *all)
-{
-	struct shmid_ds ds;
-
-	do
-		all->last_shmid++;
-	while (!shmctl((int)all->last_shmid, IPC_STAT, &ds) || errno == EACCES);
-	return all->last_shmid;
-}
-
-struct mm_object *mm_object(struct dump *d, uint64_t ino)
-{
-	struct mm_objects *all = d->objects;
-	struct mm_object *o;
-	uint32_t known;
-
-	if (id_map_get(&all->by_ino, ino, &known))
-		return &all->v[known];
-	if (all->n == all->cap) {
-		size_t cap = all->cap ? 2 * all->cap : 16;
-		struct mm_object *v = arena_alloc(d->arena, cap * sizeof(*v));
-
-		if (all->n)
-			memcpy(v, all->v, all->n * sizeof(*v));
-		all->v = v;
-		all->cap = cap;
-	}
-	id_map_put(&all->by_ino, d->arena, ino, (uint32_t)all->n);
-	o = &all->v[all->n++];
-	*o = (struct mm_object){ .ino = ino, .shmid = next_shmid(all) };
-	return o;
-}
-
 static bool merge_vvar(struct mm_dump *mm, const VmaEntry *e)
 {
 	VmaEntry *last = mm->nvmas ? mm->vmas[mm->nvmas - 1] : NULL;
@@ -219,14 +174,22 @@ static bool merge_vvar(struct mm_dump *mm, const VmaEntry *e)
 	return true;
 }
 
-static void collect_object(struct dump *d, const struct proc_map *m)
+static void collect_object(struct dump *d, const struct proc_map *m, int domain)
 {
-	struct mm_object *o = mm_object(d, m->ino);
+	struct mm_object *o = mm_object(d, domain, m->ino);
 
 	if (o->link)
 		return;
 	o->task = d->task;
 	o->link = arena_printf(d->arena, "map_files/%lx-%lx", m->start, m->end);
+}
+
+/* Where its object lives, if that has no path: negative if not. */
+static int map_domain(struct dump *d, const struct proc_map *m)
+{
+	uint64_t page = has(m, VMF(ht)) ? m->page_kb * 1024 : PAGE_BYTES;
+
+	return m->ino ? mm_domain(d, makedev(m->dev_major, m->dev_minor), page) : -1;
 }
 
 int mm_collect(struct dump *d, struct err *err)
@@ -235,10 +198,8 @@ int mm_collect(struct dump *d, struct err *err)
 	struct proc_maps *maps = &d->task->maps;
 	int ret = 0;
 
-	if (!d->objects) {
-		d->objects = arena_alloc(d->arena, sizeof(*d->objects));
-		ret = find_shmem_dev(d->objects, err);
-	}
+	if (!d->objects)
+		ret = mm_objects_start(d, err);
 	if (!ret)
 		ret = proc_smaps(d->task->proc_fd, d->arena, maps, err);
 	if (ret)
@@ -246,10 +207,10 @@ int mm_collect(struct dump *d, struct err *err)
 	mm->vmas = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->vmas));
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct proc_map *m = &maps->v[i];
-		bool shmem = m->ino && makedev(m->dev_major, m->dev_minor) == d->objects->shmem_dev;
+		int domain = map_domain(d, m);
 		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
 
-		ret = vma_classify(m, shmem, e, err);
+		ret = vma_classify(m, domain >= 0, e, err);
 		if (ret)
 			return err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
 		/* PR_SET_VMA_ANON_NAME: a label for readers of maps, which no image has a field for. */
@@ -259,8 +220,8 @@ int mm_collect(struct dump *d, struct err *err)
 			mm->locked_kb += (m->end - m->start) / 1024;
 		if (merge_vvar(mm, e))
 			continue;
-		if (shmem)
-			collect_object(d, m);
+		if (domain >= 0 && !(e->status & VS_ANON_PRIVATE))
+			collect_object(d, m, domain);
 		mm->vmas[mm->nvmas++] = e;
 	}
 	log_debug(d->log, "%zu mappings, %zu shared objects", mm->nvmas, d->objects->n);
@@ -307,7 +268,7 @@ static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e
 	int ret;
 
 	if (e->status & VS_ANON_SHARED) {
-		struct mm_object *o = mm_object(d, m->ino);
+		struct mm_object *o = mm_object(d, map_domain(d, m), m->ino);
 		struct stat st;
 
 		if (!o->size && fstatat(o->task->proc_fd, o->link, &st, 0))
@@ -320,7 +281,9 @@ static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e
 		return 0;
 	}
 	if (e->status & VS_MEMFD) {
-		ret = memfd_mapping(d, mm_object(d, m->ino), m->name, e->fdflags, &id, err);
+		ret = memfd_mapping(d, mm_object(d, map_domain(d, m), m->ino), m->name, e->fdflags, &id, err);
+	} else if (has(m, VMF(ht)) && m->deleted) {
+		ret = err_refuse(err, "%s: a deleted file of hugetlbfs, which nothing can write to", m->name);
 	} else {
 		snprintf(link, sizeof(link), "map_files/%lx-%lx", m->start, m->end);
 		ret = file_dump_path(d, link, (int)e->fdflags, &id, err);

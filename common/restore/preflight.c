@@ -15,6 +15,7 @@
 #include "common/feature/feature.h"
 #include "common/file/table.h"
 #include "common/proc/proc.h"
+#include "common/mm/mm.h"
 #include "common/restore/inner.h"
 #include "common/task/task.h"
 
@@ -245,6 +246,7 @@ int preflight(const struct model *m, const struct plan *plan, const struct resto
 	check_addresses(m, &f);
 	check_clocks(m, log);
 	files_preflight(m, &files, report_line, &f);
+	mm_preflight(m, report_line, &f);
 	task_preflight(m, &own, report_line, &f, log);
 	if (f.n == 1)
 		ret = err_set(err, f.kind, 0, "%s", f.text.s);

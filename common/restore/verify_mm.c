@@ -14,7 +14,7 @@ enum {
 	ST_ANON_SHARED = 0x100, ST_ANON_PRIVATE = 0x200, ST_SYSVIPC = 0x400, ST_SOCKET = 0x800, ST_VVAR = 0x1000,
 	ST_AIO = 0x2000, ST_MEMFD = 0x4000, ST_SHSTK = 0x8000, ST_GUARD = 0x10000, ST_PLUGIN = 0x8000000,
 };
-enum { VMA_SHARED = 1, VMA_PRIVATE = 2, VMA_DROPPABLE = 8, VMA_HUGETLB = 0x40000 };
+enum { VMA_SHARED = 1, VMA_PRIVATE = 2, VMA_DROPPABLE = 8, VMA_HUGETLB = 0x40000, VMA_HUGE_SHIFT = 26 };
 
 static int refuse_special(const VmaEntry *v, const struct where *at, struct err *err)
 {
@@ -27,8 +27,18 @@ static int refuse_special(const VmaEntry *v, const struct where *at, struct err 
 	for (size_t i = 0; i < ARRAY_SIZE(special); i++)
 		if (v->status & special[i].bit)
 			return cannot_restore(err, at, "mapping %lx-%lx is %s", v->start, v->end, special[i].what);
-	if (v->flags & VMA_HUGETLB)
-		return cannot_restore(err, at, "mapping %lx-%lx is of huge pages", v->start, v->end);
+	return 0;
+}
+
+/* Huge pages are whole: 2 MiB unless the flags tell another power of two. */
+static int check_huge(const VmaEntry *v, const struct where *at, struct err *err)
+{
+	unsigned shift = v->flags >> VMA_HUGE_SHIFT ? v->flags >> VMA_HUGE_SHIFT : 21;
+
+	if (!(v->flags & VMA_HUGETLB))
+		return 0;
+	if (shift < 12 || shift > 40 || (v->start | v->end) & ((1ull << shift) - 1))
+		return bad_image(err, at, "mapping %lx-%lx: not of huge pages of 2^%u bytes", v->start, v->end, shift);
 	return 0;
 }
 
@@ -99,6 +109,8 @@ static int check_vmas(const struct model *m, const struct model_task *t, struct 
 		ret = refuse_special(v, at, err);
 		if (!ret && v->prot & ~7u)
 			ret = bad_image(err, at, "mapping %lx-%lx: protection 0x%x", v->start, v->end, v->prot);
+		if (!ret)
+			ret = check_huge(v, at, err);
 		if (!ret && v->status & ST_REGULAR && !(v->status & ST_VVAR))
 			ret = check_backing(m, v, at, err);
 		if (ret)

@@ -42,6 +42,12 @@ static void test_classify(void **state)
 		{ "1000-2000 rw-s 00000000 00:01 9 /dev/zero (deleted)\nVmFlags: rd wr sh mr mw\n", true, 0x21, 0x101, 3, 0, 0 },
 		{ "1000-2000 rw-s 00000000 00:01 9 /memfd:a (deleted)\nVmFlags: rd wr sh mr mw\n", true, 1, 0x4081, 3, 0, 0 },
 		{ "1000-2000 rw-p 00000000 00:01 9 /memfd:a (deleted)\nVmFlags: rd wr mr mw\n", true, 2, 0x4041, 3, 0, 0 },
+		{ "200000-400000 rw-p 00000000 00:11 9 /anon_hugepage (deleted)\nKernelPageSize: 2048 kB\nVmFlags: rd wr ht\n",
+		  true, 0x54040022, 0x201, 3, 0, 0 },
+		{ "200000-400000 rw-s 00000000 00:11 9 /anon_hugepage (deleted)\nKernelPageSize: 2048 kB\nVmFlags: rd wr sh ht\n",
+		  true, 0x54040021, 0x101, 3, 0, 0 },
+		{ "200000-400000 rw-s 00000000 00:11 9 /memfd:h (deleted)\nKernelPageSize: 2048 kB\nVmFlags: rd wr sh mw ht\n",
+		  true, 0x54040001, 0x4081, 3, 0, 0 },
 		{ "1000-2000 r--p 00000000 00:00 0 [vvar]\nVmFlags: rd mr pf io de dd\n", false, 0x22, 0x1201, 1, 0x10000, 0 },
 		{ "1000-2000 r-xp 00000000 00:00 0 [vdso]\nVmFlags: rd ex mr mw me de\n", false, 0x22, 0x209, 5, 0, 0 },
 	};
@@ -63,7 +69,6 @@ static void test_refuse(void **state)
 {
 	static const struct { const char *text, *word; bool shmem; } cases[] = {
 		{ "1000-2000 rw-p 0 00:00 0 \nVmFlags: rd wr um\n", "userfaultfd", false },
-		{ "1000-2000 rw-p 0 00:00 0 \nVmFlags: rd wr ht\n", "huge", false },
 		{ "1000-2000 rw-p 0 00:00 0 \nVmFlags: rd wr ss\n", "shadow stack", false },
 		{ "1000-2000 rw-s 0 00:05 7 /dev/mem\nVmFlags: rd wr sh io pf\n", "device", false },
 		{ "1000-2000 rw-s 0 00:05 7 anon_inode:[io_uring]\nVmFlags: rd wr sh\n", "io_uring", false },
