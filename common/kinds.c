@@ -27,6 +27,7 @@ const struct state_kind *const state_kinds[] = {
 	&loginuid_kind,
 	&fs_kind,
 	&mm_kind,
+	&file_locks_kind,
 	&rlimit_kind,
 	&child_subreaper_kind,
 	&membarrier_kind,

@@ -73,6 +73,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.progress = isatty(STDERR_FILENO),
 		.seal = opt_bool(o, OPT_SEAL),
 		.given = &given,
+		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.suspend_seccomp = opt_bool(o, OPT_SUSPEND_SECCOMP),
 	};
 	struct dump_stats stats = { 0 };

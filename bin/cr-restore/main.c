@@ -98,6 +98,7 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 		.sibling = opt_bool(o, OPT_RESTORE_SIBLING),
 		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
 		.shell_job = opt_bool(o, OPT_SHELL_JOB),
+		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.skip_file_rwx_check = opt_bool(o, OPT_SKIP_FILE_RWX_CHECK),
 		.validate_size_only = opt_is(o, OPT_FILE_VALIDATION, "filesize"),
 		.plan_only = plan,

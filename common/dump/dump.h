@@ -36,6 +36,7 @@ struct dump_opts {
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
 	const struct externals *given; /* --external; may be NULL */
+	bool file_locks; /* keep locks of files */
 	bool suspend_seccomp; /* also where its filters would not let the agent leave without us */
 };
 

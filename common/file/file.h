@@ -33,6 +33,7 @@ struct file_table {
 	size_t nfds;
 	void *paths;  /* tsearch(3) tree: files that are no descriptors */
 	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
+	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
@@ -141,6 +142,8 @@ extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, 
 	signalfd_kind, unixsk_kind;
 /* Refuses by name what no kind takes: never matches nothing, so it comes last in dumps. */
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
-extern const struct state_kind fs_kind;
+extern const struct state_kind fs_kind, file_locks_kind;
+/* Records the locks and leases that show at this descriptor, or refuses them. */
+int file_locks_dump(struct dump *d, const struct file_fd *f, struct err *err);
 
 #endif

@@ -40,6 +40,7 @@ void file_table_free(struct file_table *t)
 	tdestroy(t->paths, keep);
 	tdestroy(t->ghosts, keep);
 	tdestroy(t->fifos, keep);
+	tdestroy(t->locks, keep);
 	free(t);
 }
 
@@ -261,15 +262,6 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 	return file_refuse(d, &src, err);
 }
 
-/* A POSIX lock shows only where its owner has the descriptor. */
-static int check_locks(const struct file_fd *f, struct err *err)
-{
-	if (strncmp(f->info.text, "lock:", 5) && !strstr(f->info.text, "\nlock:"))
-		return 0;
-	return err_hint(err, err_refuse(err, "%s: a file lock is held through it", f->link),
-			"file locks come back only with --file-locks, which this version lacks");
-}
-
 static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
 {
 	FdinfoEntry e = FDINFO_ENTRY__INIT;
@@ -294,7 +286,7 @@ static int dump_table(struct dump *d, const struct table *t, FdTypes *types, str
 	for (size_t i = 0; i < t->n; i++) {
 		struct file_fd *f = &t->fds[i];
 
-		ret = check_locks(f, err);
+		ret = file_locks_dump(d, f, err); /* a POSIX lock shows only where its owner has the descriptor */
 		if (!ret && types[f->id] == FD_TYPES__UND) {
 			ret = dump_description(d, pidfd, f, err);
 			types[f->id] = f->type;

@@ -112,7 +112,7 @@ enum opt_group {
 	  "give deleted files that have other links a temporary name beside them")                                     \
 	X(SUSPEND_SECCOMP, "suspend-seccomp", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_RESOURCES,        \
 	  "dump tasks whose seccomp filters forbid what is asked inside of them; a cr-dump killed then kills them")    \
-	X(FILE_LOCKS, "file-locks", 'l', OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                          \
+	X(FILE_LOCKS, "file-locks", 'l', OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_RESOURCES,                          \
 	  "keep file locks; only when no task outside the tree uses the locked files")                                 \
 	X(EXTERNAL, "external", 0, OPT_T_LIST, "TYPE[ID]:VALUE", NULL, TOOL_CR, TOOL_CR, OPT_G_RESOURCES,              \
 	  "a resource that is provided from outside: mnt, dev, file, tty, unix, net, pid, veth, macvlan, netdev")      \

@@ -215,6 +215,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	plan->tasks = arena_alloc(plan->arena, m->ntasks * sizeof(*plan->tasks));
 	plan->ntasks = m->ntasks;
 	plan->lacks = opts ? opts->lacks : 0;
+	plan->file_locks = opts && opts->file_locks;
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;
 	plan->shell_job = opts && opts->shell_job;

@@ -231,7 +231,6 @@ static int load_clocks(struct model *m, struct err *err)
 
 static int load(struct model *m, struct err *err)
 {
-	static const enum image_kind refused[] = { IMG_FILE_LOCKS };
 	int ret = load_inventory(m, err);
 
 	if (!ret)
@@ -240,14 +239,9 @@ static int load(struct model *m, struct err *err)
 		ret = load_task(m, &m->tasks[i], err);
 	if (!ret)
 		ret = model_load_files(m, err);
-	for (size_t i = 0; !ret && i < ARRAY_SIZE(refused); i++) {
-		ProtobufCMessage **v;
-		size_t n;
-
-		ret = image_read_all(m->dir, refused[i], 0, m->arena, &v, &n, NULL, err);
-		if (!ret && n)
-			ret = cannot_restore(err, AT(FILE_LOCKS, 0, 0), "file locks cannot be restored");
-	}
+	if (!ret)
+		ret = image_read_all(m->dir, IMG_FILE_LOCKS, 0, m->arena, (ProtobufCMessage ***)&m->locks, &m->nlocks,
+				     NULL, err);
 	if (!ret) {
 		ProtobufCMessage **v;
 		size_t n;

@@ -10,6 +10,7 @@
 #include "common/image/image.h"
 #include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
+#include "file-lock.pb-c.h"
 #include "fs.pb-c.h"
 #include "inventory.pb-c.h"
 #include "ipc-shm.pb-c.h"
@@ -76,6 +77,8 @@ struct model {
 	size_t nmemfds;
 	struct model_shmem *shmem; /* sorted by shmid */
 	size_t nshmem;
+	FileLockEntry **locks;
+	size_t nlocks;
 	const SeccompEntry *seccomp; /* NULL when there is none */
 };
 

@@ -35,6 +35,7 @@ enum task_phase {
 	TASK_PROTECT,	  /* mprotect, madvise, guard regions, mlock */
 	TASK_MM,	  /* prctl(PR_SET_MM_MAP), THP, personality */
 	TASK_CLOSE,	  /* descriptors that nobody owns any more */
+	TASK_LOCKS,	  /* of files: closing a descriptor would take them away */
 	TASK_SIGNALS,	  /* dispositions */
 	TASK_LIMITS,	  /* rlimits, oom_score_adj, coredump filter */
 	TASK_TIMERS_MAKE, /* timer_create: threads must not exist yet for SIGEV ids? no: see task/timer.c */
@@ -101,6 +102,7 @@ struct plan_bind {
 struct plan {
 	struct arena *arena;
 	struct program *controller;
+	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
 	bool shell_job;
 	/* Capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if it can be. */

@@ -15,6 +15,7 @@ struct restore_opts {
 	const char *work_dir;	/* -W, images_dir by default */
 	bool sibling;		/* -S: the tree becomes our sibling (clone3 CLONE_PARENT) */
 	bool leave_stopped;	/* -s: the tree is left in SIGSTOP */
+	bool file_locks;	/* --file-locks */
 	bool shell_job;		/* join our session instead of the dumped one */
 	bool skip_file_rwx_check;
 	bool validate_size_only; /* --file-validation=filesize */

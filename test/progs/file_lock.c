@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A file lock is refused with the option that locks need. */
-/* test: refused=--file-locks */
+/* Without the option, a file lock is refused with its kind and the option that locks need. */
+/* test: refused=flock.*--file-locks */
 #include <sys/file.h>
 
 #include "test.h"
