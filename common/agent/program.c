@@ -182,6 +182,11 @@ size_t program_size(const struct program *p)
 	return data_start(p) + p->len;
 }
 
+void program_place(struct program *p, uint64_t base)
+{
+	p->base = base;
+}
+
 void program_link(struct program *p, const struct program_link *l, void *out)
 {
 	struct agent_header *h = out;

@@ -70,7 +70,7 @@ size_t program_steps(const struct program *p);
 /*
  * Linking. program_size() bytes at `base` (an address in the task) hold header, steps in execution order, and data.
  * slots resolves ARG_SLOT (NULL when the program has none). exit and left go into the header; steps of a phase >=
- * epilogue_phase run even after a failure. Child programs of program_clone() must be linked first. out receives the bytes.
+ * epilogue_phase run even after a failure. Child programs of program_clone() must be placed or linked first. out receives the bytes.
  */
 struct program_link {
 	uint64_t base;
@@ -81,6 +81,8 @@ struct program_link {
 	size_t nslots;
 };
 size_t program_size(const struct program *p);
+/* Where it will be linked, for programs that refer to each other by program_clone(). */
+void program_place(struct program *p, uint64_t base);
 void program_link(struct program *p, const struct program_link *l, void *out);
 
 /* After a run: takes header, results and data back from bytes laid out by program_link(). */

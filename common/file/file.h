@@ -87,6 +87,7 @@ struct sock_packet;
 
 struct file_plan {
 	struct id_map slots;
+	struct id_map finished; /* (type, id) of descriptions whose holder has its steps */
 	struct { struct file_group_index *v; size_t n; bool built; } groups[GROUPS];
 	struct id_map data; /* (fifo, pipe id) -> index of model pipe data + 1 */
 	bool data_built;

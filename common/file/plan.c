@@ -178,6 +178,13 @@ static int finish(const struct model *m, struct plan *plan, struct plan_task *pt
 	const struct file_kind *kind = kind_of(entry->type);
 	uint32_t flags = 0;
 
+	const uint64_t key = (uint64_t)entry->type << 32 | entry->id;
+	uint32_t done;
+
+	/* What only a holder can do is done by the first one, for all that share the description. */
+	if (id_map_get(&file_plan_of(plan)->finished, key, &done))
+		return 0;
+	id_map_put(&file_plan_of(plan)->finished, plan->arena, key, 1);
 	if (kind->plan_task) {
 		int ret = kind->plan_task(m, entry, (int)fd->fd, plan, pt, err);
 		if (ret < 0)

@@ -129,6 +129,9 @@ int files_preflight(const struct model *m, const struct files_check *check,
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const struct model_task *t = &m->tasks[i];
 		uint32_t highest = 0;
+
+		if (t->zombie)
+			continue;
 		use_task(&f, t, t->nthreads ? t->threads[0].tid : 0);
 		for (size_t k = 0; k < t->nfds; k++)
 			highest = MAX(highest, t->fds[k]->fd);

@@ -21,7 +21,10 @@ int pages_dump(struct dump *d, struct err *err);
 /* After the pages of all tasks: the shared memory that any of them has, pagemap-shmem-*. */
 int objects_dump(struct dump *d, struct err *err);
 
-/* Adds TASK_UNMAP .. TASK_MM to the leader's program and fills pt->pages, hole. Pure. */
+/* Finds the range of addresses where the agent lives in all tasks while they are made: plan.hole. Once, before all
+ * plan_mm(). */
+int plan_hole(const struct model *m, struct plan *plan, struct err *err);
+/* Adds TASK_UNMAP .. TASK_MM to the leader's program and fills pt->pages, hole; TASK_BARE too when the task makes children. Pure. */
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err);
 

@@ -22,7 +22,7 @@
 #define SYS_mseal 462
 #endif
 /* What the hole is at most; the agent, programs and parking places take a small part of it. */
-#define HOLE_MAX (256ul << 20)
+#define HOLE_MAX (4ul << 30)
 /* Below this no mapping is made: the default of vm.mmap_min_addr on every distribution. */
 #define TASK_START 0x10000ul
 /* Kept free below a mapping that grows down: the stack guard gap and room to grow. */
@@ -106,45 +106,100 @@ int vdso_here(struct arena *arena, struct vdso_here *here, struct err *err)
 
 /* ---- parts of the program ---- */
 
-static int choose_hole(struct mm_plan *mp, struct err *err)
+static void add_used(struct ranges *used, const MmEntry *mm)
 {
-	const MmEntry *mm = mp->task->mm;
-	const struct vdso_here *here = mp->here;
-	uint64_t room, len, parking = here->vdso.len;
-
-	for (size_t i = 0; i < mm->n_vmas; i++) {
+	for (size_t i = 0; mm && i < mm->n_vmas; i++) {
 		const VmaEntry *v = mm->vmas[i];
 		uint64_t below = v->flags & VM_FLAG_GROWSDOWN ? MIN(GROW_ROOM, v->start) : 0;
 
 		if (!(v->status & (VS_VSYSCALL | VS_GUARD)))
-			ranges_add(&mp->used, v->start - below, v->end - v->start + below);
+			ranges_add(used, v->start - below, v->end - v->start + below);
 	}
+}
+
+static void add_here(struct ranges *used, const struct vdso_here *here)
+{
 	for (size_t i = 0; i < here->nmaps; i++)
-		ranges_add(&mp->used, here->maps[i].start, here->maps[i].len);
-	ranges_sort(&mp->used);
+		ranges_add(used, here->maps[i].start, here->maps[i].len);
+}
+
+static uint64_t parking_len(const struct vdso_here *here)
+{
+	uint64_t len = here->vdso.len;
+
 	for (size_t i = 0; i < here->nvvar; i++)
-		parking += here->vvar[i].len;
+		len += here->vvar[i].len;
+	return len;
+}
+
+int plan_hole_at(const struct model *m, const struct vdso_here *here, struct plan *plan, struct err *err)
+{
+	uint64_t room, len, parking = parking_len(here);
+	struct ranges used = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < m->ntasks; i++)
+		add_used(&used, m->tasks[i].mm);
+	add_here(&used, here);
+	ranges_sort(&used);
 	/* The middle of the largest gap: far from every heap, stack and library that may grow meanwhile. */
-	ranges_gap(&mp->used, 0, &room);
+	ranges_gap(&used, 0, &room);
 	len = MIN(HOLE_MAX, room / 2) & ~(PAGE_BYTES - 1);
+	plan->hole = ranges_gap(&used, len, &room);
+	plan->hole_len = len - parking;
 	if (len < parking + (1 << 20))
-		return err_set(err, ERR_FEATURE, 0, "the address space has no gap for the time of the restore");
-	mp->pt->hole = ranges_gap(&mp->used, len, &room);
-	mp->pt->hole_len = len - parking;
+		ret = err_set(err, ERR_FEATURE, 0, "the address space has no gap for the time of the restore");
+	ranges_release(&used);
+	return ret;
+}
+
+int plan_hole(const struct model *m, struct plan *plan, struct err *err)
+{
+	plan->here = arena_alloc(plan->arena, sizeof(*plan->here));
+	int ret = vdso_here(plan->arena, plan->here, err);
+
+	return ret ? ret : plan_hole_at(m, plan->here, plan, err);
+}
+
+static void take_hole(struct mm_plan *mp)
+{
+	mp->pt->hole = mp->plan->hole;
+	mp->pt->hole_len = mp->plan->hole_len;
 	mp->park = mp->pt->hole + mp->pt->hole_len;
-	ranges_add(&mp->used, mp->pt->hole, len);
+	add_used(&mp->used, mp->task->mm);
+	add_here(&mp->used, mp->here);
+	ranges_add(&mp->used, mp->pt->hole, mp->pt->hole_len + parking_len(mp->here));
 	ranges_sort(&mp->used);
-	return 0;
+}
+
+/* Everything but the agent's home, vvar and vdso, before children are made: what is not there need not be copied. */
+static void plan_bare(struct mm_plan *mp)
+{
+	struct ranges kept = { 0 };
+	uint64_t from = 0;
+
+	ranges_add(&kept, mp->pt->hole, mp->pt->hole_len + parking_len(mp->here));
+	for (size_t i = 0; i < mp->here->nvvar; i++)
+		ranges_add(&kept, mp->here->vvar[i].start, mp->here->vvar[i].len);
+	if (mp->here->vdso.len)
+		ranges_add(&kept, mp->here->vdso.start, mp->here->vdso.len);
+	ranges_sort(&kept);
+	for (size_t i = 0; i <= kept.n; i++) {
+		uint64_t to = i < kept.n ? kept.v[i].start : TASK_END;
+
+		if (to > from)
+			program_call(mp->prog, TASK_BARE, "nothing to copy", SYS_munmap, A(from), A(to - from));
+		if (i < kept.n)
+			from = kept.v[i].start + kept.v[i].len;
+	}
+	ranges_release(&kept);
 }
 
 static void plan_unmap(struct mm_plan *mp)
 {
 	const MmEntry *mm = mp->task->mm;
-	uint64_t parked = 0, end;
+	uint64_t end = mp->park + parking_len(mp->here);
 
-	for (size_t i = 0; i < mp->here->nvvar; i++)
-		parked += mp->here->vvar[i].len;
-	end = mp->park + parked + mp->here->vdso.len;
 	/* Before the first page is touched: huge pages that the task did not want would change what it sees of
 	 * itself. */
 	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
@@ -224,11 +279,12 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 	int ret = check_image(task->mm, err);
 
 	pt->pages_fd = task->pages.fd;
-	if (!ret)
-		ret = choose_hole(&mp, err);
+	take_hole(&mp);
 	if (!ret)
 		ret = plan_vdso_choose(&mp, err);
 	if (!ret) {
+		if (pt->births)
+			plan_bare(&mp);
 		plan_unmap(&mp);
 		ret = plan_mappings(&mp, err);
 	}
@@ -249,8 +305,5 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err)
 {
-	struct vdso_here here;
-	int ret = vdso_here(plan->arena, &here, err);
-
-	return ret ? ret : plan_mm_at(m, task, &here, plan, pt, err);
+	return plan_mm_at(m, task, plan->here, plan, pt, err);
 }

@@ -94,6 +94,8 @@ struct vdso_here {
 };
 int vdso_here(struct arena *arena, struct vdso_here *here, struct err *err);
 
+/* plan_hole() with what it would read from this process. Pure. */
+int plan_hole_at(const struct model *m, const struct vdso_here *here, struct plan *plan, struct err *err);
 /* plan_mm() with what it would read from this process. Pure. */
 int plan_mm_at(const struct model *m, const struct model_task *task, const struct vdso_here *here, struct plan *plan,
 	       struct plan_task *pt, struct err *err);

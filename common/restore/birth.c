@@ -22,34 +22,51 @@
 #include "common/base/fault.h"
 #include "common/mm/mm.h"
 #include "common/feature/feature.h"
+#include "common/proc/proc.h"
 #include "common/restore/inner.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* include/uapi/linux/memfd.h, since 6.3 */
 #endif
 #define SIGSET_BYTES 8
-#define WATCH_MS 20 /* how often a waiting controller looks whether the task still lives */
+#define WATCH_MS 20 /* how often a waiting controller looks whether the tasks still live */
+#define CORPSE_ROUNDS 50 /* how many of these to one look at those that nobody traces yet */
+
+struct shared_control *births_shared(const struct births *b)
+{
+	return (struct shared_control *)(b->at + region_code_len());
+}
 
 struct control *birth_control(const struct birth *b)
 {
-	return (struct control *)(b->at + region_code_len());
+	return (struct control *)(births_shared(b->all) + 1) + b->pt->index;
 }
 
 /* ---- the region ---- */
 
-static size_t layout(struct birth *b, const struct plan_task *pt)
+static size_t layout(struct births *b)
 {
-	size_t at = region_code_len() + sizeof(struct control);
+	const struct plan *plan = b->plan;
+	size_t at = region_code_len() + sizeof(struct shared_control) + plan->ntasks * sizeof(struct control);
 
-	b->scratch_off = at;
-	at += pt->nthreads * 16;
-	for (size_t i = 0; i < pt->nthreads; i++) {
-		at = (at + 63) & ~(size_t)63;
-		b->prog_off[i] = at;
-		at += program_size(pt->threads[i].prog);
+	for (size_t i = 0; i < plan->ntasks; i++) {
+		b->v[i].scratch_off = at;
+		at += plan->tasks[i].nthreads * 16;
 	}
-	b->late_off = (at + 63) & ~(size_t)63;
-	at = b->late_off + late_size(pt);
+	for (size_t i = 0; i < plan->ntasks; i++)
+		for (size_t k = 0; k < plan->tasks[i].nthreads; k++) {
+			struct program *p = plan->tasks[i].threads[k].prog;
+
+			at = (at + 63) & ~(size_t)63;
+			b->v[i].prog_off[k] = at;
+			program_place(p, plan->hole + at);
+			at += program_size(p);
+		}
+	for (size_t i = 0; i < plan->ntasks; i++) {
+		at = (at + 63) & ~(size_t)63;
+		b->v[i].late_off = at;
+		at += late_size(&plan->tasks[i]);
+	}
 	return (at + PAGE - 1) & ~(PAGE - 1);
 }
 
@@ -58,7 +75,7 @@ static void link_programs(struct birth *b, const struct slots *slots)
 	const struct plan_task *pt = b->pt;
 	uint64_t words = region_control(pt);
 
-	for (size_t k = pt->nthreads; k-- > 0;) { /* the leader last: its clones need the others' addresses */
+	for (size_t k = 0; k < pt->nthreads; k++) {
 		size_t word = k ? offsetof(struct control, left_threads) : offsetof(struct control, left_leader);
 		struct program_link l = {
 			.base = pt->hole + b->prog_off[k],
@@ -69,20 +86,12 @@ static void link_programs(struct birth *b, const struct slots *slots)
 			.nslots = slots->n,
 		};
 
-		program_link(pt->threads[k].prog, &l, b->at + b->prog_off[k]);
+		program_link(pt->threads[k].prog, &l, b->all->at + b->prog_off[k]);
 	}
 }
 
-int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slots *slots, struct err *err)
+static int make_region(struct births *b, struct err *err)
 {
-	struct control *c;
-
-	*b = (struct birth){ .pt = pt, .memfd = -1 };
-	b->prog_off = xreallocarray(NULL, pt->nthreads, sizeof(*b->prog_off));
-	b->len = layout(b, pt);
-	if (b->len > pt->hole_len)
-		return err_set(err, ERR_FAILED, ENOMEM, "the free range at %#lx has %lu bytes, the plan needs %zu",
-			       (unsigned long)pt->hole, (unsigned long)pt->hole_len, b->len);
 	b->memfd = memfd_create("cr-restore", MFD_CLOEXEC | MFD_EXEC);
 	if (b->memfd < 0 && errno == EINVAL) /* before 6.3 there is no MFD_EXEC, and all are executable */
 		b->memfd = memfd_create("cr-restore", MFD_CLOEXEC);
@@ -96,24 +105,52 @@ int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slot
 		return err_sys(err, "mapping %zu bytes for the plan", b->len);
 	}
 	memcpy(b->at, arch_agent_start, (size_t)(arch_agent_end - arch_agent_start));
-	c = birth_control(b);
-	c->left_leader = 1;
-	c->left_threads = (uint32_t)pt->nthreads - 1;
-	c->gate = pt->nthreads == 1;
-	c->unmade = 1;
-	link_programs(b, slots);
-	late_link(b, slots);
 	return 0;
 }
 
-void birth_release(struct birth *b)
+int births_prepare(struct births *b, const struct plan *plan, const struct slots *slots, struct err *err)
+{
+	int ret;
+
+	*b = (struct births){ .plan = plan, .memfd = -1 };
+	b->v = xzalloc(plan->ntasks * sizeof(*b->v));
+	for (size_t i = 0; i < plan->ntasks; i++) {
+		b->v[i].all = b;
+		b->v[i].pt = &plan->tasks[i];
+		b->v[i].prog_off = xreallocarray(NULL, plan->tasks[i].nthreads, sizeof(*b->v[i].prog_off));
+	}
+	b->len = layout(b);
+	if (b->len > plan->hole_len)
+		return err_set(err, ERR_FAILED, ENOMEM, "the free range at %#lx has %lu bytes, the plan needs %zu",
+			       (unsigned long)plan->hole, (unsigned long)plan->hole_len, b->len);
+	ret = make_region(b, err);
+	if (ret)
+		return ret;
+	births_shared(b)->born_left = births_shared(b)->grouped_left = (uint32_t)plan->ntasks;
+	for (size_t i = 0; i < plan->ntasks; i++) {
+		const struct plan_task *pt = &plan->tasks[i];
+		struct control *c = birth_control(&b->v[i]);
+
+		c->left_leader = 1;
+		c->left_threads = (uint32_t)pt->nthreads - 1;
+		c->gate = pt->nthreads == 1;
+		c->unmade = 1;
+		link_programs(&b->v[i], slots);
+		late_link(&b->v[i], slots);
+	}
+	return 0;
+}
+
+void births_release(struct births *b)
 {
 	if (b->at)
 		munmap(b->at, b->len);
 	if (b->memfd >= 0)
 		close(b->memfd);
-	free(b->prog_off);
-	*b = (struct birth){ .memfd = -1 };
+	for (size_t i = 0; b->v && i < b->plan->ntasks; i++)
+		free(b->v[i].prog_off);
+	free(b->v);
+	*b = (struct births){ .memfd = -1 };
 }
 
 /* ---- the child ---- */
@@ -132,7 +169,7 @@ static void drop_rseq(void)
 }
 
 /* One that is not the controller's child lives only if the controller comes to hold it. */
-static void wait_held(struct control *c, pid_t controller)
+static void wait_held(struct shared_control *c, pid_t controller)
 {
 	const struct timespec ts = { .tv_nsec = 10000000 };
 
@@ -143,10 +180,10 @@ static void wait_held(struct control *c, pid_t controller)
 	}
 }
 
-_Noreturn static void child_main(const struct birth *b, pid_t controller)
+_Noreturn static void child_main(const struct births *b, pid_t controller)
 {
 	size_t code = region_code_len();
-	char *home = (char *)b->pt->hole;
+	char *home = (char *)b->plan->hole;
 
 	drop_rseq();
 	/* A binary with file capabilities is not dumpable, and its /proc/self not its own (fs/exec.c,
@@ -157,20 +194,20 @@ _Noreturn static void child_main(const struct birth *b, pid_t controller)
 		if (getppid() != controller)
 			_exit(1);
 	} else {
-		wait_held(birth_control(b), controller);
+		wait_held(births_shared(b), controller);
 	}
 	if (mmap(home, code, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd, 0) != home)
 		_exit(errno == EEXIST ? 2 : 3);
 	if (mmap(home + code, b->len - code, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd,
 		 (off_t)code) != home + code)
 		_exit(errno == EEXIST ? 2 : 3);
-	arch_agent_jump(b->pt->hole, b->pt->hole + b->prog_off[0]);
+	arch_agent_jump(b->plan->hole, b->plan->hole + b->v[0].prog_off[0]);
 }
 
 /* The pid or a negative errno; the child does not return. */
-static pid_t clone_task(const struct birth *b, pid_t controller)
+static pid_t clone_root(const struct births *b, pid_t controller)
 {
-	pid_t want = b->pt->pid;
+	pid_t want = b->plan->tasks[0].pid;
 	struct clone_args args = {
 		.flags = b->how == BORN_SIBLING ? CLONE_PARENT : 0,
 		.exit_signal = b->how == BORN_SIBLING ? 0 : SIGCHLD, /* a sibling inherits ours */
@@ -188,10 +225,10 @@ static pid_t clone_task(const struct birth *b, pid_t controller)
  * A process in between makes the task and is gone before the task does anything. It has no exit signal: then it is
  * there for us to wait for even where SIGCHLD is ignored (do_notify_parent() in kernel/signal.c).
  */
-static pid_t clone_orphan(const struct birth *b)
+static pid_t clone_orphan(const struct births *b)
 {
 	struct clone_args args = { 0 };
-	struct control *c = birth_control(b);
+	struct shared_control *c = births_shared(b);
 	pid_t self = getpid(), ret;
 	long between = syscall(SYS_clone3, &args, sizeof(args));
 	int status;
@@ -199,7 +236,7 @@ static pid_t clone_orphan(const struct birth *b)
 	if (between < 0)
 		return -errno;
 	if (!between) {
-		ret = clone_task(b, self);
+		ret = clone_root(b, self);
 		c->clone_errno = ret < 0 ? -ret : 0;
 		_exit(ret < 0);
 	}
@@ -209,47 +246,60 @@ static pid_t clone_orphan(const struct birth *b)
 		return -c->clone_errno;
 	/* A killed one may have been before or after its clone: what it made, if anything, sees no controller hold it.
 	 */
-	return status ? -EINTR : b->pt->pid;
+	return status ? -EINTR : b->plan->tasks[0].pid;
 }
 
-static int child_gone(struct birth *b, int status, struct err *err);
+static int task_gone(struct birth *b, int status, struct err *err);
 
-static int clone_error(const struct birth *b, int errnum, struct err *err)
+static int clone_error(pid_t pid, enum born how, int errnum, struct err *err)
 {
 	int ret = feature_blame("clone3_set_tid", errnum, err);
 
 	if (ret)
 		return ret;
-	ret = err_set(err, ERR_FAILED, errnum, "clone3 with pid %d", b->pt->pid);
-	if (errnum == EINVAL && b->how == BORN_SIBLING)
+	ret = err_set(err, ERR_FAILED, errnum, "clone3 with pid %d", pid);
+	if (errnum == EINVAL && how == BORN_SIBLING)
 		return err_hint(err, ret, "init of a pid namespace has no siblings: leave out --restore-sibling");
 	return ret;
 }
 
-static int make_child(struct birth *b, struct err *err)
+/* The tracer of a task is all that keeps it from going on when we die, once it has credentials of its own. */
+static int seize(struct birth *b, struct err *err)
+{
+	pid_t pid = b->pt->pid;
+	int status, errnum;
+
+	if (!ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) {
+		b->seized = 1;
+		return 0;
+	}
+	errnum = errno;
+	/* It may be dead already: then how it died says more. */
+	if (b == b->all->v) {
+		kill(pid, SIGKILL);
+		b->all->begun = false;
+		if (b->all->how == BORN_CHILD && waitpid(pid, &status, __WALL) == pid)
+			return task_gone(b, status, err);
+	}
+	return err_set(err, ERR_FAILED, errnum, "PTRACE_SEIZE");
+}
+
+static int make_root(struct births *b, struct err *err)
 {
 	uint64_t all = ~0ull, before;
-	struct control *c = birth_control(b);
-	int status;
+	struct shared_control *c = births_shared(b);
 	pid_t pid;
+	int ret;
 
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_BYTES);
-	pid = b->how == BORN_ORPHAN ? clone_orphan(b) : clone_task(b, getpid());
+	pid = b->how == BORN_ORPHAN ? clone_orphan(b) : clone_root(b, getpid());
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, SIGSET_BYTES);
 	if (pid < 0)
-		return clone_error(b, -pid, err);
-	b->pid = pid;
-	if (ptrace(PTRACE_SEIZE, b->pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) {
-		int errnum = errno;
-
-		/* It may be dead already: then how it died says more. */
-		kill(b->pid, SIGKILL);
-		if (b->how == BORN_CHILD && waitpid(b->pid, &status, __WALL) == b->pid)
-			return child_gone(b, status, err);
-		b->pid = 0;
-		return err_set(err, ERR_FAILED, errnum, "PTRACE_SEIZE");
-	}
-	b->seized = 1;
+		return clone_error(b->plan->tasks[0].pid, b->how, -pid, err);
+	b->begun = true;
+	ret = seize(&b->v[0], err);
+	if (ret)
+		return ret;
 	__atomic_store_n(&c->held, 1, __ATOMIC_RELEASE);
 	if (b->how != BORN_CHILD)
 		syscall(SYS_futex, &c->held, FUTEX_WAKE, 1);
@@ -258,113 +308,173 @@ static int make_child(struct birth *b, struct err *err)
 
 /* ---- waiting ---- */
 
+static int of_task(const struct birth *b, int ret, struct err *err)
+{
+	return err_task(err, b->pt->pid, b->pt->comm, ret);
+}
+
 /* Error of a thread whose program stopped at a step. */
 static int failed_step(const struct birth *b, size_t k, struct err *err)
 {
 	struct program *p = b->pt->threads[k].prog;
+	int64_t want;
+	size_t i;
 	int ret;
 
-	program_absorb(p, b->at + b->prog_off[k]);
-	ret = step_error(p, (size_t)MAX(program_failed(p), 0), err);
+	program_absorb(p, b->all->at + b->prog_off[k]);
+	i = (size_t)MAX(program_failed(p), 0);
+	ret = (int)program_result(p, (struct step_ref){ (uint32_t)i });
+	if (program_expect(p, i, &want) == EXPECT_CLONE && ret < 0 && ret >= -4095) /* a thread or a child */
+		ret = clone_error((pid_t)want, BORN_CHILD, -ret, err);
+	else
+		ret = step_error(p, i, err);
 	if (k)
 		err_object(err, ret, "thread %d", b->pt->threads[k].tid);
-	return ret;
+	return of_task(b, ret, err);
 }
 
-static int look_for_failures(const struct birth *b, struct err *err)
+static int look_for_failures(const struct births *b, struct err *err)
 {
-	for (size_t k = 0; k < b->pt->nthreads; k++) {
-		const struct agent_header *h = (const void *)(b->at + b->prog_off[k]);
+	for (size_t i = 0; i < b->plan->ntasks; i++)
+		for (size_t k = 0; k < b->plan->tasks[i].nthreads; k++) {
+			const struct agent_header *h = (const void *)(b->at + b->v[i].prog_off[k]);
 
-		if (__atomic_load_n(&h->failed, __ATOMIC_ACQUIRE))
-			return failed_step(b, k, err);
+			if (__atomic_load_n(&h->failed, __ATOMIC_ACQUIRE))
+				return failed_step(&b->v[i], k, err);
+		}
+	return 0;
+}
+
+static int task_gone(struct birth *b, int status, struct err *err)
+{
+	int ret;
+
+	b->dead = WIFEXITED(status) || WIFSIGNALED(status);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+		ret = err_set(err, ERR_FAILED, EEXIST, "address %#lx is in use in the restorer itself",
+			      (unsigned long)b->pt->hole);
+	else if (WIFEXITED(status))
+		ret = err_set(err, ERR_FAILED, 0, "the new process exited with %d", WEXITSTATUS(status));
+	else if (WIFSIGNALED(status))
+		ret = err_set(err, ERR_FAILED, 0, "the new process was killed by signal %d (%s)", WTERMSIG(status),
+			      strsignal(WTERMSIG(status)));
+	else
+		ret = err_set(err, ERR_FAILED, 0, "the new process got signal %d (%s)", WSTOPSIG(status),
+			      strsignal(WSTOPSIG(status)));
+	return of_task(b, ret, err);
+}
+
+/* What tracers hear of their tasks without asking. */
+static int look_for_events(struct births *b, struct err *err)
+{
+	for (size_t i = 0; i < b->plan->ntasks; i++) {
+		struct birth *t = &b->v[i];
+		int status;
+
+		if (!t->seized || waitpid(t->pt->pid, &status, __WALL | WNOHANG) != t->pt->pid)
+			continue;
+		/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c, ptrace_trap_notify). */
+		if (!WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP || WSTOPSIG(status) != SIGTRAP)
+			return task_gone(t, status, err);
+		if (ptrace(PTRACE_CONT, t->pt->pid, 0, 0))
+			return of_task(t, err_sys(err, "PTRACE_CONT"), err);
 	}
 	return 0;
 }
 
-/* Text for the step that a thread was at when it died: the first one without a result is a good guess, so only say so.
- */
-static int child_gone(struct birth *b, int status, struct err *err)
+/* A task that nobody traces yet and that was killed: its parent is in the agent and says nothing. */
+static int look_for_corpses(const struct births *b, struct err *err)
 {
-	if (WIFEXITED(status)) {
-		b->pid = 0;
-		if (WEXITSTATUS(status) == 2)
-			return err_set(err, ERR_FAILED, EEXIST, "address %#lx is in use in the restorer itself",
-				       (unsigned long)b->pt->hole);
-		return err_set(err, ERR_FAILED, 0, "the new process exited with %d", WEXITSTATUS(status));
+	for (size_t i = 1; i < b->plan->ntasks; i++) {
+		const struct birth *t = &b->v[i];
+		struct err ignore = ERR_INIT;
+		struct proc_stat st;
+		cleanup_fd int fd = -1;
+
+		if (t->seized || t->pt->kind != TASK_IS_LIVE || proc_open(t->pt->pid, &fd, &ignore) ||
+		    proc_stat(fd, "stat", &st, &ignore) || (st.state != 'Z' && st.state != 'X'))
+			continue;
+		return of_task(t, err_set(err, ERR_FAILED, 0, "the new process was killed"), err);
 	}
-	if (WIFSIGNALED(status)) {
-		b->pid = 0;
-		return err_set(err, ERR_FAILED, 0, "the new process was killed by signal %d (%s)", WTERMSIG(status),
-			       strsignal(WTERMSIG(status)));
-	}
-	return err_set(err, ERR_FAILED, 0, "the new process got signal %d (%s)", WSTOPSIG(status),
-		       strsignal(WSTOPSIG(status)));
+	return 0;
 }
 
 /* The steps of the leader, in the order in which it takes them. */
 static const struct agent_step *leader_steps(const struct birth *b)
 {
-	return (const void *)(b->at + b->prog_off[0] + sizeof(struct agent_header));
+	return (const void *)(b->all->at + b->prog_off[0] + sizeof(struct agent_header));
 }
 
-static void show_progress(struct birth *b)
+static void show_progress(struct births *b)
 {
-	const struct agent_step *s = leader_steps(b);
-	size_t n = program_steps(b->pt->threads[0].prog);
-	uint64_t done = b->written;
+	uint64_t done = 0;
 
 	if (!progress_due(&b->progress))
 		return;
-	for (size_t i = 0; i < n; i++)
-		if (s[i].nr == SYS_preadv && s[i].result > 0)
-			done += (uint64_t)s[i].result;
+	for (size_t i = 0; i < b->plan->ntasks; i++) {
+		const struct agent_step *s = leader_steps(&b->v[i]);
+		size_t n = program_steps(b->plan->tasks[i].threads[0].prog);
+
+		done += b->v[i].written;
+		for (size_t k = 0; k < n; k++)
+			if (s[k].nr == SYS_preadv && s[k].result > 0)
+				done += (uint64_t)s[k].result;
+	}
 	progress_show(&b->progress, done, b->memory_bytes, "of memory read");
 }
 
-uint64_t birth_memory_us(const struct birth *b)
+uint64_t births_memory_us(const struct births *b)
 {
-	const struct program *p = b->pt->threads[0].prog;
-	struct timespec from, to;
-	const char *data;
-	size_t len;
+	uint64_t sum = 0;
 
-	program_data_bytes(p, &len);
-	data = b->at + b->prog_off[0] + program_size(p) - len;
-	memcpy(&from, data + b->pt->content_from.off, sizeof(from));
-	memcpy(&to, data + b->pt->content_to.off, sizeof(to));
-	return (uint64_t)((to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
+	for (size_t i = 0; i < b->plan->ntasks; i++) {
+		const struct plan_task *pt = &b->plan->tasks[i];
+		const struct program *p = pt->threads[0].prog;
+		struct timespec from, to;
+		const char *data;
+		size_t len;
+
+		if (!pt->content_to.len)
+			continue;
+		program_data_bytes(p, &len);
+		data = b->at + b->v[i].prog_off[0] + program_size(p) - len;
+		memcpy(&from, data + pt->content_from.off, sizeof(from));
+		memcpy(&to, data + pt->content_to.off, sizeof(to));
+		sum += (uint64_t)((to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
+	}
+	return sum;
 }
 
-static int wait_zero(struct birth *b, uint32_t *word, struct err *err)
+static int wait_zero(struct births *b, uint32_t *word, struct err *err)
 {
 	const struct timespec watch = { .tv_nsec = WATCH_MS * 1000000l };
 
-	for (;;) {
+	for (int rounds = 1;; rounds++) {
 		uint32_t left = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-		int status, ret;
+		int ret = 0;
 
 		if (!left)
 			return look_for_failures(b, err);
 		if (syscall(SYS_futex, word, FUTEX_WAIT, left, &watch) == 0 || errno == EAGAIN) {
 			/* park wakes us for a failure too, and then the word does not reach zero */
-			ret = __atomic_load_n(word, __ATOMIC_ACQUIRE) ? look_for_failures(b, err) : 0;
+			ret = __atomic_load_n(word, __ATOMIC_ACQUIRE) == left ? look_for_failures(b, err) : 0;
 		} else {
 			show_progress(b);
 			ret = look_for_failures(b, err);
-			if (!ret && waitpid(b->pid, &status, __WALL | WNOHANG) == b->pid) {
-				/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c,
-				 * ptrace_trap_notify). */
-				if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_STOP &&
-				    WSTOPSIG(status) == SIGTRAP)
-					ret = ptrace(PTRACE_CONT, b->pid, 0, 0) ? err_sys(err, "PTRACE_CONT") : 0;
-				else
-					ret = child_gone(b, status, err);
-			}
+			if (!ret)
+				ret = look_for_events(b, err);
+			if (!ret && rounds % CORPSE_ROUNDS == 0)
+				ret = look_for_corpses(b, err);
 		}
 		if (ret)
 			return ret;
 	}
+}
+
+static void open_gate(uint32_t *gate)
+{
+	__atomic_store_n(gate, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, gate, FUTEX_WAKE, INT32_MAX);
 }
 
 static void count_written(void *ctx, uint64_t done)
@@ -372,7 +482,7 @@ static void count_written(void *ctx, uint64_t done)
 	struct birth *b = ctx;
 
 	b->written = done;
-	show_progress(b);
+	show_progress(b->all);
 }
 
 /* Our share of the pages. The leader waits for it at the end of its own. */
@@ -384,65 +494,95 @@ static int write_pages(struct birth *b, struct err *err)
 
 	if (b->pt->nown == b->pt->npages)
 		return 0;
-	ret = wait_zero(b, &c->unmade, err);
+	ret = wait_zero(b->all, &c->unmade, err);
 	if (ret)
 		return ret;
-	ret = pages_restore(b->pt, b->pid, count_written, b, err);
+	ret = pages_restore(b->pt, b->pt->pid, count_written, b, err);
 	/* A step of its own that failed says more than that we could not go on. */
-	if (ret && look_for_failures(b, &failed)) {
+	if (ret && look_for_failures(b->all, &failed)) {
 		*err = failed;
 		return ret;
 	}
 	if (ret)
-		return ret;
-	__atomic_store_n(&c->filled, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &c->filled, FUTEX_WAKE, 1);
+		return of_task(b, ret, err);
+	open_gate(&c->filled);
 	return 0;
 }
 
-int birth_run(struct birth *b, enum born how, struct err *err)
+static int fault_point(const char *name, struct err *err)
 {
-	struct control *c = birth_control(b);
-	int ret, fail;
+	int fail = fault(name);
+
+	return fail ? err_set(err, ERR_FAILED, fail, "fault point %s", name) : 0;
+}
+
+/* From the first task to all of them in their groups. */
+static int run_tree(struct births *b, struct err *err)
+{
+	struct shared_control *c = births_shared(b);
+	int ret;
+
+	if (b->plan->ntasks == 1)
+		return 0;
+	ret = wait_zero(b, &c->born_left, err);
+	for (size_t i = 1; !ret && i < b->plan->ntasks; i++)
+		if (b->plan->tasks[i].kind == TASK_IS_LIVE) {
+			ret = seize(&b->v[i], err);
+			if (ret)
+				of_task(&b->v[i], ret, err);
+		}
+	if (ret)
+		return ret;
+	open_gate(&c->born_gate);
+	ret = wait_zero(b, &c->grouped_left, err);
+	if (!ret)
+		open_gate(&c->grouped_gate);
+	return ret;
+}
+
+static int run_rest(struct births *b, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < b->plan->ntasks; i++) {
+		struct control *c = birth_control(&b->v[i]);
+
+		if (b->plan->tasks[i].nthreads == 1)
+			continue;
+		ret = wait_zero(b, &c->left_threads, err);
+		if (!ret)
+			open_gate(&c->gate);
+	}
+	for (size_t i = 0; !ret && i < b->plan->ntasks; i++)
+		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
+			ret = wait_zero(b, &birth_control(&b->v[i])->left_leader, err);
+	return ret;
+}
+
+int births_run(struct births *b, enum born how, struct err *err)
+{
+	int ret;
 
 	b->how = how;
-	ret = make_child(b, err);
+	/* What is left of a tree whose root was killed comes to us, and we can wait for it. */
+	if (b->plan->ntasks > 1)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	ret = make_root(b, err);
+	if (!ret)
+		ret = fault_point("restore:after-clone", err);
 	if (ret)
-		return ret;
-	fail = fault("restore:after-clone");
-	if (fail)
-		return err_set(err, ERR_FAILED, fail, "fault point restore:after-clone");
-	ret = write_pages(b, err);
-	if (ret)
-		return ret;
-	if (b->pt->nthreads > 1) {
-		ret = wait_zero(b, &c->left_threads, err);
-		if (ret)
-			return ret;
-		__atomic_store_n(&c->gate, 1, __ATOMIC_RELEASE);
-		syscall(SYS_futex, &c->gate, FUTEX_WAKE, 1);
-	}
-	ret = wait_zero(b, &c->left_leader, err);
-	if (ret)
-		return ret;
-	fail = fault("restore:after-program");
-	if (fail)
-		return err_set(err, ERR_FAILED, fail, "fault point restore:after-program");
-	return 0;
+		return of_task(&b->v[0], ret, err);
+	for (size_t i = 0; !ret && i < b->plan->ntasks; i++)
+		ret = write_pages(&b->v[i], err);
+	if (!ret)
+		ret = run_tree(b, err);
+	if (!ret)
+		ret = run_rest(b, err);
+	return ret ? ret : fault_point("restore:after-program", err);
 }
 
-void birth_abort(struct birth *b)
+static void reap(pid_t pid)
 {
-	pid_t pid = b->pid;
-
-	if (!pid)
-		return;
-	kill(pid, SIGKILL);
-	/* A traced thread stays a zombie until its tracer has seen it; the leader comes last, by the kernel's own rule.
-	 */
-	for (size_t k = 1; k < b->seized; k++)
-		while (waitpid(b->pt->threads[k].tid, NULL, __WALL) > 0)
-			;
 	for (;;) {
 		int status;
 		pid_t got = waitpid(pid, &status, __WALL);
@@ -452,5 +592,35 @@ void birth_abort(struct birth *b)
 		if (got < 0 || WIFEXITED(status) || WIFSIGNALED(status))
 			break;
 	}
-	b->pid = 0;
+}
+
+/*
+ * Only what is surely ours is killed: the root, and whom we trace. The others die with their parents, and come to us
+ * as orphans.
+ */
+void births_abort(struct births *b)
+{
+	if (!b->begun)
+		return;
+	for (size_t i = 0; i < b->plan->ntasks; i++)
+		if (!b->v[i].dead && (!i || b->v[i].seized))
+			kill(b->plan->tasks[i].pid, SIGKILL);
+	for (size_t i = 0; i < b->plan->ntasks; i++) {
+		const struct plan_task *pt = &b->plan->tasks[i];
+
+		/* A traced thread stays a zombie until its tracer has seen it; the leader comes last, by the kernel's
+		 * own rule. */
+		for (size_t k = 1; k < b->v[i].seized; k++)
+			while (waitpid(pt->threads[k].tid, NULL, __WALL) > 0)
+				;
+		if (!b->v[i].dead)
+			reap(pt->pid);
+		b->v[i].dead = true;
+	}
+	/* Those whose parents had not been waited for yet. */
+	for (size_t i = 1; i < b->plan->ntasks; i++)
+		reap(b->plan->tasks[i].pid);
+	b->begun = false;
+	if (b->plan->ntasks > 1)
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
 }

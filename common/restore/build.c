@@ -33,19 +33,32 @@ static void plan_restart(const ThreadCoreEntry *c, struct plan_thread *pth)
 	pth->restart_ns = c->restart->remaining_ns;
 }
 
-static int plan_threads(const struct model_task *t, struct plan *plan, struct plan_task *pt, struct err *err)
+/* An empty program for each thread. */
+static void plan_programs(const struct model_task *t, size_t index, struct plan *plan)
 {
+	struct plan_task *pt = &plan->tasks[index];
+
+	pt->kind = t->zombie ? TASK_IS_ZOMBIE : TASK_IS_LIVE;
+	pt->index = index;
 	pt->pid = (pid_t)t->pstree->pid;
+	pt->comm = t->threads[0].core->tc->comm;
 	pt->pages_fd = -1;
 	pt->nthreads = t->nthreads;
 	pt->threads = arena_alloc(plan->arena, t->nthreads * sizeof(*pt->threads));
+	for (size_t i = 0; i < t->nthreads; i++) {
+		pt->threads[i].tid = t->threads[i].tid;
+		pt->threads[i].prog = program_new();
+	}
+	plan->ntasks = index + 1;
+}
+
+static int plan_threads(const struct model_task *t, struct plan *plan, struct plan_task *pt, struct err *err)
+{
 	for (size_t i = 0; i < t->nthreads; i++) {
 		const CoreEntry *core = t->threads[i].core;
 		struct plan_thread *pth = &pt->threads[i];
 		int ret;
 
-		pth->tid = t->threads[i].tid;
-		pth->prog = program_new();
 		ret = arch_core_decode(core, plan->arena, &pth->regs, &pth->fpu, err);
 		if (ret)
 			return err_object(err, ret, "core-%d.img: entry 0", pth->tid);
@@ -60,9 +73,9 @@ static int plan_threads(const struct model_task *t, struct plan *plan, struct pl
 	return 0;
 }
 
-/* Leaders make their session or group themselves (session_kind). Another's group can only be joined where it exists;
- * with shell_job the task stays in ours, which it has by birth. */
-static void plan_group(const struct model_task *t, const struct restore_opts *opts, struct plan_task *pt)
+/* The root's group, when it is another's: it can only be joined where it exists; with shell_job the root stays in ours,
+ * which it has by birth. */
+static void plan_root_group(const struct model_task *t, const struct restore_opts *opts, struct plan_task *pt)
 {
 	const PstreeEntry *e = t->pstree;
 
@@ -158,9 +171,10 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 
 	if (ret)
 		return ret;
-	plan_group(t, opts, pt);
+	if (t == m->tasks)
+		plan_root_group(t, opts, pt);
 	ret = plan_kinds(m, t, plan, pt, err);
-	if (!ret)
+	if (!ret && t->files_owner == pt->index)
 		ret = plan_files(m, t, plan, pt, err);
 	pt->content_from = plan_clock(pt, "memory is filled from here");
 	if (!ret)
@@ -212,17 +226,23 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	int ret = 0;
 
 	*out = NULL;
-	plan->tasks = arena_alloc(plan->arena, m->ntasks * sizeof(*plan->tasks));
-	plan->ntasks = m->ntasks;
+	plan->tasks = arena_alloc(plan->arena, PLAN_TASKS_MAX(m->ntasks) * sizeof(*plan->tasks));
+	for (size_t i = 0; i < m->ntasks; i++)
+		plan_programs(&m->tasks[i], i, plan);
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->file_locks = opts && opts->file_locks;
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;
 	plan->shell_job = opts && opts->shell_job;
 	collect_fds(m, plan);
+	ret = plan_hole(m, plan, err);
+	if (!ret)
+		ret = plan_tree(m, plan, err);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		const struct model_task *t = &m->tasks[i];
 
+		if (t->zombie) /* plan_tree() has said all about it */
+			continue;
 		ret = plan_task(m, opts, t, plan, &plan->tasks[i], err);
 		if (ret)
 			err_task(err, (pid_t)t->pstree->pid, t->threads[0].core->tc->comm, ret);

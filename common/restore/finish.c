@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,10 +37,9 @@ static int thread_sys(pid_t tid, const char *what, struct err *err)
 	return err_object(err, err_sys(err, "%s", what), "thread %d", tid);
 }
 
-static int stop_all(struct birth *b, struct err *err)
+static int interrupt_all(struct birth *b, struct err *err)
 {
 	const struct plan_task *pt = b->pt;
-	int status, ret;
 
 	for (size_t k = 0; k < pt->nthreads; k++) {
 		pid_t tid = pt->threads[k].tid;
@@ -52,6 +52,14 @@ static int stop_all(struct birth *b, struct err *err)
 		if (ptrace(PTRACE_INTERRUPT, tid, 0, 0))
 			return thread_sys(tid, "PTRACE_INTERRUPT", err);
 	}
+	return 0;
+}
+
+static int stop_all(struct birth *b, struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	int status, ret;
+
 	for (size_t k = 0; k < pt->nthreads; k++) {
 		ret = wait_stop(pt->threads[k].tid, &status, err);
 		if (ret)
@@ -78,7 +86,7 @@ static void restart_args(struct birth *b, size_t k, uint64_t arg[6])
 	memcpy(arg, pth->restart.arg, 6 * sizeof(*arg));
 	if (pth->restart_ns == UINT64_MAX)
 		return;
-	memcpy(b->at + off, ts, sizeof(ts));
+	memcpy(b->all->at + off, ts, sizeof(ts));
 	switch (pth->restart.nr) {
 	case SYS_nanosleep:
 		arg[0] = b->pt->hole + off;
@@ -192,7 +200,7 @@ static int set_mask(const struct plan_thread *pth, struct err *err)
 static int unmap_region(struct birth *b, struct err *err)
 {
 	const struct plan_task *pt = b->pt;
-	uint64_t arg[6] = { pt->hole, b->len };
+	uint64_t arg[6] = { pt->hole, b->all->len };
 	struct arch_regs regs;
 	int status, ret = arch_get_regs(pt->pid, &regs);
 
@@ -254,12 +262,13 @@ static int stop_group(const struct plan_task *pt, int sig, struct err *err)
 	}
 }
 
+/* Everything but letting go. */
 static int finish(struct birth *b, bool leave_stopped, struct err *err)
 {
 	const struct plan_task *pt = b->pt;
 	cleanup_free struct arch_regs *after = xzalloc(pt->nthreads * sizeof(*after));
 	int stop = pt->stop_signal ? pt->stop_signal : leave_stopped ? SIGSTOP : 0;
-	int ret = stop_all(b, err), fail;
+	int ret = stop_all(b, err);
 
 	if (!ret)
 		ret = late_run(b, err);
@@ -278,16 +287,48 @@ static int finish(struct birth *b, bool leave_stopped, struct err *err)
 		ret = stop_group(pt, stop, err);
 	if (!ret)
 		ret = set_mask(&pt->threads[0], err);
-	fail = ret ? 0 : fault("restore:before-detach");
-	if (fail)
-		ret = err_set(err, ERR_FAILED, fail, "fault point restore:before-detach");
-	for (size_t k = 0; !ret && k < pt->nthreads; k++)
-		if (ptrace(PTRACE_DETACH, pt->threads[k].tid, 0, 0))
-			ret = thread_sys(pt->threads[k].tid, "PTRACE_DETACH", err);
 	return ret;
 }
 
-int finish_task(struct birth *b, bool leave_stopped, struct err *err)
+static int let_go(const struct plan_task *pt, struct err *err)
+{
+	for (size_t k = 0; k < pt->nthreads; k++)
+		if (ptrace(PTRACE_DETACH, pt->threads[k].tid, 0, 0))
+			return thread_sys(pt->threads[k].tid, "PTRACE_DETACH", err);
+	return 0;
+}
+
+/* One act for every live task, and the task's name on an error. */
+#define FOR_LIVE(b, i, ret) \
+	for (size_t i = 0; !(ret) && i < (b)->plan->ntasks; i++) \
+		if ((b)->plan->tasks[i].kind == TASK_IS_LIVE)
+
+static int with_task(const struct births *b, size_t i, int ret, struct err *err)
+{
+	return ret ? err_task(err, b->plan->tasks[i].pid, b->plan->tasks[i].comm, ret) : 0;
+}
+
+static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
+{
+	int ret = 0, fail;
+
+	FOR_LIVE(b, i, ret)
+		ret = with_task(b, i, interrupt_all(&b->v[i], err), err);
+	FOR_LIVE(b, i, ret)
+		ret = with_task(b, i, finish(&b->v[i], leave_stopped, err), err);
+	fail = ret ? 0 : fault("restore:before-detach");
+	if (fail)
+		ret = err_set(err, ERR_FAILED, fail, "fault point restore:before-detach");
+	if (!ret && b->plan->ntasks > 1)
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+	/* The parents last: whoever waits for a child finds it as it was. */
+	for (size_t i = b->plan->ntasks; !ret && i-- > 0;)
+		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
+			ret = with_task(b, i, let_go(&b->plan->tasks[i], err), err);
+	return ret;
+}
+
+int births_finish(struct births *b, bool leave_stopped, struct err *err)
 {
 	sigset_t chld, before;
 	int ret;
@@ -295,7 +336,7 @@ int finish_task(struct birth *b, bool leave_stopped, struct err *err)
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, &before); /* wait_tracee() sleeps on it */
-	ret = finish(b, leave_stopped, err);
+	ret = finish_tree(b, leave_stopped, err);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return ret;
 }

@@ -11,25 +11,36 @@
 
 #define PAGE 4096ul
 
+/* Each task may need a helper for its session and one for its group. */
+#define PLAN_TASKS_MAX(n) (3 * (n))
+
 /*
- * The region: the agent's home in the task while it is being made, at plan_task.hole. Code first (read and execute),
- * then, shared with the controller, these words, then the programs.
+ * The region: the agent's home in all tasks while they are being made, at plan.hole. Code first (read and execute),
+ * then, shared with the controller: the words of the whole tree, the words of each task, then the programs.
  */
+struct shared_control {
+	uint32_t held;	       /* set when the controller traces the root: one that is not our child waits for that */
+	int32_t clone_errno;   /* of a clone3 that another process makes for us */
+	uint32_t born_left, born_gate;	     /* tasks that are not born yet, and what the others wait for */
+	uint32_t grouped_left, grouped_gate; /* the same for process groups */
+	uint32_t pad[10];
+};
 struct control {
 	uint32_t left_threads; /* further threads that have not parked yet */
 	uint32_t left_leader;
 	uint32_t gate;	       /* the leader waits here until all other threads have their credentials */
-	uint32_t held;	       /* set when the controller traces the task: one that is not our child waits for that */
-	int32_t clone_errno;   /* of a clone3 that another process makes for us */
 	uint32_t unmade;       /* 1 until all mappings are there: then the controller writes its share of the pages */
 	uint32_t filled;       /* set when it has */
-	uint32_t pad;
+	uint32_t pad[3];
 };
 size_t region_code_len(void);
 static inline uint64_t region_control(const struct plan_task *pt)
 {
-	return pt->hole + region_code_len();
+	return pt->hole + region_code_len() + sizeof(struct shared_control) + pt->index * sizeof(struct control);
 }
+
+/* Births, sessions and groups of all tasks; adds helpers to the plan. Their programs must be there, and plan.hole. */
+int plan_tree(const struct model *m, struct plan *plan, struct err *err);
 
 /* Adds the leader's clone3 steps of all further threads. */
 void plan_clones(struct plan_task *pt);
@@ -57,39 +68,46 @@ enum born {
 
 /* One task that is being made. */
 struct birth {
+	struct births *all;
 	const struct plan_task *pt;
-	const char *comm;
-	char *at;	   /* the region in our address space */
-	size_t len;
 	size_t *prog_off;  /* of each thread's program in the region */
 	size_t scratch_off; /* 16 bytes for each thread */
-	size_t late_off;    /* programs that the tracer makes threads execute, one after the other */
+	size_t late_off;   /* programs that the tracer makes threads execute, one after the other */
+	uint64_t memory_bytes; /* that the task will read */
+	uint64_t written;      /* of them, by us */
+	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
+	bool dead;	   /* was killed, or has ended, and we know */
+};
+
+/* All of them, parents before children. */
+struct births {
+	const struct plan *plan;
+	struct birth *v; /* as plan->tasks */
+	char *at;	 /* the region in our address space */
+	size_t len;
 	int memfd;
 	enum born how;
 	struct progress progress;
-	uint64_t memory_bytes; /* that the task will read */
-	uint64_t written;      /* of them, by us */
-	pid_t pid;	   /* 0 when there is none */
-	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
+	uint64_t memory_bytes; /* that all tasks will read */
+	bool begun;	 /* a root was made */
 };
-int birth_prepare(struct birth *b, const struct plan_task *pt, const struct slots *slots, struct err *err);
-/* Makes the process and waits until all its threads have run their programs. */
-int birth_run(struct birth *b, enum born how, struct err *err);
-/* How long the task took to fill its memory; after birth_run(). */
-uint64_t birth_memory_us(const struct birth *b);
+int births_prepare(struct births *b, const struct plan *plan, const struct slots *slots, struct err *err);
+/* Makes the tree and waits until all threads have run their programs. Errors name the task. */
+int births_run(struct births *b, enum born how, struct err *err);
+/* How long the tasks took to fill their memory, together; after births_run(). */
+uint64_t births_memory_us(const struct births *b);
+/* Final registers of all threads, the region unmapped, then all let go. */
+int births_finish(struct births *b, bool leave_stopped, struct err *err);
 /* Kills and reaps what there is. */
-void birth_abort(struct birth *b);
-void birth_release(struct birth *b);
-/* Waits until *word (a field of struct control) is 0. */
+void births_abort(struct births *b);
+void births_release(struct births *b);
+struct shared_control *births_shared(const struct births *b);
 struct control *birth_control(const struct birth *b);
 
 /* What the tracer makes stopped threads execute, call by call (plan_thread.late). */
 size_t late_size(const struct plan_task *pt);
 void late_link(struct birth *b, const struct slots *slots);
 int late_run(struct birth *b, struct err *err);
-
-/* Final registers of all threads, the region unmapped, all let go. */
-int finish_task(struct birth *b, bool leave_stopped, struct err *err);
 
 /* All problems that this host has with the checkpoint, together in one error; each is also a line of the log. */
 int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,

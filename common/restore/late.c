@@ -48,7 +48,7 @@ void late_link(struct birth *b, const struct slots *slots)
 		};
 
 		if (pth->late)
-			program_link(pth->late, &l, b->at + at);
+			program_link(pth->late, &l, b->all->at + at);
 		at += size_of(pth);
 	}
 }
@@ -95,7 +95,7 @@ static int execute(const struct birth *b, pid_t tid, struct agent_step *s, struc
 
 static int run_thread(struct birth *b, const struct plan_thread *pth, size_t at, struct err *err)
 {
-	struct agent_header *h = (void *)(b->at + at);
+	struct agent_header *h = (void *)(b->all->at + at);
 	struct agent_step *s = (void *)(h + 1);
 	int ret = 0;
 
@@ -103,7 +103,7 @@ static int run_thread(struct birth *b, const struct plan_thread *pth, size_t at,
 		ret = execute(b, pth->tid, &s[i], err);
 		if (ret || program_met((enum step_expect)s[i].expect, s[i].want, s[i].result))
 			continue;
-		program_absorb(pth->late, b->at + at);
+		program_absorb(pth->late, b->all->at + at);
 		ret = step_error(pth->late, program_at(pth->late, i), err);
 	}
 	return ret;

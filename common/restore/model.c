@@ -86,8 +86,8 @@ static int check_tree_entry(const struct model *m, size_t i, const PstreeEntry *
 				 e->pid);
 	if (!e->n_threads)
 		return bad_image(err, at, "pid %u has no threads", e->pid);
-	if (e->n_threads == 1 && e->threads[0] == 0)
-		return cannot_restore(err, at, "pid %u is a zombie: only live tasks can be restored", e->pid);
+	if (e->n_threads == 1 && e->threads[0] == 0) /* a zombie */
+		return i ? 0 : cannot_restore(err, at, "pid %u, the root of the tree, is a zombie", e->pid);
 	if (e->threads[0] != e->pid)
 		return bad_image(err, at, "the first thread of pid %u is %u, not itself", e->pid, e->threads[0]);
 	if (e->pid == 1)
@@ -123,6 +123,38 @@ static int check_tids(const struct model *m, struct err *err)
 	return 0;
 }
 
+static int by_pid(const void *a, const void *b)
+{
+	const struct model_task *x = *(struct model_task *const *)a, *y = *(struct model_task *const *)b;
+
+	return x->pstree->pid < y->pstree->pid ? -1 : x->pstree->pid > y->pstree->pid;
+}
+
+/* Parents come before their children, and live. */
+static int find_parents(struct model *m, struct err *err)
+{
+	cleanup_free struct model_task **sorted = xreallocarray(NULL, m->ntasks, sizeof(*sorted));
+
+	for (size_t i = 0; i < m->ntasks; i++)
+		sorted[i] = &m->tasks[i];
+	qsort(sorted, m->ntasks, sizeof(*sorted), by_pid);
+	for (size_t i = 1; i < m->ntasks; i++) {
+		struct model_task *t = &m->tasks[i], **hit;
+		PstreeEntry want = { .pid = t->pstree->ppid };
+		struct model_task key = { .pstree = &want }, *k = &key;
+
+		hit = bsearch(&k, sorted, m->ntasks, sizeof(*sorted), by_pid);
+		if (!hit || *hit >= t)
+			return bad_image(err, AT(PSTREE, 0, (long)i), "pid %u has no parent %u before it",
+					 t->pstree->pid, t->pstree->ppid);
+		if ((*hit)->zombie)
+			return bad_image(err, AT(PSTREE, 0, (long)i), "pid %u is the child of %u, a zombie",
+					 t->pstree->pid, t->pstree->ppid);
+		t->parent = (size_t)(*hit - m->tasks);
+	}
+	return 0;
+}
+
 static int load_tree(struct model *m, struct err *err)
 {
 	ProtobufCMessage **v;
@@ -147,12 +179,14 @@ static int load_tree(struct model *m, struct err *err)
 		t->threads = arena_alloc(m->arena, t->nthreads * sizeof(*t->threads));
 		for (size_t j = 0; j < t->nthreads; j++)
 			t->threads[j].tid = (pid_t)e->threads[j];
+		t->zombie = !e->threads[0];
+		if (t->zombie)
+			t->threads[0].tid = (pid_t)e->pid;
+		t->files_owner = i;
 		m->ntasks = i + 1;
 	}
-	if (m->ntasks > 1)
-		return cannot_restore(err, AT(PSTREE, 0, -1),
-				      "the tree has %zu processes: only single processes can be restored", m->ntasks);
-	return check_tids(m, err);
+	ret = check_tids(m, err);
+	return ret ? ret : find_parents(m, err);
 }
 
 /* Every namespace of the task must be the one that the dumper lived in: the host's. */
@@ -181,10 +215,50 @@ static int check_namespaces(const struct model *m, const struct model_task *t, s
 	return 0;
 }
 
+/* Who shares its parent's descriptor table has no list of its own. */
+static int load_fds(struct model *m, struct model_task *t, struct err *err)
+{
+	const struct model_task *parent = &m->tasks[t->parent];
+	ProtobufCMessage **v;
+	int ret;
+
+	if (t != parent && parent->ids->files_id == t->ids->files_id) {
+		t->files_owner = parent->files_owner;
+		return 0;
+	}
+	/* Ids go up, as a rule: then nobody can have had this one. */
+	for (const struct model_task *o = m->tasks; o < t && t->ids->files_id <= m->last_files_id; o++)
+		if (!o->zombie && o->ids->files_id == t->ids->files_id)
+			return cannot_restore(err, AT(IDS, t->pstree->pid, 0),
+					      "it shares the descriptor table of pid %u, which is not its parent",
+					      o->pstree->pid);
+	m->last_files_id = MAX(m->last_files_id, t->ids->files_id);
+	ret = image_read_all(m->dir, IMG_FDINFO, t->ids->files_id, m->arena, &v, &t->nfds, NULL, err);
+	t->fds = (FdinfoEntry **)v;
+	return ret;
+}
+
+/* What no task of a tree shares with another but by a thread of its own. */
+static int check_sharing(const struct model *m, const struct model_task *t, struct err *err)
+{
+	const struct model_task *parent = &m->tasks[t->parent];
+	const struct { const char *what; uint32_t a, b; } v[] = {
+		{ "address space", t->ids->vm_id, parent->ids->vm_id },
+		{ "working directory and root", t->ids->fs_id, parent->ids->fs_id },
+		{ "signal handlers", t->ids->sighand_id, parent->ids->sighand_id },
+	};
+
+	for (size_t i = 0; t != parent && i < ARRAY_SIZE(v); i++)
+		if (v[i].a && v[i].a == v[i].b)
+			return cannot_restore(err, AT(IDS, t->pstree->pid, 0), "it shares the %s of its parent",
+					      v[i].what);
+	return 0;
+}
+
 static int load_task(struct model *m, struct model_task *t, struct err *err)
 {
 	unsigned long pid = t->pstree->pid;
-	ProtobufCMessage *msg, **v;
+	ProtobufCMessage *msg;
 	int ret = 0;
 
 	for (size_t i = 0; i < t->nthreads; i++) {
@@ -193,11 +267,15 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 			return ret;
 		t->threads[i].core = (CoreEntry *)msg;
 	}
+	if (t->zombie)
+		return 0;
 	ret = image_read_one(m->dir, IMG_IDS, pid, m->arena, &msg, err);
 	if (ret)
 		return ret;
 	t->ids = (TaskKobjIdsEntry *)msg;
 	ret = check_namespaces(m, t, err);
+	if (!ret)
+		ret = check_sharing(m, t, err);
 	if (ret)
 		return ret;
 	ret = image_read_one(m->dir, IMG_MM, pid, m->arena, &msg, err);
@@ -208,10 +286,9 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 	if (ret)
 		return ret;
 	t->fs = (FsEntry *)msg;
-	ret = image_read_all(m->dir, IMG_FDINFO, t->ids->files_id, m->arena, &v, &t->nfds, NULL, err);
+	ret = load_fds(m, t, err);
 	if (ret)
 		return ret;
-	t->fds = (FdinfoEntry **)v;
 	return model_load_pages(m, IMG_PAGEMAP, pid, &t->pages, err);
 }
 
@@ -257,9 +334,9 @@ static int load(struct model *m, struct err *err)
 
 		ret = verify_core(m, t, err);
 		comm = t->threads[0].core->tc ? t->threads[0].core->tc->comm : NULL;
-		if (!ret)
+		if (!ret && !t->zombie)
 			ret = verify_fds(m, t, err);
-		if (!ret)
+		if (!ret && !t->zombie)
 			ret = verify_mm(m, t, err);
 		if (ret)
 			err_task(err, (pid_t)t->pstree->pid, comm, ret);

@@ -37,6 +37,9 @@ struct model_thread {
 
 struct model_task {
 	PstreeEntry *pstree;
+	size_t parent; /* index; its own for the root */
+	bool zombie;   /* nothing is left but its status: one thread whose core has only tc, no ids, mm, fs, files */
+	size_t files_owner; /* index of the task whose descriptor table it shares; its own when it has one, and then fds */
 	TaskKobjIdsEntry *ids;
 	struct model_thread *threads; /* leader first */
 	size_t nthreads;
@@ -67,6 +70,7 @@ struct model {
 	const TimensEntry *clocks; /* at the dump; NULL when the checkpoint does not tell */
 	struct model_task *tasks; /* pre-order, root first */
 	size_t ntasks;
+	uint32_t last_files_id; /* the highest of a descriptor table */
 	FileEntry **files; /* sorted by (type, id) */
 	size_t nfiles;
 	RemapFilePathEntry **remaps;

@@ -15,6 +15,7 @@ struct model;
 struct file_plan; /* common/file/file.h */
 struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
+struct vdso_here; /* common/mm/private.h */
 
 /* Phases of the controller's program. */
 enum controller_phase {
@@ -26,14 +27,22 @@ enum controller_phase {
 
 /* Phases of a task's program (the leader thread) and of a thread's. Order is meaning: see ARCHITECTURE.md. */
 enum task_phase {
-	TASK_SESSION,	  /* setsid, setpgid */
+	TASK_BORN,	  /* dies with its parent, while the restore lasts */
+	TASK_BIRTH_EARLY, /* children of the session that the task had before its own */
+	TASK_SESSION,	  /* setsid; leaders make their process groups */
 	TASK_FILES,	  /* descriptors to their numbers */
-	TASK_FS,	  /* root, cwd, umask */
-	TASK_UNMAP,	  /* everything but agent, vdso parking place */
+	TASK_BARE,	  /* nothing is mapped but agent, vvar and vdso: a process like this is cheap to copy */
+	TASK_BIRTH,	  /* children */
+	TASK_UNMAP,	  /* vvar and vdso to their parking place */
 	TASK_MAP,	  /* mmap of every mapping, vdso to its place */
 	TASK_CONTENT,	  /* pages */
+	TASK_BIRTH_COW,	  /* children that share pages */
+	TASK_FS,	  /* root, cwd, umask: children have their own way to theirs */
 	TASK_PROTECT,	  /* mprotect, madvise, guard regions, mlock */
 	TASK_MM,	  /* prctl(PR_SET_MM_MAP), THP, personality */
+	TASK_ALL_BORN,	  /* until every task of the tree has come this far: from here on all of them exist */
+	TASK_GROUPS,	  /* joins process groups, until all have */
+	TASK_REAP,	  /* helpers are gone, zombies are dead */
 	TASK_CLOSE,	  /* descriptors that nobody owns any more */
 	TASK_LOCKS,	  /* of files: closing a descriptor would take them away */
 	TASK_SIGNALS,	  /* dispositions */
@@ -69,8 +78,18 @@ struct plan_pages {
 	uint64_t off; /* in the image */
 };
 
+enum plan_task_kind {
+	TASK_IS_LIVE,
+	TASK_IS_ZOMBIE,
+	TASK_IS_HELPER, /* is in no checkpoint: takes the place of a dead leader of a session or group for a moment */
+};
+
 struct plan_task {
+	enum plan_task_kind kind;
+	size_t index; /* in plan.tasks, and of its words in the region */
 	pid_t pid;
+	const char *comm;
+	size_t births; /* children that it makes while it is bare */
 	struct plan_thread *threads; /* leader first */
 	size_t nthreads;
 	int stop_signal; /* the task comes back stopped by it; 0 = running */
@@ -111,8 +130,10 @@ struct plan {
 	const char **slot_names; /* what is in each slot, for --plan: "file 7 /etc/passwd" */
 	struct plan_bind *binds; /* one for each slot */
 	size_t nslots, slots_cap;
-	struct plan_task *tasks;
+	struct plan_task *tasks; /* those of the model in its order, then helpers */
 	size_t ntasks;
+	struct vdso_here *here; /* the address space of this process, in which all of them begin; arena */
+	uint64_t hole, hole_len; /* of all tasks, see plan_task */
 	int *fds;		 /* all target descriptor numbers, ascending; arena */
 	size_t nfds;
 	struct shmem_plan *shmem; /* what common/mm planned already of memory that tasks share; the same */

@@ -140,7 +140,7 @@ static void check_cpu(const struct model *m, struct findings *f)
 	char names[256], line[320];
 
 	for (size_t i = 0; i < m->ntasks; i++)
-		for (size_t k = 0; k < m->tasks[i].nthreads; k++) {
+		for (size_t k = 0; k < m->tasks[i].nthreads && !m->tasks[i].zombie; k++) {
 			arch_fpu_missing(m->tasks[i].threads[k].core, names, sizeof(names));
 			if (!names[0])
 				continue;
@@ -179,7 +179,7 @@ static void check_addresses(const struct model *m, struct findings *f)
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const MmEntry *mm = m->tasks[i].mm;
 
-		if (!mm->n_vmas || mm->vmas[0]->start >= min || !(mm->vmas[0]->status & 1))
+		if (!mm || !mm->n_vmas || mm->vmas[0]->start >= min || !(mm->vmas[0]->status & 1))
 			continue;
 		snprintf(line, sizeof(line), "mapping %lx-%lx lies below this host's vm.mmap_min_addr (%lx)",
 			 mm->vmas[0]->start, mm->vmas[0]->end, min);

@@ -10,11 +10,15 @@ static void print_slots(const struct plan *plan, struct strbuf *out)
 		strbuf_printf(out, "    slot %zu: %s\n", i, plan->slot_names[i]);
 }
 
-static void print_task(const struct model_task *t, const struct plan_task *pt, struct strbuf *out)
+static void print_task(const struct plan_task *pt, struct strbuf *out)
 {
-	strbuf_printf(out, "\npid %d (%s), %zu thread%s, made from %#lx:\n", pt->pid, t->threads[0].core->tc->comm,
+	static const char *const kinds[] = { "", ", a zombie", ", only for a moment" };
+
+	strbuf_printf(out, "\npid %d (%s%s), %zu thread%s, made from %#lx:\n", pt->pid, pt->comm, kinds[pt->kind],
 		      pt->nthreads, pt->nthreads == 1 ? "" : "s", (unsigned long)pt->hole);
 	program_print(pt->threads[0].prog, "    ", out);
+	if (pt->kind != TASK_IS_LIVE)
+		return;
 	for (size_t i = 1; i < pt->nthreads; i++) {
 		strbuf_printf(out, "\nthread %d of pid %d:\n", pt->threads[i].tid, pt->pid);
 		program_print(pt->threads[i].prog, "    ", out);
@@ -46,5 +50,5 @@ void plan_print(const struct model *m, const struct plan *plan, struct strbuf *o
 	program_print(plan->controller, "    ", out);
 	print_slots(plan, out);
 	for (size_t i = 0; i < plan->ntasks; i++)
-		print_task(&m->tasks[i], &plan->tasks[i], out);
+		print_task(&plan->tasks[i], out);
 }

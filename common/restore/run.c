@@ -37,36 +37,26 @@ static enum born how_born(const struct restore_opts *opts, const struct model_ta
 static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m,
 		      const struct plan *plan, const struct slots *slots, struct restore_stats *stats, struct err *err)
 {
-	cleanup_free struct birth *births = xzalloc(plan->ntasks * sizeof(*births));
+	struct births births;
 	uint64_t start = now_us();
-	size_t n = 0;
-	int ret = 0;
+	int ret = births_prepare(&births, plan, slots, err);
 
-	for (; !ret && n < plan->ntasks; n++) {
-		ret = birth_prepare(&births[n], &plan->tasks[n], slots, err);
-		births[n].comm = m->tasks[n].threads[0].core->tc->comm;
-		progress_start(&births[n].progress, opts->progress);
-		births[n].memory_bytes = m->tasks[n].pages.size;
-		if (!ret)
-			ret = birth_run(&births[n], how_born(opts, &m->tasks[n]), err);
-		progress_end(&births[n].progress);
-		if (!ret)
-			stats->memory_us += birth_memory_us(&births[n]);
-		if (ret)
-			err_task(err, plan->tasks[n].pid, births[n].comm, ret);
+	if (!ret) {
+		progress_start(&births.progress, opts->progress);
+		for (size_t i = 0; i < m->ntasks; i++)
+			births.memory_bytes += m->tasks[i].pages.size;
+		ret = births_run(&births, how_born(opts, &m->tasks[0]), err);
+		progress_end(&births.progress);
 	}
+	if (!ret)
+		stats->memory_us = births_memory_us(&births);
 	stats->forking_us = now_us() - start;
 	log_debug(log, "programs ran in %lu us", (unsigned long)stats->forking_us);
-	for (size_t i = 0; !ret && i < n; i++) {
-		ret = finish_task(&births[i], opts->leave_stopped, err);
-		if (ret)
-			err_task(err, plan->tasks[i].pid, births[i].comm, ret);
-	}
-	for (size_t i = n; i-- > 0;) {
-		if (ret)
-			birth_abort(&births[i]);
-		birth_release(&births[i]);
-	}
+	if (!ret)
+		ret = births_finish(&births, opts->leave_stopped, err);
+	if (ret)
+		births_abort(&births);
+	births_release(&births);
 	return ret;
 }
 

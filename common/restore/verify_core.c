@@ -167,7 +167,7 @@ static int check_thread(const struct model *m, const struct model_thread *th, co
 static int check_tc(const struct model_task *t, const TaskCoreEntry *tc, const struct where *at, struct err *err)
 {
 	if (tc->task_state == TASK_DEAD)
-		return cannot_restore(err, at, "the task is a zombie: only live tasks can be restored");
+		return bad_image(err, at, "the process tree and the task's state disagree on whether it lives");
 	if (tc->task_state != TASK_ALIVE && tc->task_state != TASK_STOPPED)
 		return bad_image(err, at, "task state %u is not known", tc->task_state);
 	if (tc->has_stop_signo && tc->task_state == TASK_STOPPED && tc->stop_signo != SIGSTOP &&
@@ -192,9 +192,27 @@ static int check_tc(const struct model_task *t, const TaskCoreEntry *tc, const s
 	return check_timers(t, tc->timers, at, err) ?: check_queue(tc->signals_s, at, err);
 }
 
+/* A wait status: an exit code, or a signal that kills. */
+static int check_zombie(const struct model_thread *th, struct err *err)
+{
+	const struct where *at = AT(CORE, (unsigned long)th->tid, 0);
+	const TaskCoreEntry *tc = th->core->tc;
+
+	if (!tc || tc->task_state != TASK_DEAD)
+		return bad_image(err, at, "the process tree and the task's state disagree on whether it lives");
+	if (tc->exit_code & ~0xffffu || (tc->exit_code & 0x7f && tc->exit_code >> 8) || (tc->exit_code & 0x7f) > SIGNALS)
+		return bad_image(err, at, "0x%x is no exit status", tc->exit_code);
+	if (strlen(tc->comm) > COMM_MAX)
+		return bad_image(err, at, "the task's name is longer than %u bytes", COMM_MAX);
+	return 0;
+}
+
 int verify_core(const struct model *m, const struct model_task *t, struct err *err)
 {
 	cleanup_arena struct arena *scratch = arena_new();
+
+	if (t->zombie)
+		return check_zombie(&t->threads[0], err);
 
 	for (size_t i = 0; i < t->nthreads; i++) {
 		const struct model_thread *th = &t->threads[i];

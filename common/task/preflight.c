@@ -38,6 +38,8 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;
 
+		if (task->zombie)
+			continue;
 		/* A kernel without audit knows no login uid: nothing is lost when there was none. */
 		if (tc && tc->has_loginuid && tc->loginuid != own->loginuid)
 			need |= 1ull << CAP_AUDIT_CONTROL;
@@ -64,6 +66,8 @@ void task_preflight(const struct model *m, const struct task_own *own, void (*li
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;
 
+		if (task->zombie)
+			continue;
 		if (tc)
 			task_rlimit_preflight(tc, task->threads[0].tid, own->st.cap_eff >> CAP_SYS_RESOURCE & 1,
 					      &own->limits, &report);

@@ -199,9 +199,18 @@ static void make(struct fixture *f)
 	f->mm.n_vmas = 4;
 	f->task.mm = &f->mm;
 	f->task.pages = (struct model_pages){ .entries = f->ep, .nentries = 2, .fd = 5, .size = 4 * PAGE_BYTES };
+	f->m.tasks = &f->task;
+	f->m.ntasks = 1;
 	f->th.prog = program_new();
 	f->pt.threads = &f->th;
 	f->pt.nthreads = 1;
+}
+
+static int plan_at(struct fixture *f, struct plan *plan, struct err *err)
+{
+	int ret = plan_hole_at(&f->m, &f->here, plan, err);
+
+	return ret ? ret : plan_mm_at(&f->m, &f->task, &f->here, plan, &f->pt, err);
 }
 
 static void test_plan(void **state)
@@ -218,7 +227,7 @@ static void test_plan(void **state)
 	f.v[3].status = VS_GUARD;
 	f.v[3].start = f.v[2].start;
 	f.v[3].end = f.v[2].start + 0x1000;
-	assert_int_equal(plan_mm_at(&f.m, &f.task, &f.here, plan, &f.pt, &err), 0);
+	assert_int_equal(plan_at(&f, plan, &err), 0);
 	assert_int_equal(count(f.th.prog, SYS_mmap, &step), 3);
 	/* Room for content, taken back later; what has none is mapped as it is. */
 	assert_int_equal(program_args(f.th.prog, step)[2].v, PROT_READ | PROT_WRITE);
@@ -256,7 +265,7 @@ static void test_plan_shared(void **state)
 	};
 	f.m.shmem = objects;
 	f.m.nshmem = 3;
-	assert_int_equal(plan_mm_at(&f.m, &f.task, &f.here, plan, &f.pt, &err), 0);
+	assert_int_equal(plan_at(&f, plan, &err), 0);
 	/* 7: twice mapped, 10: from its middle, both made by the controller; 9: directly. */
 	assert_int_equal(count(f.th.prog, SYS_mmap, NULL), 4);
 	assert_int_equal(count(plan->controller, SYS_mmap, NULL), 2);
@@ -267,7 +276,7 @@ static void test_plan_shared(void **state)
 	make(&f);
 	f.v[0].end = 1ull << 60;
 	err = (struct err)ERR_INIT;
-	assert_true(plan_mm_at(&f.m, &f.task, &f.here, plan, &f.pt, &err) < 0);
+	assert_true(plan_at(&f, plan, &err) < 0);
 	program_free(f.th.prog);
 }
 

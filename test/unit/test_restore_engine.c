@@ -130,8 +130,8 @@ static struct plan *make_plan(size_t nthreads)
 	plan->tasks = pt;
 	plan->ntasks = 1;
 	pt->pid = free_pid();
-	pt->hole = 0x200000000000; /* free in every build: AddressSanitizer has its shadow below */
-	pt->hole_len = 1 << 20;
+	plan->hole = pt->hole = 0x200000000000; /* free in every build: AddressSanitizer has its shadow below */
+	plan->hole_len = pt->hole_len = 1 << 20;
 	pt->pages_fd = -1;
 	pt->nthreads = nthreads;
 	pt->threads = arena_alloc(plan->arena, nthreads * sizeof(*pt->threads));
@@ -149,24 +149,24 @@ static struct plan *make_plan(size_t nthreads)
 	return plan;
 }
 
-static int make_born(struct plan *plan, struct birth *b, enum born how, bool leave_stopped, struct err *err)
+static int make_born(struct plan *plan, struct births *b, enum born how, bool leave_stopped, struct err *err)
 {
 	struct slots slots = { 0 };
 	int ret = controller_run(plan, NULL, &slots, err);
 
 	if (!ret)
-		ret = birth_prepare(b, plan->tasks, &slots, err);
+		ret = births_prepare(b, plan, &slots, err);
 	if (!ret)
-		ret = birth_run(b, how, err);
+		ret = births_run(b, how, err);
 	if (!ret)
-		ret = finish_task(b, leave_stopped, err);
+		ret = births_finish(b, leave_stopped, err);
 	if (ret)
-		birth_abort(b);
+		births_abort(b);
 	slots_close(&slots);
 	return ret;
 }
 
-static int make(struct plan *plan, struct birth *b, bool leave_stopped, struct err *err)
+static int make(struct plan *plan, struct births *b, bool leave_stopped, struct err *err)
 {
 	return make_born(plan, b, BORN_CHILD, leave_stopped, err);
 }
@@ -202,7 +202,7 @@ static void test_threads(void **state)
 {
 	cleanup_plan struct plan *plan = make_plan(THREADS);
 	struct err err = ERR_INIT;
-	struct birth b;
+	struct births b;
 	pid_t tracer = -1;
 
 	memset(told, 0, sizeof(*told));
@@ -213,10 +213,10 @@ static void test_threads(void **state)
 		assert_int_equal(told->tid[k], plan->tasks[0].pid + (int)k);
 		assert_int_equal(told->mask[k], 1ull << (SIGUSR2 - 1));
 	}
-	assert_int_not_equal(task_state(b.pid, &tracer), 0);
+	assert_int_not_equal(task_state(plan->tasks[0].pid, &tracer), 0);
 	assert_int_equal(tracer, 0);
-	end_task(b.pid);
-	birth_release(&b);
+	end_task(plan->tasks[0].pid);
+	births_release(&b);
 }
 
 /* The region is gone when the task runs, whatever its program was. */
@@ -227,18 +227,18 @@ static void test_region_unmapped(void **state)
 	cleanup_fd int fd = -1;
 	struct proc_maps maps;
 	struct err err = ERR_INIT;
-	struct birth b;
+	struct births b;
 
 	memset(told, 0, sizeof(*told));
 	assert_int_equal(make(plan, &b, false, &err), 0);
 	wait_told(&told->tid[0]);
-	assert_int_equal(proc_open(b.pid, &fd, &err), 0);
+	assert_int_equal(proc_open(plan->tasks[0].pid, &fd, &err), 0);
 	assert_int_equal(proc_maps(fd, arena, &maps, &err), 0);
 	assert_true(maps.n > 0);
 	for (size_t i = 0; i < maps.n; i++)
 		assert_true(maps.v[i].end <= plan->tasks[0].hole || maps.v[i].start >= plan->tasks[0].hole + b.len);
-	end_task(b.pid);
-	birth_release(&b);
+	end_task(plan->tasks[0].pid);
+	births_release(&b);
 }
 
 static void test_stopped(void **state)
@@ -248,7 +248,7 @@ static void test_stopped(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		cleanup_plan struct plan *plan = make_plan(3);
 		struct err err = ERR_INIT;
-		struct birth b;
+		struct births b;
 		pid_t tracer = -1;
 		int status;
 
@@ -257,23 +257,23 @@ static void test_stopped(void **state)
 		program_call(plan->tasks[0].threads[0].prog, TASK_SESSION, "group", SYS_setpgid, A(0), A(0));
 		if (make(plan, &b, signals[i] == 0, &err))
 			fail_msg("%s: %s (errno %d)", err.object, err.reason, err.errnum);
-		assert_int_equal(waitpid(b.pid, &status, WUNTRACED), b.pid);
+		assert_int_equal(waitpid(plan->tasks[0].pid, &status, WUNTRACED), plan->tasks[0].pid);
 		assert_true(WIFSTOPPED(status));
 		assert_int_equal(WSTOPSIG(status), signals[i] ? signals[i] : SIGSTOP);
 		/* Let go by its tracer, a thread of a stopped group passes through the kernel once more before it sleeps. */
-		for (int k = 0; k < 10000 && task_state(b.pid, &tracer) != 'T'; k++)
+		for (int k = 0; k < 10000 && task_state(plan->tasks[0].pid, &tracer) != 'T'; k++)
 			usleep(1000);
-		assert_int_equal(task_state(b.pid, &tracer), 'T');
+		assert_int_equal(task_state(plan->tasks[0].pid, &tracer), 'T');
 		assert_int_equal(tracer, 0);
 		for (int k = 0; k < 3; k++)
 			assert_int_equal(told->tid[k], 0); /* nobody ran a single instruction of its own */
-		kill(b.pid, SIGCONT);
+		kill(plan->tasks[0].pid, SIGCONT);
 		for (int k = 0; k < 3; k++) {
 			wait_told(&told->tid[k]);
 			assert_int_not_equal(told->tid[k], 0);
 		}
-		end_task(b.pid);
-		birth_release(&b);
+		end_task(plan->tasks[0].pid);
+		births_release(&b);
 	}
 }
 
@@ -282,7 +282,7 @@ static void test_remaining_sleep(void **state)
 	cleanup_plan struct plan *plan = make_plan(2);
 	struct plan_thread *th = &plan->tasks[0].threads[0];
 	struct err err = ERR_INIT;
-	struct birth b;
+	struct births b;
 	uint64_t start = now_ns();
 
 	memset(told, 0, sizeof(*told));
@@ -297,8 +297,8 @@ static void test_remaining_sleep(void **state)
 	wait_told(&told->tid[0]);
 	assert_int_equal(told->sleep_result, 0); /* and not EINTR */
 	assert_true(told->slept_ns - start >= 200000000);
-	end_task(b.pid);
-	birth_release(&b);
+	end_task(plan->tasks[0].pid);
+	births_release(&b);
 }
 
 /* A failing step is named with its errno, and nothing is left: neither process nor zombie. */
@@ -307,7 +307,7 @@ static void test_failing_step(void **state)
 	for (size_t which = 0; which < 2; which++) {
 		cleanup_plan struct plan *plan = make_plan(4);
 		struct err err = ERR_INIT;
-		struct birth b;
+		struct births b;
 
 		program_call(plan->tasks[0].threads[which ? 2 : 0].prog, THREAD_SELF, "cannot work", SYS_close, A(-5));
 		assert_int_equal(make(plan, &b, false, &err), -EBADF);
@@ -318,7 +318,7 @@ static void test_failing_step(void **state)
 			assert_non_null(strstr(err.object, "thread"));
 		assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
 		assert_int_equal(errno, ECHILD);
-		birth_release(&b);
+		births_release(&b);
 	}
 }
 
@@ -326,23 +326,23 @@ static void test_taken_pid(void **state)
 {
 	cleanup_plan struct plan *plan = make_plan(1);
 	struct err err = ERR_INIT;
-	struct birth b;
+	struct births b;
 
 	plan->tasks[0].pid = plan->tasks[0].threads[0].tid = getpid();
 	assert_int_equal(make(plan, &b, false, &err), -EEXIST);
-	birth_release(&b);
+	births_release(&b);
 }
 
 static void test_death_at_step(void **state)
 {
 	cleanup_plan struct plan *plan = make_plan(2);
 	struct err err = ERR_INIT;
-	struct birth b;
+	struct births b;
 
 	program_call(plan->tasks[0].threads[1].prog, THREAD_SELF, "the end", SYS_exit_group, A(3));
 	assert_int_not_equal(make(plan, &b, false, &err), 0);
 	assert_non_null(strstr(err.reason, "exited with 3"));
-	birth_release(&b);
+	births_release(&b);
 }
 
 static void test_fault_points(void **state)
@@ -352,13 +352,13 @@ static void test_fault_points(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
 		cleanup_plan struct plan *plan = make_plan(3);
 		struct err err = ERR_INIT;
-		struct birth b;
+		struct births b;
 
 		setenv("CR_FAULT", points[i], 1);
 		assert_int_equal(make(plan, &b, false, &err), -EIO);
 		unsetenv("CR_FAULT");
 		assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
-		birth_release(&b);
+		births_release(&b);
 	}
 }
 
@@ -380,12 +380,12 @@ static void make_and_exit(struct plan *plan, enum born how)
 	assert_true(controller >= 0);
 	if (!controller) {
 		struct err err = ERR_INIT;
-		struct birth b;
+		struct births b;
 		int ret = make_born(plan, &b, how, false, &err);
 
 		if (ret)
 			fprintf(stderr, "%s: %s (errno %d)\n", err.object, err.reason, err.errnum);
-		else if (how == BORN_SIBLING && parent_of(b.pid) != getppid())
+		else if (how == BORN_SIBLING && parent_of(plan->tasks[0].pid) != getppid())
 			ret = 1;
 		_exit(ret != 0);
 	}
@@ -435,12 +435,12 @@ static void test_failing_parents(void **state)
 		assert_true(controller >= 0);
 		if (!controller) {
 			struct err err = ERR_INIT;
-			struct birth b;
+			struct births b;
 
 			program_call(plan->tasks[0].threads[1].prog, THREAD_SELF, "cannot work", SYS_close, A(-5));
 			if (make_born(plan, &b, ways[i], false, &err) != -EBADF)
 				_exit(1);
-			birth_release(&b);
+			births_release(&b);
 			err = (struct err)ERR_INIT;
 			plan->tasks[0].pid = plan->tasks[0].threads[0].tid = getpid();
 			_exit(make_born(plan, &b, ways[i], false, &err) != -EEXIST);
@@ -466,7 +466,7 @@ static void test_controller_death(void **state)
 		assert_true(controller >= 0);
 		if (!controller) {
 			struct err err = ERR_INIT;
-			struct birth b;
+			struct births b;
 
 			setenv("CR_FAULT", points[i % 3], 1);
 			make_born(plan, &b, (enum born)(i / 3), false, &err);
