@@ -179,12 +179,19 @@ static int timed_out(int proc_fd, pid_t tid, struct err *err)
 	struct err ignore = ERR_INIT;
 	cleanup_free char *text = NULL;
 	char path[64];
-	long nr = -1;
-	uint64_t flags = 0;
+	uint64_t nr = UINT64_MAX, flags = 0;
 
 	snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	if (!proc_read(proc_fd, path, 4096, &text, &ignore))
-		sscanf(text, "%ld 0x%lx", &nr, &flags);
+	if (!proc_read(proc_fd, path, 4096, &text, &ignore)) {
+		/* "56 0x4100 0x0 ...": the number and the arguments */
+		char *rest = text, *word = strsep(&rest, " ");
+
+		if (parse_u64(word, 10, &nr))
+			nr = UINT64_MAX;
+		word = strsep(&rest, " ");
+		if (!word || strncmp(word, "0x", 2) || parse_u64(word + 2, 16, &flags))
+			flags = 0;
+	}
 	if (nr == SYS_vfork || (nr == SYS_clone && flags & CLONE_VFORK_FLAG))
 		return err_refuse(err, "thread %d waits for the child that it made with vfork, and cannot be stopped", tid);
 	return err_hint(err, err_set(err, ERR_FAILED, ETIMEDOUT, "thread %d did not stop", tid),

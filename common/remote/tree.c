@@ -13,9 +13,11 @@
 #include "common/remote/frozen.h"
 
 #define PID_BITS (1u << 22) /* PID_MAX_LIMIT */
+#define BATCH 1024 /* processes that are frozen side by side: each takes a descriptor, also if it turns out to be dead */
 
 struct freezer {
 	struct tree *tree;
+	size_t first; /* who is before that was dealt with */
 	uint64_t deadline_ns;
 	uint64_t *known; /* a bit for each pid: in the tree */
 };
@@ -110,10 +112,11 @@ static bool is_settled(const struct tree_task *t)
 	return t->frozen || t->zombie || t->gone;
 }
 
-/* Freezes the processes from first on, all of them side by side. */
-static int take_in(struct freezer *f, size_t first, struct err *err)
+/* Freezes those that were added, all of them side by side. */
+static int take_in(struct freezer *f, struct err *err)
 {
 	struct tree *t = f->tree;
+	size_t first = f->first;
 
 	for (int round = 0; round < FREEZE_PASSES; round++) {
 		bool again = false;
@@ -132,8 +135,10 @@ static int take_in(struct freezer *f, size_t first, struct err *err)
 			if (ret < 0)
 				return err_task(err, task->pid, name_of(task), ret);
 		}
-		if (!again)
+		if (!again) {
+			f->first = t->n;
 			return 0;
+		}
 		for (size_t i = first; i < t->n; i++) {
 			struct tree_task *task = &t->v[i];
 
@@ -164,7 +169,7 @@ static int add_child(struct freezer *f, size_t parent, pid_t pid, struct err *er
 		return -ignore.errnum;
 	}
 	add(f, pid, parent, fd);
-	return 0;
+	return f->tree->n - f->first < BATCH ? 0 : take_in(f, err);
 }
 
 /* Children belong to the thread that made them, until it ends. */
@@ -200,7 +205,7 @@ static int freeze_descendants(struct freezer *f, struct err *err)
 			for (size_t i = from; i < to && !ret; i++)
 				ret = find_children(f, i, err);
 			if (!ret)
-				ret = take_in(f, to, err);
+				ret = take_in(f, err);
 			if (ret)
 				return ret;
 		}
@@ -248,9 +253,9 @@ static void put_in_order(struct tree *t)
 
 int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct tree *tree, struct err *err)
 {
-	struct freezer f = { tree, timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0, NULL };
+	struct freezer f = { .tree = tree, .deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
 	cleanup_free uint64_t *known = NULL;
-	struct proc_stat st;
+	struct proc_stat st = { .comm = "" };
 	int fd, ret;
 
 	*tree = (struct tree){ 0 };
@@ -259,16 +264,16 @@ int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct t
 		return ret;
 	ret = proc_stat(fd, "stat", &st, err);
 	if (!ret)
-		ret = err_task(err, root, st.comm, freeze_check(root, fd, &st, err));
+		ret = freeze_check(root, fd, &st, err);
 	if (ret) {
 		close(fd);
-		return err_task(err, root, NULL, ret);
+		return err_task(err, root, st.comm, ret);
 	}
 	f.known = known = xzalloc(PID_BITS / 64 * sizeof(*known));
 	allow_descriptors();
 	freeze_wait_begin();
 	add(&f, root, 0, fd);
-	ret = take_in(&f, 0, err);
+	ret = take_in(&f, err);
 	if (!ret)
 		ret = freeze_descendants(&f, err);
 	if (ret) {
