@@ -49,7 +49,7 @@ static void bomb(void)
 {
 	for (;;)
 		if (fork() < 0)
-			usleep(1);
+			usleep(20000);
 }
 
 static void dead(void)
