@@ -36,7 +36,7 @@ end() {
 	rm -rf img/*
 }
 pids_in() { "$CR_IMAGE" x img ps | awk 'NR > 1 { print $1 }'; }
-all_free() { all_are '[RSDZ]' "$@" || die "they are not free: $(grep -HE '^(State|TracerPid)' $(printf '/proc/%s/status ' "$@") 2>&1 | grep -v 'S (sl\|Pid:.0$')"; }
+all_free() { all_are '[RSDZ]' "$@" || die "they are not free: $(for p; do grep -hE '^(Pid|State|TracerPid)' "/proc/$p/status" | tr '\n' ' '; done)"; }
 # take COUNT: a dump has exactly so many processes, in an order that readers accept, and hurts nobody
 take() {
 	local n
