@@ -65,6 +65,8 @@ const struct file_kind *const file_kinds[] = {
 	&signalfd_kind,
 	&unixsk_kind,
 	&inetsk_kind,
+	&netlinksk_kind,
+	&packetsk_kind,
 	&regfile_kind,
 	NULL,
 };

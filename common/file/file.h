@@ -140,7 +140,7 @@ int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntr
 		     const RemapFilePathEntry *remap, struct err *err);
 
 extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, eventpoll_kind, timerfd_kind,
-	signalfd_kind, unixsk_kind;
+	signalfd_kind, unixsk_kind, netlinksk_kind, packetsk_kind;
 /* Refuses by name what no kind takes: never matches nothing, so it comes last in dumps. */
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
 extern const struct state_kind fs_kind, file_locks_kind;

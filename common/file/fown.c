@@ -90,6 +90,10 @@ const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *
 		return FOWN(e->usk);
 	case FD_TYPES__INETSK:
 		return FOWN(e->isk);
+	case FD_TYPES__NETLINKSK:
+		return FOWN(e->nlsk);
+	case FD_TYPES__PACKETSK:
+		return FOWN(e->psk);
 	case FD_TYPES__MEMFD:
 		return FOWN(e->memfd);
 	default:

@@ -22,6 +22,8 @@ static bool has_body(const FileEntry *e)
 	case FD_TYPES__FIFO: return e->fifo;
 	case FD_TYPES__UNIXSK: return e->usk;
 	case FD_TYPES__INETSK: return e->isk;
+	case FD_TYPES__NETLINKSK: return e->nlsk;
+	case FD_TYPES__PACKETSK: return e->psk;
 	case FD_TYPES__EVENTFD: return e->efd;
 	case FD_TYPES__EVENTPOLL: return e->epfd;
 	case FD_TYPES__SIGNALFD: return e->sgfd;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "common/file/file.h"
+#include "common/file/sock.h"
 
 struct finding {
 	const struct model *m;
@@ -140,5 +140,6 @@ int files_preflight(const struct model *m, const struct files_check *check,
 			found(&f, "descriptor %u is above the limit of open files here (%llu)", highest,
 			      (unsigned long long)limit.rlim_max);
 	}
+	sockets_preflight(m, report, ctx, &f.count);
 	return f.count;
 }

@@ -60,6 +60,25 @@ static const char *family_name(int family, char *buf, size_t n)
 	return buf;
 }
 
+/* " of protocol 132 (SCTP)" */
+static void protocol_name(int family, int protocol, char *buf, size_t n)
+{
+	static const struct { int protocol; const char *name; } names[] = {
+		{ IPPROTO_ICMP, "ICMP" }, { IPPROTO_IGMP, "IGMP" }, { IPPROTO_DCCP, "DCCP" }, { IPPROTO_GRE, "GRE" },
+		{ IPPROTO_ICMPV6, "ICMPv6" }, { IPPROTO_SCTP, "SCTP" }, { IPPROTO_UDPLITE, "UDP-Lite" },
+		{ IPPROTO_RAW, "RAW" }, { 256 /* IPPROTO_SMC */, "SMC" }, { 262 /* IPPROTO_MPTCP */, "MPTCP" },
+	};
+	const char *name = NULL;
+
+	for (size_t i = 0; (family == AF_INET || family == AF_INET6) && i < ARRAY_SIZE(names); i++)
+		if (names[i].protocol == protocol)
+			name = names[i].name;
+	if (name)
+		snprintf(buf, n, " of protocol %d (%s)", protocol, name);
+	else
+		snprintf(buf, n, " of protocol %d", protocol);
+}
+
 void sock_describe(int fd, char *out, size_t n)
 {
 	static const char *const types[] = { [SOCK_STREAM] = "stream", [SOCK_DGRAM] = "datagram", [SOCK_RAW] = "raw",
@@ -89,7 +108,10 @@ void sock_describe(int fd, char *out, size_t n)
 	} else if ((family == AF_INET || family == AF_INET6) && proto == IPPROTO_UDP) {
 		snprintf(out, n, "UDP socket %s%s%s", a, connected ? " -> " : "", b);
 	} else {
-		snprintf(out, n, "%s%s %s socket%s%s%s%s", state, family_name(family, fam, sizeof(fam)), word,
+		char by[48] = "";
+		if (proto > 0 || (family != AF_UNIX && family != AF_PACKET))
+			protocol_name(family, proto, by, sizeof(by));
+		snprintf(out, n, "%s%s %s socket%s%s%s%s%s", state, family_name(family, fam, sizeof(fam)), word, by,
 			 *a ? " " : "", a, *b ? " connected to " : "", b);
 	}
 }

@@ -3,6 +3,7 @@
 #ifndef CR_FILE_SOCK_H
 #define CR_FILE_SOCK_H
 
+#include <linux/netlink.h>
 #include <sys/un.h>
 
 #include "common/file/file.h"
@@ -22,6 +23,21 @@ int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err
 int sock_options_plan(struct plan *plan, uint32_t slot, const SkOptsEntry *o, struct err *err);
 /* Refuses a socket with an error that waits to be read, which cannot be made again. what: its description. */
 int sock_refuse_errors(int fd, const char *what, struct err *err);
+
+/* Refuses a socket of another network namespace than ours. */
+int sock_refuse_netns(int fd, const char *what, struct err *err);
+/* Refuses a datagram socket whose queue is not empty; nothing is read. */
+int sock_refuse_queue(int fd, const char *what, struct err *err);
+/* Asks sock_diag for all sockets that req (a message with header, of len bytes) describes; each answer of its type goes to cb, whose
+ * negative result ends it. */
+int sock_diag_dump(const void *req, size_t len, int (*cb)(void *ctx, const struct nlmsghdr *h), void *ctx,
+		   struct err *err);
+/* Attribute of an answer whose fixed part has head bytes; NULL when it is not there or shorter than min. */
+const void *sock_diag_attr(const struct nlmsghdr *h, size_t head, int type, size_t min, size_t *len);
+/* setsockopt(2) of an option whose value is an int. */
+void plan_sockopt(struct plan *plan, int phase, uint32_t slot, const char *note, int level, int option, int value);
+/* Addresses and interfaces of sockets that are not on this host; *count grows by the number of findings. */
+void sockets_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, int *count);
 
 /* Queued data of the socket with this file id, in order of arrival. Read from sk-queues.img on first use. */
 struct sock_packet { uint32_t id_for; uint32_t order; uint32_t len; const void *bytes; };

@@ -36,15 +36,8 @@ static bool is_volatile(int level, int name)
 
 static const struct { const char *name; int family, type, protocol; } kinds[] = {
 	{ "unix", AF_UNIX, SOCK_DGRAM, 0 },
-#ifdef ALL_KINDS
-	{ "udp4", AF_INET, SOCK_DGRAM, 0 },
-	{ "udp6", AF_INET6, SOCK_DGRAM, 0 },
-	{ "udplite", AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE },
-	{ "raw4", AF_INET, SOCK_RAW, IPPROTO_ICMP },
-	{ "raw6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6 },
 	{ "packet", AF_PACKET, SOCK_RAW, 0 },
 	{ "netlink", AF_NETLINK, SOCK_RAW, NETLINK_ROUTE },
-#endif
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
