@@ -103,8 +103,9 @@ static bool bound_there(const char *file, uint32_t portid)
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = 0;
-		unsigned long id, port;
-		if (sscanf(line, "%lu %lu", &id, &port) == 2 && port == portid)
+		const char *p = line;
+		uint64_t id, port;
+		if (!fdinfo_number(&p, 10, &id) && !fdinfo_number(&p, 10, &port) && port == portid)
 			return true;
 	}
 	return false;

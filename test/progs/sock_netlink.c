@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Netlink sockets: addresses, groups (also beyond the first 32), a connected peer, options; an answer and an event afterwards. */
+/* test: net */
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A message in the queue of a netlink socket cannot come back from its sender: refused, and still there. */
-/* test: refused=netlink_socket_of_protocol_2:_what_waits_there */
+/* test: net refused=netlink_socket_of_protocol_2:_what_waits_there */
 #include <linux/netlink.h>
 #include <sys/socket.h>
 

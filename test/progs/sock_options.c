@@ -3,6 +3,7 @@
  * All that getsockopt(2) can read of sockets of every family, at every level, must be what it was; before, every option that can be
  * set is set to something that a new socket does not have.
  */
+/* test: net */
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
 #include <linux/filter.h>

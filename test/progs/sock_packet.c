@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Packet sockets: protocol, interface, memberships, fanout, filter and options; what the filter lets through is captured afterwards. */
+/* test: net */
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* test: refused=packet_socket_with_a_ring */
+/* test: net refused=packet_socket_with_a_ring */
 #include <linux/if_packet.h>
 #include <sys/socket.h>
 

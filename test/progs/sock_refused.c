@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A socket of a family that no checkpoint can hold is refused with family and protocol. */
-/* test: refused=IPv4_stream_socket_of_protocol_262_.MPTCP */
+/* test: net refused=IPv4_stream_socket_of_protocol_262_.MPTCP */
 #include <netinet/in.h>
 #include <sys/socket.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* test: refused=vsock_stream_socket_of_protocol_0 */
+/* test: net refused=vsock_stream_socket_of_protocol_0 */
 #include <sys/socket.h>
 
 #include "test.h"

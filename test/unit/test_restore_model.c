@@ -338,12 +338,12 @@ CASE(no_cwd) { s->fs->cwd_id = 66; }
 CASE(no_root) { s->fs->root_id = 66; }
 CASE(unsupported)
 {
-	s->file[2]->type = s->fd[2]->type = FD_TYPES__NETLINKSK;
+	s->file[2]->type = s->fd[2]->type = FD_TYPES__BPFMAP;
 	s->file[2]->pipe = NULL;
-	s->file[2]->nlsk = arena_msg(s->arena, NetlinkSkEntry, netlink_sk_entry__init);
-	s->file[2]->nlsk->id = 3;
-	s->file[2]->nlsk->fown = arena_msg(s->arena, FownEntry, fown_entry__init);
-	s->file[2]->nlsk->opts = arena_msg(s->arena, SkOptsEntry, sk_opts_entry__init);
+	s->file[2]->bpf = arena_msg(s->arena, BpfmapFileEntry, bpfmap_file_entry__init);
+	s->file[2]->bpf->id = 3;
+	s->file[2]->bpf->fown = arena_msg(s->arena, FownEntry, fown_entry__init);
+	s->file[2]->bpf->map_name = arena_strdup(s->arena, "map");
 }
 CASE(ghost)
 {
@@ -445,7 +445,7 @@ static const struct {
 	C(no_exe, ERR_IMAGE, "mm-4711.img", "file 66"),
 	C(no_cwd, ERR_IMAGE, "fs-4711.img", "working directory is file 66"),
 	C(no_root, ERR_IMAGE, "fs-4711.img", "root is file 66"),
-	C(unsupported, ERR_REFUSED, "fdinfo-2.img: entry 2", "netlink socket"),
+	C(unsupported, ERR_REFUSED, "fdinfo-2.img: entry 2", "BPF map"),
 	C(ghost, ERR_IMAGE, "remap-fpath.img: entry 0", "ghost ab"),
 	C(linked, ERR_IMAGE, "remap-fpath.img: entry 0", "file 171"),
 	C(procfs, ERR_REFUSED, "remap-fpath.img: entry 0", "dead"),
