@@ -38,6 +38,7 @@ static const struct call {
 	{ SYS_mkdirat, "mkdirat", "Ds0" }, { SYS_symlinkat, "symlinkat", "sDs" }, { SYS_renameat2, "renameat2", "DsDsx" },
 	{ SYS_fchown, "fchown", "fdd" }, { SYS_fchownat, "fchownat", "Dsddx" }, { SYS_fchmod, "fchmod", "f0" },
 	{ SYS_utimensat, "utimensat", "Dsxx" }, { SYS_memfd_create, "memfd_create", "sx" },
+	{ SYS_shmget, "shmget", "xxx" }, { SYS_shmat, "shmat", "xxx" }, { SYS_shmctl, "shmctl", "xxx" },
 	{ SYS_eventfd2, "eventfd2", "do" }, { SYS_epoll_create1, "epoll_create1", "o" }, { SYS_epoll_ctl, "epoll_ctl", "fdfx" },
 	{ SYS_timerfd_create, "timerfd_create", "do" }, { SYS_timerfd_settime, "timerfd_settime", "fdxx" },
 	{ SYS_signalfd4, "signalfd4", "fxdo" }, { SYS_socketpair, "socketpair", "dxdx" }, { SYS_sendmsg, "sendmsg", "fxx" },

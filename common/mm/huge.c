@@ -74,6 +74,7 @@ void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *l
 	struct need need = { 0 };
 	char line[256];
 
+	sysv_preflight(m, report, ctx);
 	for (size_t t = 0; t < m->ntasks; t++)
 		count_task(m, &m->tasks[t], &need);
 	for (size_t i = 0; i < m->nshmem; i++) {

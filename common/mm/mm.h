@@ -28,7 +28,11 @@ int plan_hole(const struct model *m, struct plan *plan, struct err *err);
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err);
 
-/* Whether this host has the huge pages that a checkpoint needs; each finding goes through report. */
+/* When all tasks are made, or, with failed, have not been: gives up what the controller made only to fill it, and takes
+ * back what would stay in the host without them. */
+void shmem_finish(const struct plan *plan, bool failed);
+
+/* Whether this host has the huge pages that a checkpoint needs, and room for its System V segments; each finding goes through report. */
 void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
 
 /*

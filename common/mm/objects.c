@@ -66,7 +66,7 @@ static uint32_t next_shmid(struct mm_objects *all)
 struct mm_object *mm_object(struct dump *d, int domain, uint64_t ino)
 {
 	struct mm_objects *all = d->objects;
-	uint64_t key = ino * ARRAY_SIZE(all->domains) + (unsigned)domain;
+	uint64_t key = ino * (SYSV_DOMAIN + 1) + (unsigned)domain;
 	struct mm_object *o;
 	uint32_t known;
 
@@ -83,6 +83,10 @@ struct mm_object *mm_object(struct dump *d, int domain, uint64_t ino)
 	}
 	id_map_put(&all->by_ino, d->arena, key, (uint32_t)all->n);
 	o = &all->v[all->n++];
-	*o = (struct mm_object){ .ino = ino, .page = all->domains[domain].page, .shmid = next_shmid(all) };
+	*o = (struct mm_object){ .ino = ino };
+	if (domain == SYSV_DOMAIN)
+		return o;
+	o->page = all->domains[domain].page;
+	o->shmid = next_shmid(all);
 	return o;
 }

@@ -426,6 +426,10 @@ int objects_dump(struct dump *d, struct err *err)
 
 	if (!buf)
 		return err_set(err, ERR_FAILED, ENOMEM, "no memory for a buffer");
+	/* Before content is written that nobody needs. */
+	for (size_t i = 0; i < d->objects->n && !ret; i++)
+		if (d->objects->v[i].segment)
+			ret = sysv_put(d, &d->objects->v[i], err);
 	for (size_t i = 0; i < d->objects->n && !ret; i++)
 		if (d->objects->v[i].size)
 			ret = err_object(err, dump_object(d, &d->objects->v[i], buf, err), "shared memory (inode %lu)",

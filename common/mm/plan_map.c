@@ -41,6 +41,8 @@ static bool has_pages(const struct model_task *t, const VmaEntry *v, size_t *cur
 /* Protection while content is loaded. */
 static int load_prot(const struct mm_plan *mp, const VmaEntry *v, size_t *cursor)
 {
+	if (v->status & VS_SYSV)
+		return sysv_attached_prot(v);
 	if (v->status & VS_ANON_SHARED && shmem_is_direct(mp->m, v))
 		return (int)v->prot | PROT_READ | PROT_WRITE;
 	if (v->status & (VS_FILE_SHARED | VS_ANON_SHARED) || !has_pages(mp->task, v, cursor))
@@ -86,6 +88,8 @@ static int plan_map(struct mm_plan *mp, const VmaEntry *v, int prot, struct err 
 	ret = shmem_slot(mp->m, mp->plan, v->shmid, &slot, err);
 	if (ret)
 		return err_object(err, ret, "mapping %lx-%lx", v->start, v->end);
+	if (v->status & VS_SYSV)
+		return sysv_map(mp, v, model_shmem(mp->m, v->shmid), err);
 	program_call_eq(mp->prog, TASK_MAP, "shared memory", (int64_t)v->start, SYS_mmap, A(v->start), A(len),
 			A((uint64_t)prot), A(flags & ~(uint64_t)MAP_ANONYMOUS), A_SLOT(slot), A(v->pgoff));
 	return 0;

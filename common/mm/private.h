@@ -16,7 +16,7 @@
 /* vma_entry.status */
 enum {
 	VS_REGULAR = 0x1, VS_VSYSCALL = 0x4, VS_VDSO = 0x8, VS_HEAP = 0x20, VS_FILE_PRIVATE = 0x40,
-	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_VVAR = 0x1000, VS_MEMFD = 0x4000,
+	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_SYSV = 0x400, VS_VVAR = 0x1000, VS_MEMFD = 0x4000,
 	VS_GUARD = 0x10000,
 };
 /* vma_entry.flags, the kernel's MAP_*; not all libc headers have them. */
@@ -47,11 +47,13 @@ struct mm_object {
 	uint64_t size;
 	struct dump_task *task; /* whose /proc/PID has */
 	const char *link;  /* where its content can be read */
+	bool segment;	   /* of System V; shmid is its id */
+	uint32_t views;	   /* mappings of it in the tree */
 	uint32_t file_id[2]; /* MEMFD entries made for mappings: read-only, read-write */
 };
 
 struct mm_objects {
-	struct { dev_t dev; uint64_t page; } domains[4]; /* mounts of the kernel's own, by the size of their pages */
+	struct { dev_t dev; uint64_t page; } domains[7]; /* mounts of the kernel's own, by the size of their pages */
 	size_t ndomains;
 	struct mm_object *v; /* arena, grows by doubling */
 	size_t n, cap;
@@ -67,6 +69,11 @@ struct mm_dump {
 	uint64_t locked_kb; /* sum over locked mappings */
 };
 
+/* Inode numbers of System V segments are their ids, on the same mounts as all others'. */
+#define SYSV_DOMAIN 7
+struct mm_object *sysv_collect(struct dump *d, const struct proc_map *m);
+/* Once all tasks' mappings are known: refuses a segment that others use, writes what it is. */
+int sysv_put(struct dump *d, struct mm_object *o, struct err *err);
 int mm_objects_start(struct dump *d, struct err *err);
 /* Which mount this is, for pages of this size: negative if none of the kernel's own. */
 int mm_domain(struct dump *d, dev_t dev, uint64_t page);
@@ -119,6 +126,7 @@ void ranges_sort(struct ranges *r);
 uint64_t ranges_gap(const struct ranges *r, uint64_t len, uint64_t *room);
 void ranges_release(struct ranges *r);
 
+struct mm_plan;
 /*
  * Shared anonymous memory, made by the controller: a file without a name, open for both, that every task maps. What
  * one task maps once, whole, and with little in it, is made by its own mmap and needs no descriptor.
@@ -135,6 +143,16 @@ int controller_room(struct plan *plan, uint64_t len, uint64_t align, uint64_t *a
 void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t size, uint32_t slot);
 /* The same through a mapping of the whole object at `at`. */
 void shmem_mapped_content(struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t size);
+
+/* What is mapped there stays mapped in the controller, until shmem_finish() takes it away. */
+void shmem_keep(struct plan *plan, uint64_t at, uint64_t size);
+
+/* System V segments: the controller's share, the task's, the protection that a mapping has at first. */
+int sysv_plan(struct plan *plan, const struct model_shmem *s, struct err *err);
+int sysv_map(struct mm_plan *mp, const VmaEntry *v, const struct model_shmem *s, struct err *err);
+int sysv_attached_prot(const VmaEntry *v);
+void sysv_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+void sysv_undo(const struct plan *plan);
 
 /* preadv calls over ranges that follow each other in one image; one call takes UIO_MAXIOV ranges at most. */
 #define READ_IOVS 1024

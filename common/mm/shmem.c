@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -17,9 +18,13 @@
 /* From so much content on an object is filled by the controller: sendfile is faster than the faults of a task. */
 #define DIRECT_PAGES ((4ul << 20) / PAGE_BYTES)
 
+/* More than the vdso and its data, which wait behind the hole. */
+#define HOLE_PARKING (1ul << 20)
+
 struct shmem_plan {
 	uint32_t *slots; /* by index in model.shmem, plus 1; 0 = not planned yet */
-	const struct vdso_here *here;
+	struct vdso_area *kept; /* arena; what the controller's program leaves mapped */
+	size_t nkept;
 };
 
 static struct shmem_plan *shmem_plan_of(struct plan *plan)
@@ -43,16 +48,13 @@ int controller_room(struct plan *plan, uint64_t len, uint64_t align, uint64_t *a
 	struct ranges used = { 0 };
 	uint64_t room = 0;
 
-	if (!sp->here) {
-		struct vdso_here *here = arena_alloc(plan->arena, sizeof(*here));
-		int ret = vdso_here(plan->arena, here, err);
-
-		if (ret)
-			return ret;
-		sp->here = here;
-	}
-	for (size_t i = 0; i < sp->here->nmaps; i++)
-		ranges_add(&used, sp->here->maps[i].start, sp->here->maps[i].len);
+	for (size_t i = 0; plan->here && i < plan->here->nmaps; i++)
+		ranges_add(&used, plan->here->maps[i].start, plan->here->maps[i].len);
+	for (size_t i = 0; i < sp->nkept; i++)
+		ranges_add(&used, sp->kept[i].start, sp->kept[i].len);
+	/* A child has what we have, and unmaps all of it but what lies there. */
+	if (plan->hole)
+		ranges_add(&used, plan->hole, plan->hole_len + HOLE_PARKING);
 	ranges_sort(&used);
 	*at = len < TASK_END ? ranges_gap(&used, len + align, &room) : 0;
 	ranges_release(&used);
@@ -60,6 +62,28 @@ int controller_room(struct plan *plan, uint64_t len, uint64_t align, uint64_t *a
 		return err_set(err, ERR_FEATURE, 0, "no room for %lu bytes of shared memory while it is restored", len);
 	*at = (*at + align - 1) & ~(align - 1);
 	return 0;
+}
+
+void shmem_keep(struct plan *plan, uint64_t at, uint64_t size)
+{
+	struct shmem_plan *sp = shmem_plan_of(plan);
+
+	if (!(sp->nkept & (sp->nkept + 1))) { /* room for 1, 3, 7, ... of them */
+		struct vdso_area *grown = arena_alloc(plan->arena, (2 * sp->nkept + 1) * sizeof(*grown));
+
+		if (sp->nkept)
+			memcpy(grown, sp->kept, sp->nkept * sizeof(*grown));
+		sp->kept = grown;
+	}
+	sp->kept[sp->nkept++] = (struct vdso_area){ at, size };
+}
+
+void shmem_finish(const struct plan *plan, bool failed)
+{
+	if (failed)
+		sysv_undo(plan);
+	for (size_t i = 0; plan->shmem && i < plan->shmem->nkept; i++)
+		munmap((void *)(uintptr_t)plan->shmem->kept[i].start, plan->shmem->kept[i].len);
 }
 
 int shmem_make(struct plan *plan, uint32_t slot, uint64_t size, uint64_t flags, uint64_t *at, struct err *err)
@@ -139,6 +163,10 @@ int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_
 	*slot = sp->slots[s - m->shmem] - 1;
 	if (sp->slots[s - m->shmem])
 		return 0;
+	if (s->segment) {
+		sp->slots[s - m->shmem] = UINT32_MAX; /* it needs none */
+		return sysv_plan(plan, s, err);
+	}
 	snprintf(name, sizeof(name), "shared memory %lu", shmid);
 	*slot = plan_slot(plan, name);
 	sp->slots[s - m->shmem] = *slot + 1;

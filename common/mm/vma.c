@@ -65,8 +65,6 @@ static int refuse_name(const struct proc_map *m, bool shmem, struct err *err)
 				"remove the probes first");
 	if (starts(n, "/secretmem"))
 		return err_refuse(err, "secret memory (memfd_secret), which nobody else can read");
-	if (shmem && starts(n, "/SYSV"))
-		return err_refuse(err, "System V shared memory, which this version does not restore");
 	if (has(m, VMF(io) | VMF(pf)))
 		return err_refuse(err, "memory of a device (%s)", *n ? n : "no name");
 	if (starts(n, "[anon:") || starts(n, "[anon_shmem:"))
@@ -93,6 +91,11 @@ static uint64_t madvise_bits(const struct proc_map *m)
 	return bits;
 }
 
+static bool is_segment(const struct proc_map *m, bool shmem)
+{
+	return shmem && m->shared && starts(m->name, "/SYSV");
+}
+
 /* flags and status of an ordinary mapping */
 static void describe(const struct proc_map *m, bool shmem, VmaEntry *e)
 {
@@ -101,7 +104,13 @@ static void describe(const struct proc_map *m, bool shmem, VmaEntry *e)
 	/* Private memory of huge pages has a file as well, of which it never shows a page (mm/hugetlb.c). */
 	bool huge = shmem && starts(m->name, "/anon_hugepage");
 
-	if ((zero || huge) && m->shared) {
+	if (is_segment(m, shmem)) {
+		e->flags = VM_FLAG_SHARED | VM_FLAG_ANON;
+		e->status |= VS_ANON_SHARED | VS_SYSV;
+		/* How it was attached, where the protection does not tell. */
+		e->has_fdflags = m->write != has(m, VMF(mw));
+		e->fdflags = e->has_fdflags && has(m, VMF(mw)) ? 2 : 0;
+	} else if ((zero || huge) && m->shared) {
 		e->flags = VM_FLAG_SHARED | VM_FLAG_ANON;
 		e->status |= VS_ANON_SHARED;
 	} else if (!huge && (m->ino || *m->name == '/')) {
@@ -176,7 +185,7 @@ static bool merge_vvar(struct mm_dump *mm, const VmaEntry *e)
 
 static void collect_object(struct dump *d, const struct proc_map *m, int domain)
 {
-	struct mm_object *o = mm_object(d, domain, m->ino);
+	struct mm_object *o = is_segment(m, true) ? sysv_collect(d, m) : mm_object(d, domain, m->ino);
 
 	if (o->link)
 		return;
@@ -189,7 +198,8 @@ static int map_domain(struct dump *d, const struct proc_map *m)
 {
 	uint64_t page = has(m, VMF(ht)) ? m->page_kb * 1024 : PAGE_BYTES;
 
-	return m->ino ? mm_domain(d, makedev(m->dev_major, m->dev_minor), page) : -1;
+	/* The first segment of a namespace has id 0, so its inode number is 0 too. */
+	return m->ino || starts(m->name, "/SYSV") ? mm_domain(d, makedev(m->dev_major, m->dev_minor), page) : -1;
 }
 
 int mm_collect(struct dump *d, struct err *err)
@@ -267,6 +277,10 @@ static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e
 	uint32_t id;
 	int ret;
 
+	if (e->status & VS_SYSV) {
+		e->shmid = m->ino;
+		return 0;
+	}
 	if (e->status & VS_ANON_SHARED) {
 		struct mm_object *o = mm_object(d, map_domain(d, m), m->ino);
 		struct stat st;

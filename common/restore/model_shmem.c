@@ -48,6 +48,31 @@ static int use_memfds(const struct model *m, struct uses *u, struct err *err)
 	return 0;
 }
 
+/* Segments of the namespace that the tasks live in, as far as the tree owns them. */
+static int use_segments(const struct model *m, struct uses *u, struct err *err)
+{
+	const TaskKobjIdsEntry *ids = m->tasks[0].ids;
+	unsigned long ns = ids && ids->has_ipc_ns_id ? ids->ipc_ns_id : 0;
+	ProtobufCMessage **v;
+	size_t n;
+	int ret = ns ? image_read_all(m->dir, IMG_IPCNS_SHM, ns, m->arena, &v, &n, NULL, err) : 0;
+
+	for (size_t i = 0; ns && !ret && i < n; i++) {
+		IpcShmEntry *e = (IpcShmEntry *)v[i];
+		const struct where *at = AT(IPCNS_SHM, ns, (long)i);
+		uint32_t huge = e->has_hugetlb_flag ? e->hugetlb_flag : 0;
+
+		if (!e->in_pagemaps)
+			return cannot_restore(err, at, "the content of segment %u stands behind it", e->desc->id);
+		if (e->desc->id > INT32_MAX || !e->size || e->size > INT64_MAX / 2)
+			return bad_image(err, at, "segment %u of %lu bytes", e->desc->id, e->size);
+		if (huge && (!(huge & 04000) || huge & 0x3ffffff & ~04000u || huge >> 26 > 40))
+			return bad_image(err, at, "segment %u: flags 0x%x for huge pages", e->desc->id, huge);
+		add_use(u, (struct use){ .shmid = e->desc->id, .size = e->size, .segment = e });
+	}
+	return ret;
+}
+
 static int use_mappings(const struct model *m, struct uses *u, struct err *err)
 {
 	for (size_t t = 0; t < m->ntasks; t++) {
@@ -88,8 +113,9 @@ static int make_object(const struct use *u, size_t n, struct model_shmem *s, str
 			continue;
 		}
 		if (v->status & ST_SYSVIPC && !s->segment)
-			return cannot_restore(err, AT(MM, u[i].pid, 0), "mapping %lx-%lx is System V shared memory",
-					      v->start, v->end);
+			return bad_image(err, AT(MM, u[i].pid, 0),
+					 "mapping %lx-%lx: System V shared memory %lu is in no ipcns-shm image",
+					 v->start, v->end, v->shmid);
 		if (s->memfd || !(v->status & ST_SYSVIPC) != !s->segment)
 			return bad_image(err, AT(MM, u[i].pid, 0), "mapping %lx-%lx: object %lu is of another sort",
 					 v->start, v->end, v->shmid);
@@ -122,6 +148,8 @@ static int load_objects(struct model *m, struct uses *u, struct err *err)
 {
 	int ret = use_memfds(m, u, err);
 
+	if (!ret)
+		ret = use_segments(m, u, err);
 	if (!ret)
 		ret = use_mappings(m, u, err);
 	if (ret)

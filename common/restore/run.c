@@ -84,6 +84,7 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		ret = 0;
 	}
 	slots_close(&slots);
+	shmem_finish(plan, ret != 0);
 	return ret;
 }
 

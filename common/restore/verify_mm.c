@@ -11,7 +11,7 @@
 
 enum {
 	ST_REGULAR = 0x1, ST_VSYSCALL = 0x4, ST_VDSO = 0x8, ST_FILE_PRIVATE = 0x40, ST_FILE_SHARED = 0x80,
-	ST_ANON_SHARED = 0x100, ST_ANON_PRIVATE = 0x200, ST_SYSVIPC = 0x400, ST_SOCKET = 0x800, ST_VVAR = 0x1000,
+	ST_ANON_SHARED = 0x100, ST_ANON_PRIVATE = 0x200, ST_SOCKET = 0x800, ST_VVAR = 0x1000,
 	ST_AIO = 0x2000, ST_MEMFD = 0x4000, ST_SHSTK = 0x8000, ST_GUARD = 0x10000, ST_PLUGIN = 0x8000000,
 };
 enum { VMA_SHARED = 1, VMA_PRIVATE = 2, VMA_DROPPABLE = 8, VMA_HUGETLB = 0x40000, VMA_HUGE_SHIFT = 26 };
@@ -19,8 +19,9 @@ enum { VMA_SHARED = 1, VMA_PRIVATE = 2, VMA_DROPPABLE = 8, VMA_HUGETLB = 0x40000
 static int refuse_special(const VmaEntry *v, const struct where *at, struct err *err)
 {
 	static const struct { uint32_t bit; const char *what; } special[] = {
-		{ ST_SYSVIPC, "System V shared memory" },     { ST_SOCKET, "a packet socket's ring" },
-		{ ST_AIO, "an AIO ring" },		      { ST_SHSTK, "a shadow stack" },
+		{ ST_SOCKET, "a packet socket's ring" },
+		{ ST_AIO, "an AIO ring" },
+		{ ST_SHSTK, "a shadow stack" },
 		{ ST_PLUGIN, "a device mapping of a plugin" },
 	};
 

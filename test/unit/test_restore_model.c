@@ -458,7 +458,7 @@ static const struct {
 	C(vma_kernel, ERR_IMAGE, "mm-4711.img", "no range"),
 	C(vma_file, ERR_IMAGE, "mm-4711.img", "no REG with id 44"),
 	C(vma_memfd, ERR_IMAGE, "mm-4711.img", "no MEMFD with id 1"),
-	C(vma_sysv, ERR_REFUSED, "mm-4711.img", "System V"),
+	C(vma_sysv, ERR_IMAGE, "mm-4711.img", "System V"),
 	C(vma_kinds, ERR_IMAGE, "mm-4711.img", "status"),
 	C(vma_guard, ERR_IMAGE, "mm-4711.img", "guard"),
 	C(page_outside, ERR_IMAGE, "pagemap-4711.img: entry 2", "outside"),
