@@ -72,21 +72,23 @@ extern const unsigned char arch_agent_start[], arch_agent_end[];
 /*
  * Offsets of entry points in it. run executes the program whose header is in the agent's first register; park is an
  * exit for restores: counts *left down, wakes its waiters, and sleeps for ever; boot makes one call that maps memory, which it
- * takes back unless it is stopped there; leave[0] and leave[1] are exits for dumps that put a thread back where it was,
- * out of their slots (see agent.S).
+ * takes back unless it is stopped there; leave[0] (holder) and leave[1] (guest) are exits for dumps that put a thread
+ * back where it was, out of its slots (see agent.S). A dump needs only the first dump_len bytes; its slots may stand anywhere.
  */
-extern const uint32_t arch_agent_run, arch_agent_guest, arch_agent_park, arch_agent_boot, arch_agent_leave[2], arch_agent_slots[2];
-/* The slots of a leave: the thread's registers as found, one last call, the flag it clears first, its signal mask. */
-#define ARCH_AGENT_SLOTS 24
-struct arch_leave { uint64_t nr, arg[3], busy, sigmask; };
+extern const uint32_t arch_agent_run, arch_agent_guest, arch_agent_park, arch_agent_boot, arch_agent_leave[2], arch_agent_dump_len;
+/* The slots of a thread: its registers as found, its signal mask, and the mapping that the holder unmaps or the flag that a guest
+ * clears. */
+#define ARCH_AGENT_SLOTS 21
+extern const uint64_t arch_agent_block[ARCH_AGENT_SLOTS];
+struct arch_leave { uint64_t home, len, sigmask; };
 void arch_agent_fill_slots(uint64_t slots[ARCH_AGENT_SLOTS], const struct arch_regs *regs, const struct arch_leave *l);
-/* Registers for a thread to start at the agent's `run` (agent code at `code`) with the program linked at `header`. */
-/* guest: the thread is the second one inside. */
-void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header, bool guest);
+/* Registers for a thread with its slots at `slots` (an address in the task) to start at the agent's `run` (agent code at `code`)
+ * with the program linked at `header`. guest: it is not the first one inside. */
+void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t slots, uint64_t header, bool guest);
 /* Registers for a thread to start at `boot`, which maps len bytes of private memory. */
-void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t len);
+void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t slots, uint64_t len);
 /* Registers for a thread to start at leave[which]. */
-void arch_agent_leave_regs(struct arch_regs *regs, uint64_t code, int which);
+void arch_agent_leave_regs(struct arch_regs *regs, uint64_t code, uint64_t slots, int which);
 /* For our own child: continues at the agent in this thread. */
 _Noreturn void arch_agent_jump(uint64_t code, uint64_t header);
 /* Registers for one system call made at `insn`, the address of a system call instruction; and its result after. */

@@ -147,12 +147,24 @@ static int look_around(void *arg, struct err *err)
 	return ret ? ret : task_check_threads(d, err);
 }
 
+/* What the takers of answers need. */
+struct answers { struct dump *d; const struct questions *q; };
+
+static int record_thread(void *ctx, size_t thread, struct err *err)
+{
+	const struct answers *a = ctx;
+
+	return record(a->d, SCOPE_THREAD, &a->d->task->threads[thread], a->q, err);
+}
+
 /* All that needs the agent inside the process. */
 static int ask_inside(struct dump *d, struct err *err)
 {
 	cleanup(questions_done) struct questions task = { 0 };
 	cleanup(questions_done) struct questions leader = { 0 };
 	cleanup(questions_done) struct questions others = { 0 };
+	struct answers answers = { d, &others };
+	struct remote_done take = { record_thread, &answers };
 	struct err ignore = ERR_INIT;
 	int ret, back;
 
@@ -171,16 +183,15 @@ static int ask_inside(struct dump *d, struct err *err)
 	remote_prepare(d->task->remote, leader.prog, true);
 	remote_prepare(d->task->remote, others.prog, false);
 
-	ret = remote_run(d->task->remote, 0, task.prog, err);
+	ret = remote_run(d->task->remote, task.prog, err);
 	if (!ret)
 		ret = record(d, SCOPE_TASK, &d->task->threads[0], &task, err);
-	for (size_t i = 0; i < d->task->nthreads && !ret; i++) {
-		struct questions *q = i ? &others : &leader;
-
-		ret = remote_run(d->task->remote, i, q->prog, err);
-		if (!ret)
-			ret = record(d, SCOPE_THREAD, &d->task->threads[i], q, err);
-	}
+	if (!ret)
+		ret = remote_run(d->task->remote, leader.prog, err);
+	if (!ret)
+		ret = record(d, SCOPE_THREAD, &d->task->threads[0], &leader, err);
+	if (!ret)
+		ret = remote_run_others(d->task->remote, others.prog, &take, err);
 	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);
 	return ret ? ret : back;
 }

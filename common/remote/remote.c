@@ -6,15 +6,19 @@
  * as a rule the vdso's. Its data (programs and their answers) is one private mapping, made and unmapped by the *holder*,
  * the first thread that is asked. From the call that makes the mapping to the one that unmaps it, the holder's registers
  * stay inside the agent, on a path that ends with the unmapping and a return to where the thread was found. Any other
- * thread that is asked (the *guest*) has a path of its own and a flag, for which the holder's path waits. So if the
+ * thread that is asked (a *guest*) has a path of its own and a flag, for which the holder's path waits. So if the
  * dumper dies, the threads clean up and go on by themselves:
  *
- *	holder:	... program, stop signal, wait for the guest, munmap, signal mask, registers, back
+ *	holder:	... program, stop signal, wait for all guests, munmap, signal mask, registers, back
  *	guest:	flag, program, stop signal, flag, signal mask, registers, back
  *
- * The guest sets and clears the flag itself. Between the dumper's decision and the change of the guest's registers
- * nobody can know whether it will be inside: for these microseconds the flag says so, and the holder allows the guest
+ * A guest sets and clears its flag itself. Between the dumper's decision and the change of a guest's registers
+ * nobody can know whether it will be inside: while there are guests a word says so, and the holder allows them
  * some time to show up.
+ *
+ * Most of the time that a thread needs for its answers is its way onto a processor. So several are inside at once, in two sets: one
+ * runs while the dumper deals with the answers of the other. How many is a matter of room: the way back must not need
+ * the mapping, so it stands behind the agent's code.
  *
  * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and
  * whose default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a
@@ -37,11 +41,13 @@
 #include "common/base/io.h"
 #include "common/proc/proc.h"
 
-#define REGION_HEAD 64u /* the busy flag, alone on its line */
+#define REGION_HEAD 64u /* words: whether guests may come, then a flag for each */
 #define REGION_SLACK 1024u /* epilogue */
+#define SLOT_BYTES (ARCH_AGENT_SLOTS * sizeof(uint64_t))
+#define GUESTS_MAX 6u
+#define TAIL_GUARD 16u /* zeros before the agent: what is before them is not padding */
 
-/* The flag. */
-enum guest_flag { GUEST_NONE = 0, GUEST_PERHAPS = 1, GUEST_INSIDE = 2 /* set by agent.S */ };
+#define GUEST_INSIDE 2 /* a flag, set by agent.S */
 #define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
 #define GUEST_INSIDE_S 10	    /* to finish: milliseconds, unless the machine hardly runs at all */
 
@@ -50,11 +56,25 @@ enum { PHASE_STOP = 1 << 20, PHASE_LEAVE };
 
 enum role { HOLDER, GUEST };
 
+/* A thread that is inside, or about to be. */
+struct guest {
+	size_t thread;
+	enum { OUTSIDE, ENTERED, RUNNING, STOPPED } at;
+};
+
+/* Guests that are dealt with together: they have neighbouring slots, flags and programs. */
+struct set {
+	size_t home; /* of the first */
+	size_t n;
+	struct guest v[GUESTS_MAX];
+};
+
 struct remote {
 	struct freeze *fz;
 	const struct log *log;
 	uint64_t code;	/* where the agent's code is in the target */
-	size_t code_len;
+	size_t code_len; /* with slots */
+	size_t guests;	 /* so many may be inside at once */
 	uint64_t region, region_len; /* its data; 0 until the holder made it */
 	size_t room; /* for one program */
 	size_t holder;	/* index of the thread */
@@ -62,18 +82,24 @@ struct remote {
 	int stop_signal;
 	bool matters; /* the target handles it or waits for it */
 	pid_t owed;   /* the thread that is to get one in the end, because somebody sent one while we used it */
-	unsigned char *buf; /* region contents, for writing and reading in one go */
+	unsigned char *out, *in; /* region contents: as programs are written, as they are read */
 };
 
-static uint64_t guest_flag(const struct remote *r)
+/* Where a thread has its slots, its flag, and its program. 0 is the holder, which is still inside its last program while guests run. */
+static uint64_t slots_home(const struct remote *r, size_t home)
 {
-	return r->region; /* the first word; programs come after */
+	return r->code + arch_agent_dump_len + home * SLOT_BYTES;
 }
 
-/* Each role has a place of its own for programs: the holder is still inside its last one while a guest runs. */
-static uint64_t program_home(const struct remote *r, enum role role)
+/* The holder has no flag: its word says whether guests may come. */
+static uint64_t flag_home(const struct remote *r, size_t home)
 {
-	return r->region + REGION_HEAD + (role == GUEST ? r->room : 0);
+	return r->region + home * sizeof(uint32_t);
+}
+
+static size_t program_off(const struct remote *r, size_t home)
+{
+	return REGION_HEAD + home * r->room;
 }
 
 /* What is at the end of an executable mapping: room, our own code that an earlier dumper left when it died, or
@@ -82,21 +108,27 @@ enum tail { TAIL_USED, TAIL_FREE, TAIL_STALE };
 
 static enum tail look_at_tail(struct remote *r, const struct proc_map *m)
 {
-	size_t len = (size_t)(arch_agent_end - arch_agent_start);
-	uint64_t at = (m->end - len) & ~15ull;
 	unsigned char bytes[4096];
+	size_t used = sizeof(bytes);
+	enum tail tail = TAIL_USED;
 
-	if (m->end - m->start < sizeof(bytes) || len + 32 > sizeof(bytes) ||
-	    pread_full(r->fz->mem_fd, bytes, (size_t)(m->end - at) + 16, (off_t)(at - 16)))
+	if (m->end - m->start < sizeof(bytes) ||
+	    pread_full(r->fz->mem_fd, bytes, sizeof(bytes), (off_t)(m->end - sizeof(bytes))))
 		return TAIL_USED;
-	r->code = at;
-	r->code_len = len;
-	if (!memcmp(bytes + 16, arch_agent_start, arch_agent_slots[0]))
-		return TAIL_STALE;
-	for (size_t i = 0; i < (size_t)(m->end - at) + 16; i++)
-		if (bytes[i])
-			return TAIL_USED;
-	return TAIL_FREE;
+	while (used && !bytes[used - 1])
+		used--;
+	for (size_t guests = GUESTS_MAX; guests && tail != TAIL_STALE; guests--) {
+		size_t len = arch_agent_dump_len + (1 + guests) * SLOT_BYTES, at = sizeof(bytes) - len;
+		bool stale = len <= sizeof(bytes) && !memcmp(bytes + at, arch_agent_start, arch_agent_dump_len);
+
+		if (!stale && (tail == TAIL_FREE || len + used + TAIL_GUARD > sizeof(bytes)))
+			continue;
+		tail = stale ? TAIL_STALE : TAIL_FREE;
+		r->code = m->end - len;
+		r->code_len = len;
+		r->guests = guests;
+	}
+	return tail;
 }
 
 /* Finds the place for the agent's code. -EBUSY while threads are still on their way out of a dead dumper's agent. */
@@ -185,28 +217,29 @@ static int set_mask(pid_t tid, uint64_t mask)
 	return ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(mask), &mask) < 0 ? -errno : 0;
 }
 
-/* Writes what the thread needs to find its way back, before its registers are touched. */
-static int fill_slots(struct remote *r, enum role role, const struct frozen_thread *t, struct err *err)
+/* Makes what the thread needs to find its way back, to be written before its registers are touched. */
+static void make_slots(const struct remote *r, size_t home, const struct frozen_thread *t, uint64_t slots[ARCH_AGENT_SLOTS])
 {
-	uint64_t slots[ARCH_AGENT_SLOTS];
 	struct arch_regs regs = t->regs;
-	struct arch_leave l = { .busy = guest_flag(r), .sigmask = t->sigmask };
-	int ret;
+	struct arch_leave l = { home ? flag_home(r, home) : r->region, r->region_len, t->sigmask };
 
-	if (role == HOLDER) {
-		l.nr = SYS_munmap;
-		l.arg[0] = r->region;
-		l.arg[1] = r->region_len;
-	} else {
-		l.nr = SYS_futex;
-		l.arg[0] = guest_flag(r);
-		l.arg[1] = FUTEX_WAKE;
-		l.arg[2] = 1;
-	}
 	arch_resume_regs(&regs, t->pending);
 	arch_agent_fill_slots(slots, &regs, &l);
-	ret = pwrite_full(r->fz->mem_fd, slots, sizeof(slots), (off_t)(r->code + arch_agent_slots[role]));
+}
+
+static int write_slots(struct remote *r, size_t home, const uint64_t *slots, size_t n, struct err *err)
+{
+	int ret = pwrite_full(r->fz->mem_fd, slots, n * SLOT_BYTES, (off_t)slots_home(r, home));
+
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot write the agent's slots") : 0;
+}
+
+static int fill_holder_slots(struct remote *r, struct err *err)
+{
+	uint64_t slots[ARCH_AGENT_SLOTS];
+
+	make_slots(r, 0, &r->fz->threads[r->holder], slots);
+	return write_slots(r, 0, slots, 1, err);
 }
 
 /* Waits for a stop of tid. A SIGSTOP that comes meanwhile is sent again when all is over. */
@@ -261,13 +294,13 @@ static int make_region(struct remote *r, struct err *err)
 	struct frozen_thread *t = &r->fz->threads[r->holder];
 	struct arch_regs regs = t->regs;
 	int64_t at;
-	int ret = fill_slots(r, HOLDER, t, err);
+	int ret = fill_holder_slots(r, err);
 
 	if (ret)
 		return ret;
 	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, (uintptr_t)t->options | PTRACE_O_TRACESYSGOOD) < 0)
 		return err_sys(err, "cannot set trace options");
-	arch_agent_boot_regs(&regs, r->code, r->region_len);
+	arch_agent_boot_regs(&regs, r->code, slots_home(r, 0), r->region_len);
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
@@ -286,22 +319,26 @@ static int make_region(struct remote *r, struct err *err)
 			       (unsigned long long)r->region_len);
 	r->region = (uint64_t)at;
 	/* Now that the address is known: the way out unmaps it. */
-	return fill_slots(r, HOLDER, t, err);
+	return fill_holder_slots(r, err);
 }
 
 int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **out, struct err *err)
 {
 	struct remote *r = xzalloc(sizeof(*r));
+	cleanup_free unsigned char *code = NULL;
 	int ret;
 
 	*r = (struct remote){ .fz = fz, .log = log, .room = (size + REGION_SLACK + 63) & ~63ull };
-	r->region_len = (2 * r->room + REGION_HEAD + 4095) & ~4095ull;
 	ret = find_cave(r, err);
+	r->region_len = (program_off(r, 1 + r->guests) + 4095) & ~4095ull;
 	if (!ret)
 		ret = pick_stop_signal(r, err);
 	if (!ret) {
-		r->buf = xmalloc(r->region_len);
-		ret = pwrite_full(fz->mem_fd, arch_agent_start, r->code_len, (off_t)r->code);
+		r->out = xzalloc(r->region_len);
+		r->in = xmalloc(r->region_len);
+		code = xzalloc(r->code_len);
+		memcpy(code, arch_agent_start, arch_agent_dump_len);
+		ret = pwrite_full(fz->mem_fd, code, r->code_len, (off_t)r->code);
 		if (ret)
 			ret = err_hint(
 				err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
@@ -359,10 +396,10 @@ static void add_epilogue(struct remote *r, struct program *p, enum role role)
 		struct data_ref t1 = program_data(p, &perhaps, sizeof(perhaps));
 		struct data_ref t2 = program_data(p, &inside, sizeof(inside));
 
-		program_try(p, PHASE_LEAVE, "let a guest show up", SYS_futex, A(guest_flag(r)), A(FUTEX_WAIT),
-			    A(GUEST_PERHAPS), A_DATA(t1));
-		program_try(p, PHASE_LEAVE, "wait for the guest", SYS_futex, A(guest_flag(r)), A(FUTEX_WAIT),
-			    A(GUEST_INSIDE), A_DATA(t2));
+		program_try(p, PHASE_LEAVE, "let guests show up", SYS_futex, A(flag_home(r, 0)), A(FUTEX_WAIT), A(1), A_DATA(t1));
+		for (size_t home = 1; home <= r->guests; home++)
+			program_try(p, PHASE_LEAVE, "wait for a guest", SYS_futex, A(flag_home(r, home)), A(FUTEX_WAIT),
+				    A(GUEST_INSIDE), A_DATA(t2));
 	}
 }
 
@@ -371,36 +408,27 @@ void remote_prepare(struct remote *r, struct program *prog, bool leader)
 	add_epilogue(r, prog, leader ? HOLDER : GUEST);
 }
 
-static int set_guest(struct remote *r, uint32_t flag, struct err *err)
-{
-	return copy_region(r, &flag, guest_flag(r), sizeof(flag), true, err);
-}
-
-static int enter(struct remote *r, enum role role, struct frozen_thread *t, struct err *err)
+/* Sends a thread to its program. What it needs to find back is in its slots. */
+static int enter(struct remote *r, size_t home, struct frozen_thread *t, struct err *err)
 {
 	struct arch_regs regs = t->regs;
-	int ret = 0;
+	int ret;
 
-	if (role == GUEST) {
-		ret = fill_slots(r, GUEST, t, err);
-		if (!ret)
-			ret = set_guest(r, GUEST_PERHAPS, err);
-		if (ret)
-			return ret;
-	}
-	arch_agent_regs(&regs, r->code, program_home(r, role), role == GUEST);
-	fault(role == GUEST ? "dump:guest-perhaps" : "dump:holder-ready");
+	arch_agent_regs(&regs, r->code, slots_home(r, home), r->region + program_off(r, home), home != 0);
+	fault(home ? "dump:guest-perhaps" : "dump:holder-ready");
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
-	fault(role == GUEST ? "dump:guest-in" : "dump:holder-in");
+	fault(home ? "dump:guest-in" : "dump:holder-in");
 	ret = set_mask(t->tid, agent_mask(r));
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set the signal mask");
-	if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
-		return err_sys(err, "cannot run thread %d", t->tid);
-	fault(role == GUEST ? "dump:guest-runs" : "dump:holder-runs");
-	return wait_stop(r, t->tid, r->stop_signal, err);
+	return 0;
+}
+
+static int let_run(struct frozen_thread *t, struct err *err)
+{
+	return ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0 ? err_sys(err, "cannot run thread %d", t->tid) : 0;
 }
 
 /* Gives a thread its own registers back. Mask first: were we to die between the two, the agent's path would still run.
@@ -414,54 +442,219 @@ static int put_back(struct frozen_thread *t, struct err *err)
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot give thread %d its registers back", t->tid) : 0;
 }
 
-int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err)
+/* Puts a program's bytes where they go in the region of thread `home`. */
+static int place(struct remote *r, size_t home, struct program *prog, struct err *err)
 {
-	enum role role = thread == r->holder ? HOLDER : GUEST;
-	struct frozen_thread *t = &r->fz->threads[thread];
-	struct program_link link = { .base = program_home(r, role), .exit = r->code + arch_agent_leave[role],
-				     .epilogue_phase = PHASE_STOP };
+	struct program_link link = { .base = r->region + program_off(r, home), .epilogue_phase = PHASE_STOP,
+				     .exit = r->code + arch_agent_leave[home ? GUEST : HOLDER] };
 	size_t size = program_size(prog);
-	int ret, back = 0;
 
 	if (size > r->room)
 		return err_set(err, ERR_FAILED, E2BIG, "the questions need %zu bytes", size);
-	program_link(prog, &link, r->buf);
-	ret = copy_region(r, r->buf, link.base, size, true, err);
-	if (!ret)
-		ret = enter(r, role, t, err);
-	fault(role == GUEST ? "dump:guest-ran" : "dump:holder-ran");
-	while (!ret) {
-		ret = copy_region(r, r->buf, link.base, size, false, err);
-		if (ret)
-			break;
-		program_absorb(prog, r->buf);
+	program_link(prog, &link, r->out + program_off(r, home));
+	return 0;
+}
+
+/* Copies the programs of neighbours in one go. */
+static int copy_programs(struct remote *r, size_t home, size_t n, size_t size, bool to, struct err *err)
+{
+	size_t off = program_off(r, home);
+
+	return copy_region(r, (to ? r->out : r->in) + off, r->region + off, (n - 1) * r->room + size, to, err);
+}
+
+/* Takes the answers of a thread that stopped with a stop signal. It may have been somebody else's, or of a dumper that
+ * died here: then the program goes on. */
+static int take_answers(struct remote *r, size_t home, struct frozen_thread *t, struct program *prog, struct err *err)
+{
+	for (;;) {
+		int ret;
+
+		program_absorb(prog, r->in + program_off(r, home));
 		if (ran(prog))
-			break;
-		/* The signal was not the program's but somebody else's, or of a dumper that died here. */
+			return 0;
 		if (r->matters)
 			r->owed = t->tid;
-		if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
-			ret = err_sys(err, "cannot run thread %d", t->tid);
-		else
+		ret = let_run(t, err);
+		if (!ret)
 			ret = wait_stop(r, t->tid, r->stop_signal, err);
+		if (!ret)
+			ret = copy_programs(r, home, 1, program_size(prog), false, err);
+		if (ret)
+			return ret;
 	}
-	if (role == GUEST) {
-		back = set_guest(r, GUEST_PERHAPS, err);
-		if (!back)
-			back = put_back(t, err);
-		fault("dump:guest-out");
-		if (!back)
-			back = set_guest(r, GUEST_NONE, err);
-	}
-	if (ret || back)
-		return ret ? ret : back;
-	if (program_failed(prog) >= 0) {
-		cleanup_strbuf struct strbuf line = STRBUF_INIT;
+}
 
-		program_print_step(prog, (size_t)program_failed(prog), true, &line);
-		return err_set(err, ERR_FAILED, 0, "%s", line.s);
+static int all_went_well(const struct program *prog, struct err *err)
+{
+	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+
+	if (program_failed(prog) < 0)
+		return 0;
+	program_print_step(prog, (size_t)program_failed(prog), true, &line);
+	return err_set(err, ERR_FAILED, 0, "%s", line.s);
+}
+
+int remote_run(struct remote *r, struct program *prog, struct err *err)
+{
+	struct frozen_thread *t = &r->fz->threads[r->holder];
+	int ret = place(r, 0, prog, err);
+
+	if (!ret)
+		ret = copy_programs(r, 0, 1, program_size(prog), true, err);
+	if (!ret)
+		ret = enter(r, 0, t, err);
+	if (!ret)
+		ret = let_run(t, err);
+	fault("dump:holder-runs");
+	if (!ret)
+		ret = wait_stop(r, t->tid, r->stop_signal, err);
+	fault("dump:holder-ran");
+	if (!ret)
+		ret = copy_programs(r, 0, 1, program_size(prog), false, err);
+	if (!ret)
+		ret = take_answers(r, 0, t, prog, err);
+	return ret ? ret : all_went_well(prog, err);
+}
+
+/* ---- guests ---- */
+
+static struct frozen_thread *guest_thread(const struct remote *r, const struct set *s, size_t i)
+{
+	return &r->fz->threads[s->v[i].thread];
+}
+
+static int write_flags(struct remote *r, size_t home, size_t n, uint32_t value, struct err *err)
+{
+	uint32_t v[1 + GUESTS_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = value;
+	return copy_region(r, v, flag_home(r, home), n * sizeof(*v), true, err);
+}
+
+static int start_set(struct remote *r, struct set *s, const struct program *prog, struct err *err)
+{
+	uint64_t slots[GUESTS_MAX][ARCH_AGENT_SLOTS];
+	int ret;
+
+	for (size_t i = 0; i < s->n; i++)
+		make_slots(r, s->home + i, guest_thread(r, s, i), slots[i]);
+	ret = write_slots(r, s->home, slots[0], s->n, err);
+	if (!ret)
+		ret = copy_programs(r, s->home, s->n, program_size(prog), true, err);
+	for (size_t i = 0; i < s->n && !ret; i++) {
+		s->v[i].at = ENTERED;
+		ret = enter(r, s->home + i, guest_thread(r, s, i), err);
+		if (!ret)
+			ret = let_run(guest_thread(r, s, i), err);
+		if (!ret)
+			s->v[i].at = RUNNING;
+		fault("dump:guest-runs");
 	}
-	return 0;
+	return ret;
+}
+
+/* Waits for all that run, whatever becomes of one of them. */
+static int await_set(struct remote *r, struct set *s, struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	int ret = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		int back;
+
+		if (s->v[i].at != RUNNING)
+			continue;
+		back = wait_stop(r, guest_thread(r, s, i)->tid, r->stop_signal, ret ? &ignore : err);
+		s->v[i].at = back ? OUTSIDE : STOPPED; /* one that cannot be waited for is dead */
+		ret = ret ? ret : back;
+	}
+	return ret;
+}
+
+/* The threads are outside again, each where it was found. */
+static int dismiss_set(struct remote *r, struct set *s, struct err *err)
+{
+	int ret = write_flags(r, s->home, s->n, 0, err), back = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i].at == OUTSIDE)
+			continue;
+		back = put_back(guest_thread(r, s, i), err);
+		ret = ret ? ret : back;
+		s->v[i].at = OUTSIDE;
+		fault("dump:guest-out");
+	}
+	return ret;
+}
+
+static int finish_set(struct remote *r, struct set *s, struct program *prog, const struct remote_done *done, struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	int ret = await_set(r, s, err), back;
+
+	fault("dump:guest-ran");
+	if (!ret)
+		ret = copy_programs(r, s->home, s->n, program_size(prog), false, err);
+	for (size_t i = 0; i < s->n && !ret; i++)
+		ret = take_answers(r, s->home + i, guest_thread(r, s, i), prog, err);
+	back = dismiss_set(r, s, ret ? &ignore : err);
+	ret = ret ? ret : back;
+	for (size_t i = 0; i < s->n && !ret; i++) {
+		program_absorb(prog, r->in + program_off(r, s->home + i));
+		ret = all_went_well(prog, err);
+		if (!ret)
+			ret = done->take(done->ctx, s->v[i].thread, err);
+	}
+	s->n = 0;
+	return ret;
+}
+
+/* After a failure: nobody stays inside. */
+static void abandon_set(struct remote *r, struct set *s)
+{
+	struct err ignore = ERR_INIT;
+
+	if (!s->n)
+		return;
+	await_set(r, s, &ignore);
+	dismiss_set(r, s, &ignore);
+}
+
+int remote_run_others(struct remote *r, struct program *prog, const struct remote_done *done, struct err *err)
+{
+	size_t half = MAX(r->guests / 2, (size_t)1), next = 0, turn = 0;
+	struct set sets[2] = { { .home = 1 }, { .home = 1 + half } };
+	bool single = r->guests < 2;
+	int ret = 0;
+
+	if (r->fz->nthreads < 2)
+		return 0;
+	for (size_t home = 1; home <= r->guests && !ret; home++)
+		ret = place(r, home, prog, err);
+	if (!ret)
+		ret = write_flags(r, 0, 1, 1, err);
+	while (!ret) {
+		struct set *s = &sets[turn], *other = &sets[single ? 0 : !turn];
+
+		for (s->n = 0; s->n < half && next < r->fz->nthreads; next++)
+			if (next != r->holder)
+				s->v[s->n++] = (struct guest){ next, OUTSIDE };
+		if (s->n)
+			ret = start_set(r, s, prog, err);
+		if (!ret && other->n)
+			ret = finish_set(r, other, prog, done, err);
+		if (!ret && !sets[0].n && !sets[1].n)
+			break;
+		turn = single ? 0 : !turn;
+	}
+	if (ret) {
+		abandon_set(r, &sets[0]);
+		abandon_set(r, &sets[1]);
+		return ret;
+	}
+	return write_flags(r, 0, 1, 0, err);
 }
 
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end)
@@ -477,7 +670,7 @@ static int drop_region(struct remote *r, struct err *err)
 	struct arch_regs regs = t->regs;
 	int ret;
 
-	arch_agent_leave_regs(&regs, r->code, HOLDER);
+	arch_agent_leave_regs(&regs, r->code, slots_home(r, 0), HOLDER);
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
@@ -504,13 +697,15 @@ int remote_close(struct remote *r, struct err *err)
 	if (r->owed)
 		syscall(SYS_tgkill, r->fz->pid, r->owed, r->stop_signal);
 	fault("dump:agent-left");
-	if (r->code_len && r->buf) {
-		memset(r->buf, 0, r->code_len);
-		back = pwrite_full(r->fz->mem_fd, r->buf, r->code_len, (off_t)r->code);
+	if (r->code_len && r->out) {
+		cleanup_free unsigned char *zeros = xzalloc(r->code_len);
+
+		back = pwrite_full(r->fz->mem_fd, zeros, r->code_len, (off_t)r->code);
 		if (back && !ret)
 			ret = err_set(err, ERR_FAILED, -back, "cannot wipe the agent's code");
 	}
-	free(r->buf);
+	free(r->out);
+	free(r->in);
 	free(r);
 	return ret;
 }

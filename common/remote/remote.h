@@ -77,9 +77,15 @@ struct remote;
 int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **r, struct err *err);
 /* Adds the end that every program needs, once: for a program that runs in the first thread, or in the others. */
 void remote_prepare(struct remote *r, struct program *prog, bool leader);
-/* Runs prog in thread i of the freeze and absorbs results. A step that fails its expectation is an error that names it.
- */
-int remote_run(struct remote *r, size_t thread, struct program *prog, struct err *err);
+/* Runs prog in the first thread and absorbs results. A step that fails its expectation is an error that names it. */
+int remote_run(struct remote *r, struct program *prog, struct err *err);
+/* Runs prog in each of the other threads, several at a time, and calls take() for each in turn when prog has its answers; the
+ * thread is outside again then. */
+struct remote_done {
+	int (*take)(void *ctx, size_t thread, struct err *err);
+	void *ctx;
+};
+int remote_run_others(struct remote *r, struct program *prog, const struct remote_done *done, struct err *err);
 /* Address range of the mapping that the agent uses, to be left out of a dump. */
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end);
 /* Removes the mapping and wipes the code. r is freed also on failure. */

@@ -23,7 +23,7 @@
 
 #include "common/remote/remote.h"
 
-#define THREADS 5
+#define THREADS 11
 /* signal(7): epoll_wait() ends with EINTR at a stop. A visitor that is killed before it has seen the stop cannot mend that. */
 #define LENIENT 100
 static volatile unsigned long *counters; /* shared with the victim */
@@ -109,6 +109,15 @@ static long count_maps(pid_t pid)
 	return n;
 }
 
+struct visit { const struct program *p; struct step_ref tid; const struct freeze *fz; };
+
+static int right_tid(void *ctx, size_t thread, struct err *err)
+{
+	const struct visit *v = ctx;
+
+	return program_result(v->p, v->tid) == v->fz->threads[thread].tid ? 0 : -EINVAL;
+}
+
 /* One whole visit: freeze, ask every thread, let go. */
 static int visit(pid_t victim, struct err *err)
 {
@@ -128,11 +137,11 @@ static int visit(pid_t victim, struct err *err)
 	if (!ret) {
 		remote_prepare(r, p, true);
 		remote_prepare(r, q, false);
-		for (size_t i = 0; i < fz.nthreads && !ret; i++) {
-			ret = remote_run(r, i, i ? q : p, err);
-			if (!ret && program_result(i ? q : p, tid[i != 0]) != fz.threads[i].tid)
-				ret = -EINVAL;
-		}
+		ret = remote_run(r, p, err);
+		if (!ret)
+			ret = right_tid(&(struct visit){ p, tid[0], &fz }, 0, err);
+		if (!ret)
+			ret = remote_run_others(r, q, &(struct remote_done){ right_tid, &(struct visit){ q, tid[1], &fz } }, err);
 		ret = remote_close(r, err) ?: ret;
 	}
 	freeze_end(&fz, THAW_RUN);

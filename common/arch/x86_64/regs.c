@@ -125,37 +125,42 @@ void arch_resume_regs(struct arch_regs *regs, bool pending)
 	regs->r.orig_rax = (uint64_t)-1;
 }
 
+/* Where rbp points: at the instructions in the middle of the slots. */
+#define AGENT_BASE(slots) ((slots) + 8 * 10)
+
 void arch_agent_fill_slots(uint64_t s[ARCH_AGENT_SLOTS], const struct arch_regs *regs, const struct arch_leave *l)
 {
 	const struct user_regs_struct *r = &regs->r;
 	const uint64_t v[ARCH_AGENT_SLOTS] = {
-		r->r15, r->r14, r->r13, r->r12, r->rbp, r->rbx, r->r11, r->r10, r->r9, r->r8, r->rax, r->rcx,
-		r->rdx, r->rsi, r->rdi, r->rip, r->rsp, r->eflags, l->nr, l->arg[0], l->arg[1], l->arg[2],
-		l->busy, l->sigmask,
+		r->r13, r->r12, r->rbp, r->rbx, r->r11, r->r10, r->r9, r->r8, r->rax, r->rcx, arch_agent_block[10],
+		arch_agent_block[11], r->rdx, r->rsi, r->rdi, r->rip, r->rsp, r->eflags, l->home, l->len, l->sigmask,
 	};
 
 	memcpy(s, v, sizeof(v));
 }
 
-void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t header, bool guest)
+void arch_agent_regs(struct arch_regs *regs, uint64_t code, uint64_t slots, uint64_t header, bool guest)
 {
 	regs->r.rip = code + (guest ? arch_agent_guest : arch_agent_run);
 	regs->r.r12 = header;
+	regs->r.rbp = AGENT_BASE(slots);
 	regs->r.orig_rax = (uint64_t)-1;
 	/* Direction and trap flags of the interrupted code are no business of the agent's. */
 	regs->r.eflags = 0x202;
 }
 
-void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t len)
+void arch_agent_boot_regs(struct arch_regs *regs, uint64_t code, uint64_t slots, uint64_t len)
 {
 	const uint64_t arg[6] = { 0, len, 3 /* read, write */, 0x22 /* private, anonymous */, (uint64_t)-1, 0 };
 
 	arch_syscall_regs(regs, code + arch_agent_boot, SYS_mmap, arg);
+	regs->r.rbp = AGENT_BASE(slots);
 }
 
-void arch_agent_leave_regs(struct arch_regs *regs, uint64_t code, int which)
+void arch_agent_leave_regs(struct arch_regs *regs, uint64_t code, uint64_t slots, int which)
 {
 	regs->r.rip = code + arch_agent_leave[which];
+	regs->r.rbp = AGENT_BASE(slots);
 	regs->r.orig_rax = (uint64_t)-1;
 }
 
