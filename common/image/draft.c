@@ -25,19 +25,31 @@ int draft_open(struct draft *d, int dirfd, const char *tag, bool hide, struct er
 	return 0;
 }
 
-/* The inverse of unlink for unnamed files: linkat through /proc, which does not replace; rename does. */
-static int link_unnamed(struct draft *d, const char *name, struct err *err)
+/* By the descriptor itself where that is allowed: with CAP_DAC_READ_SEARCH, or to who opened it (Linux 6.10). Else through /proc. */
+static int link_fd(const struct draft *d, const char *name)
 {
-	cleanup_free char *temp = xasprintf(".cr-%d-%s", getpid(), name);
 	char self[32];
 
+	if (!linkat(d->fd, "", d->dirfd, name, AT_EMPTY_PATH))
+		return 0;
+	if (errno == EEXIST)
+		return -1;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", d->fd);
-	if (!linkat(AT_FDCWD, self, d->dirfd, name, AT_SYMLINK_FOLLOW))
+	return linkat(AT_FDCWD, self, d->dirfd, name, AT_SYMLINK_FOLLOW);
+}
+
+/* The inverse of unlink for unnamed files: linkat, which does not replace; rename does. */
+static int link_unnamed(struct draft *d, const char *name, struct err *err)
+{
+	cleanup_free char *temp = NULL;
+
+	if (!link_fd(d, name))
 		return 0;
 	if (errno != EEXIST)
 		return err_sys(err, "cannot name the file");
+	temp = xasprintf(".cr-%d-%s", getpid(), name);
 	unlinkat(d->dirfd, temp, 0);
-	if (linkat(AT_FDCWD, self, d->dirfd, temp, AT_SYMLINK_FOLLOW) < 0)
+	if (link_fd(d, temp) < 0)
 		return err_sys(err, "cannot name the file");
 	if (renameat(d->dirfd, temp, d->dirfd, name) < 0) {
 		int ret = err_sys(err, "cannot replace the old file");

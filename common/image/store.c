@@ -4,6 +4,7 @@
  * contents go into files without (visible) names, where a full disk harms nobody; then the names change, which needs no
  * space to speak of; inventory.img is taken away before the first change and comes back after the last one.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
@@ -20,6 +21,8 @@
 
 /* From so many files on, one syncfs(2) is cheaper than an fsync(2) for each. */
 #define SYNC_EACH_MAX 64
+/* From so many files on, two threads have something of each other. */
+#define THREADS_FROM 32
 /* Descriptors that the process may need besides the images'. */
 #define SPARE_FDS 256
 
@@ -30,6 +33,7 @@ struct stored {
 	bool raw;
 	bool manifest; /* not an image, but the manifest of all of them */
 	struct draft draft; /* its descriptor is -1 before, and when it has a hidden name and needs none */
+	uint64_t size, *sums; /* for the manifest */
 	bool linked;	    /* has its final name */
 };
 
@@ -43,6 +47,7 @@ struct image_store {
 	uint64_t bytes;
 	const char *tool; /* whose name the manifest bears, NULL: no manifest */
 	bool sum_raw;
+	bool had_compressed; /* images of an earlier checkpoint */
 	bool committed;
 };
 
@@ -185,6 +190,8 @@ static void drop_compressed(struct image_store *st, const char *name)
 {
 	char packed[80];
 
+	if (!st->had_compressed)
+		return;
 	snprintf(packed, sizeof(packed), "%s" IMAGE_ZST, name);
 	unlinkat(st->dirfd, packed, 0);
 }
@@ -231,36 +238,41 @@ static int write_one(struct image_store *st, struct stored *s, size_t i, bool hi
 }
 
 /* What the manifest says of an image. Its file is open. */
-static int add_to_manifest(struct image_store *st, struct manifest *m, const struct stored *s, struct err *err)
+static int sum(struct image_store *st, struct stored *s, struct err *err)
 {
 	struct image_file f = { .fd = s->draft.fd, .size = s->bytes.len, .shared = true };
-	uint64_t *sums = NULL;
 	struct stat file;
-	char name[64];
 	int ret = 0;
 
-	if (!manifest_covers(s->kind))
-		return 0;
 	if (s->raw) {
 		if (fstat(f.fd, &file) < 0)
 			return failed(s, err_sys(err, "fstat"), err);
 		f.size = (uint64_t)file.st_size;
 		if (st->sum_raw)
-			ret = manifest_sums(&f, image_threads_default(), &sums, err);
+			ret = manifest_sums(&f, image_threads_default(), &s->sums, err);
 		if (ret)
 			return failed(s, ret, err);
 	} else {
-		sums = manifest_sums_of(s->bytes.s, s->bytes.len);
+		s->sums = manifest_sums_of(s->bytes.s, s->bytes.len);
 	}
-	image_name(s->kind, s->id, name);
-	manifest_add(m, name, f.size, sums);
+	s->size = f.size;
 	return 0;
 }
 
-static void append_manifest(struct image_store *st, struct manifest *m)
+static void append_manifest(struct image_store *st)
 {
+	cleanup_manifest struct manifest *m = manifest_new(st->tool);
 	struct stored *s = xzalloc(sizeof(*s));
 
+	for (size_t i = 0; i < st->n; i++) {
+		struct stored *image = st->images[i];
+		char name[64];
+
+		if (!manifest_covers(image->kind))
+			continue;
+		image_name(image->kind, image->id, name);
+		manifest_add(m, name, image->size, take_ptr(image->sums));
+	}
 	*s = (struct stored){ .kind = IMG_KINDS, .manifest = true, .draft = DRAFT_INIT };
 	manifest_sort(m);
 	manifest_print(m, &s->bytes);
@@ -268,31 +280,67 @@ static void append_manifest(struct image_store *st, struct manifest *m)
 	st->images[st->n++] = s;
 }
 
+/* Images that threads take from each other. */
+struct crowd {
+	struct image_store *st;
+	int (*one)(struct crowd *c, struct stored *s, size_t i, struct err *err);
+	size_t next;
+	bool hide, stop;
+};
+
+static int work(void *arg, struct err *err)
+{
+	struct crowd *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED)) {
+		size_t i = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED);
+		int ret;
+
+		if (i >= c->st->n)
+			break;
+		ret = c->one(c, c->st->images[i], i, err);
+		if (!ret)
+			continue;
+		__atomic_store_n(&c->stop, true, __ATOMIC_RELAXED);
+		return ret;
+	}
+	return 0;
+}
+
+static int for_all(struct crowd *c, struct err *err)
+{
+	return image_threads(c->st->n < THREADS_FROM ? 1 : MIN(image_threads_default(), 4u), work, c, err);
+}
+
+static int fill(struct crowd *c, struct stored *s, size_t i, struct err *err)
+{
+	int ret = write_one(c->st, s, i, c->hide, err);
+
+	if (!ret && c->st->tool && !s->manifest && manifest_covers(s->kind))
+		ret = sum(c->st, s, err);
+	if (ret)
+		return ret;
+	strbuf_release(&s->bytes);
+	if (c->hide && s->draft.hidden) {
+		close(s->draft.fd);
+		s->draft.fd = -1;
+	}
+	return 0;
+}
+
 /* Part one of a commit: contents. Files that are too many to stay open get hidden names and are closed. */
 static int write_all(struct image_store *st, bool hide, struct err *err)
 {
-	cleanup_manifest struct manifest *m = st->tool ? manifest_new(st->tool) : NULL;
-	size_t images = st->n;
+	struct crowd c = { .st = st, .one = fill, .hide = hide };
+	int ret = for_all(&c, err);
 
-	for (size_t i = 0; i < st->n; i++) {
-		struct stored *s = st->images[i];
-		int ret = write_one(st, s, i, hide, err);
-
-		if (!ret && m && !s->manifest)
-			ret = add_to_manifest(st, m, s, err);
-		if (ret)
-			return ret;
-		strbuf_release(&s->bytes);
-		if (hide && s->draft.hidden) {
-			close(s->draft.fd);
-			s->draft.fd = -1;
-		}
-		if (m && i + 1 == images)
-			append_manifest(st, m);
+	if (!ret && st->tool) {
+		append_manifest(st);
+		ret = fill(&c, st->images[st->n - 1], st->n - 1, err);
 	}
-	if (st->n > SYNC_EACH_MAX && syncfs(st->dirfd) < 0)
+	if (!ret && st->n > SYNC_EACH_MAX && syncfs(st->dirfd) < 0)
 		return err_object(err, err_sys(err, "cannot write to the disk"), "%s", st->path);
-	return 0;
+	return ret;
 }
 
 static bool has_image(struct image_store *st, const char *name)
@@ -326,34 +374,54 @@ static int retire_old(struct image_store *st, struct err *err)
 	return 0;
 }
 
+static int look_for_compressed(struct image_store *st, struct err *err)
+{
+	const size_t zst = strlen(IMAGE_ZST);
+	const struct dirent *e;
+	DIR *dir;
+	int ret = open_listing(st->dirfd, &dir, err);
+
+	if (ret)
+		return err_object(err, ret, "%s", st->path);
+	while ((e = readdir(dir))) {
+		size_t len = strlen(e->d_name);
+
+		st->had_compressed |= len > zst && !strcmp(e->d_name + len - zst, IMAGE_ZST);
+	}
+	closedir(dir);
+	return 0;
+}
+
+static int give_name(struct crowd *c, struct stored *s, size_t i, struct err *err)
+{
+	int ret, errnum;
+
+	if (s->kind == IMG_INVENTORY)
+		return 0;
+	errnum = fault("image-link");
+	ret = errnum ? err_set(err, ERR_FAILED, errnum, "cannot name the file") : name_it(c->st, s, err);
+	return ret ? failed(s, ret, err) : 0;
+}
+
 /* Parts two and three: names, and at last the inventory. */
 static int name_all(struct image_store *st, struct err *err)
 {
-	struct stored *inventory = NULL;
-	int ret = retire_old(st, err), errnum;
+	struct stored key = { .kind = IMG_INVENTORY }, **inventory = tfind(&key, &st->by_key, compare);
+	struct crowd c = { .st = st, .one = give_name };
+	int ret = look_for_compressed(st, err), errnum;
 
-	if (ret)
+	if (!ret)
+		ret = retire_old(st, err);
+	if (!ret)
+		ret = for_all(&c, err);
+	if (ret || !inventory)
 		return ret;
-	for (size_t i = 0; i < st->n; i++) {
-		struct stored *s = st->images[i];
-
-		if (s->kind == IMG_INVENTORY) {
-			inventory = s;
-			continue;
-		}
-		errnum = fault("image-link");
-		ret = errnum ? err_set(err, ERR_FAILED, errnum, "cannot name the file") : name_it(st, s, err);
-		if (ret)
-			return failed(s, ret, err);
-	}
-	if (!inventory)
-		return 0;
 	/* The names of the others reach the disk before the one that vouches for them. */
 	if (fsync(st->dirfd) < 0 && errno != EINVAL)
 		return err_object(err, err_sys(err, "cannot write to the disk"), "%s", st->path);
 	errnum = fault("image-inventory");
-	ret = errnum ? err_set(err, ERR_FAILED, errnum, "cannot name the file") : name_it(st, inventory, err);
-	return ret ? failed(inventory, ret, err) : 0;
+	ret = errnum ? err_set(err, ERR_FAILED, errnum, "cannot name the file") : name_it(st, *inventory, err);
+	return ret ? failed(*inventory, ret, err) : 0;
 }
 
 static void undo(struct image_store *st)
@@ -400,6 +468,7 @@ void image_store_free(struct image_store *st)
 
 		draft_drop(&s->draft);
 		strbuf_release(&s->bytes);
+		free(s->sums);
 		free(s);
 	}
 	free(st->images);

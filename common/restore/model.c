@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "common/base/aside.h"
 #include "common/restore/verify.h"
 
 /* The kernel's own limit of pid_max on 64-bit (include/linux/threads.h: PID_MAX_LIMIT). */
@@ -255,20 +256,55 @@ static int check_sharing(const struct model *m, const struct model_task *t, stru
 	return 0;
 }
 
+/* Starting a thread of ours costs as much as reading the images of so many. */
+#define SHARED_FROM 64
+
+struct cores { const struct model *m; struct model_thread *v; size_t n; struct arena *arena; };
+
+static int load_cores(void *arg, struct err *err)
+{
+	const struct cores *c = arg;
+
+	for (size_t i = 0; i < c->n; i++) {
+		ProtobufCMessage *msg;
+		int ret = image_read_one(c->m->dir, IMG_CORE, (unsigned long)c->v[i].tid, c->arena, &msg, err);
+
+		if (ret)
+			return ret;
+		c->v[i].core = (CoreEntry *)msg;
+	}
+	return 0;
+}
+
+/* The images of all threads, by two of ours when there are many. */
+static int load_threads(struct model *m, struct model_task *t, struct err *err)
+{
+	size_t half = t->nthreads < SHARED_FROM ? t->nthreads : t->nthreads / 2;
+	struct cores mine = { m, t->threads, half, m->arena };
+	struct cores other = { m, t->threads + half, t->nthreads - half, NULL };
+	struct err later = ERR_INIT;
+	struct aside beside;
+	int ret, back;
+
+	if (!other.n)
+		return load_cores(&mine, err);
+	if (!m->beside)
+		m->beside = arena_new();
+	other.arena = m->beside;
+	aside_start(&beside, load_cores, &other);
+	ret = load_cores(&mine, err);
+	back = aside_join(&beside, ret ? &later : err);
+	return ret ? ret : back;
+}
+
 static int load_task(struct model *m, struct model_task *t, struct err *err)
 {
 	unsigned long pid = t->pstree->pid;
 	ProtobufCMessage *msg;
-	int ret = 0;
+	int ret = load_threads(m, t, err);
 
-	for (size_t i = 0; i < t->nthreads; i++) {
-		ret = image_read_one(m->dir, IMG_CORE, (unsigned long)t->threads[i].tid, m->arena, &msg, err);
-		if (ret)
-			return ret;
-		t->threads[i].core = (CoreEntry *)msg;
-	}
-	if (t->zombie)
-		return 0;
+	if (ret || t->zombie)
+		return ret;
 	ret = image_read_one(m->dir, IMG_IDS, pid, m->arena, &msg, err);
 	if (ret)
 		return ret;
@@ -372,6 +408,7 @@ void model_free(struct model *m)
 		if (m->shmem[i].pages.fd >= 0)
 			close(m->shmem[i].pages.fd);
 	arena_free(m->arena);
+	arena_free(m->beside);
 	free(m);
 }
 

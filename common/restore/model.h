@@ -65,6 +65,7 @@ struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
 
 struct model {
 	struct arena *arena;
+	struct arena *beside; /* what a second thread read; NULL when there was none */
 	struct image_dir *dir;
 	InventoryEntry *inventory;
 	const TimensEntry *clocks; /* at the dump; NULL when the checkpoint does not tell */

@@ -4,6 +4,7 @@
  * then meets the next has been sent on an errand.
  */
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
@@ -63,8 +64,8 @@ static int holder(pid_t tid, struct arena *arena, struct proc_status *st)
 		cleanup_fd int fd = -1;
 		struct err e = ERR_INIT;
 
-		/* /proc answers for threads too, although it does not list them. */
-		if (proc_open(tid, &fd, &e))
+		/* Threads answer too, although nobody lists them. The first question is the cheaper one, for thousands. */
+		if ((kill(tid, 0) < 0 && errno == ESRCH) || proc_open(tid, &fd, &e))
 			return 0;
 		if (proc_status(fd, "status", arena, st, &e))
 			return -1;
