@@ -53,6 +53,7 @@ const struct state_kind *const state_kinds[] = {
 	NULL,
 };
 
+extern const struct file_kind inotify_kind, fanotify_kind; /* common/file/fsnotify.c */
 extern const struct file_kind memfd_file_kind;
 
 const struct file_kind *const file_kinds[] = {
@@ -63,6 +64,8 @@ const struct file_kind *const file_kinds[] = {
 	&eventpoll_kind,
 	&timerfd_kind,
 	&signalfd_kind,
+	&inotify_kind,
+	&fanotify_kind,
 	&unixsk_kind,
 	&inetsk_kind,
 	&netlinksk_kind,

@@ -94,6 +94,10 @@ const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *
 		return FOWN(e->nlsk);
 	case FD_TYPES__PACKETSK:
 		return FOWN(e->psk);
+	case FD_TYPES__INOTIFY:
+		return FOWN(e->ify);
+	case FD_TYPES__FANOTIFY:
+		return FOWN(e->ffy);
 	case FD_TYPES__MEMFD:
 		return FOWN(e->memfd);
 	default:

@@ -28,6 +28,8 @@ static bool has_body(const FileEntry *e)
 	case FD_TYPES__EVENTPOLL: return e->epfd;
 	case FD_TYPES__SIGNALFD: return e->sgfd;
 	case FD_TYPES__TIMERFD: return e->tfd;
+	case FD_TYPES__INOTIFY: return e->ify;
+	case FD_TYPES__FANOTIFY: return e->ffy;
 	case FD_TYPES__MEMFD: return e->memfd;
 	default: return true; /* of a type without a kind: refused by name */
 	}

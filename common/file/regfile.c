@@ -52,6 +52,9 @@ static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	ret = fown_dump(d, src, &reg->fown, err);
 	if (ret < 0)
 		return ret;
+	/* F_NOTIFY gives the directory an owner; nothing else does, and nothing else tells (fs/notify/dnotify). */
+	if (S_ISDIR(src->st.st_mode) && reg->fown->pid)
+		return err_refuse(err, "%s is watched by F_NOTIFY, for what nobody can see", src->link);
 	return reg_fill(d, &p, reg, err);
 }
 

@@ -252,6 +252,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	if (ret)
 		return ret;
 	program_seal(plan->controller);
+	program_seal(plan->last);
 	for (size_t i = 0; i < plan->ntasks; i++)
 		for (size_t k = 0; k < plan->tasks[i].nthreads; k++) {
 			program_seal(plan->tasks[i].threads[k].prog);

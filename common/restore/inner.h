@@ -52,6 +52,8 @@ struct slots {
 	int low, high; /* numbers that they may have: [low, high) */
 };
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err);
+/* plan.last: closes all slots that it does not use, then executes it. */
+int last_run(struct plan *plan, struct slots *slots, struct err *err);
 void slots_close(struct slots *slots);
 
 /* "openat(...) (why)" with the errno of the result, or what was expected. */

@@ -8,6 +8,7 @@ struct plan *plan_new(void)
 
 	plan->arena = arena_new();
 	plan->controller = program_new();
+	plan->last = program_new();
 	return plan;
 }
 
@@ -21,6 +22,7 @@ void plan_free(struct plan *plan)
 			program_free(plan->tasks[t].threads[i].late);
 		}
 	program_free(plan->controller);
+	program_free(plan->last);
 	free(plan->slot_names);
 	free(plan->binds);
 	arena_free(plan->arena);

@@ -121,6 +121,7 @@ struct plan_bind {
 struct plan {
 	struct arena *arena;
 	struct program *controller;
+	struct program *last; /* the controller's too, when all tasks stand ready: watches; no results into slots */
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
 	bool shell_job;

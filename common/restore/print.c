@@ -51,4 +51,8 @@ void plan_print(const struct model *m, const struct plan *plan, struct strbuf *o
 	print_slots(plan, out);
 	for (size_t i = 0; i < plan->ntasks; i++)
 		print_task(&plan->tasks[i], out);
+	if (program_steps(plan->last)) {
+		strbuf_puts(out, "\ncontroller, when all are ready:\n");
+		program_print(plan->last, "    ", out);
+	}
 }

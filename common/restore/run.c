@@ -35,7 +35,7 @@ static enum born how_born(const struct restore_opts *opts, const struct model_ta
 
 /* Births and last acts. On failure everything that was made is gone again. */
 static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m,
-		      const struct plan *plan, const struct slots *slots, struct restore_stats *stats, struct err *err)
+		      struct plan *plan, struct slots *slots, struct restore_stats *stats, struct err *err)
 {
 	struct births births;
 	uint64_t start = now_us();
@@ -52,6 +52,8 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 		stats->memory_us = births_memory_us(&births);
 	stats->forking_us = now_us() - start;
 	log_debug(log, "programs ran in %lu us", (unsigned long)stats->forking_us);
+	if (!ret)
+		ret = last_run(plan, slots, err);
 	if (!ret)
 		ret = births_finish(&births, opts->leave_stopped, err);
 	if (ret)

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the controller does when all tasks stand ready and nothing more is opened, written or closed: watches of files begin
+ * here, so that nobody is told of what a restore does. Descriptors that only the restore needed are closed before.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "common/restore/inner.h"
+
+static void close_others(const struct program *p, struct slots *slots)
+{
+	cleanup_free bool *used = xzalloc((slots->n + 1) * sizeof(*used));
+
+	for (size_t i = 0; i < program_steps(p); i++)
+		for (int k = 0; k < 6; k++)
+			if (program_args(p, i)[k].kind == ARG_SLOT)
+				used[program_args(p, i)[k].v] = true;
+	for (size_t i = 0; i < slots->n; i++) {
+		if (used[i] || slots->fd[i] < 0)
+			continue;
+		close(slots->fd[i]);
+		slots->fd[i] = -1;
+	}
+}
+
+int last_run(struct plan *plan, struct slots *slots, struct err *err)
+{
+	cleanup_free unsigned char *bytes = NULL;
+	struct program *p = plan->last;
+	struct agent_step *steps;
+
+	if (!program_steps(p))
+		return 0;
+	close_others(p, slots);
+	bytes = xzalloc(program_size(p) + 16);
+	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX,
+						.slots = slots->fd, .nslots = slots->n }, bytes);
+	steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
+	for (size_t place = 0; place < program_steps(p); place++) {
+		const uint64_t *a = steps[place].arg;
+		size_t i = program_at(p, place);
+		long ret = syscall((long)steps[place].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		enum step_expect expect;
+		int64_t want;
+
+		program_set_result(p, i, ret == -1 ? -errno : ret);
+		expect = program_expect(p, i, &want);
+		if (!program_met(expect, want, program_result(p, (struct step_ref){ (uint32_t)i })))
+			return step_error(p, i, err);
+	}
+	return 0;
+}
