@@ -35,6 +35,7 @@ struct file_table {
 	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
 	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
+	struct tty_table *ttys; /* common/file/tty.c, NULL before the first; arena */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
@@ -81,7 +82,7 @@ struct id_map { uint64_t *keys; uint32_t *values; size_t n, cap; };
 bool id_map_get(const struct id_map *map, uint64_t key, uint32_t *value);
 void id_map_put(struct id_map *map, struct arena *arena, uint64_t key, uint32_t value);
 
-enum { GROUP_PIPE, GROUP_FIFO, GROUP_UNIX, GROUP_GHOST, GROUPS };
+enum { GROUP_PIPE, GROUP_FIFO, GROUP_UNIX, GROUP_TTY, GROUP_GHOST, GROUPS };
 struct file_group_index { uint64_t key; uint32_t i; };
 struct sock_packet;
 
@@ -94,6 +95,7 @@ struct file_plan {
 	struct sock_packet *packets; /* of sk-queues.img */
 	size_t npackets;
 	bool packets_loaded;
+	struct tty_images *ttys; /* common/file/tty_plan.c */
 };
 struct file_plan *file_plan_of(struct plan *plan);
 
@@ -140,7 +142,7 @@ int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntr
 		     const RemapFilePathEntry *remap, struct err *err);
 
 extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, eventpoll_kind, timerfd_kind,
-	signalfd_kind, unixsk_kind, netlinksk_kind, packetsk_kind;
+	signalfd_kind, unixsk_kind, netlinksk_kind, packetsk_kind, tty_kind;
 /* Refuses by name what no kind takes: never matches nothing, so it comes last in dumps. */
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
 extern const struct state_kind fs_kind, file_locks_kind;

@@ -100,6 +100,8 @@ const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *
 		return FOWN(e->ffy);
 	case FD_TYPES__MEMFD:
 		return FOWN(e->memfd);
+	case FD_TYPES__TTY:
+		return FOWN(e->tty);
 	default:
 		return NULL;
 	}

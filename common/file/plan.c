@@ -31,6 +31,7 @@ static bool has_body(const FileEntry *e)
 	case FD_TYPES__INOTIFY: return e->ify;
 	case FD_TYPES__FANOTIFY: return e->ffy;
 	case FD_TYPES__MEMFD: return e->memfd;
+	case FD_TYPES__TTY: return e->tty;
 	default: return true; /* of a type without a kind: refused by name */
 	}
 }

@@ -106,6 +106,8 @@ static bool group_key(const struct model *m, int group, size_t i, uint64_t *key)
 		*key = e->fifo->pipe_id;
 	else if (group == GROUP_UNIX && e->type == FD_TYPES__UNIXSK && e->usk)
 		*key = e->usk->ino;
+	else if (group == GROUP_TTY && e->type == FD_TYPES__TTY && e->tty)
+		*key = e->tty->tty_info_id >> 1;
 	else
 		return false;
 	return true;

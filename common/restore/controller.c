@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/fault.h"
+#include "common/file/pty.h"
 #include "common/restore/inner.h"
 
 int step_error(const struct program *p, size_t i, struct err *err)
@@ -204,6 +205,14 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 	for (uint32_t i = 0; i < plan->nslots; i++) {
 		const struct plan_bind *b = &plan->binds[i];
 
+		if (b->source == SLOT_PTY) {
+			int fd = pty_open(b->path, (uint32_t)b->fd, (int)b->off, err);
+
+			ret = fd < 0 ? fd : take_slot(slots, i, plan->slot_names[i], fd, false, err);
+			if (ret)
+				return ret;
+			continue;
+		}
 		if (b->source == SLOT_FD) {
 			ret = take_slot(slots, i, plan->slot_names[i], b->fd, true, err);
 			if (ret)

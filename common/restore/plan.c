@@ -69,3 +69,10 @@ uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd)
 	plan->binds[slot].fd = fd;
 	return slot;
 }
+
+void plan_slot_pty(struct plan *plan, uint32_t slot, const char *path, uint32_t index, int flags)
+{
+	plan->binds[slot] = (struct plan_bind){
+		.source = SLOT_PTY, .path = arena_strdup(plan->arena, path), .fd = (int)index, .off = (uint32_t)flags,
+	};
+}

@@ -109,6 +109,7 @@ enum plan_source {
 	SLOT_STEP,    /* result of the controller's step */
 	SLOT_DATA,    /* int in the controller's data after the step */
 	SLOT_FD,      /* a descriptor that we hold already */
+	SLOT_PTY,     /* the master of the pty with number fd, made by opening path with flags off */
 };
 struct plan_bind {
 	enum plan_source source;
@@ -116,6 +117,7 @@ struct plan_bind {
 	struct data_ref data;
 	uint32_t off;
 	int fd;
+	const char *path; /* SLOT_PTY; lives as long as the plan */
 };
 
 struct plan {
@@ -151,6 +153,10 @@ void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step,
 /* A new slot for a descriptor that we hold already (a pages image of the model): tasks reach it through ARG_SLOT under
  * a number that no target descriptor has. fd stays its owner's and must live as long as the plan. */
 uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd);
+
+/* Slot is the master of the pty with this number. The kernel gives the lowest free one, so the controller opens as many as it
+ * takes, before its first step; a number that somebody has is an error that names him. */
+void plan_slot_pty(struct plan *plan, uint32_t slot, const char *path, uint32_t index, int flags);
 
 /* An empty plan, for plan_build() and for tests of single kinds. */
 struct plan *plan_new(void);
