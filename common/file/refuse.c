@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Descriptions that no kind takes: said by name, with what would help. */
-#include <linux/major.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
 #include "common/file/sock.h"
-
-#ifndef TTYAUX_MAJOR
-#define TTYAUX_MAJOR 5
-#endif
 
 static int refuse_socket(const struct fd_source *src, struct err *err)
 {
@@ -22,23 +17,12 @@ static int refuse_socket(const struct fd_source *src, struct err *err)
 	return err_refuse(err, "%s: such sockets cannot come back in this version", what);
 }
 
-static bool terminal(const struct stat *st)
-{
-	unsigned m = major(st->st_rdev);
-
-	return m == TTY_MAJOR || m == TTYAUX_MAJOR || (m >= UNIX98_PTY_MASTER_MAJOR && m < UNIX98_PTY_SLAVE_MAJOR + 8);
-}
-
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err)
 {
 	const mode_t type = src->st.st_mode & S_IFMT;
 
 	if (type == S_IFSOCK)
 		return refuse_socket(src, err);
-	if (type == S_IFCHR && (isatty(src->fd) || terminal(&src->st)))
-		return err_hint(err, err_refuse(err, "terminal %s", src->link),
-				"terminals cannot come back in this version, not even with --shell-job: redirect the"
-				" task's files");
 	if (type == S_IFCHR || type == S_IFBLK)
 		return err_refuse(err, "%s device %s (%u:%u): it has state that only its driver knows",
 				  type == S_IFCHR ? "character" : "block", src->link, major(src->st.st_rdev),

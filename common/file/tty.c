@@ -105,7 +105,7 @@ static int collect_task(struct dump *d, struct dump_task *task, struct err *err)
 		if (ret || fdinfo_value(info.text, "tty-index", 10, &index) < 0 || index >= TTY_INDEX_MAX)
 			continue; /* O_PATH of the node */
 		struct tty_pair *p = pair_of(d, (uint32_t)index);
-		p->master_pid = task->fz.pid;
+		p->master_pid = task->pid;
 		p->master_fd = fds[i];
 	}
 	return ret;
@@ -119,16 +119,8 @@ static int collect(struct dump *d, struct err *err)
 		return 0;
 	d->files->ttys = arena_alloc(d->arena, sizeof(*d->files->ttys));
 	for (size_t i = 0; !ret && i < d->ntasks; i++)
-		ret = collect_task(d, d->tasks[i], err);
+		ret = d->tasks[i]->zombie ? 0 : collect_task(d, d->tasks[i], err);
 	return ret;
-}
-
-static bool in_tree(const struct dump *d, pid_t pid)
-{
-	for (size_t i = 0; i < d->ntasks; i++)
-		if (d->tasks[i]->fz.pid == pid)
-			return true;
-	return false;
 }
 
 /* ---- whose terminal it is, for messages ---- */
@@ -292,7 +284,7 @@ static int dump_pair(struct dump *d, struct tty_pair *p, struct err *err)
 		ret = check_outside(d, p, closed.revents & POLLHUP, err);
 	if (ret)
 		return ret;
-	if (mi->sid && !in_tree(d, (pid_t)mi->sid))
+	if (mi->sid && !dump_find_task(d, (pid_t)mi->sid))
 		return err_refuse(err, "it controls session %u, whose leader is not dumped", mi->sid);
 	ioctl(fd, TIOCGPTLCK, &locked);
 	ioctl(fd, TIOCGPKT, &packet);

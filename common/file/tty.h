@@ -44,6 +44,9 @@ int tty_queues_read(struct dump *d, int master, bool slave, struct tty_queues *q
 /* Settings under which bytes pass as they are, and lines stay lines. */
 struct termios2 tty_literal(const struct termios2 *t);
 
+/* How many of `left` bytes to write next into an empty channel so that all find room. */
+size_t tty_send_size(size_t left);
+
 /* The images' form of settings and back; false when the entry cannot be right. */
 TermiosEntry *tty_termios_entry(struct arena *arena, const struct termios2 *t);
 bool tty_termios(const TermiosEntry *e, struct termios2 *t);

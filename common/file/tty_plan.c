@@ -124,7 +124,7 @@ static void settings(struct pair_plan *p, const char *what, const struct termios
 static void send(struct pair_plan *p, struct arg fd, const uint8_t *bytes, size_t n)
 {
 	for (size_t at = 0, k; at < n; at += k) {
-		k = MIN(n - at, (size_t)1024);
+		k = tty_send_size(n - at);
 		program_call_eq(p->c, MAKE_CONTENT, "data on its way through a terminal", k, SYS_write, fd,
 				A_PTR(bytes + at), A(k));
 	}

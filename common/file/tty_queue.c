@@ -58,7 +58,8 @@ struct termios2 tty_literal(const struct termios2 *t)
 {
 	struct termios2 w = *t;
 
-	w.c_iflag = w.c_oflag = 0;
+	w.c_oflag = 0;
+	w.c_iflag = t->c_iflag & IXON; /* taking it away would start an output that was stopped */
 	w.c_lflag = t->c_lflag & (ICANON | EXTPROC | IEXTEN);
 	memset(w.c_cc, 0, sizeof(w.c_cc)); /* no character means anything */
 	w.c_cc[VMIN] = 1;
@@ -131,8 +132,17 @@ static int enter(struct pty *p, int fd, unsigned char c)
 	return ioctl(fd, TIOCSTI, &c) ? failed(p, "cannot put a byte back into") : 0;
 }
 
+/*
+ * How much to write at once. What is on its way lies in buffers (drivers/tty/tty_buffer.c), which are given as long as
+ * 8 KiB are not exceeded: small ones first and the largest at the end take in more than any writer could have left there.
+ */
+size_t tty_send_size(size_t left)
+{
+	return left > 3584 ? 256 : left;
+}
+
 /* The rest was on its way: from the other side, into an empty channel that held it before. */
-static int send(struct pty *p, int fd, const unsigned char *bytes, size_t n)
+static int send_all(struct pty *p, int fd, const unsigned char *bytes, size_t n)
 {
 	int flags = fcntl(fd, F_GETFL), ret = 0;
 
@@ -140,7 +150,9 @@ static int send(struct pty *p, int fd, const unsigned char *bytes, size_t n)
 		return 0;
 	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	while (n && !ret) {
-		ssize_t done = write(fd, bytes, n < 1024 ? n : 1024);
+		ssize_t done = write(fd, bytes, tty_send_size(n));
+		if (done < 0 && errno == EAGAIN)
+			done = write(fd, bytes, n < 256 ? n : 256); /* free ones of the smallest size know no limit */
 		if (done <= 0) {
 			ret = failed(p, "cannot send back all that was in");
 			break;
@@ -150,6 +162,39 @@ static int send(struct pty *p, int fd, const unsigned char *bytes, size_t n)
 	}
 	fcntl(fd, F_SETFL, flags);
 	return ret;
+}
+
+/*
+ * The last buffer of an empty channel stays, and may be a large one that has no room left. Bytes that nobody sees push it
+ * out; a small one takes its place.
+ */
+static int wash(struct pty *p, int to, int from)
+{
+	static const unsigned char nothing[256];
+	unsigned char buf[4096];
+
+	for (int i = 0; i < 16; i++) {
+		if (send_all(p, to, nothing, sizeof(nothing)))
+			return -1;
+		while (polled(from, POLLIN))
+			if (read(from, buf, sizeof(buf)) <= 0)
+				return failed(p, "cannot read what was just written to");
+	}
+	return 0;
+}
+
+/* What goes from `to` to `from` and does not fit into the line discipline of that end. */
+static int wash_for(struct pty *p, const struct kept_end *k, int to, int from)
+{
+	struct termios2 w = tty_literal(&p->was);
+	int ret;
+
+	if (k->n <= TTY_LINE_MAX)
+		return 0;
+	w.c_lflag &= ~(tcflag_t)ICANON;
+	ret = settings(p, &w) || wash(p, to, from);
+	w = tty_literal(&p->was);
+	return settings(p, &w) || ret ? -1 : 0;
 }
 
 static int enter_eof(struct pty *p)
@@ -196,19 +241,23 @@ static int put_back(struct pty *p)
 	struct kept_end *s = &p->kept->end[0], *m = &p->kept->end[1];
 	int slave = p->slave, ret;
 
-	ret = canonical(&p->was) ? put_lines(p, s) : put_bytes(p, p->slave, s);
-	if (!ret)
-		ret = put_bytes(p, p->master, m);
-	if (!ret)
-		ret = send(p, p->master, s->bytes + s->first, s->n - s->first);
-	if (!ret && m->first < m->n && slave < 0) {
+	if (m->n > TTY_LINE_MAX && slave < 0) {
 		/* The last one who wrote has closed its end. Ours is closed too, then all is as before. */
-		slave = ioctl(p->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		slave = ioctl(p->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 		if (slave < 0)
 			return failed(p, "cannot open the other end of");
 	}
+	ret = wash_for(p, m, slave, p->master);
 	if (!ret)
-		ret = send(p, slave, m->bytes + m->first, m->n - m->first);
+		ret = wash_for(p, s, p->master, slave);
+	if (!ret)
+		ret = canonical(&p->was) ? put_lines(p, s) : put_bytes(p, p->slave, s);
+	if (!ret)
+		ret = put_bytes(p, p->master, m);
+	if (!ret)
+		ret = send_all(p, p->master, s->bytes + s->first, s->n - s->first);
+	if (!ret)
+		ret = send_all(p, slave, m->bytes + m->first, m->n - m->first);
 	if (slave != p->slave)
 		close(slave);
 	return ret;
@@ -269,7 +318,6 @@ static void read_and_put_back(struct pty *p)
 	if (packet && ioctl(p->master, TIOCPKT, &off))
 		packet = 0;
 	ret = settings(p, &w) || read_all(p, p->master, &p->kept->end[1]);
-	fault("dump:tty-taken");
 	if (!ret && p->slave >= 0) {
 		ret = look_stopped(p);
 		if (!ret && canonical(&p->was))
@@ -352,6 +400,7 @@ int tty_queues_read(struct dump *d, int master, bool slave, struct tty_queues *q
 	pid_t pid = fork();
 	if (!pid)
 		in_child(&p);
+	fault("tty:reading");
 	if (pid < 0)
 		ret = err_sys(err, "cannot make a process that reads it");
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)

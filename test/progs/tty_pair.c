@@ -32,7 +32,7 @@ static struct pty pty(int slave_flags)
 	int zero = 0;
 
 	if (p.m < 0)
-		skip("no ptys here: %s", strerror(errno));
+		TEST_SKIP("no ptys here: %s", strerror(errno));
 	CHECK(!ioctl(p.m, TIOCSPTLCK, &zero));
 	CHECK(!ioctl(p.m, TIOCGPTN, &p.n));
 	p.s = slave_flags < 0 ? -1 : ioctl(p.m, TIOCGPTPEER, slave_flags | O_NOCTTY);
