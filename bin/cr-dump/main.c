@@ -36,6 +36,8 @@ static int read_externals(const struct opts *o, struct externals *e, struct err 
 
 	for (; !ret && *list; list++)
 		ret = external_add(e, *list, err);
+	for (list = opt_list(o, OPT_EXT_UNIX_SK, NULL); !ret && *list; list++)
+		ret = external_add_sockets(e, *list, err);
 	return ret;
 }
 

@@ -110,6 +110,17 @@ void program_data_slot(struct program *p, struct data_ref from, uint32_t off, ui
 	p->slots[p->nslots++] = (struct pointer){ from.off + off, slot };
 }
 
+size_t program_slots(const struct program *p)
+{
+	return p->nslots;
+}
+
+uint32_t program_slot_at(const struct program *p, size_t i, uint32_t *slot)
+{
+	*slot = p->slots[i].to;
+	return p->slots[i].at;
+}
+
 struct step_ref program_add(struct program *p, int phase, const char *note, enum step_expect expect, int64_t want,
 			    long nr, const struct arg args[6])
 {

@@ -46,6 +46,9 @@ struct data_ref program_string(struct program *p, const char *s);
 void program_data_pointer(struct program *p, struct data_ref from, uint32_t off, struct data_ref to, uint32_t to_off);
 /* Stores, when the program is linked, the descriptor of a slot as an int at from+off: struct prctl_mm_map. */
 void program_data_slot(struct program *p, struct data_ref from, uint32_t off, uint32_t slot);
+/* For an interpreter that fills slots on the way: how many such places there are; offset in the data and slot of the i-th. */
+size_t program_slots(const struct program *p);
+uint32_t program_slot_at(const struct program *p, size_t i, uint32_t *slot);
 
 /*
  * Adds a step to a phase (steps run in order of phase, and in order of insertion within one). note is a

@@ -49,6 +49,28 @@ int external_add(struct externals *e, const char *text, struct err *err)
 	return 0;
 }
 
+int external_add_sockets(struct externals *e, const char *text, struct err *err)
+{
+	do {
+		size_t n = strcspn(text, ",");
+		uint64_t ino;
+		char number[16] = "", given[32];
+		int ret;
+
+		if (n && n < sizeof(number))
+			memcpy(number, text, n);
+		if (n && parse_u64(number, 10, &ino) < 0)
+			return err_hint(err, err_set(err, ERR_USAGE, 0, "--ext-unix-sk %s: not a list of inode numbers", text),
+					"those of unix sockets outside of the tree, as in socket:[INODE]");
+		snprintf(given, sizeof(given), "unix[%s]", number);
+		ret = external_add(e, given, err);
+		if (ret < 0)
+			return ret;
+		text += n + (text[n] == ',');
+	} while (*text);
+	return 0;
+}
+
 int inherited_add(struct externals *e, const char *text, struct err *err)
 {
 	const char *close = strncmp(text, "fd[", 3) ? NULL : strstr(text, "]:");

@@ -23,6 +23,8 @@ struct externals {
  * descriptor is no number, or the key was given before. */
 int external_add(struct externals *e, const char *text, struct err *err);
 int inherited_add(struct externals *e, const char *text, struct err *err);
+/* One value of --ext-unix-sk: inodes with commas between them, or nothing, which allows all. The same as --external unix[INODE]. */
+int external_add_sockets(struct externals *e, const char *text, struct err *err);
 /* All of them must be open in this process (ERR_USAGE), asked before we open anything ourselves. */
 int inherited_check(const struct externals *e, struct err *err);
 /* Closes them: once the tasks have theirs, ours would keep pipes and sockets open for nothing. */

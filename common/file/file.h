@@ -36,12 +36,28 @@ struct file_table {
 	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
 	struct tty_table *ttys; /* common/file/tty.c, NULL before the first; arena */
+	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
+	size_t ninflight, inflight_cap;
+	struct unix_table *sockets; /* unixsk.h */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
 /* Descriptors of all tasks that lead to this inode, at least one of each description: first one and count. Valid inside a
  * kind's dump. */
 struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n);
+
+/* Writes the entry of a description of which fd is a duplicate of ours: f says the rest, and learns the type. */
+int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err);
+/* The id of a description found in a message. Takes the fd, which is ours. */
+int inflight_id(struct dump *d, int fd, uint32_t *id, struct err *err);
+/* When all queues are read: file_same_inode() finds them, too. */
+void inflight_merge(struct dump *d);
+int inflight_dump(struct dump *d, struct err *err); /* their entries */
+void inflight_free(struct file_table *t);
+/* Unix sockets, before all entries: what is queued in them. And behind all: are all peers dumped? */
+int unix_queues_dump(struct dump *d, struct err *err);
+int unixsk_finish(struct dump *d, struct err *err);
+void unix_table_free(struct unix_table *t);
 
 /* Looks through all of /proc once for a process outside of the tree that holds link ("pipe:[123]"); fills who with
  * "pid 12 (cat)" and gives true. Only for messages: it is slow. */
@@ -96,6 +112,10 @@ struct file_plan {
 	size_t npackets;
 	bool packets_loaded;
 	struct tty_images *ttys; /* common/file/tty_plan.c */
+	struct id_map held; /* ids of descriptions that are in a descriptor table */
+	bool held_built;
+	struct id_map unix_made; /* unixsk_plan.c: ids of sockets that are planned */
+	bool unix_planned;
 };
 struct file_plan *file_plan_of(struct plan *plan);
 

@@ -141,17 +141,15 @@ static int load_packets(const struct model *m, struct plan *plan, struct file_pl
 		const SkPacketEntry *e = (const SkPacketEntry *)msg;
 		uint64_t len = image_reader_payload_left(rd);
 		char *bytes;
-		if (n >= PACKETS_MAX || e->n_scm || len != e->length)
-			ret = e->n_scm ? err_refuse(err, "sk-queues.img: descriptors on their way to socket %u",
-						    e->id_for)
-				       : err_image(err, "sk-queues.img: cut off or too long");
+		if (n >= PACKETS_MAX || len != e->length)
+			ret = err_image(err, "sk-queues.img: cut off or too long");
 		bytes = ret < 0 ? NULL : arena_alloc(plan->arena, (size_t)len + 1);
 		if (ret >= 0)
 			ret = image_reader_payload(rd, bytes, (size_t)len, err);
 		if (ret < 0)
 			break;
 		array_reserve(&v, &cap, n, sizeof(*v));
-		v[n] = (struct sock_packet){ e->id_for, (uint32_t)n, (uint32_t)len, bytes };
+		v[n] = (struct sock_packet){ e->id_for, (uint32_t)n, (uint32_t)len, bytes, e };
 		n++;
 	}
 	if (ret >= 0 && n) {

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "common/file/file.h"
+#include "sk-packet.pb-c.h"
 
 /* Value of an integer option of SOL_SOCKET; -errno when there is none. */
 int sock_option(int fd, int option);
@@ -40,7 +41,11 @@ void plan_sockopt(struct plan *plan, int phase, uint32_t slot, const char *note,
 void sockets_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, int *count);
 
 /* Queued data of the socket with this file id, in order of arrival. Read from sk-queues.img on first use. */
-struct sock_packet { uint32_t id_for; uint32_t order; uint32_t len; const void *bytes; };
+struct sock_packet {
+	uint32_t id_for, order, len;
+	const void *bytes;
+	const SkPacketEntry *entry;
+};
 int sock_packets(const struct model *m, struct plan *plan, uint32_t id, const struct sock_packet **v, size_t *n,
 		 struct err *err);
 

@@ -41,6 +41,8 @@ void file_table_free(struct file_table *t)
 	tdestroy(t->ghosts, keep);
 	tdestroy(t->fifos, keep);
 	tdestroy(t->locks, keep);
+	inflight_free(t);
+	unix_table_free(t->sockets);
 	free(t);
 }
 
@@ -233,17 +235,12 @@ struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n
 	return t->fds + lo;
 }
 
-static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct err *err)
+int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err)
 {
-	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the
-	 * task. */
-	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
 	struct fd_source src = { .number = f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info };
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
 	int ret;
 
-	if (fd < 0)
-		return blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)");
 	src.flags = fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");
@@ -260,6 +257,17 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 		return 0;
 	}
 	return file_refuse(d, &src, err);
+}
+
+static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct err *err)
+{
+	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the
+	 * task. */
+	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
+
+	if (fd < 0)
+		return blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)");
+	return file_describe(d, fd, f, err);
 }
 
 static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
@@ -311,12 +319,20 @@ int files_dump(struct dump *d, struct err *err)
 	if (ret < 0)
 		return ret;
 	FdTypes *types = arena_alloc(d->arena, (t->last_id + 1) * sizeof(*types));
+	/* Messages hold descriptions, too, which kinds must know of when they look for other ends. */
+	ret = unix_queues_dump(d, err);
+	if (!ret)
+		inflight_merge(d);
 	for (size_t i = 0; i < n && !ret; i++) {
 		d->task = tables[i].task;
 		ret = dump_table(d, &tables[i], types, err);
 		if (ret)
 			err_task(err, d->task->pid, d->task->stat.comm, ret);
 	}
+	if (!ret)
+		ret = inflight_dump(d, err);
+	if (!ret)
+		ret = unixsk_finish(d, err);
 	d->task = d->tasks[0];
 	log_debug(d->log, "%zu tables, %u file entries", n, t->last_id);
 	return ret;

@@ -1,310 +1,285 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Unix sockets without a name: pairs with both ends in the process, ends whose peer is gone, and unconnected ones;
- * stream data that is queued. All others are refused by name.
- */
+/* Unix sockets as they are dumped: state, peers, options. What is outside of the tree is refused or named. */
 #include <errno.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
-#include <linux/unix_diag.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 
-#include "common/file/sock.h"
-#include "sk-packet.pb-c.h"
-
-#define STATE_CONNECTED 1 /* TCP_ESTABLISHED, TCP_LISTEN, TCP_CLOSE in the words of the kernel */
-#define STATE_LISTEN 10
-#define STATE_CLOSED 7
-#define QUEUE_MAX (1u << 30)
-
-struct unix_info {
-	unsigned state;
-	uint32_t peer;	 /* inode, 0: none or gone */
-	unsigned shutdown;
-};
-
-/* ---- dump ---- */
+#include "common/file/external.h"
+#include "common/file/unixsk.h"
 
 static bool unixsk_match(const struct fd_source *src)
 {
 	return S_ISSOCK(src->st.st_mode) && !(src->flags & O_PATH) && sock_option(src->fd, SO_DOMAIN) == AF_UNIX;
 }
 
-static void take_attributes(const struct nlmsghdr *h, struct unix_info *info)
+int unix_table_of(struct dump *d, struct unix_table **table, struct err *err)
 {
-	const struct unix_diag_msg *msg = NLMSG_DATA(h);
-	const char *p = (const char *)(msg + 1), *end = (const char *)h + h->nlmsg_len;
+	struct unix_table *t = d->files->sockets;
+	int ret;
 
-	info->state = msg->udiag_state;
-	while ((size_t)(end - p) >= sizeof(struct nlattr)) {
-		const struct nlattr *a = (const struct nlattr *)(const void *)p;
-		const void *value = p + NLA_HDRLEN;
-		if (a->nla_len < NLA_HDRLEN || a->nla_len > end - p)
-			break;
-		if (a->nla_type == UNIX_DIAG_PEER && a->nla_len >= NLA_HDRLEN + 4)
-			memcpy(&info->peer, value, 4);
-		if (a->nla_type == UNIX_DIAG_SHUTDOWN && a->nla_len >= NLA_HDRLEN + 1)
-			info->shutdown = *(const uint8_t *)value;
-		size_t step = NLA_ALIGN(a->nla_len);
-		if (step > (size_t)(end - p))
-			break;
-		p += step;
+	if (!t) {
+		t = d->files->sockets = xzalloc(sizeof(*t));
+		ret = unix_diag_all(d->arena, &t->diags, err);
+		if (ret < 0)
+			return ret;
 	}
-}
-
-/* What only sock_diag tells: state, peer and shutdown of the socket with this inode number. */
-static int ask_diag(uint32_t ino, struct unix_info *info, struct err *err)
-{
-	struct {
-		struct nlmsghdr h;
-		struct unix_diag_req r;
-	} req = {
-		.h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
-		.r = { .sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_ino = ino,
-		       .udiag_show = UDIAG_SHOW_PEER, .udiag_cookie = { ~0u, ~0u } },
-	};
-	union { struct nlmsghdr h; char bytes[4096]; } answer;
-	cleanup_fd int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-
-	if (nl < 0)
-		return err_sys(err, "cannot open a sock_diag socket");
-	if (send(nl, &req, sizeof(req), 0) < 0)
-		return err_sys(err, "cannot ask sock_diag");
-	ssize_t n = recv(nl, &answer, sizeof(answer), 0);
-	if (n < 0)
-		return err_sys(err, "cannot ask sock_diag");
-	if (!NLMSG_OK(&answer.h, (size_t)n))
-		return err_set(err, ERR_FAILED, EPROTO, "sock_diag gave half an answer");
-	if (answer.h.nlmsg_type == NLMSG_ERROR) {
-		const struct nlmsgerr *e = NLMSG_DATA(&answer.h);
-		if (e->error == -ENOENT)
-			return err_refuse(err, "unix socket of another network namespace");
-		return err_set(err, ERR_FAILED, -e->error, "sock_diag does not tell about unix sockets");
-	}
-	if (answer.h.nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
-		return err_set(err, ERR_FAILED, EPROTO, "sock_diag gave half an answer");
-	take_attributes(&answer.h, info);
+	*table = t;
 	return 0;
 }
 
-static int check_names(const struct fd_source *src, const struct unix_info *info, struct err *err)
+void unix_table_free(struct unix_table *t)
 {
-	struct sockaddr_un own = { 0 }, other = { 0 };
-	socklen_t own_len = sizeof(own), other_len = sizeof(other);
-	char name[sizeof(own.sun_path) + 1], what[256];
+	if (!t)
+		return;
+	free(t->seen);
+	free(t);
+}
 
+/* The name of a peer that is not there any more, which the socket still tells. */
+static int dump_gone(struct dump *d, const struct fd_source *src, UnixSkEntry *e, struct err *err)
+{
+	const size_t head = offsetof(struct sockaddr_un, sun_path);
+	struct sockaddr_storage other = { 0 }; /* longer than the longest */
+	socklen_t len = sizeof(other);
+
+	if (getpeername(src->fd, (struct sockaddr *)&other, &len) < 0)
+		return errno == ENOTCONN ? 0 : err_sys(err, "cannot read the name of a socket's peer");
+	e->has_gone_name = true;
+	e->gone_name.len = len > head ? len - head : 0;
+	e->gone_name.data = arena_dup(d->arena, (const char *)&other + head, e->gone_name.len);
+	return 0;
+}
+
+static int check_unaccepted_data(const struct fd_source *src, struct err *err)
+{
+	char what[256];
+	int sent = 0;
+
+	/* What it sent hangs on a socket without descriptor; only the memory that it takes shows. */
+	if (ioctl(src->fd, SIOCOUTQ, &sent) < 0)
+		return err_sys(err, "cannot read how much a socket has sent");
+	if (!sent)
+		return 0;
 	sock_describe(src->fd, what, sizeof(what));
-	if (info->state == STATE_LISTEN)
-		return err_refuse(err, "%s", what);
-	if (getsockname(src->fd, (struct sockaddr *)&own, &own_len) < 0)
-		return err_sys(err, "cannot read the name of a socket");
-	if (getpeername(src->fd, (struct sockaddr *)&other, &other_len) < 0)
-		other_len = 0;
-	sock_unix_name(&own, own_len, name, sizeof(name));
-	if (*name)
-		return err_refuse(err, "%s: sockets with a name cannot come back in this version", what);
-	sock_unix_name(&other, other_len, name, sizeof(name));
-	if (*name)
-		return err_refuse(err, "%s: sockets connected to a name cannot come back in this version", what);
+	return err_hint(err, err_refuse(err, "%s: it has sent data, but nobody has accepted the connection yet", what),
+			"try again when the server has accepted it");
+}
+
+/* Connected, and the other end has no inode: waits to be accepted, or is gone. */
+static int dump_peerless(struct dump *d, const struct fd_source *src, const struct unix_table *t, UnixSkEntry *e,
+			 struct err *err)
+{
+	uint32_t place = 0;
+	const struct unix_diag *listener;
+
+	if (e->type == SOCK_DGRAM || e->shutdown == SK_SHUTDOWN__BOTH)
+		return dump_gone(d, src, e, err);
+	listener = unix_diag_listener(&t->diags, e->ino, &place);
+	if (!listener)
+		return err_refuse(err, "unix socket:[%u] waits to be accepted by a socket of another network namespace", e->ino);
+	e->peer = listener->ino;
+	if (place) {
+		e->has_queue_place = true;
+		e->queue_place = place;
+	}
+	return check_unaccepted_data(src, err);
+}
+
+/* SO_ERROR would take it away. ECONNRESET is the only error that such a socket can have: its peer closed without reading all. */
+static int dump_error(const struct fd_source *src, UnixSkEntry *e, struct err *err)
+{
+	struct pollfd p = { .fd = src->fd };
+
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "cannot poll a socket");
+	if (!(p.revents & POLLERR))
+		return 0;
+	if (e->type == SOCK_DGRAM || e->peer || e->state != UNIX_CONNECTED)
+		return sock_refuse_errors(src->fd, "unix socket", err);
+	e->has_reset = e->reset = true;
 	return 0;
 }
 
-static int check_peer(struct dump *d, const struct fd_source *src, const struct unix_info *info, struct err *err)
+static void remember(struct dump *d, struct unix_table *t, const struct fd_source *src, UnixSkEntry *e,
+		     const struct unix_diag *diag)
 {
-	struct stat st = src->st;
-	char link[32], who[96];
-	size_t n;
-
-	if (!info->peer)
-		return 0;
-	st.st_ino = info->peer;
-	file_same_inode(d, &st, &n);
-	if (n)
-		return 0;
-	snprintf(link, sizeof(link), "socket:[%u]", info->peer);
-	if (!file_find_holder(d, link, who, sizeof(who)))
-		snprintf(who, sizeof(who), "nobody in sight");
-	return err_refuse(err, "unix socket, whose other end (%s) is not dumped: %s has it", link, who);
+	array_reserve(&t->seen, &t->cap, t->nseen, sizeof(*t->seen));
+	t->seen[t->nseen++] = (struct unix_seen){ .ino = e->ino, .peer = e->peer, .entry = e, .diag = diag,
+						  .task = d->task, .number = src->number };
 }
 
-/* Data waits to be read. Peeking takes nothing and, with a buffer for all of it, passes over every write of a stream.
- */
-static int dump_queue(struct dump *d, const struct fd_source *src, uint32_t id, int type, struct err *err)
+static int dump_state(struct dump *d, const struct fd_source *src, const struct unix_table *t,
+		      const struct unix_diag *diag, UnixSkEntry *e, struct err *err)
 {
-	int bytes = 0;
-
-	if (ioctl(src->fd, FIONREAD, &bytes) < 0)
-		return err_sys(err, "cannot read the size of a socket's queue");
-	if (bytes <= 0) {
-		/* A datagram of no bytes is one nevertheless. */
-		char c;
-		if (type == SOCK_STREAM || recv(src->fd, &c, 0, MSG_PEEK | MSG_DONTWAIT) < 0)
-			return 0;
-		return err_refuse(err, "unix socket with a queued empty datagram");
+	e->state = diag->state;
+	e->peer = diag->peer;
+	if (e->state == UNIX_LISTEN)
+		e->backlog = diag->wqueue;
+	if (diag->shutdown) {
+		e->has_shutdown = true;
+		e->shutdown = (SkShutdown)diag->shutdown;
 	}
-	if (type == SOCK_DGRAM)
-		return err_refuse(err, "unix datagram socket with queued messages");
-	if (sock_option(src->fd, SO_PASSCRED) > 0)
-		return err_refuse(err, "unix socket with queued data and SO_PASSCRED");
-	if (sock_option(src->fd, SO_PEEK_OFF) >= 0)
-		return err_refuse(err, "unix socket with queued data and SO_PEEK_OFF");
-	cleanup_free char *buf = xmalloc((size_t)bytes);
-	struct iovec iov = { buf, (size_t)bytes };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n = recvmsg(src->fd, &msg, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0)
-		return err_sys(err, "cannot look into the queue of a socket");
-	/* Descriptors on the way end a peek, and without room for them leave this mark; nothing is received. */
-	if (msg.msg_flags & MSG_CTRUNC)
-		return err_refuse(err, "unix socket with descriptors on their way (SCM_RIGHTS)");
-	if (n != bytes)
-		return err_refuse(err, "unix socket with several queued messages");
-	SkPacketEntry packet = SK_PACKET_ENTRY__INIT;
-	packet.id_for = id;
-	packet.length = (uint32_t)bytes;
-	image_store_put(d->store, IMG_SK_QUEUES, 0, &packet.base);
-	image_store_payload(d->store, IMG_SK_QUEUES, 0, buf, (size_t)bytes);
+	if (e->state == UNIX_CONNECTED && !e->peer)
+		return dump_peerless(d, src, t, e, err);
 	return 0;
 }
 
 static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	UnixSkEntry *e = arena_msg(d->arena, UnixSkEntry, unix_sk_entry__init);
-	struct unix_info info = { 0 };
-	int ret = ask_diag((uint32_t)src->st.st_ino, &info, err);
+	struct unix_table *t;
+	int ret = unix_table_of(d, &t, err);
 
 	if (ret < 0)
 		return ret;
+	const struct unix_diag *diag = unix_diag_find(&t->diags, (uint32_t)src->st.st_ino);
+	if (!diag)
+		return err_refuse(err, "unix socket of another network namespace");
 	entry->usk = e;
 	e->id = entry->id;
 	e->ino = (uint32_t)src->st.st_ino;
 	e->type = (uint32_t)sock_option(src->fd, SO_TYPE);
 	e->flags = (uint32_t)src->flags;
-	e->state = info.state;
-	e->peer = info.peer;
-	if (info.shutdown) {
-		e->has_shutdown = true;
-		e->shutdown = (SkShutdown)info.shutdown;
-	}
-	ret = check_names(src, &info, err);
+	ret = dump_state(d, src, t, diag, e, err);
 	if (!ret)
-		ret = check_peer(d, src, &info, err);
+		ret = unix_name_dump(d, src, diag, e, err);
 	if (!ret)
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)
 		ret = sock_options_dump(d, src->fd, &e->opts, err);
 	if (!ret)
-		ret = dump_queue(d, src, e->id, (int)e->type, err);
+		ret = dump_error(src, e, err);
+	if (ret < 0)
+		return ret;
+	remember(d, t, src, e, diag);
 	return ret;
 }
 
-/* ---- restore ---- */
+/* ---- when all are known ---- */
 
-static int refuse(const UnixSkEntry *e, const char *what, struct err *err)
+static int by_ino(const void *va, const void *vb)
 {
-	return err_refuse(err, "files.img: unix socket %u %s, which this version cannot restore", e->id, what);
+	const struct unix_seen *a = va, *b = vb;
+
+	return (a->ino > b->ino) - (a->ino < b->ino);
 }
 
-static int check_entry(const UnixSkEntry *e, struct err *err)
+static bool seen(const struct unix_table *t, uint32_t ino)
 {
-	if (e->name.len)
-		return refuse(e, "has a name", err);
-	if (e->uflags)
-		return refuse(e, "is external", err);
-	if (e->state == STATE_LISTEN)
-		return refuse(e, "is listening", err);
-	if (e->type != SOCK_STREAM && e->type != SOCK_DGRAM && e->type != SOCK_SEQPACKET)
-		return err_image(err, "files.img: unix socket %u: no such type %u", e->id, e->type);
-	if (!e->opts)
-		return err_image(err, "files.img: unix socket %u: no options", e->id);
-	return 0;
+	const struct unix_seen key = { .ino = ino };
+
+	return t->nseen && bsearch(&key, t->seen, t->nseen, sizeof(key), by_ino);
 }
 
-/* Data for `e` is sent from its peer's end, then shut down. */
-static int plan_content(const struct model *m, struct plan *plan, const UnixSkEntry *e, uint32_t slot, bool has_peer,
-			uint32_t peer, struct err *err)
+static void who_has(struct dump *d, uint32_t ino, char *who, size_t n)
 {
-	struct program *c = plan->controller;
-	const struct sock_packet *v;
-	size_t n;
-	int ret = sock_packets(m, plan, e->id, &v, &n, err);
+	char link[32];
 
-	if (ret < 0)
-		return ret;
-	ret = sock_options_plan(plan, slot, e->opts, err);
-	if (ret < 0)
-		return ret;
-	if (n && !has_peer)
-		return err_image(err, "sk-queues.img: data for the unconnected socket %u", e->id);
-	for (size_t i = 0; i < n; i++)
-		program_call_eq(c, MAKE_CONTENT, "queued data", v[i].len, SYS_sendto, A_SLOT(peer), A_PTR(v[i].bytes),
-				A(v[i].len), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
-	return 0;
+	snprintf(link, sizeof(link), "socket:[%u]", ino);
+	if (!file_find_holder(d, link, who, n))
+		snprintf(who, n, "nobody in sight");
 }
 
-static void plan_end(struct plan *plan, const UnixSkEntry *e, uint32_t slot)
+static bool is_given(const struct dump *d, uint32_t ino)
 {
-	/* SHUT_RD, SHUT_WR, SHUT_RDWR are the kernel's bits minus one. */
-	if (e->has_shutdown && e->shutdown >= 1 && e->shutdown <= 3 && e->peer)
-		program_call(plan->controller, MAKE_CONTENT, "shutdown", SYS_shutdown, A_SLOT(slot),
-			     A((uint64_t)e->shutdown - 1));
-	plan_setfl(plan, slot, O_NONBLOCK, e->flags);
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", ino);
+	return external_find(d->opts->given, "unix", id);
 }
 
-static int plan_pair(const struct model *m, struct plan *plan, const UnixSkEntry *a, uint32_t slot_a,
-		     const UnixSkEntry *b, uint32_t slot_b, struct err *err)
+/* The other end belongs to somebody else: named, so that a restore connects to it again, or refused. */
+static int check_outside(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
 {
-	struct program *c = plan->controller;
-	struct data_ref fds = program_data(c, NULL, 2 * sizeof(int));
-	struct step_ref step = program_call(c, MAKE_OBJECTS, "unix socket pair", SYS_socketpair, A(AF_UNIX),
-					    A(a->type | SOCK_NONBLOCK | SOCK_CLOEXEC), A(0), A_DATA(fds));
-	int ret;
+	const struct unix_diag *peer = unix_diag_find(&t->diags, s->peer);
+	const bool given = is_given(d, s->ino) || is_given(d, s->peer), dgram = s->entry->type == SOCK_DGRAM,
+		   all = external_find(d->opts->given, "unix", "");
+	const ProtobufCBinaryData name = { peer ? peer->name_len : 0, peer ? (uint8_t *)(uintptr_t)peer->name : NULL };
+	char who[96], shown[UNIX_NAME_MAX + 2] = "without a name";
+	UnixSkEntry *e;
 
-	plan_slot_from_data(plan, slot_a, step, fds, 0);
-	plan_slot_from_data(plan, slot_b, step, fds, sizeof(int));
-	ret = plan_content(m, plan, a, slot_a, true, slot_b, err);
-	if (!ret && b)
-		ret = plan_content(m, plan, b, slot_b, true, slot_a, err);
-	if (ret < 0)
-		return ret;
-	plan_end(plan, a, slot_a);
-	if (b)
-		plan_end(plan, b, slot_b);
-	return 0;
-}
-
-static int unixsk_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
-{
-	const UnixSkEntry *e = entry->usk;
-	size_t n;
-	int ret = check_entry(e, err);
-
-	if (ret < 0)
-		return ret;
-	if (!e->peer && e->state == STATE_CONNECTED) /* the other end is closed, as it will be when this slot is */
-		return plan_pair(m, plan, e, slot, NULL, plan_slot(plan, "unix socket, end that is gone"), err);
-	if (!e->peer) {
-		plan_slot_is(plan, slot,
-			     program_call(plan->controller, MAKE_OBJECTS, "unix socket", SYS_socket, A(AF_UNIX),
-					  A(e->type | SOCK_NONBLOCK | SOCK_CLOEXEC), A(0)));
-		ret = plan_content(m, plan, e, slot, false, 0, err);
-		plan_end(plan, e, slot);
-		return ret;
+	who_has(d, s->peer, who, sizeof(who));
+	if (name.len)
+		snprintf(shown, sizeof(shown), "%s%.*s", name.data[0] ? "" : "@", (int)name.len - !name.data[0],
+			 (const char *)name.data + !name.data[0]);
+	if (!given && !(dgram && all)) {
+		err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
+		if (name.len)
+			err_hint(err, 0, dgram ? "--ext-unix-sk connects it again to that name at the restore" :
+						 "--external unix[%u] makes a new connection to that name at the restore", s->peer);
+		return -EINVAL;
 	}
-	const struct file_group_index *group = file_group(m, plan, GROUP_UNIX, e->peer, &n);
-	if (n != 1 || e->peer == e->ino)
-		return err_image(err, "files.img: unix socket %u has no peer %u", e->id, e->peer);
-	const FileEntry *other = m->files[group->i];
-	ret = check_entry(other->usk, err);
-	if (ret < 0)
-		return ret;
-	if (other->usk->peer != e->ino || other->usk->type != e->type)
-		return refuse(e, "and its peer do not make a pair", err);
-	return plan_pair(m, plan, e, slot, other->usk, file_slot_get(plan, other, "unix socket"), err);
+	if (!name.len)
+		return err_refuse(err, "unix socket, whose other end (socket:[%u]) is not dumped and has no name to connect to "
+				  "again: %s has it", s->peer, who);
+	if (!dgram && s->diag->rqueue)
+		return err_refuse(err, "unix socket with data that %s sent: a new connection to %s would not have it", who, shown);
+	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
+	entry->type = FD_TYPES__UNIXSK;
+	entry->usk = e = arena_msg(d->arena, UnixSkEntry, unix_sk_entry__init);
+	e->id = entry->id = file_new_id(d);
+	e->ino = s->peer;
+	e->type = s->entry->type;
+	e->state = UNIX_CLOSED;
+	e->flags = O_RDWR;
+	e->uflags = 1;
+	e->name = name;
+	e->fown = arena_msg(d->arena, FownEntry, fown_entry__init);
+	e->opts = arena_msg(d->arena, SkOptsEntry, sk_opts_entry__init);
+	file_put(d, entry);
+	return 0;
+}
+
+/* Who waits in the accept queue of a socket of ours. */
+static int check_waiting(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
+{
+	char who[96];
+
+	for (size_t i = 0; i < s->diag->nicons; i++) {
+		if (!s->diag->icons[i])
+			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "
+					  "what it sent cannot be seen");
+		if (seen(t, s->diag->icons[i]))
+			continue;
+		who_has(d, s->diag->icons[i], who, sizeof(who));
+		return err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped: %s has it",
+				  s->diag->icons[i], who);
+	}
+	return 0;
+}
+
+int unixsk_finish(struct dump *d, struct err *err)
+{
+	struct unix_table *t = d->files->sockets;
+	struct dump_task *task = d->task;
+	cleanup_free uint32_t *outside = NULL;
+	size_t noutside = 0, cap = 0, k;
+	int ret = 0;
+
+	if (!t || !t->nseen)
+		return 0;
+	qsort(t->seen, t->nseen, sizeof(*t->seen), by_ino);
+	for (size_t i = 0; i < t->nseen && !ret; i++) {
+		const struct unix_seen *s = &t->seen[i];
+		d->task = s->task;
+		ret = check_waiting(d, t, s, err);
+		if (!ret && s->peer && !seen(t, s->peer)) {
+			for (k = 0; k < noutside && outside[k] != s->peer; k++)
+				;
+			if (k < noutside)
+				continue;
+			ret = check_outside(d, t, s, err);
+			array_reserve(&outside, &cap, noutside, sizeof(*outside));
+			outside[noutside++] = s->peer;
+		}
+		if (ret < 0)
+			return err_task(err, d->task->pid, d->task->stat.comm, err_object(err, ret, "fd %d", s->number));
+	}
+	d->task = task;
+	return ret;
 }
 
 const struct file_kind unixsk_kind = {

@@ -211,7 +211,7 @@ enum opt_group {
 	  "drop TCP connections that are not established yet")                                                         \
 	X(NETWORK_LOCK, "network-lock", 0, OPT_T_ENUM, "METHOD", "iptables", TOOL_CR, 0, OPT_G_NET,                    \
 	  "how connections are kept silent meanwhile", .values = "iptables|nftables|skip")                             \
-	X(EXT_UNIX_SK, "ext-unix-sk", 'x', OPT_T_LIST, "INODE[,INODE...]", NULL, TOOL_CR, 0, OPT_G_NET,                \
+	X(EXT_UNIX_SK, "ext-unix-sk", 'x', OPT_T_LIST, "INODE[,INODE...]", NULL, TOOL_CR, TOOL_CR, OPT_G_NET,                \
 	  "accept unix sockets whose peer is outside the tree", .implied = "")                                         \
 	X(VETH_PAIR, "veth-pair", 0, OPT_T_LIST, "IN=OUT", NULL, TOOL_RESTORE, 0, OPT_G_NET,                           \
 	  "name outside of the veth device IN")                                                                        \

@@ -113,7 +113,32 @@ struct here {
 	struct agent_step *steps;
 	uint32_t *first; /* of each step (insertion index): slot + 1 that it binds, chained by next */
 	uint32_t *next;
+	uint32_t *place; /* of each slot: a place in the data that holds its number, +1, chained by also */
+	uint32_t *also;
+	unsigned char *data;
 };
+
+/* Descriptors in data: those in messages. */
+static void fill_places(const struct here *h, uint32_t slot)
+{
+	uint32_t ignored;
+
+	for (uint32_t k = h->place[slot]; k; k = h->also[k - 1])
+		memcpy(h->data + program_slot_at(h->plan->controller, k - 1, &ignored), &h->slots->fd[slot], sizeof(int));
+}
+
+static void index_places(struct here *h)
+{
+	struct program *p = h->plan->controller;
+
+	for (uint32_t i = 0; i < program_slots(p); i++) {
+		uint32_t slot;
+
+		program_slot_at(p, i, &slot);
+		h->also[i] = h->place[slot];
+		h->place[slot] = i + 1;
+	}
+}
 
 static int64_t run_step(const struct here *h, size_t i, const struct agent_step *s)
 {
@@ -149,6 +174,7 @@ static int bind_step(struct here *h, size_t i, struct agent_step *s, size_t data
 			memcpy(at, &h->slots->fd[k - 1], sizeof(fd));
 		else
 			s->result = h->slots->fd[k - 1];
+		fill_places(h, k - 1);
 	}
 	return 0;
 }
@@ -184,9 +210,10 @@ static int run_program(struct here *h, struct err *err)
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err)
 {
 	cleanup_free unsigned char *bytes = NULL;
-	cleanup_free uint32_t *first = NULL, *next = NULL;
+	cleanup_free uint32_t *first = NULL, *next = NULL, *place = NULL, *also = NULL;
 	struct program *p = plan->controller;
 	struct here h = { .plan = plan, .slots = slots };
+	size_t len;
 	int ret;
 
 	slots->n = plan->nslots;
@@ -200,8 +227,13 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX },
 		     bytes);
 	h.steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
+	program_data_bytes(p, &len);
+	h.data = bytes + program_size(p) - len;
 	h.first = first = xzalloc((program_steps(p) + 1) * sizeof(*first));
 	h.next = next = xzalloc((plan->nslots + 1) * sizeof(*next));
+	h.place = place = xzalloc((plan->nslots + 1) * sizeof(*place));
+	h.also = also = xzalloc((program_slots(p) + 1) * sizeof(*also));
+	index_places(&h);
 	for (uint32_t i = 0; i < plan->nslots; i++) {
 		const struct plan_bind *b = &plan->binds[i];
 
@@ -217,6 +249,7 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 			ret = take_slot(slots, i, plan->slot_names[i], b->fd, true, err);
 			if (ret)
 				return ret;
+			fill_places(&h, i);
 			continue;
 		}
 		next[i] = first[b->step.i];

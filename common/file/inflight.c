@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Descriptions that are on their way inside of messages (SCM_RIGHTS): those of a table of the tree, and those that nothing
+ * but the message holds, which get ids and entries like all others.
+ */
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "common/file/file.h"
+
+static bool same(pid_t pid, int number, int fd)
+{
+	return syscall(SYS_kcmp, pid, getpid(), KCMP_FILE, number, fd) == 0;
+}
+
+/* What /proc tells of our own descriptor, in the words of a task's. */
+static int look(struct dump *d, struct file_fd *f, struct err *err)
+{
+	char path[32], link[4096];
+	cleanup_fd int self = -1;
+	int ret = proc_open(getpid(), &self, err);
+
+	if (ret < 0)
+		return ret;
+	snprintf(path, sizeof(path), "fd/%d", f->number);
+	ssize_t n = readlinkat(self, path, link, sizeof(link) - 1);
+	if (n < 0)
+		return err_sys(err, "cannot read the link of a descriptor on its way");
+	link[n] = 0;
+	f->link = arena_strdup(d->arena, link);
+	ret = proc_fdinfo(self, f->number, d->arena, &f->info, err);
+	if (!ret && (!strncmp(f->info.text, "lock:", 5) || strstr(f->info.text, "\nlock:")))
+		return err_refuse(err, "%s: a file lock is held through a descriptor on its way in a message", f->link);
+	f->flags = f->info.flags & ~(uint32_t)O_CLOEXEC; /* ours has it */
+	return ret;
+}
+
+/* So many messages may hold more descriptors than we may have by default. */
+static void raise_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+int inflight_id(struct dump *d, int fd, uint32_t *id, struct err *err)
+{
+	struct file_table *t = d->files;
+	cleanup_fd int ours = fd;
+	struct stat st;
+	size_t n;
+
+	if (fstat(ours, &st) < 0)
+		return err_sys(err, "cannot stat a descriptor on its way");
+	const struct file_fd *f = file_same_inode(d, &st, &n);
+	for (size_t i = 0; i < n; i++)
+		if (!f[i].duplicate && same(f[i].task->pid, f[i].number, ours)) {
+			*id = f[i].id;
+			return 0;
+		}
+	for (size_t i = 0; i < t->ninflight; i++)
+		if (t->inflight[i].st.st_ino == st.st_ino && t->inflight[i].st.st_dev == st.st_dev &&
+		    same(getpid(), t->inflight[i].number, ours)) {
+			*id = t->inflight[i].id;
+			return 0;
+		}
+	if (!t->ninflight)
+		raise_limit();
+	array_reserve(&t->inflight, &t->inflight_cap, t->ninflight, sizeof(*t->inflight));
+	struct file_fd *new = &t->inflight[t->ninflight];
+	*new = (struct file_fd){ .task = d->task, .number = ours, .order = UINT32_MAX, .st = st };
+	int ret = look(d, new, err);
+	if (ret < 0)
+		return ret;
+	*id = new->id = file_new_id(d);
+	ours = -1;
+	t->ninflight++;
+	return 0;
+}
+
+static int by_inode(const void *va, const void *vb)
+{
+	const struct file_fd *a = va, *b = vb;
+
+	if (a->st.st_dev != b->st.st_dev)
+		return a->st.st_dev < b->st.st_dev ? -1 : 1;
+	if (a->st.st_ino != b->st.st_ino)
+		return a->st.st_ino < b->st.st_ino ? -1 : 1;
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+void inflight_merge(struct dump *d)
+{
+	struct file_table *t = d->files;
+	size_t n = t->nfds + t->ninflight;
+
+	if (!t->ninflight)
+		return;
+	struct file_fd *all = arena_alloc(d->arena, n * sizeof(*all));
+	memcpy(all, t->fds, t->nfds * sizeof(*all));
+	memcpy(all + t->nfds, t->inflight, t->ninflight * sizeof(*all));
+	qsort(all, n, sizeof(*all), by_inode);
+	t->fds = all;
+	t->nfds = n;
+}
+
+int inflight_dump(struct dump *d, struct err *err)
+{
+	struct file_table *t = d->files;
+
+	for (size_t i = 0; i < t->ninflight; i++) {
+		struct file_fd *f = &t->inflight[i];
+		d->task = f->task;
+		int ret = file_describe(d, f->number, f, err);
+		if (ret < 0)
+			return err_object(err, ret, "descriptor on its way in a message (%s)", f->link);
+	}
+	return 0;
+}
+
+void inflight_free(struct file_table *t)
+{
+	for (size_t i = 0; i < t->ninflight; i++)
+		close(t->inflight[i].number);
+	free(t->inflight);
+}

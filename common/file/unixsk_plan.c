@@ -1,0 +1,685 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Unix sockets as they are made again: all at once, because what one is hangs on the others. Order is meaning:
+ *
+ *	sockets and pairs; names; connections that were accepted, then those that wait for it; datagrams, while their receivers are
+ *	connected to nobody, so that anybody can be their sender; connections of datagram sockets; then data of connections,
+ *	shutdowns, options.
+ *
+ * An accepted socket has the name of the one that listened, so it comes out of that one, or, when it is gone, out of a temporary one
+ * with its name. A peer that is gone is made too, and closed again.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "common/file/external.h"
+#include "common/file/unixsk.h"
+
+#define NEW_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
+#define SMALL_QUEUE 65536 /* fits into any send buffer */
+
+struct host;
+
+struct sk {
+	const UnixSkEntry *e;
+	uint32_t slot;
+	struct sk *peer;
+	const UnixSkEntry *outside; /* peer that is not in the tree */
+	struct host *own;	    /* itself, when others can connect to it */
+	struct host *host;	    /* comes out of it by accept(2), waits in it, or connects to it */
+	enum { ALONE, PAIR, CLIENT, ACCEPTED, WAITING, LINKED } role;
+	bool made, fed, gone, gone_slot, half;
+	struct arg feeder; /* fed: what is sent through this arrives here; gone: it is closed at the end */
+};
+
+/* A bound socket, or a temporary one. */
+struct host {
+	const ProtobufCBinaryData *name;
+	uint32_t type;
+	bool listens, temporary;
+	struct sk *sk; /* NULL: temporary */
+	struct arg fd;
+	struct unix_place *place;
+	uint32_t waiting; /* connections that nobody accepts */
+	uint32_t next;	  /* with the same hash, +1 */
+};
+
+struct topology {
+	const struct model *m;
+	struct plan *plan;
+	struct sk *sks;
+	size_t n;
+	struct host **hosts;
+	size_t nhosts, cap;
+	struct id_map by_name; /* hash -> index of a host + 1, chained */
+	struct host *nobody;   /* sends datagrams without a name */
+};
+
+static int bad(const UnixSkEntry *e, const char *what, struct err *err)
+{
+	return err_image(err, "files.img: unix socket %u %s", e->id, what);
+}
+
+/* ---- who is who ---- */
+
+static int check_entry(const UnixSkEntry *e, struct err *err)
+{
+	int ret = unix_name_check(&e->name, err);
+
+	if (!ret && e->has_gone_name)
+		ret = unix_name_check(&e->gone_name, err);
+	if (ret < 0)
+		return err_object(err, ret, "files.img: unix socket %u", e->id);
+	if (e->uflags & ~1u)
+		return err_refuse(err, "files.img: unix socket %u is special (0x%x), which this version cannot restore", e->id,
+				  e->uflags);
+	if (e->type != SOCK_STREAM && e->type != SOCK_DGRAM && e->type != SOCK_SEQPACKET)
+		return bad(e, "is of no such type", err);
+	if (!e->opts && !(e->uflags & 1))
+		return bad(e, "has no options", err);
+	if (e->has_shutdown && (unsigned)e->shutdown > 3)
+		return bad(e, "is shut down in no such way", err);
+	if (e->state == UNIX_LISTEN && (e->type == SOCK_DGRAM || !e->name.len || e->peer || e->backlog > INT32_MAX))
+		return bad(e, "cannot be listening", err);
+	if ((e->file_path && (e->file_path[0] != '/' || !e->file_path[1])) || (e->name_dir && e->name_dir[0] != '/'))
+		return bad(e, "has a path that is not absolute", err);
+	return 0;
+}
+
+static struct sk *find_sk(struct topology *t, uint32_t id)
+{
+	uint32_t i;
+
+	return id_map_get(&file_plan_of(t->plan)->unix_made, id, &i) ? &t->sks[i] : NULL;
+}
+
+static int collect(struct topology *t, struct err *err)
+{
+	const struct model *m = t->m;
+	size_t n = 0;
+	int ret;
+
+	for (size_t i = 0; i < m->nfiles; i++)
+		n += m->files[i]->type == FD_TYPES__UNIXSK;
+	t->sks = arena_alloc(t->plan->arena, (n + 1) * sizeof(*t->sks));
+	for (size_t i = 0; i < m->nfiles; i++) {
+		const FileEntry *f = m->files[i];
+		if (f->type != FD_TYPES__UNIXSK)
+			continue;
+		if (!f->usk)
+			return err_image(err, "files.img: entry %u of type UNIXSK is empty", f->id);
+		ret = check_entry(f->usk, err);
+		if (ret < 0)
+			return ret;
+		if (f->usk->uflags & 1)
+			continue;
+		struct sk *s = &t->sks[t->n];
+		s->e = f->usk;
+		s->slot = file_slot_get(t->plan, f, "unix socket");
+		id_map_put(&file_plan_of(t->plan)->unix_made, t->plan->arena, f->id, (uint32_t)t->n++);
+	}
+	return 0;
+}
+
+static int resolve(struct topology *t, struct sk *s, struct err *err)
+{
+	size_t n;
+
+	if (!s->e->peer)
+		return 0;
+	const struct file_group_index *group = file_group(t->m, t->plan, GROUP_UNIX, s->e->peer, &n);
+	if (n != 1)
+		return err_image(err, "files.img: unix socket %u has no peer %u", s->e->id, s->e->peer);
+	const UnixSkEntry *other = t->m->files[group->i]->usk;
+	if (other->type != s->e->type)
+		return bad(s->e, "and its peer are not of the same type", err);
+	if (!(other->uflags & 1)) {
+		s->peer = find_sk(t, other->id);
+		return 0;
+	}
+	char id[16];
+	snprintf(id, sizeof(id), "%u", other->ino);
+	if (!other->name.len)
+		return bad(other, "is external and has no name", err);
+	if (!external_find(t->plan->given, "unix", id) && !external_find(t->plan->given, "unix", ""))
+		return err_hint(err, err_refuse(err, "files.img: unix socket %u is connected to an external one", s->e->id),
+				"--ext-unix-sk or --external unix[%s] connects it again", id);
+	s->outside = other;
+	return 0;
+}
+
+static bool mutual(const struct sk *s)
+{
+	return s->peer && s->peer != s && s->peer->peer == s;
+}
+
+/* ---- hosts ---- */
+
+static uint64_t name_hash(uint32_t type, bool listens, const ProtobufCBinaryData *name)
+{
+	uint64_t h = 0xcbf29ce484222325ull ^ type << 1 ^ listens;
+
+	for (size_t i = 0; i < name->len; i++)
+		h = (h ^ name->data[i]) * 0x100000001b3ull;
+	return h >> 1; /* id_map keys plus one */
+}
+
+static struct host *find_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name)
+{
+	uint32_t i;
+
+	if (!id_map_get(&t->by_name, name_hash(type, listens, name), &i))
+		return NULL;
+	for (; i; i = t->hosts[i - 1]->next) {
+		struct host *h = t->hosts[i - 1];
+		if (h->type == type && h->listens == listens && h->name->len == name->len &&
+		    !memcmp(h->name->data, name->data, name->len))
+			return h;
+	}
+	return NULL;
+}
+
+static struct host *add_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name,
+			     struct sk *sk)
+{
+	struct host *h = arena_alloc(t->plan->arena, sizeof(*h));
+	const uint64_t hash = name_hash(type, listens, name);
+
+	*h = (struct host){ .name = name, .type = type, .listens = listens, .sk = sk, .temporary = !sk };
+	id_map_get(&t->by_name, hash, &h->next);
+	array_reserve(&t->hosts, &t->cap, t->nhosts, sizeof(*t->hosts));
+	t->hosts[t->nhosts++] = h;
+	id_map_put(&t->by_name, t->plan->arena, hash, (uint32_t)t->nhosts);
+	return h;
+}
+
+static struct host *get_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name)
+{
+	struct host *h = find_host(t, type, listens, name);
+
+	return h ? h : add_host(t, type, listens, name, NULL);
+}
+
+static struct arg new_socket(struct topology *t, uint32_t type, const char *note)
+{
+	return A_RESULT(program_call(t->plan->controller, MAKE_OBJECTS, note, SYS_socket, A(AF_UNIX), A(type | NEW_FLAGS),
+				     A(0)));
+}
+
+/* A send buffer for so much: what hangs in a queue counts as its sender's, and sizes are set at the end. */
+static void make_room(struct topology *t, struct arg fd, uint64_t bytes)
+{
+	const int size = (int)MIN(bytes, (uint64_t)INT32_MAX / 2);
+	struct program *c = t->plan->controller;
+
+	if (bytes > SMALL_QUEUE)
+		program_call(c, MAKE_OBJECTS, "room for queued data", SYS_setsockopt, fd, A(SOL_SOCKET), A(SO_SNDBUFFORCE),
+			     A_DATA(program_data(c, &size, sizeof(size))), A(sizeof(size)));
+}
+
+static uint64_t queue_room(const struct sock_packet *v, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += v[i].len + (v[i].len >> 1) + 2048; /* the kernel's own structures count, too */
+	return sum;
+}
+
+/* ---- making ---- */
+
+static void make_one(struct topology *t, struct sk *s)
+{
+	if (s->made)
+		return;
+	s->made = true;
+	plan_slot_is(t->plan, s->slot,
+		     program_call(t->plan->controller, MAKE_OBJECTS, "unix socket", SYS_socket, A(AF_UNIX),
+				  A(s->e->type | NEW_FLAGS), A(0)));
+}
+
+static void make_pair(struct topology *t, struct sk *a, struct sk *b)
+{
+	struct program *c = t->plan->controller;
+	struct data_ref fds = program_data(c, NULL, 2 * sizeof(int));
+	struct step_ref step = program_call(c, MAKE_OBJECTS, "unix socket pair", SYS_socketpair, A(AF_UNIX),
+					    A(a->e->type | NEW_FLAGS), A(0), A_DATA(fds));
+	const uint32_t other = b ? b->slot : plan_slot(t->plan, "unix socket, end that is gone");
+
+	plan_slot_from_data(t->plan, a->slot, step, fds, 0);
+	plan_slot_from_data(t->plan, other, step, fds, sizeof(int));
+	a->made = a->fed = true;
+	a->feeder = A_SLOT(other);
+	a->role = PAIR;
+	if (!b) {
+		a->gone = a->gone_slot = true;
+		return;
+	}
+	b->made = b->fed = true;
+	b->feeder = A_SLOT(a->slot);
+	b->role = PAIR;
+}
+
+/* acc comes out of a host by accept, cl connects to it. Either may be gone (NULL). */
+static void make_accepted(struct topology *t, struct sk *cl, struct sk *acc, const ProtobufCBinaryData *name)
+{
+	struct sk *one = acc ? acc : cl;
+	struct host *h = get_host(t, one->e->type, true, name);
+
+	if (cl) {
+		make_one(t, cl);
+		cl->role = CLIENT;
+		cl->host = h;
+		cl->peer = acc;
+	}
+	if (acc) {
+		acc->role = ACCEPTED;
+		acc->host = h;
+		acc->peer = cl;
+		acc->made = true;
+	}
+}
+
+static void make_connected(struct topology *t, struct sk *s)
+{
+	struct sk *p = s->peer;
+
+	if (s->e->type == SOCK_DGRAM || (!s->e->name.len && !p->e->name.len)) {
+		make_pair(t, s, p);
+		return;
+	}
+	/* The name of the accepted one is a listening socket's, if that is still there; else it is the one with a name. */
+	bool mine = s->e->name.len && find_host(t, s->e->type, true, &s->e->name),
+	     its = p->e->name.len && find_host(t, p->e->type, true, &p->e->name);
+	struct sk *acc = mine != its ? (mine ? s : p) : p->e->name.len ? p : s;
+	make_accepted(t, acc == s ? p : s, acc, &acc->e->name);
+}
+
+static void make_gone(struct topology *t, struct sk *s)
+{
+	const UnixSkEntry *e = s->e;
+	const bool theirs = e->has_gone_name && e->gone_name.len;
+
+	s->gone = true;
+	if (e->type == SOCK_DGRAM || (!theirs && !e->name.len)) {
+		make_pair(t, s, NULL);
+		if (theirs)
+			unix_place_end(t->plan, unix_place_bind(t->plan, NULL, &e->gone_name, s->feeder));
+	} else if (theirs) {
+		make_accepted(t, s, NULL, &e->gone_name);
+	} else {
+		make_accepted(t, NULL, s, &e->name);
+	}
+}
+
+/* A datagram socket connected to one that has no name: they were a pair once, and the other end went away from it. */
+static int make_half(struct topology *t, struct sk *s, struct err *err)
+{
+	if (s->peer->made || s->made || s->peer->peer || s->peer->outside)
+		return err_refuse(err, "files.img: unix socket %u is connected to one without a name, which is not its pair", s->e->id);
+	make_pair(t, s, s->peer);
+	s->half = true;
+	return 0;
+}
+
+static int make_sk(struct topology *t, struct sk *s, struct err *err)
+{
+	const UnixSkEntry *e = s->e;
+
+	if (s->made)
+		return 0;
+	if (mutual(s)) {
+		make_connected(t, s);
+		return 0;
+	}
+	if (e->peer && !s->outside) {
+		if (e->type != SOCK_DGRAM && s->peer->e->state != UNIX_LISTEN)
+			return bad(e, "has a peer that is connected to another one", err);
+		s->role = e->type == SOCK_DGRAM ? LINKED : WAITING;
+		s->host = s->peer->own;
+		if (!s->host)
+			return bad(e, "has a peer that nobody can connect to", err);
+		if (s->role == WAITING)
+			s->host->waiting++;
+	} else if (!e->peer && (e->type == SOCK_DGRAM ? e->has_gone_name : e->state == UNIX_CONNECTED)) {
+		make_gone(t, s);
+	}
+	make_one(t, s);
+	return 0;
+}
+
+/* ---- connections ---- */
+
+static void connect_to(struct topology *t, const struct host *h, struct arg fd)
+{
+	struct data_ref address = unix_place_address(h->place);
+
+	program_call(t->plan->controller, MAKE_OBJECTS, "connection", SYS_connect, fd, A_DATA(address), A(address.len));
+}
+
+static void listen_on(struct topology *t, const struct host *h, uint64_t backlog)
+{
+	program_call(t->plan->controller, MAKE_OBJECTS, "listening", SYS_listen, h->fd, A(backlog));
+}
+
+static void bind_host(struct topology *t, struct host *h)
+{
+	h->fd = h->sk ? A_SLOT(h->sk->slot) : new_socket(t, h->type, "unix socket, of the time being");
+	h->place = unix_place_bind(t->plan, h->sk ? h->sk->e : NULL, h->name, h->fd);
+	if (h->listens)
+		listen_on(t, h, h->sk ? MAX(h->sk->e->backlog, h->waiting) : 1);
+}
+
+/* One connection through a listening host, accepted at once. */
+static void plan_accept(struct topology *t, struct host *h, struct sk *cl, struct sk *acc)
+{
+	struct program *c = t->plan->controller;
+	struct arg client = cl ? A_SLOT(cl->slot) : new_socket(t, h->type, "unix socket, end that is gone");
+
+	unix_place_enter(t->plan, h->place);
+	connect_to(t, h, client);
+	unix_place_leave(t->plan, h->place);
+	struct step_ref accepted = program_call(c, MAKE_OBJECTS, "accepted", SYS_accept4, h->fd, A(0), A(0), A(NEW_FLAGS));
+	if (acc) {
+		plan_slot_is(t->plan, acc->slot, accepted);
+		acc->fed = true;
+		acc->feeder = client;
+	}
+	if (cl) {
+		cl->fed = true;
+		cl->feeder = acc ? A_SLOT(acc->slot) : A_RESULT(accepted);
+	}
+}
+
+static void plan_accepts(struct topology *t, bool temporary)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct sk *s = &t->sks[i];
+		if ((s->role != CLIENT && s->role != ACCEPTED) || s->fed || s->host->temporary != temporary)
+			continue;
+		plan_accept(t, s->host, s->role == CLIENT ? s : s->peer, s->role == CLIENT ? s->peer : s);
+	}
+}
+
+static int by_place(const void *va, const void *vb)
+{
+	const struct sk *a = *(struct sk *const *)va, *b = *(struct sk *const *)vb;
+	uint32_t pa = a->e->has_queue_place ? a->e->queue_place : 0, pb = b->e->has_queue_place ? b->e->queue_place : 0;
+
+	return pa != pb ? (pa < pb ? -1 : 1) : (a->e->id > b->e->id) - (a->e->id < b->e->id);
+}
+
+static void plan_waiting(struct topology *t)
+{
+	struct sk **v = arena_alloc(t->plan->arena, (t->n + 1) * sizeof(*v));
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->sks[i].role == WAITING)
+			v[n++] = &t->sks[i];
+	if (n)
+		qsort(v, n, sizeof(*v), by_place);
+	for (size_t i = 0; i < n; i++) {
+		unix_place_enter(t->plan, v[i]->host->place);
+		connect_to(t, v[i]->host, A_SLOT(v[i]->slot));
+		unix_place_leave(t->plan, v[i]->host->place);
+	}
+	for (size_t i = 0; i < t->nhosts; i++) {
+		const struct host *h = t->hosts[i];
+		if (h->sk && h->listens && h->waiting > h->sk->e->backlog)
+			listen_on(t, h, h->sk->e->backlog);
+	}
+}
+
+/* ---- datagrams ---- */
+
+static struct arg sender_of(struct topology *t, const struct sock_packet *p)
+{
+	const SkPacketEntry *e = p->entry;
+	struct host *h;
+
+	if (!e->has_sender || !e->sender.len) {
+		if (!t->nobody) {
+			t->nobody = arena_alloc(t->plan->arena, sizeof(*h));
+			t->nobody->fd = new_socket(t, SOCK_DGRAM, "sender without a name");
+		}
+		return t->nobody->fd;
+	}
+	h = find_host(t, SOCK_DGRAM, false, &e->sender);
+	if (!h) {
+		h = add_host(t, SOCK_DGRAM, false, &e->sender, NULL);
+		bind_host(t, h);
+	}
+	return h->fd;
+}
+
+/* Datagrams that came by the name of the receiver, each from who sent it. */
+static int plan_datagrams(struct topology *t, struct host *h, struct err *err)
+{
+	const struct sock_packet *v;
+	struct data_ref to;
+	size_t n;
+	int ret = sock_packets(t->m, t->plan, h->sk->e->id, &v, &n, err);
+
+	for (size_t i = 0; i < n && !ret; i++) {
+		struct unix_rights rights;
+		ret = v[i].entry->has_sender ? unix_name_check(&v[i].entry->sender, err) : 0;
+		if (!ret)
+			ret = unix_packet_prepare(t->m, t->plan, &v[i], &rights, err);
+		if (ret < 0)
+			return ret;
+		struct arg from = sender_of(t, &v[i]);
+		make_room(t, from, queue_room(v, n));
+		to = unix_place_address(h->place);
+		unix_place_enter(t->plan, h->place);
+		unix_packet_send(t->plan, MAKE_OBJECTS, &v[i], &rights, from, &to);
+		unix_place_leave(t->plan, h->place);
+	}
+	return ret;
+}
+
+static void plan_links(struct topology *t)
+{
+	struct program *c = t->plan->controller;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct sk *s = &t->sks[i];
+		if (s->outside) {
+			struct unix_place *p = unix_place_outside(t->plan, &s->outside->name);
+			struct data_ref address = unix_place_address(p);
+			program_call(c, MAKE_OBJECTS, "connection to an external socket", SYS_connect, A_SLOT(s->slot),
+				     A_DATA(address), A(address.len));
+		} else if (s->role == LINKED) {
+			unix_place_enter(t->plan, s->host->place);
+			connect_to(t, s->host, A_SLOT(s->slot));
+			unix_place_leave(t->plan, s->host->place);
+		}
+	}
+}
+
+/* ---- content ---- */
+
+static bool from_peer(const struct sk *s, const SkPacketEntry *p)
+{
+	const ProtobufCBinaryData *name = s->peer ? &s->peer->e->name : &s->e->gone_name;
+
+	return !p->has_sender || (p->sender.len == name->len && !memcmp(p->sender.data, name->data, name->len));
+}
+
+static int plan_queue(struct topology *t, struct sk *s, struct err *err)
+{
+	const bool named = s->e->type == SOCK_DGRAM && s->e->name.len && !s->fed;
+	const struct sock_packet *v;
+	size_t n;
+	int ret = named ? 0 : sock_packets(t->m, t->plan, s->e->id, &v, &n, err);
+
+	if (ret < 0 || named || !n) /* datagrams by name are there already */
+		return ret;
+	if (!s->fed)
+		return err_image(err, "sk-queues.img: data for the unconnected socket %u", s->e->id);
+	make_room(t, s->feeder, queue_room(v, n));
+	for (size_t i = 0; i < n; i++) {
+		struct unix_rights rights;
+		if (!from_peer(s, v[i].entry))
+			return err_refuse(err, "sk-queues.img: a datagram for socket %u is from another one than its peer", s->e->id);
+		ret = unix_packet_prepare(t->m, t->plan, &v[i], &rights, err);
+		if (ret < 0)
+			return ret;
+		unix_packet_send(t->plan, MAKE_CONTENT, &v[i], &rights, s->feeder, NULL);
+	}
+	return 0;
+}
+
+/* The end of a pair that went away, and what its going leaves at this one. */
+static void plan_half(struct topology *t, const struct sk *s)
+{
+	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	struct program *c = t->plan->controller;
+	const socklen_t len = sizeof(int);
+	struct data_ref value = program_data(c, NULL, sizeof(int));
+
+	program_call(c, MAKE_CONTENT, "connected to nobody", SYS_connect, s->feeder,
+		     A_DATA(program_data(c, &nobody, sizeof(nobody))), A(sizeof(nobody)));
+	program_call(c, MAKE_CONTENT, "its end knows already", SYS_getsockopt, A_SLOT(s->slot), A(SOL_SOCKET), A(SO_ERROR),
+		     A_DATA(value), A_DATA(program_data(c, &len, sizeof(len))));
+}
+
+static void plan_gone(struct topology *t, const struct sk *s)
+{
+	struct program *c = t->plan->controller;
+
+	if (s->e->has_reset && s->e->reset) /* what a peer leaves unread when it closes makes the error */
+		program_call_eq(c, MAKE_CONTENT, "nobody reads it", 1, SYS_sendto, A_SLOT(s->slot),
+				A_DATA(program_string(c, "x")), A(1), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
+	if (s->gone_slot) /* a slot must keep its number: something else takes it */
+		program_call(c, MAKE_CONTENT, "the other end closes", SYS_dup3, A_SLOT(unix_root_slot(t->plan)), s->feeder,
+			     A(O_CLOEXEC));
+	else
+		program_call(c, MAKE_CONTENT, "the other end closes", SYS_close, s->feeder);
+}
+
+static int plan_rest(struct topology *t, struct sk *s, struct err *err)
+{
+	struct program *c = t->plan->controller;
+	const UnixSkEntry *e = s->e;
+
+	if (e->has_reset && e->reset && (!s->gone || e->type == SOCK_DGRAM))
+		return bad(e, "has an error that nothing makes", err);
+	if (s->gone)
+		plan_gone(t, s);
+	/* SHUT_RD, SHUT_WR, SHUT_RDWR are the kernel's bits minus one. */
+	if (e->has_shutdown && e->shutdown && !(s->gone && e->type != SOCK_DGRAM))
+		program_call(c, MAKE_CONTENT, "shutdown", SYS_shutdown, A_SLOT(s->slot), A((uint64_t)e->shutdown - 1));
+	plan_setfl(t->plan, s->slot, O_NONBLOCK, e->flags);
+	return sock_options_plan(t->plan, s->slot, e->opts, err);
+}
+
+/* ---- all of it ---- */
+
+static int plan_who(struct topology *t, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < t->n && !ret; i++)
+		ret = resolve(t, &t->sks[i], err);
+	/* Names that somebody can connect to; what was accepted has its name from there. */
+	for (size_t i = 0; i < t->n && !ret; i++) {
+		struct sk *s = &t->sks[i];
+		if (s->e->state == UNIX_LISTEN || (s->e->type == SOCK_DGRAM && s->e->name.len))
+			s->own = add_host(t, s->e->type, s->e->state == UNIX_LISTEN, &s->e->name, s);
+	}
+	for (size_t i = 0; i < t->n && !ret; i++) {
+		struct sk *s = &t->sks[i];
+		if (s->e->type == SOCK_DGRAM && s->peer && !mutual(s) && !s->peer->e->name.len)
+			ret = make_half(t, s, err);
+	}
+	for (size_t i = 0; i < t->n && !ret; i++)
+		ret = make_sk(t, &t->sks[i], err);
+	return ret;
+}
+
+static int plan_how(struct topology *t, struct err *err)
+{
+	const size_t n = t->nhosts; /* more may come */
+	int ret = 0;
+
+	/* Temporary ones first: their names may be others' afterwards. */
+	for (size_t i = 0; i < n; i++)
+		if (t->hosts[i]->temporary)
+			bind_host(t, t->hosts[i]);
+	plan_accepts(t, true);
+	for (size_t i = 0; i < n; i++)
+		if (t->hosts[i]->temporary) {
+			unix_place_end(t->plan, t->hosts[i]->place);
+			program_call(t->plan->controller, MAKE_OBJECTS, "no longer needed", SYS_close, t->hosts[i]->fd);
+		}
+	for (size_t i = 0; i < n; i++)
+		if (!t->hosts[i]->temporary)
+			bind_host(t, t->hosts[i]);
+	for (size_t i = 0; i < t->n; i++) { /* names that nobody connects to */
+		struct sk *s = &t->sks[i];
+		if (s->e->name.len && s->e->state != UNIX_LISTEN && s->e->type != SOCK_DGRAM && s->role != ACCEPTED)
+			unix_place_end(t->plan, unix_place_bind(t->plan, s->e, &s->e->name, A_SLOT(s->slot)));
+	}
+	plan_accepts(t, false);
+	plan_waiting(t);
+	for (size_t i = 0; i < n && !ret; i++)
+		if (t->hosts[i]->sk && t->hosts[i]->type == SOCK_DGRAM && !t->hosts[i]->sk->fed)
+			ret = plan_datagrams(t, t->hosts[i], err);
+	if (ret < 0)
+		return ret;
+	plan_links(t);
+	for (size_t i = 0; i < t->nhosts; i++) {
+		if (t->hosts[i]->sk || i >= n)
+			unix_place_end(t->plan, t->hosts[i]->place);
+		if (i >= n)
+			program_call(t->plan->controller, MAKE_OBJECTS, "no longer needed", SYS_close, t->hosts[i]->fd);
+	}
+	if (t->nobody)
+		program_call(t->plan->controller, MAKE_OBJECTS, "no longer needed", SYS_close, t->nobody->fd);
+	return 0;
+}
+
+static int plan_all(struct topology *t, struct err *err)
+{
+	int ret = collect(t, err);
+
+	if (!ret)
+		ret = plan_who(t, err);
+	if (!ret)
+		ret = plan_how(t, err);
+	/* A socket that another one's end went away from gets its data before, the one that went away behind that. */
+	for (size_t i = 0; i < t->n && !ret; i++)
+		if (t->sks[i].half) {
+			ret = plan_queue(t, &t->sks[i], err);
+			plan_half(t, &t->sks[i]);
+		}
+	for (size_t i = 0; i < t->n && !ret; i++)
+		if (!t->sks[i].half)
+			ret = plan_queue(t, &t->sks[i], err);
+	for (size_t i = 0; i < t->n && !ret; i++) {
+		ret = plan_rest(t, &t->sks[i], err);
+		if (ret < 0)
+			err_object(err, ret, "unix socket %u", t->sks[i].e->id);
+	}
+	return ret;
+}
+
+int unixsk_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
+{
+	struct topology t = { .m = m, .plan = plan };
+	struct file_plan *fp = file_plan_of(plan);
+	uint32_t i;
+	int ret = 0;
+
+	if (entry->usk->uflags & 1)
+		return bad(entry->usk, "is external, so nobody can have it", err);
+	if (!fp->unix_planned) {
+		fp->unix_planned = true;
+		ret = plan_all(&t, err);
+		free(t.hosts);
+	}
+	return !ret && !id_map_get(&fp->unix_made, entry->id, &i) ? bad(entry->usk, "is not there", err) : ret;
+}
