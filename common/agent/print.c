@@ -38,6 +38,7 @@ static const struct call {
 	{ SYS_mkdirat, "mkdirat", "Ds0" }, { SYS_symlinkat, "symlinkat", "sDs" }, { SYS_renameat2, "renameat2", "DsDsx" },
 	{ SYS_fchown, "fchown", "fdd" }, { SYS_fchownat, "fchownat", "Dsddx" }, { SYS_fchmod, "fchmod", "f0" },
 	{ SYS_utimensat, "utimensat", "Dsxx" }, { SYS_memfd_create, "memfd_create", "sx" },
+	{ SYS_io_setup, "io_setup", "dx" }, { SYS_io_submit, "io_submit", "xdx" }, { SYS_io_getevents, "io_getevents", "xddxx" },
 	{ SYS_shmget, "shmget", "xxx" }, { SYS_shmat, "shmat", "xxx" }, { SYS_shmctl, "shmctl", "xxx" },
 	{ SYS_eventfd2, "eventfd2", "do" }, { SYS_epoll_create1, "epoll_create1", "o" }, { SYS_epoll_ctl, "epoll_ctl", "fdfx" },
 	{ SYS_timerfd_create, "timerfd_create", "do" }, { SYS_timerfd_settime, "timerfd_settime", "fdxx" },
@@ -172,6 +173,9 @@ static void put_arg(const struct program *p, const struct arg *a, char how, stru
 		strbuf_printf(out, "<%s>", c ? c->name : "result");
 		break;
 	}
+	case ARG_LOAD:
+		strbuf_printf(out, "<data+%llu>", (unsigned long long)a->v);
+		break;
 	case ARG_DATA:
 		if (how == PATH && a->v < len)
 			put_string(out, data + a->v, len - (size_t)a->v);

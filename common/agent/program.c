@@ -240,6 +240,10 @@ void program_link(struct program *p, const struct program_link *l, void *out)
 			case ARG_DATA:
 				s->arg[a] = data_at + e->arg[a].v;
 				break;
+			case ARG_LOAD:
+				s->arg[a] = data_at + e->arg[a].v;
+				s->expect |= STEP_INDIRECT(a);
+				break;
 			case ARG_SLOT:
 				s->arg[a] = e->arg[a].v < l->nslots ? (uint64_t)l->slots[e->arg[a].v] : (uint64_t)-1;
 				break;

@@ -131,6 +131,8 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 		ret = err_object(err, file_dump_path(d, "exe", O_RDONLY, &mm->exe_file_id, err), "executable");
 	if (!ret)
 		ret = vma_resolve_files(d, err);
+	if (!ret)
+		ret = aio_dump(d, mm, err);
 	mm->vmas = d->task->mm->vmas;
 	mm->n_vmas = d->task->mm->nvmas;
 	return ret;

@@ -465,8 +465,10 @@ int pages_dump(struct dump *d, struct err *err)
 {
 	cleanup(scan_close) struct scan scan = { 0 };
 	uint64_t start = now_ns();
-	int ret = scan_open(d, &scan, err);
+	int ret = aio_settle(d, err);
 
+	if (!ret)
+		ret = scan_open(d, &scan, err);
 	if (!ret)
 		ret = dump_private(d, &scan, err);
 	if (!ret)

@@ -286,8 +286,10 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 		if (pt->births)
 			plan_bare(&mp);
 		plan_unmap(&mp);
-		ret = plan_mappings(&mp, err);
+		ret = plan_aio(&mp, err);
 	}
+	if (!ret)
+		ret = plan_mappings(&mp, err);
 	if (!ret)
 		ret = plan_content(&mp, err);
 	if (!ret)

@@ -66,26 +66,45 @@ static void add_plan_pages(struct plan_task *pt, uint64_t addr, uint64_t len, ui
 		pt->pages[pt->npages++] = (struct plan_pages){ addr, len, off };
 }
 
-/* Everything of the page set but a vdso that is not to be overwritten, as ranges. */
+/* What of the page set is not to be written: a vdso that stays the running one, heads of rings. Ascending. */
+static size_t list_skipped(const struct mm_plan *mp, struct vdso_area *skip)
+{
+	const MmEntry *mm = mp->task->mm;
+	size_t n = 0;
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *v = mm->vmas[i];
+
+		if (mp->keep_vdso && v == mp->vdso)
+			skip[n++] = (struct vdso_area){ v->start, v->end - v->start };
+		else if (v->status == VS_AIO)
+			skip[n++] = (struct vdso_area){ v->start, AIO_RING_HEAD };
+	}
+	return n;
+}
+
+/* Everything of the page set that is to be written, as ranges. */
 static void list_pages(struct mm_plan *mp)
 {
 	const struct model_pages *p = &mp->task->pages;
 	struct plan_task *pt = mp->pt;
-	uint64_t from = mp->keep_vdso ? mp->vdso->start : 0, to = mp->keep_vdso ? mp->vdso->end : 0, off = 0;
+	cleanup_free struct vdso_area *skip = xreallocarray(NULL, mp->task->mm->n_vmas + 1, sizeof(*skip));
+	size_t nskip = list_skipped(mp, skip), k = 0;
+	uint64_t off = 0;
 
-	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + 1) * sizeof(*pt->pages));
+	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + nskip + 1) * sizeof(*pt->pages));
 	for (size_t i = 0; i < p->nentries; i++) {
-		uint64_t a = p->entries[i]->vaddr, len = p->entries[i]->nr_pages * PAGE_BYTES, end = a + len;
+		uint64_t start = p->entries[i]->vaddr, end = start + p->entries[i]->nr_pages * PAGE_BYTES, at = start;
 
-		if (a < to && from < end) {
-			/* The vdso is dumped whole, so at most its neighbours stick out, one on each side. */
-			add_plan_pages(pt, a, a < from ? from - a : 0, off);
-			if (end > to)
-				add_plan_pages(pt, to, end - to, off + (to - a));
-		} else {
-			add_plan_pages(pt, a, len, off);
+		while (k < nskip && skip[k].start + skip[k].len <= start)
+			k++;
+		for (size_t s = k; s < nskip && skip[s].start < end; s++) {
+			if (skip[s].start > at)
+				add_plan_pages(pt, at, skip[s].start - at, off + (at - start));
+			at = MAX(at, MIN(end, skip[s].start + skip[s].len));
 		}
-		off += len;
+		add_plan_pages(pt, at, end - at, off + (at - start));
+		off += end - start;
 	}
 }
 

@@ -16,7 +16,7 @@
 /* vma_entry.status */
 enum {
 	VS_REGULAR = 0x1, VS_VSYSCALL = 0x4, VS_VDSO = 0x8, VS_HEAP = 0x20, VS_FILE_PRIVATE = 0x40,
-	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_SYSV = 0x400, VS_VVAR = 0x1000, VS_MEMFD = 0x4000,
+	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_SYSV = 0x400, VS_VVAR = 0x1000, VS_AIO = 0x2000, VS_MEMFD = 0x4000,
 	VS_GUARD = 0x10000,
 };
 /* vma_entry.flags, the kernel's MAP_*; not all libc headers have them. */
@@ -189,6 +189,11 @@ int plan_vdso_choose(struct mm_plan *mp, struct err *err);
 void plan_vdso_park(struct mm_plan *mp);
 int plan_vdso_place(struct mm_plan *mp, struct err *err);
 int plan_mappings(struct mm_plan *mp, struct err *err);
+/* Contexts of io_setup(2). What is skipped of a ring's content is the kernel's own: its head. */
+#define AIO_RING_HEAD 32
+int aio_dump(struct dump *d, MmEntry *mm, struct err *err);
+int aio_settle(struct dump *d, struct err *err);
+int plan_aio(struct mm_plan *mp, struct err *err);
 int plan_content(struct mm_plan *mp, struct err *err);
 void plan_protect(struct mm_plan *mp);
 

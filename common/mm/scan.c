@@ -197,8 +197,8 @@ int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *er
 			s->vma++;
 			continue;
 		}
-		/* The vdso goes into the image whole: a restorer compares it with its own. */
-		if (v->status & VS_VDSO)
+		/* The vdso goes into the image whole: a restorer compares it with its own. So do rings, which are of a file. */
+		if (v->status & (VS_VDSO | VS_AIO))
 			return give(s, v, s->at, v->end, max, run);
 		ret = current_region(s, err);
 		if (ret < 0)

@@ -56,8 +56,6 @@ static int refuse_name(const struct proc_map *m, bool shmem, struct err *err)
 		return err_refuse(err, "a ring of perf_event_open, which this version does not restore");
 	if (starts(n, "anon_inode:"))
 		return err_refuse(err, "memory of %s, which this version does not restore", n);
-	if (starts(n, "/[aio]"))
-		return err_refuse(err, "an AIO ring (io_setup), which this version does not restore");
 	if (starts(n, "socket:["))
 		return err_refuse(err, "a ring of a packet socket, which this version does not restore");
 	if (!strcmp(n, "[uprobes]"))
@@ -104,7 +102,12 @@ static void describe(const struct proc_map *m, bool shmem, VmaEntry *e)
 	/* Private memory of huge pages has a file as well, of which it never shows a page (mm/hugetlb.c). */
 	bool huge = shmem && starts(m->name, "/anon_hugepage");
 
-	if (is_segment(m, shmem)) {
+	if (starts(m->name, "/[aio]")) { /* a file system of its own, which nobody can mount (fs/aio.c) */
+		e->flags = VM_FLAG_SHARED;
+		e->status = VS_AIO;
+		e->has_fdflags = true;
+		e->fdflags = 2;
+	} else if (is_segment(m, shmem)) {
 		e->flags = VM_FLAG_SHARED | VM_FLAG_ANON;
 		e->status |= VS_ANON_SHARED | VS_SYSV;
 		/* How it was attached, where the protection does not tell. */

@@ -150,7 +150,7 @@ static int64_t run_step(const struct here *h, size_t i, const struct agent_step 
 		a[k] = s->arg[k];
 		if (args[k].kind == ARG_SLOT)
 			a[k] = (uint64_t)(int64_t)h->slots->fd[args[k].v];
-		else if (args[k].kind == ARG_RESULT)
+		else if (args[k].kind == ARG_RESULT || args[k].kind == ARG_LOAD)
 			memcpy(&a[k], (const void *)(uintptr_t)s->arg[k], sizeof(a[k]));
 	}
 	ret = syscall((long)s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);

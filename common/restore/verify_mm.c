@@ -20,7 +20,6 @@ static int refuse_special(const VmaEntry *v, const struct where *at, struct err 
 {
 	static const struct { uint32_t bit; const char *what; } special[] = {
 		{ ST_SOCKET, "a packet socket's ring" },
-		{ ST_AIO, "an AIO ring" },
 		{ ST_SHSTK, "a shadow stack" },
 		{ ST_PLUGIN, "a device mapping of a plugin" },
 	};
@@ -65,6 +64,25 @@ static int check_backing(const struct model *m, const VmaEntry *v, const struct 
 	if (v->shmid > UINT32_MAX || !model_file(m, type, (uint32_t)v->shmid))
 		return bad_image(err, at, "mapping %lx-%lx: no %s with id %lu in files.img", v->start, v->end,
 				 type == FD_TYPES__REG ? "REG" : "MEMFD", v->shmid);
+	return 0;
+}
+
+/* Rings and contexts are in the same order and as many as each other. */
+static int check_aios(const MmEntry *mm, const struct where *at, struct err *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < mm->n_vmas; i++) {
+		const VmaEntry *v = mm->vmas[i];
+
+		if (v->status != ST_AIO)
+			continue;
+		if (n == mm->n_aios || mm->aios[n]->id != v->start || mm->aios[n]->ring_len != v->end - v->start)
+			return bad_image(err, at, "mapping %lx-%lx is an AIO ring without a context", v->start, v->end);
+		n++;
+	}
+	if (n < mm->n_aios)
+		return bad_image(err, at, "AIO context %lx has no ring", mm->aios[n]->id);
 	return 0;
 }
 
@@ -140,7 +158,7 @@ static int check_pages(const struct model_task *t, struct err *err)
 			if (!v || v->start > addr)
 				return bad_image(err, AT(PAGEMAP, t->pstree->pid, (long)i + 1),
 						 "page 0x%lx lies outside of every mapping", addr);
-			if (!(v->status & ST_REGULAR) || v->status & ST_VVAR ||
+			if ((!(v->status & ST_REGULAR) && v->status != ST_AIO) || v->status & ST_VVAR ||
 			    (v->status & (ST_FILE_SHARED | ST_ANON_SHARED)))
 				return bad_image(err, AT(PAGEMAP, t->pstree->pid, (long)i + 1),
 						 "page 0x%lx lies in a mapping that has no pages of its own", addr);
@@ -156,8 +174,6 @@ int verify_mm(const struct model *m, const struct model_task *t, struct err *err
 	const MmEntry *mm = t->mm;
 	int ret;
 
-	if (mm->n_aios)
-		return cannot_restore(err, at, "the task has an AIO context, which cannot be restored");
 	/* AT_VECTOR_SIZE of any kernel so far is below this; the exact bound is the kernel's to tell. */
 	if (mm->n_mm_saved_auxv > 128)
 		return bad_image(err, at, "%zu words of auxiliary vector", mm->n_mm_saved_auxv);
@@ -173,5 +189,7 @@ int verify_mm(const struct model *m, const struct model_task *t, struct err *err
 		return bad_image(err, AT(FS, t->pstree->pid, 0), "the root is file %u, which files.img does not have",
 				 t->fs->root_id);
 	ret = check_vmas(m, t, err);
+	if (!ret)
+		ret = check_aios(mm, at, err);
 	return ret ? ret : check_pages(t, err);
 }

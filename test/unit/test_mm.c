@@ -49,6 +49,7 @@ static void test_classify(void **state)
 		{ "200000-400000 rw-s 00000000 00:11 9 /memfd:h (deleted)\nKernelPageSize: 2048 kB\nVmFlags: rd wr sh mw ht\n",
 		  true, 0x54040001, 0x4081, 3, 0, 0 },
 		{ "1000-2000 rw-s 00000000 00:01 7 /SYSV00000001 (deleted)\nVmFlags: rd wr sh mr mw\n", true, 0x21, 0x501, 3, 0, 0 },
+		{ "1000-2000 rw-s 00000000 00:05 7 /[aio] (deleted)\nVmFlags: rd wr sh mr mw\n", false, 1, 0x2000, 3, 0, 0 },
 		{ "1000-2000 r--p 00000000 00:00 0 [vvar]\nVmFlags: rd mr pf io de dd\n", false, 0x22, 0x1201, 1, 0x10000, 0 },
 		{ "1000-2000 r-xp 00000000 00:00 0 [vdso]\nVmFlags: rd ex mr mw me de\n", false, 0x22, 0x209, 5, 0, 0 },
 	};
@@ -74,7 +75,6 @@ static void test_refuse(void **state)
 		{ "1000-2000 rw-s 0 00:05 7 /dev/mem\nVmFlags: rd wr sh io pf\n", "device", false },
 		{ "1000-2000 rw-s 0 00:05 7 anon_inode:[io_uring]\nVmFlags: rd wr sh\n", "io_uring", false },
 		{ "1000-2000 rw-s 0 00:05 7 anon_inode:[perf_event]\nVmFlags: rd wr sh\n", "perf", false },
-		{ "1000-2000 rw-s 0 00:05 7 /[aio] (deleted)\nVmFlags: rd wr sh\n", "AIO", false },
 		{ "1000-2000 r-xp 0 00:00 0 [uprobes]\nVmFlags: rd ex\n", "uprobes", false },
 		{ "1000-2000 rw-s 0 00:05 7 socket:[123]\nVmFlags: rd wr sh\n", "packet", false },
 	};
