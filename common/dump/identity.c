@@ -26,6 +26,14 @@ static const struct ns {
 #undef NS
 };
 
+uint32_t identity_own_ns(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
+		if (!strcmp(namespaces[i].name, name))
+			return namespaces[i].own;
+	return 0;
+}
+
 int identity_check(const struct dump *d, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {

@@ -13,5 +13,7 @@
 int identity_check(const struct dump *d, struct err *err);
 /* Writes inventory, pstree, ids, seccomp and timens. */
 void identity_put(struct dump *d);
+/* What the images call the dumper's own namespace of this kind ("net"). */
+uint32_t identity_own_ns(const char *name);
 
 #endif

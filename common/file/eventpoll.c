@@ -88,7 +88,7 @@ static int eventpoll_plan(const struct model *m, const FileEntry *entry, struct 
 	return 0;
 }
 
-/* In the task: a watch remembers the number of its target there. */
+/* In the task: a watch remembers the number of its target there. Late, because pidfds come late. */
 static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, int fd, struct plan *plan,
 			       struct plan_task *pt, struct err *err)
 {
@@ -99,7 +99,7 @@ static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, in
 		struct epoll_event ev = { .events = e->tfd[i]->events, .data.u64 = e->tfd[i]->data };
 		if (ev.events & EPOLLEXCLUSIVE) /* the kernel adds others, which it would not take beside this one */
 			ev.events &= EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
-		program_call(prog, TASK_FILES, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD),
+		program_call(prog, TASK_LOCKS, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD),
 			     A(e->tfd[i]->tfd), A_DATA(program_data(prog, &ev, sizeof(ev))));
 	}
 	return 0;

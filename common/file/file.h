@@ -147,6 +147,9 @@ void fown_plan(const FownEntry *fown, uint32_t flags, int fd, struct plan_task *
 const FownEntry *file_fown(const struct model *m, const FileEntry *entry, uint32_t *flags);
 /* lseek to the entry's position. */
 void reg_seek(struct plan *plan, const RegFileEntry *reg, uint32_t slot);
+/* Steps of the task that open a pidfd of a living process or zombie of the tree and give it its numbers, where a stand-in is. */
+int pidfd_place(const struct model *m, const FileEntry *entry, struct plan_task *pt, const FdinfoEntry **same, size_t n,
+		struct err *err);
 /* REG entry id must have a good name. */
 int reg_check(const RegFileEntry *reg, struct err *err);
 

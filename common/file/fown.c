@@ -94,6 +94,8 @@ const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *
 		return FOWN(e->nlsk);
 	case FD_TYPES__PACKETSK:
 		return FOWN(e->psk);
+	case FD_TYPES__PIDFD:
+		return FOWN(e->pidfd);
 	case FD_TYPES__INOTIFY:
 		return FOWN(e->ify);
 	case FD_TYPES__FANOTIFY:

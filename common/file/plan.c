@@ -28,6 +28,8 @@ static bool has_body(const FileEntry *e)
 	case FD_TYPES__EVENTPOLL: return e->epfd;
 	case FD_TYPES__SIGNALFD: return e->sgfd;
 	case FD_TYPES__TIMERFD: return e->tfd;
+	case FD_TYPES__PIDFD: return e->pidfd;
+	case FD_TYPES__NS: return e->nsf;
 	case FD_TYPES__INOTIFY: return e->ify;
 	case FD_TYPES__FANOTIFY: return e->ffy;
 	case FD_TYPES__MEMFD: return e->memfd;
@@ -159,9 +161,13 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 	if (ret < 0)
 		return ret;
 	const bool own = entry->type == FD_TYPES__REG && reg_is_own_proc(entry->reg->name, pt->pid);
+	const bool pidfd = entry->type == FD_TYPES__PIDFD && entry->pidfd->nspid != -1;
 	if (own) {
 		slot = stand_in(plan);
 		ret = reg_check(entry->reg, err);
+	} else if (pidfd) {
+		slot = stand_in(plan);
+		ret = pidfd_place(m, entry, pt, same, n, err);
 	} else {
 		ret = file_slot(m, plan, entry->type, entry->id, &slot, err);
 	}

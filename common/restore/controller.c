@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "common/base/fault.h"
 #include "common/file/pty.h"
@@ -207,6 +208,31 @@ static int run_program(struct here *h, struct err *err)
 	return 0;
 }
 
+/* All pidfds of one dead process: one that lives no longer than it takes to open them. */
+static int make_dead(const struct plan *plan, struct slots *slots, uint32_t number, struct err *err)
+{
+	long pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+	int ret = 0;
+
+	if (!pid)
+		_exit(0);
+	if (pid < 0)
+		return err_sys(err, "a process for a pidfd");
+	for (uint32_t i = 0; !ret && i < plan->nslots; i++) {
+		const struct plan_bind *b = &plan->binds[i];
+		int fd;
+
+		if (b->source != SLOT_DEAD || b->dead != number)
+			continue;
+		fd = (int)syscall(SYS_pidfd_open, pid, (unsigned)b->fd);
+		ret = fd < 0 ? err_sys(err, "pidfd_open") :
+			       take_slot(slots, i, plan->slot_names[i], fd, false, err);
+	}
+	while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	return ret;
+}
+
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err)
 {
 	cleanup_free unsigned char *bytes = NULL;
@@ -250,6 +276,12 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 			if (ret)
 				return ret;
 			fill_places(&h, i);
+			continue;
+		}
+		if (b->source == SLOT_DEAD) {
+			ret = slots->fd[i] < 0 ? make_dead(plan, slots, b->dead, err) : 0;
+			if (ret)
+				return ret;
 			continue;
 		}
 		next[i] = first[b->step.i];

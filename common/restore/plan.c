@@ -76,3 +76,8 @@ void plan_slot_pty(struct plan *plan, uint32_t slot, const char *path, uint32_t 
 		.source = SLOT_PTY, .path = arena_strdup(plan->arena, path), .fd = (int)index, .off = (uint32_t)flags,
 	};
 }
+
+void plan_slot_dead(struct plan *plan, uint32_t slot, uint32_t number, uint32_t flags)
+{
+	plan->binds[slot] = (struct plan_bind){ .source = SLOT_DEAD, .fd = (int)flags, .dead = number };
+}

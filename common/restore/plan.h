@@ -92,6 +92,7 @@ struct plan_task {
 	size_t births; /* children that it makes while it is bare */
 	struct plan_thread *threads; /* leader first */
 	size_t nthreads;
+	bool seccomp; /* some thread comes back below filters or in strict mode */
 	int stop_signal; /* the task comes back stopped by it; 0 = running */
 	uint64_t hole, hole_len; /* address range that is free before and after: the agent's home while restoring */
 	int pages_fd; /* slot-less descriptor of the pages image, -1 = none; owned by the model */
@@ -110,13 +111,15 @@ enum plan_source {
 	SLOT_DATA,    /* int in the controller's data after the step */
 	SLOT_FD,      /* a descriptor that we hold already */
 	SLOT_PTY,     /* the master of the pty with number fd, made by opening path with flags off */
+	SLOT_DEAD,    /* a pidfd of a process that is dead and reaped */
 };
 struct plan_bind {
 	enum plan_source source;
 	struct step_ref step;
 	struct data_ref data;
 	uint32_t off;
-	int fd;
+	int fd;	       /* of a SLOT_DEAD: flags of pidfd_open(2) */
+	uint32_t dead; /* slots with the same number are of one process */
 	const char *path; /* SLOT_PTY; lives as long as the plan */
 };
 
@@ -153,6 +156,8 @@ void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step,
 /* A new slot for a descriptor that we hold already (a pages image of the model): tasks reach it through ARG_SLOT under
  * a number that no target descriptor has. fd stays its owner's and must live as long as the plan. */
 uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd);
+/* The descriptor is a pidfd, opened with flags, of a process that is dead and reaped: the same for all slots with this number. */
+void plan_slot_dead(struct plan *plan, uint32_t slot, uint32_t number, uint32_t flags);
 
 /* Slot is the master of the pty with this number. The kernel gives the lowest free one, so the controller opens as many as it
  * takes, before its first step; a number that somebody has is an error that names him. */

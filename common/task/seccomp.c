@@ -433,6 +433,7 @@ static int plan_seccomp(const struct model *m, const struct model_task *task, co
 
 	if (!is_strict(c) && !is_filtered(c))
 		return 0;
+	pt->seccomp = true;
 	for (size_t k = 0; k < pt->nthreads; k++) /* the leader's may bring all threads below filters */
 		if (!pt->threads[k].late)
 			pt->threads[k].late = program_new();
