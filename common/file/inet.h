@@ -18,7 +18,7 @@ struct inet_protocol {
 	/* The entry has passed inet_check(). As file_kind.plan. */
 	int (*plan)(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err);
 };
-extern const struct inet_protocol tcp_protocol;
+extern const struct inet_protocol tcp_protocol, udp_protocol, ping_protocol, raw_protocol;
 
 /* Kinds of addresses in messages: words that hold the bytes in network order. */
 union inet_address {

@@ -17,6 +17,8 @@ enum {
 	TCP = 4,       /* TCP only */
 	NO_STREAM = 8, /* the kernel refuses it for streams */
 	CLOSED = 16,   /* only where nothing is connected: else the kernel owns it */
+	UDP = 32,      /* UDP and UDP-Lite only */
+	RAW = 64,      /* raw sockets only */
 };
 
 static const struct row {
@@ -97,6 +99,17 @@ static const struct row {
 	E(IPPROTO_TCP, 45, BOTH_FAMILIES | TCP, "TCP_RTO_MIN_US"),
 	E(IPPROTO_TCP, 46, BOTH_FAMILIES | TCP, "TCP_DELACK_MAX_US"),
 	L(IPPROTO_TCP, 12, BOTH_FAMILIES | TCP, "TCP_QUICKACK"),
+	L(IPPROTO_IP, 32, BOTH_FAMILIES | NO_STREAM, "IP_MULTICAST_IF"),
+	L(IPPROTO_IPV6, 17, V6 | NO_STREAM, "IPV6_MULTICAST_IF"),
+	L(IPPROTO_IPV6, 7, V6 | RAW, "IPV6_CHECKSUM"),
+	L(IPPROTO_UDP, 1, BOTH_FAMILIES | UDP, "UDP_CORK"),
+	L(IPPROTO_UDP, 100, BOTH_FAMILIES | UDP, "UDP_ENCAP"),
+	L(IPPROTO_UDP, 101, BOTH_FAMILIES | UDP, "UDP_NO_CHECK6_TX"),
+	L(IPPROTO_UDP, 102, BOTH_FAMILIES | UDP, "UDP_NO_CHECK6_RX"),
+	L(IPPROTO_UDP, 103, BOTH_FAMILIES | UDP, "UDP_SEGMENT"),
+	L(IPPROTO_UDP, 104, BOTH_FAMILIES | UDP, "UDP_GRO"),
+	L(IPPROTO_UDPLITE, 10, BOTH_FAMILIES | UDP, "UDPLITE_SEND_CSCOV"),
+	L(IPPROTO_UDPLITE, 11, BOTH_FAMILIES | UDP, "UDPLITE_RECV_CSCOV"),
 #undef E
 #undef L
 };
@@ -113,6 +126,10 @@ static bool applies(const struct row *r, int family, int type, int protocol, boo
 	if (!(r->of & (family == AF_INET6 ? V6 : V4)))
 		return false;
 	if (r->of & TCP && protocol != IPPROTO_TCP)
+		return false;
+	if (r->of & UDP && (type != SOCK_DGRAM || (protocol != IPPROTO_UDP && protocol != IPPROTO_UDPLITE)))
+		return false;
+	if (r->of & RAW && type != SOCK_RAW)
 		return false;
 	if (r->of & NO_STREAM && type == SOCK_STREAM)
 		return false;

@@ -13,6 +13,9 @@
 
 static const struct inet_protocol *const protocols[] = {
 	&tcp_protocol,
+	&udp_protocol,
+	&ping_protocol,
+	&raw_protocol,
 };
 
 /* ---- dump ---- */
