@@ -62,6 +62,8 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
 	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
 	cleanup_externals struct externals given = { 0 };
+	enum cgroups_mode cgroups;
+	int ret = cgroups_mode(opt_str(o, OPT_MANAGE_CGROUPS), &cgroups, err);
 	struct dump_opts opts = {
 		.pid = (pid_t)opt_int(o, OPT_TREE),
 		.images_dir = images,
@@ -75,11 +77,13 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.progress = isatty(STDERR_FILENO),
 		.seal = opt_bool(o, OPT_SEAL),
 		.given = &given,
+		.cgroups = cgroups,
 		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.suspend_seccomp = opt_bool(o, OPT_SUSPEND_SECCOMP),
 	};
 	struct dump_stats stats = { 0 };
-	int ret = read_externals(o, &given, err);
+	if (!ret)
+		ret = read_externals(o, &given, err);
 
 	if (!ret)
 		ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),

@@ -94,12 +94,15 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
 	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
 	cleanup_externals struct externals given = { 0 };
+	enum cgroups_mode cgroups;
+	int ret = cgroups_mode(opt_str(o, OPT_MANAGE_CGROUPS), &cgroups, err);
 	struct restore_opts opts = {
 		.images_dir = images,
 		.work_dir = work,
 		.sibling = opt_bool(o, OPT_RESTORE_SIBLING),
 		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
 		.shell_job = opt_bool(o, OPT_SHELL_JOB),
+		.cgroups = cgroups,
 		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.skip_file_rwx_check = opt_bool(o, OPT_SKIP_FILE_RWX_CHECK),
 		.validate_size_only = opt_is(o, OPT_FILE_VALIDATION, "filesize"),
@@ -111,7 +114,8 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 		.given = &given,
 	};
 	struct restore_stats stats = { 0 };
-	int ret = read_externals(o, &given, err); /* before anything of ours takes a number */
+	if (!ret)
+		ret = read_externals(o, &given, err); /* before anything of ours takes a number */
 
 	if (!ret)
 		ret = open_log(o, work, log, err);

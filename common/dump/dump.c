@@ -20,6 +20,7 @@
 #include "common/file/table.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
+#include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/task/task.h"
 #include "stats.pb-c.h"
@@ -387,6 +388,7 @@ static void dump_close(struct dump *d)
 {
 	file_table_free(d->files);
 	seccomp_images_free(d);
+	cgroup_sets_free(d);
 	image_store_free(d->store);
 	for (size_t i = 0; i < d->ntasks; i++)
 		if (d->tasks[i]->proc_fd >= 0)

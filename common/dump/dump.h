@@ -12,10 +12,12 @@
 #include "common/image/image.h"
 #include "common/proc/proc.h"
 #include "common/remote/remote.h"
+#include "common/task/cgroup_mode.h"
 #include "core.pb-c.h"
 
 struct file_table; /* common/file/table.h */
 struct mm_dump; /* common/mm/private.h */
+struct cgroup_sets; /* common/task/cgroup.c */
 struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
 struct mm_objects; /* common/mm/private.h */
@@ -36,6 +38,7 @@ struct dump_opts {
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
 	const struct externals *given; /* --external; may be NULL */
+	enum cgroups_mode cgroups;
 	bool file_locks; /* keep locks of files */
 	bool suspend_seccomp; /* also where its filters would not let the agent leave without us */
 };
@@ -81,6 +84,7 @@ struct dump {
 	size_t ntasks;
 	struct dump_task *task; /* the one that is being looked at: never a zombie */
 	struct seccomp_images *seccomp;
+	struct cgroup_sets *cgroups; /* common/task/cgroup.c */
 	struct inetopt_fresh *fresh_sockets; /* arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	struct dump_stats stats;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "inventory.pb-c.h"
 #include "pstree.pb-c.h"
@@ -104,6 +105,8 @@ static void put_inventory(struct dump *d)
 	/* Nothing was locked, so whoever restores must not try to unlock. */
 	inv.has_network_lock_method = true;
 	inv.network_lock_method = 2;
+	inv.root_cg_set = cgroup_put(d);
+	inv.has_root_cg_set = inv.root_cg_set;
 	inv.plugins_entry = &plugins;
 	inv.dump_criu_run_id = uuid;
 	image_store_put(d->store, IMG_INVENTORY, 0, &inv.base);

@@ -188,8 +188,9 @@ enum opt_group {
 	X(TLS_NO_CN_VERIFY, "tls-no-cn-verify", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                   \
 	  "do not compare the name in the certificate with the host")                                                  \
 	/* cgroups */                                                                                                  \
-	X(MANAGE_CGROUPS, "manage-cgroups", 0, OPT_T_ENUM, "MODE", NULL, TOOL_CR, 0, OPT_G_CGROUP,                     \
-	  "what to do about cgroups", .values = "none|props|soft|full|strict|ignore", .implied = "soft")               \
+	X(MANAGE_CGROUPS, "manage-cgroups", 0, OPT_T_ENUM, "MODE", NULL, TOOL_CR, TOOL_CR, OPT_G_CGROUP,               \
+	  "tasks return to their cgroup (soft: made when missing; none: must exist) or not (ignore)",                  \
+	  .values = "none|props|soft|full|strict|ignore", .implied = "soft")                                           \
 	X(FREEZE_CGROUP, "freeze-cgroup", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, 0, OPT_G_CGROUP,                    \
 	  "stop the tasks by the freezer of this cgroup")                                                              \
 	X(CGROUP_ROOT, "cgroup-root", 0, OPT_T_LIST, "[CONTROLLER:]PATH", NULL, TOOL_CR, 0, OPT_G_CGROUP,              \

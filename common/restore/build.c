@@ -230,6 +230,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	for (size_t i = 0; i < m->ntasks; i++)
 		plan_programs(&m->tasks[i], i, plan);
 	plan->lacks = opts ? opts->lacks : 0;
+	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
 	plan->file_locks = opts && opts->file_locks;
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;

@@ -361,6 +361,9 @@ static int load(struct model *m, struct err *err)
 
 		ret = image_read_all(m->dir, IMG_SECCOMP, 0, m->arena, &v, &n, NULL, err);
 		m->seccomp = !ret && n ? (const SeccompEntry *)v[0] : NULL;
+		if (!ret)
+			ret = image_read_all(m->dir, IMG_CGROUP, 0, m->arena, &v, &n, NULL, err);
+		m->cgroup = !ret && n ? (const CgroupEntry *)v[0] : NULL;
 	}
 	if (!ret)
 		ret = load_clocks(m, err);

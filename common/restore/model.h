@@ -8,6 +8,7 @@
 
 #include "common/base/arena.h"
 #include "common/image/image.h"
+#include "cgroup.pb-c.h"
 #include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
 #include "file-lock.pb-c.h"
@@ -84,6 +85,7 @@ struct model {
 	size_t nshmem;
 	FileLockEntry **locks;
 	size_t nlocks;
+	const CgroupEntry *cgroup; /* NULL when there is none */
 	const SeccompEntry *seccomp; /* NULL when there is none */
 };
 

@@ -10,6 +10,7 @@
 #include "common/agent/program.h"
 #include "common/arch/arch.h"
 #include "common/base/arena.h"
+#include "common/task/cgroup_mode.h"
 
 struct model;
 struct file_plan; /* common/file/file.h */
@@ -127,6 +128,7 @@ struct plan {
 	struct arena *arena;
 	struct program *controller;
 	struct program *last; /* the controller's too, when all tasks stand ready: watches; no results into slots */
+	enum cgroups_mode cgroups;
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
 	bool shell_job;

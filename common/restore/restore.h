@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/task/cgroup_mode.h"
 
 struct externals; /* common/file/external.h */
 
@@ -15,6 +16,7 @@ struct restore_opts {
 	const char *work_dir;	/* -W, images_dir by default */
 	bool sibling;		/* -S: the tree becomes our sibling (clone3 CLONE_PARENT) */
 	bool leave_stopped;	/* -s: the tree is left in SIGSTOP */
+	enum cgroups_mode cgroups;
 	bool file_locks;	/* --file-locks */
 	bool shell_job;		/* join our session instead of the dumped one */
 	bool skip_file_rwx_check;

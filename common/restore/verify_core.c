@@ -7,6 +7,7 @@
 
 #include "common/arch/arch.h"
 #include "common/restore/verify.h"
+#include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 
 #define GROUPS_MAX 65536u /* include/uapi/linux/limits.h: NGROUPS_MAX */
@@ -131,7 +132,6 @@ static int check_thread(const struct model *m, const struct model_thread *th, co
 {
 	const ThreadCoreEntry *c = th->core->thread_core;
 	const char *why;
-	uint32_t cg = 0;
 	int ret;
 
 	if (!c)
@@ -149,13 +149,8 @@ static int check_thread(const struct model *m, const struct model_thread *th, co
 	if (c->restart && (c->restart->n_args > 6 || c->restart->nr > 4096))
 		return bad_image(err, at, "the call to be restarted has number %u and %zu arguments", c->restart->nr,
 				 c->restart->n_args);
-	if (c->has_cg_set)
-		cg = c->cg_set;
-	else if (th->core->tc && th->core->tc->has_cg_set)
-		cg = th->core->tc->cg_set;
-	if (cg && (!m->inventory->has_root_cg_set || cg != m->inventory->root_cg_set))
-		return cannot_restore(err, at,
-				      "the thread was in a cgroup of its own (set %u), which cannot be restored", cg);
+	if (cgroup_verify(m, th, &why))
+		return bad_image(err, at, "%s", why);
 	ret = check_creds(c->creds, at, err);
 	if (!ret)
 		ret = check_sched(c, at, err);

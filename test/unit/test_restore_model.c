@@ -427,7 +427,7 @@ static const struct {
 	C(itimer, ERR_IMAGE, "core-4711.img", "virtual"),
 	C(seccomp, ERR_IMAGE, "core-4712.img", "filter is not given"),
 	C(seccomp_index, ERR_IMAGE, "core-4712.img", "not in seccomp.img"),
-	C(cgroup, ERR_REFUSED, "core-4712.img", "set 4"),
+	C(cgroup, ERR_IMAGE, "core-4712.img", "not in cgroup.img"),
 	C(sched, ERR_IMAGE, "core-4712.img", "priority 0"),
 	C(long_name, ERR_IMAGE, "core-4711.img", "15"),
 	C(st_space, ERR_IMAGE, "core-4711.img", ""),

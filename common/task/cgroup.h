@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Control groups, as far as others have to know of them. */
+#ifndef CR_TASK_CGROUP_H
+#define CR_TASK_CGROUP_H
+
+#include "common/dump/dump.h"
+#include "common/restore/model.h"
+
+/* Writes cgroup.img when somebody is elsewhere than the dumper; the id of the dumper's own set, 0 = none. */
+uint32_t cgroup_put(struct dump *d);
+void cgroup_sets_free(struct dump *d);
+/* Whether the set that the thread refers to is there and has paths; *why says what is wrong. */
+int cgroup_verify(const struct model *m, const struct model_thread *t, const char **why);
+
+#endif
