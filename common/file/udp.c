@@ -278,8 +278,9 @@ static int raw_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 
 	(void)m;
 	own->src_port = own->dst_port = 0;
+	own->has_v6only = false; /* it cannot be set, for such a socket has its "port" from the beginning */
 	if (!ret)
-		ret = inet_plan_socket(plan, e, slot, err);
+		ret = inet_plan_socket(plan, own, slot, err);
 	if (ret < 0)
 		return ret;
 	plan_raw_options(plan, e, slot);
