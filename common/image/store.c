@@ -309,6 +309,12 @@ static int work(void *arg, struct err *err)
 
 static int for_all(struct crowd *c, struct err *err)
 {
+	int far = c->st->n < THREADS_FROM || c->hide ? -1 : fcntl(c->st->dirfd, F_DUPFD_CLOEXEC, (int)c->st->n + SPARE_FDS / 2);
+
+	/* A table of descriptors that grows while threads share it makes each time wait for a grace period (fs/file.c,
+	 * expand_fdtable()): so it grows now. */
+	if (far >= 0)
+		close(far);
 	return image_threads(c->st->n < THREADS_FROM ? 1 : MIN(image_threads_default(), 4u), work, c, err);
 }
 

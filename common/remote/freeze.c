@@ -357,9 +357,11 @@ static void reap(const struct freeze *fz)
 {
 	int status;
 
-	/* The leader reports last; others may be gone before we ask. */
-	for (size_t i = fz->nthreads; i-- > 0;)
-		while (waitpid(fz->threads[i].tid, &status, __WALL) > 0 && !WIFEXITED(status) && !WIFSIGNALED(status))
+	/* In the order in which the kernel wakes them, so that one is reaped while the next ones die; but the leader reports
+	 * last. Others may be gone before we ask. */
+	for (size_t i = 1; i <= fz->nthreads; i++)
+		while (waitpid(fz->threads[i % fz->nthreads].tid, &status, __WALL) > 0 && !WIFEXITED(status) &&
+		       !WIFSIGNALED(status))
 			;
 }
 
