@@ -7,6 +7,7 @@
 
 #include "common/base/io.h"
 #include "common/file/external.h"
+#include "common/file/tty_job.h"
 #include "common/opt/opt.h"
 #include "common/restore/restore.h"
 
@@ -86,7 +87,7 @@ static int open_log(const struct opts *o, const char *work, struct log *log, str
 	return ret;
 }
 
-static int run(const struct opts *o, struct log *log, pid_t *root, struct err *err)
+static int run(const struct opts *o, struct log *log, const struct tty_job *job, pid_t *root, struct err *err)
 {
 	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
 	bool plan = opt_bool(o, OPT_PLAN);
@@ -112,6 +113,7 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 		/* A command that takes our place stays the parent. */
 		.detach = opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_EXEC_CMD),
 		.given = &given,
+		.foreground = job->lent,
 	};
 	struct restore_stats stats = { 0 };
 	if (!ret)
@@ -148,13 +150,12 @@ static int run(const struct opts *o, struct log *log, pid_t *root, struct err *e
 }
 
 /* The status of the task as a shell gives it. */
-static int wait_for_task(pid_t root, struct err *err)
+static int wait_for_task(struct tty_job *job, pid_t root, struct err *err)
 {
 	int status;
 
-	while (waitpid(root, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_task(err, root, NULL, err_sys(err, "cannot wait for the restored task"));
+	if (tty_job_wait(job, root, &status) < 0)
+		return err_task(err, root, NULL, err_sys(err, "cannot wait for the restored task"));
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -163,6 +164,7 @@ int main(int argc, char **argv)
 	cleanup_opts struct opts *o = NULL;
 	struct log log = { 0 };
 	struct err err = ERR_INIT;
+	struct tty_job job = { 0 };
 	pid_t root = 0;
 	/* Where it is ignored, children vanish without a status. */
 	void (*chld)(int) = signal(SIGCHLD, SIG_DFL);
@@ -172,17 +174,25 @@ int main(int argc, char **argv)
 		return 0;
 	if (ret == 0)
 		ret = check_options(o, &err);
-	if (ret == 0)
-		ret = run(o, &log, &root, &err);
+	if (ret == 0) {
+		if (opt_bool(o, OPT_SHELL_JOB) && !opt_bool(o, OPT_PLAN))
+			tty_job_begin(&job);
+		ret = run(o, &log, &job, &root, &err);
+		if (ret < 0)
+			tty_job_end(&job);
+	}
 	log_close(&log);
 	if (ret == 0 && root > 0 && opt_bool(o, OPT_EXEC_CMD)) {
 		char **command = opt_operands(o, NULL);
 
 		signal(SIGCHLD, chld);
+		if (job.lent)
+			sigprocmask(SIG_SETMASK, &job.mask, NULL);
 		execvp(command[0], command);
 		ret = err_sys(&err, "pid %d runs, but cannot run the command %s", root, command[0]);
 	} else if (ret == 0 && root > 0 && !opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_RESTORE_SIBLING)) {
-		ret = wait_for_task(root, &err);
+		ret = wait_for_task(&job, root, &err);
+		tty_job_end(&job);
 	}
 	return ret < 0 ? opt_fail(o, prog, argv, &err) : ret;
 }

@@ -38,6 +38,9 @@ int plan_files(const struct model *m, const struct model_task *task, struct plan
 int plan_file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, int open_flags,
 		   uint32_t *slot, struct err *err);
 
+/* A restored job learns that the caller's terminal has another size than the one it had: SIGWINCH to its foreground group. */
+void tty_resized(const struct model *m, struct plan *plan);
+
 /*
  * Preflight: does the file of each REG entry that something refers to exist here, with the same size, mode
  * (unless skip_rwx) and build-id (unless size_only)? All findings go through report; the result is their number.

@@ -136,7 +136,7 @@ static bool stat_of(int proc, const char *name, struct proc_stat *st)
 }
 
 /* "session 812 (bash)", or "pid 815 (sshd)" for the holder of the master when no session has it. */
-static void whose(const struct stat *st, char *out, size_t n)
+static void whose(const struct dump *d, const struct stat *st, char *out, size_t n)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *e;
@@ -148,7 +148,7 @@ static void whose(const struct stat *st, char *out, size_t n)
 		struct proc_stat ps;
 		if (!stat_of(dirfd(proc), e->d_name, &ps))
 			continue;
-		if (ps.tty_nr == want && ps.session == ps.pid) {
+		if (ps.tty_nr == want && ps.session == ps.pid && !dump_find_task(d, ps.pid)) {
 			snprintf(out, n, "session %d (%s)", ps.pid, ps.comm);
 			break;
 		}
@@ -379,7 +379,7 @@ static int dump_outside(struct dump *d, const struct fd_source *src, TtyFileEntr
 	snprintf(key, sizeof(key), "%lx:%lx", (unsigned long)src->st.st_rdev, (unsigned long)src->st.st_dev);
 	bool given = external_find(d->opts->given, "tty", key);
 	if (!given && !d->opts->shell_job) {
-		whose(&src->st, who, sizeof(who));
+		whose(d, &src->st, who, sizeof(who));
 		err_refuse(err, "%s %s belongs to %s outside of the tree", what, src->link, who);
 		return is_slave(&src->st) ? err_hint(err, -EINVAL,
 						     "use --shell-job for a job of that session, or --external tty[%s]", key) :
@@ -416,10 +416,10 @@ static int dump_ctty(struct dump *d, const struct fd_source *src, TtyFileEntry *
 	if ((int)dev != ps->tty_nr)
 		return err_refuse(err, "/dev/tty leads to terminal %u:%u, which is no longer the task's own", dev >> 8 & 0xfff,
 				  (dev & 0xff) | (dev >> 12 & 0xfff00));
-	struct stat st = { .st_rdev = makedev(dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00)) };
+	const struct stat st = { .st_rdev = makedev(dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00)) };
 	if (!(is_slave(&st) && pair_of(d, minor(st.st_rdev))->master_pid) && !d->opts->shell_job) {
 		char who[96];
-		whose(&st, who, sizeof(who));
+		whose(d, &st, who, sizeof(who));
 		return err_hint(err, err_refuse(err, "/dev/tty: terminal %u:%u belongs to %s outside of the tree",
 						major(st.st_rdev), minor(st.st_rdev), who),
 				"use --shell-job for a job of that session");
@@ -521,32 +521,68 @@ static int tty_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		ret = dump_pair(d, p, err);
 	}
 	if (ret)
-		return err_object(err, ret, "%s", src->link);
+		return strstr(err->reason, src->link) ? ret : err_object(err, ret, "%s", src->link);
 	put_path(d, src, file);
 	return 0;
 }
 
 /* ---- the controlling terminal of a task ---- */
 
+static struct stat device_of(int tty_nr)
+{
+	const unsigned dev = (unsigned)tty_nr; /* new_encode_dev() */
+
+	return (struct stat){ .st_rdev = makedev(dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00)) };
+}
+
+static void name_of(const struct stat *st, char *out, size_t n)
+{
+	if (is_slave(st))
+		snprintf(out, n, "/dev/pts/%u", minor(st->st_rdev));
+	else
+		snprintf(out, n, "%u:%u", major(st->st_rdev), minor(st->st_rdev));
+}
+
+/* Before the session itself is looked at: a terminal says more to people than the number of a session. */
+static int check_job(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+		     struct err *err)
+{
+	const struct proc_stat *ps = &d->task->stat;
+	const struct stat st = device_of(ps->tty_nr);
+	char who[96], name[40];
+
+	if (!ps->tty_nr || d->opts->shell_job || dump_find_task(d, ps->session))
+		return 0;
+	whose(d, &st, who, sizeof(who));
+	name_of(&st, name, sizeof(name));
+	return err_hint(err, err_refuse(err, "terminal %s belongs to %s outside of the tree", name, who),
+			"use --shell-job for a job of that session");
+}
+
+const struct state_kind job_kind = {
+	.name = "job of a terminal",
+	.scope = SCOPE_TASK,
+	.dump = check_job,
+};
+
 static int dump_controlling(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			    struct err *err)
 {
 	const struct proc_stat *ps = &d->task->stat;
-	const unsigned dev = (unsigned)ps->tty_nr;
-	struct stat st = { .st_rdev = makedev(dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00)) };
-	char who[96];
+	const struct stat st = device_of(ps->tty_nr);
+	char who[96], name[40];
 	int ret;
 
 	/* Those of another session go with it, which session_kind sees to. */
-	if (!dev || ps->session != ps->pid || d->opts->shell_job)
+	if (!ps->tty_nr || ps->session != ps->pid || d->opts->shell_job)
 		return 0;
 	ret = collect(d, err);
 	if (ret || (is_slave(&st) && pair_of(d, minor(st.st_rdev))->master_pid))
 		return ret;
-	whose(&st, who, sizeof(who));
-	return err_hint(err, err_refuse(err, "its controlling terminal %u:%u belongs to %s outside of the tree",
-					major(st.st_rdev), minor(st.st_rdev), who),
-			"with --shell-job it comes back without");
+	whose(d, &st, who, sizeof(who));
+	name_of(&st, name, sizeof(name));
+	return err_hint(err, err_refuse(err, "its controlling terminal %s belongs to %s outside of the tree", name, who),
+			"use --shell-job: it comes back on the terminal of the caller");
 }
 
 static int plan_controlling(const struct model *m, const struct model_task *task, const struct model_thread *thread,

@@ -6,8 +6,10 @@
 #include "common/file/tty.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "common/file/external.h"
 
@@ -381,7 +383,7 @@ static int plan_outside(const struct model *m, const FileEntry *entry, const Tty
 /* ---- /dev/tty ---- */
 
 /* Only who has a controlling terminal can open it; until then something else keeps the number. */
-static int plan_ctty(const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
+static int plan_ctty_slot(const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
 {
 	struct program *c = plan->controller;
 
@@ -400,18 +402,19 @@ int tty_plan_task(const struct model *m, const FileEntry *entry, int fd, struct 
 
 	if (ret || !info || info->type != TTY_TYPE__CTTY)
 		return ret;
-	struct step_ref opened = program_call(prog, THREAD_SELF, "controlling terminal", SYS_openat, A((uint64_t)AT_FDCWD),
+	/* Sessions have their terminals before their members are born, and all other descriptors have their numbers now. */
+	struct step_ref opened = program_call(prog, TASK_FILES, "controlling terminal", SYS_openat, A((uint64_t)AT_FDCWD),
 					      A_DATA(program_string(prog, "/dev/tty")),
 					      A((uint64_t)reg_open_flags(entry->tty->flags)));
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const struct model_task *task = &m->tasks[i];
 		for (size_t k = 0; task->pstree->pid == (uint32_t)pt->pid && k < task->nfds; k++)
 			if (task->fds[k]->type == FD_TYPES__TTY && task->fds[k]->id == entry->id)
-				program_call_eq(prog, THREAD_SELF, "/dev/tty", task->fds[k]->fd, SYS_dup3,
+				program_call_eq(prog, TASK_FILES, "/dev/tty", task->fds[k]->fd, SYS_dup3,
 						A_RESULT(opened), A(task->fds[k]->fd),
 						A(task->fds[k]->flags & 1 ? O_CLOEXEC : 0));
 	}
-	program_call(prog, THREAD_SELF, "was only for opening", SYS_close, A_RESULT(opened));
+	program_call(prog, TASK_FILES, "was only for opening", SYS_close, A_RESULT(opened));
 	return 0;
 }
 
@@ -430,7 +433,7 @@ int tty_plan(const struct model *m, const FileEntry *entry, struct plan *plan, u
 	if (!info)
 		return err_image(err, "tty-info.img: no terminal %u, which file %u is", entry->tty->tty_info_id, entry->id);
 	if (info->type == TTY_TYPE__CTTY)
-		return plan_ctty(entry, plan, slot, err);
+		return plan_ctty_slot(entry, plan, slot, err);
 	if (info->type != TTY_TYPE__PTY)
 		return plan_outside(m, entry, info, plan, slot, err);
 
@@ -464,6 +467,47 @@ static const FileEntry *master_of(const struct model *m, struct plan *plan, uint
 	return NULL;
 }
 
+/* The caller's terminal, lent to the job: with its settings, and its group in the foreground if it was there. */
+static int plan_lent(const struct model *m, const struct model_task *task, const struct tty_images *t, struct plan *plan,
+		     struct program *prog, struct err *err)
+{
+	for (size_t i = 0; i < m->nfiles; i++) {
+		const FileEntry *e = m->files[i];
+		const TtyInfoEntry *info = e->type == FD_TYPES__TTY && e->tty ? info_of(t, e->tty->tty_info_id) : NULL;
+		struct termios2 termios;
+		uint32_t slot;
+		int ret;
+
+		if (!info || !info->termios || info->id & 1 || info->type == TTY_TYPE__EXT_TTY ||
+		    (info->type == TTY_TYPE__PTY && master_of(m, plan, info->id >> 1)))
+			continue;
+		if (!file_slot_known(plan, FD_TYPES__TTY, e->id, FILE_AS_ENTRY, &slot)) {
+			ret = file_slot(m, plan, FD_TYPES__TTY, e->id, &slot, err);
+			if (ret)
+				return ret;
+		}
+		/* The terminal may be somebody's already: then the session goes without, as said in the manual. */
+		if (task->pstree->sid == task->pstree->pid)
+			program_try(prog, TASK_SESSION, "controlling terminal, if nobody has it", SYS_ioctl, A_SLOT(slot),
+				    A(TIOCSCTTY), A(0));
+		if (!plan->foreground)
+			return 0;
+		ret = info_termios(info, &termios, err);
+		if (ret)
+			return ret;
+		program_try(prog, TASK_REAP, "settings of the terminal", SYS_ioctl, A_SLOT(slot), A(TCSETS2),
+			    A_DATA(program_data(prog, &termios, sizeof(termios))));
+		for (size_t k = 0; k < m->ntasks; k++)
+			if (m->tasks[k].pstree->pid == info->pgrp) {
+				program_try(prog, TASK_REAP, "foreground process group", SYS_ioctl, A_SLOT(slot),
+					    A(TIOCSPGRP), A_DATA(program_data(prog, &info->pgrp, sizeof(info->pgrp))));
+				break;
+			}
+		return 0;
+	}
+	return 0;
+}
+
 int tty_plan_leader(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 		    struct err *err)
 {
@@ -473,6 +517,8 @@ int tty_plan_leader(const struct model *m, const struct model_task *task, struct
 	uint32_t slot;
 	int ret = load(m, plan, &t, err);
 
+	if (!ret && plan->shell_job && task == m->tasks)
+		ret = plan_lent(m, task, t, plan, prog, err);
 	if (ret || task->pstree->sid != pid)
 		return ret;
 	for (size_t i = 0; i < t->ninfos; i++) {
@@ -486,11 +532,61 @@ int tty_plan_leader(const struct model *m, const struct model_task *task, struct
 		/* Asked of a master it is the slave that is meant. */
 		program_call(prog, TASK_SESSION, "controlling terminal", SYS_ioctl, A_SLOT(slot), A(TIOCSCTTY), A(0));
 		if (e->pgrp && e->pgrp != task->pstree->pgid) {
+			/* All groups are there. One that had died already cannot be had again, and gets no signals either. */
 			struct data_ref pgrp = program_data(prog, &e->pgrp, sizeof(e->pgrp));
-			program_call(prog, TASK_TIMERS, "foreground process group", SYS_ioctl, A_SLOT(slot), A(TIOCSPGRP),
-				     A_DATA(pgrp));
+			program_try(prog, TASK_REAP, "foreground process group", SYS_ioctl, A_SLOT(slot), A(TIOCSPGRP),
+				    A_DATA(pgrp));
 		}
 		return 0;
 	}
 	return 0;
+}
+
+/* ---- when all is done ---- */
+
+/*
+ * A task that was let go a moment ago may not be back in its call yet: a signal then is handled before the call, which sleeps
+ * on as if there had been none. One that sleeps is interrupted.
+ */
+static void resized(pid_t pid)
+{
+	const struct timespec pause = { 0, 1000000 };
+	struct proc_stat st = { .state = 'R' };
+	struct err ignored = ERR_INIT;
+	cleanup_fd int fd = -1;
+
+	if (!proc_open(pid, &fd, &ignored))
+		for (int i = 0; i < 50 && !proc_stat(fd, "stat", &st, &ignored) && st.state == 'R'; i++)
+			nanosleep(&pause, NULL);
+	kill(pid, SIGWINCH);
+}
+
+void tty_resized(const struct model *m, struct plan *plan)
+{
+	struct err ignored = ERR_INIT;
+	struct tty_images *t;
+	struct winsize ws;
+
+	if (!plan->shell_job || load(m, plan, &t, &ignored) || ioctl(STDIN_FILENO, TIOCGWINSZ, &ws))
+		return;
+	for (size_t i = 0; i < t->ninfos; i++) {
+		const TtyInfoEntry *e = t->infos[i];
+		const WinsizeEntry *w = e->winsize;
+
+		if (!w || e->id & 1 || e->type == TTY_TYPE__EXT_TTY ||
+		    (e->type == TTY_TYPE__PTY && master_of(m, plan, e->id >> 1)))
+			continue;
+		if (!ws.ws_row && !ws.ws_col) { /* nobody has set one */
+			struct winsize old = { (unsigned short)w->ws_row, (unsigned short)w->ws_col,
+					       (unsigned short)w->ws_xpixel, (unsigned short)w->ws_ypixel };
+			ioctl(STDIN_FILENO, TIOCSWINSZ, &old);
+			return;
+		}
+		if (w->ws_row == ws.ws_row && w->ws_col == ws.ws_col)
+			return;
+		for (size_t k = 0; k < m->ntasks; k++)
+			if (m->tasks[k].pstree->pgid == e->pgrp && m->tasks[k].nthreads)
+				resized((pid_t)m->tasks[k].pstree->pid);
+		return;
+	}
 }

@@ -235,6 +235,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;
 	plan->shell_job = opts && opts->shell_job;
+	plan->foreground = opts && opts->foreground;
 	collect_fds(m, plan);
 	ret = plan_hole(m, plan, err);
 	if (!ret)

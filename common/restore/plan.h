@@ -131,7 +131,7 @@ struct plan {
 	enum cgroups_mode cgroups;
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
-	bool shell_job;
+	bool shell_job, foreground; /* see struct restore_opts */
 	/* Capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if it can be. */
 	uint64_t lacks;
 	uint64_t unique; /* part of temporary names, so that what a killed restore may have left is in nobody's way */

@@ -19,6 +19,7 @@ struct restore_opts {
 	enum cgroups_mode cgroups;
 	bool file_locks;	/* --file-locks */
 	bool shell_job;		/* join our session instead of the dumped one */
+	bool foreground; /* standard input is our terminal, in whose foreground we are: the job may have it */
 	bool skip_file_rwx_check;
 	bool validate_size_only; /* --file-validation=filesize */
 	bool plan_only;		/* --plan: print the plan to `out` and change nothing */

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/file/table.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
 
@@ -137,6 +138,8 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 		ret = restore(opts, log, m, plan, stats, err);
 		if (!ret)
 			*root = plan->tasks[0].pid;
+		if (!ret)
+			tty_resized(m, plan);
 		count_pages(m, stats);
 	}
 	stats->total_us = stats->restore_us = now_us() - start;
