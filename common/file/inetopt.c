@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #define VALUE_MAX 256
+#define PLAN_VALUE_MAX 16384
 
 enum {
 	V4 = 1, V6 = 2, BOTH_FAMILIES = 3,
@@ -108,6 +109,11 @@ static const struct row {
 	L(IPPROTO_IPV6, 4, V6, "IPV6_2292DSTOPTS"),
 	L(IPPROTO_IPV6, 5, V6, "IPV6_2292RTHDR"),
 	L(IPPROTO_IPV6, 8, V6, "IPV6_2292HOPLIMIT"),
+	/* Memberships: mcast.c writes them. */
+	L(IPPROTO_IP, 42, BOTH_FAMILIES | NO_STREAM, "MCAST_JOIN_GROUP"),
+	L(IPPROTO_IP, 48, BOTH_FAMILIES | NO_STREAM, "MCAST_MSFILTER"),
+	L(IPPROTO_IPV6, 42, V6 | NO_STREAM, "MCAST_JOIN_GROUP"),
+	L(IPPROTO_IPV6, 48, V6 | NO_STREAM, "MCAST_MSFILTER"),
 	L(255 /* SOL_RAW: IPPROTO_IPV6 will not have it of ICMPv6 */, 7, V6 | RAW, "IPV6_CHECKSUM"),
 	L(IPPROTO_UDP, 1, BOTH_FAMILIES | UDP, "UDP_CORK"),
 	L(IPPROTO_UDP, 100, BOTH_FAMILIES | UDP, "UDP_ENCAP"),
@@ -234,7 +240,7 @@ int inetopt_plan(struct plan *plan, uint32_t slot, int phase, enum inetopt_when 
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = row_of(v[i]);
 
-		if (!r || v[i]->value.len > VALUE_MAX)
+		if (!r || v[i]->value.len > PLAN_VALUE_MAX)
 			return err_image(err, "socket option %u of level %u: not one that a dump writes", v[i]->name,
 					 v[i]->level);
 		if (r->when != when)

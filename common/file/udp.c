@@ -137,6 +137,8 @@ static int dgram_dump(struct dump *d, const struct fd_source *src, InetSkEntry *
 
 	if (!ret)
 		ret = inet_fill(d, src, e, connected, err);
+	if (!ret)
+		ret = mcast_dump(d, src->fd, e, err);
 	if (!ret && !connected && !udp_match((int)e->type, (int)e->proto))
 		ret = dump_portless_peer(d, e, &connected, err);
 	if (ret < 0)

@@ -10,4 +10,7 @@ int udp_dump_queue(struct dump *d, int fd, const InetSkEntry *e, const char *wha
 /* Steps that send it again, of a socket that is bound and not connected yet: MAKE_CONTENT. */
 int udp_plan_queue(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err);
 
+/* Multicast groups of a socket, appended to the options of its entry. */
+int mcast_dump(struct dump *d, int fd, InetSkEntry *e, struct err *err);
+
 #endif
