@@ -382,8 +382,8 @@ static void test_plan_bad(void **state)
 	assert_int_equal(planned(f), -EINVAL);
 	f->err = (struct err)ERR_INIT;
 	f->task.nfds = 0;
-	add_file(f, FD_TYPES__TTY, 1);
-	add_fd(f, 4, FD_TYPES__TTY, 1, 0);
+	add_file(f, FD_TYPES__BPFMAP, 1);
+	add_fd(f, 4, FD_TYPES__BPFMAP, 1, 0);
 	assert_int_equal(planned(f), -EINVAL);
 	assert_int_equal(f->err.kind, ERR_REFUSED);
 }
