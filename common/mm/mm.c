@@ -20,7 +20,7 @@
 #define AUXV_WORDS 44
 #define AUXV_BYTES_MAX 4096
 
-struct mm_questions { struct step_ref dumpable, thp, merge, brk; };
+struct mm_questions { struct step_ref dumpable, thp, merge, brk; struct policy_questions policies; };
 
 static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
@@ -30,6 +30,7 @@ static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *
 	q->thp = program_try(prog, 0, "huge pages", SYS_prctl, A(PR_GET_THP_DISABLE), A(0), A(0), A(0), A(0));
 	q->merge = program_try(prog, 0, "page merging", SYS_prctl, A(PR_GET_MEMORY_MERGE), A(0), A(0), A(0), A(0));
 	q->brk = program_call(prog, 0, "program break", SYS_brk, A(0));
+	vma_policies_ask(d, prog, &q->policies);
 	return 0;
 }
 
@@ -106,6 +107,7 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 	int ret;
 
 	copy_addresses(&d->task->stat, mm);
+	vma_policies_read(d, answers, &q->policies);
 	mm->mm_brk = (uint64_t)program_result(answers, q->brk);
 	mm->has_dumpable = true;
 	mm->dumpable = dumpable == 1;

@@ -291,6 +291,8 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 	if (!ret)
 		ret = plan_mappings(&mp, err);
 	if (!ret)
+		ret = plan_policies(&mp, err);
+	if (!ret)
 		ret = plan_content(&mp, err);
 	if (!ret)
 		ret = plan_vdso_place(&mp, err);

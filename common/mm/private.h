@@ -189,6 +189,11 @@ int plan_vdso_choose(struct mm_plan *mp, struct err *err);
 void plan_vdso_park(struct mm_plan *mp);
 int plan_vdso_place(struct mm_plan *mp, struct err *err);
 int plan_mappings(struct mm_plan *mp, struct err *err);
+/* NUMA policies of mappings: the questions, the answers into the entries, the steps. */
+struct policy_questions { struct data_ref data; struct step_ref first; size_t n; };
+void vma_policies_ask(struct dump *d, struct program *prog, struct policy_questions *q);
+void vma_policies_read(struct dump *d, const struct program *answers, const struct policy_questions *q);
+int plan_policies(struct mm_plan *mp, struct err *err);
 /* Contexts of io_setup(2). What is skipped of a ring's content is the kernel's own: its head. */
 #define AIO_RING_HEAD 32
 int aio_dump(struct dump *d, MmEntry *mm, struct err *err);
