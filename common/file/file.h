@@ -62,6 +62,10 @@ void unix_table_free(struct unix_table *t);
 /* Looks through all of /proc once for a process outside of the tree that holds link ("pipe:[123]"); fills who with
  * "pid 12 (cat)" and gives true. Only for messages: it is slow. */
 bool file_find_holder(struct dump *d, const char *link, char *who, size_t n);
+/* The same where no tree is to be left out. */
+bool file_holder(const char *link, const struct dump *d, char *who, size_t n);
+/* Names of unix sockets that are taken here, and external sockets that are not here. Their number. */
+int unix_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
 
 /* Signal owner of the description (F_SETOWN, F_SETSIG); all zero for O_PATH. Arena. */
 int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **fown, struct err *err);

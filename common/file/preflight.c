@@ -141,5 +141,5 @@ int files_preflight(const struct model *m, const struct files_check *check,
 			      (unsigned long long)limit.rlim_max);
 	}
 	sockets_preflight(m, report, ctx, &f.count);
-	return f.count;
+	return f.count + unix_preflight(m, report, ctx);
 }

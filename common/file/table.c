@@ -394,7 +394,7 @@ static bool holds(int proc, const char *pid, const char *link)
 	return found;
 }
 
-bool file_find_holder(struct dump *d, const char *link, char *who, size_t n)
+bool file_holder(const char *link, const struct dump *d, char *who, size_t n)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *e;
@@ -402,7 +402,7 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n)
 
 	while (proc && !found && (e = readdir(proc))) {
 		uint64_t pid;
-		if (parse_u64(e->d_name, 10, &pid) < 0 || (pid_t)pid == getpid() || dump_find_task(d, (pid_t)pid))
+		if (parse_u64(e->d_name, 10, &pid) < 0 || (pid_t)pid == getpid() || (d && dump_find_task(d, (pid_t)pid)))
 			continue;
 		if (!holds(dirfd(proc), e->d_name, link))
 			continue;
@@ -418,4 +418,9 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n)
 	if (proc)
 		closedir(proc);
 	return found;
+}
+
+bool file_find_holder(struct dump *d, const char *link, char *who, size_t n)
+{
+	return file_holder(link, d, who, n);
 }

@@ -392,6 +392,8 @@ int unix_packet_prepare(const struct model *m, struct plan *plan, const struct s
 	}
 	if (n > RIGHTS_MAX)
 		return err_image(err, "sk-queues.img: %zu descriptors in a message for socket %u", n, e->id_for);
+	if (e->cred)
+		return err_refuse(err, "sk-queues.img: a message for socket %u carries credentials", e->id_for);
 	r->slots = arena_alloc(plan->arena, (n + 1) * sizeof(*r->slots));
 	for (size_t i = 0; i < e->n_scm && !ret; i++)
 		for (size_t k = 0; k < e->scm[i]->n_rights && !ret; k++)
