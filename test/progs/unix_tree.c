@@ -22,7 +22,6 @@ static _Noreturn void child(int i, int pair, int pipe_rd)
 	CHECK_EQ(send(d, name, strlen(name), 0), (ssize_t)strlen(name));
 	send_fds(pair, "up", 2, &d, 1);
 	CHECK_EQ(write(pair, "ready", 5), 5);
-	/* No word from the parent is read before the end. */
 	CHECK_EQ(read(pipe_rd, buf, 1), 1);
 	if (!(i & 1))
 		CHECK_EQ(write(s, name, strlen(name)), (ssize_t)strlen(name));
@@ -48,25 +47,25 @@ int main(void)
 			child(i, p[1], wake[0]);
 		close(p[1]);
 		pairs[i] = p[0];
-		/* In order, and the last two wait to be accepted. What those of odd numbers wrote cannot wait with them. */
+		/* One after the other, so that connections and clients have the same order. */
 		while (recv(pairs[i], buf, 7, MSG_PEEK) < 2)
 			;
 		if (i < 2)
 			conns[i] = accept(server, NULL, NULL);
 	}
-	conns[3] = -1;
 	conns[2] = accept(server, NULL, NULL);
 	conns[3] = accept(server, NULL, NULL);
+	CHECK(!pipe(back));
 	int waits = fork();
 	CHECK(waits >= 0);
 	if (!waits) {
 		int s = new_client(SOCK_STREAM, "server");
-		CHECK_EQ(write(wake[1], "w", 1), 1);
+		CHECK_EQ(write(back[1], "w", 1), 1);
+		close(back[1]);
 		CHECK_EQ(read(s, buf, 5), 5);
 		_exit(memcmp(buf, "hello", 5) != 0);
 	}
-	CHECK_EQ(read(wake[0], buf, 1), 1);
-	CHECK(!pipe(back));
+	CHECK_EQ(read(back[0], buf, 1), 1);
 	for (int i = 0; i < CHILDREN; i++)
 		send_fds(pairs[i], "down", 4, &back[1], 1);
 
@@ -75,9 +74,12 @@ int main(void)
 	CHECK_EQ(write(wake[1], "1234", CHILDREN), CHILDREN);
 	for (int i = 0; i < CHILDREN; i++) {
 		snprintf(want, sizeof(want), "client %d", i);
+		check_message(inbox, want, strlen(want), "inbox");
+	}
+	for (int i = 0; i < CHILDREN; i++) {
+		snprintf(want, sizeof(want), "client %d", i);
 		CHECK_EQ(read(conns[i], buf, sizeof(buf)), (ssize_t)strlen(want));
 		CHECK(!memcmp(buf, want, strlen(want)));
-		check_message(inbox, want, strlen(want), "inbox");
 		check_fds(pairs[i], 2, "up", fds, 1, "from below");
 		CHECK_EQ(send(fds[0], "by its child's socket", 21, 0), 21);
 		check_message(inbox, "by its child's socket", 21, "inbox");
