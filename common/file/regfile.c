@@ -10,6 +10,8 @@
 
 #include "common/file/file.h"
 
+#define MQUEUE_SUPER 0x19800202 /* ipc/mqueue.c, MQUEUE_MAGIC */
+
 #define NO_SEEK UINT64_MAX
 
 /* /dev/null, zero, full, random, urandom, mem, port: no state per opening. kmsg (11) remembers how far it was read. */
@@ -45,6 +47,9 @@ static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	snprintf(magic, sizeof(magic), "fd/%d", src->number);
 	if (fstatfs(src->fd, &fs) < 0)
 		return err_sys(err, "cannot stat the file system of %s", src->link);
+	if (fs.f_type == MQUEUE_SUPER && S_ISREG(src->st.st_mode))
+		return err_refuse(err, "POSIX message queue %s: it belongs to the IPC namespace, which is not dumped",
+				  src->link);
 	p.fs_type = fs.f_type;
 	p.pos = src->flags & O_PATH ? 0 : (uint64_t)src->info->pos;
 	reg->id = entry->id;
