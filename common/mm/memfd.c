@@ -154,6 +154,13 @@ static int plan_huge_content(struct plan *plan, const struct model_shmem *shm, u
 	return 0;
 }
 
+/* How peers write shared anonymous memory: under the name of its file. */
+static bool is_anonymous(const MemfdInodeEntry *e)
+{
+	return !strcmp(e->name, "/dev/zero") && e->seals == F_SEAL_SEAL && !e->hugetlb_flag && e->size &&
+	       e->size % PAGE_BYTES == 0;
+}
+
 /* The inode: created, filled, sealed. Its slot is a description that nobody else has. */
 static int plan_inode(const struct model *m, const MemfdInodeEntry *e, struct plan *plan, uint32_t *slot,
 		      struct err *err)
@@ -165,6 +172,8 @@ static int plan_inode(const struct model *m, const MemfdInodeEntry *e, struct pl
 	char name[80];
 	int ret = 0;
 
+	if (is_anonymous(e))
+		return shmem_slot(m, plan, e->shmid, slot, err);
 	if (memfd_inode_slot(plan, e, slot))
 		return 0;
 	if (huge && (!(huge & MFD_HUGETLB) || (huge & ~MFD_HUGETLB) >> VM_FLAG_HUGE_SHIFT > 40))

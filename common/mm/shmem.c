@@ -156,7 +156,7 @@ int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_
 	uint64_t at, flags;
 	int ret;
 
-	if (!s || !s->first)
+	if (!s || (!s->first && !s->memfd))
 		return err_image(err, "shared memory %lu is not in the checkpoint", shmid);
 	if (!sp->slots)
 		sp->slots = arena_alloc(plan->arena, m->nshmem * sizeof(*sp->slots));
@@ -170,7 +170,7 @@ int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_
 	snprintf(name, sizeof(name), "shared memory %lu", shmid);
 	*slot = plan_slot(plan, name);
 	sp->slots[s - m->shmem] = *slot + 1;
-	flags = s->first->flags & (VM_FLAG_NORESERVE | VM_FLAGS_HUGE);
+	flags = s->first ? s->first->flags & (VM_FLAG_NORESERVE | VM_FLAGS_HUGE) : 0;
 	ret = shmem_make(plan, *slot, s->size, flags, &at, err);
 	if (ret)
 		return ret;

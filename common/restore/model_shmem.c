@@ -116,7 +116,8 @@ static int make_object(const struct use *u, size_t n, struct model_shmem *s, str
 			return bad_image(err, AT(MM, u[i].pid, 0),
 					 "mapping %lx-%lx: System V shared memory %lu is in no ipcns-shm image",
 					 v->start, v->end, v->shmid);
-		if (s->memfd || !(v->status & ST_SYSVIPC) != !s->segment)
+		/* A private mapping of shared anonymous memory is written as one of a memfd of that name. */
+		if ((s->memfd && strcmp(s->memfd->name, "/dev/zero")) || !(v->status & ST_SYSVIPC) != !s->segment)
 			return bad_image(err, AT(MM, u[i].pid, 0), "mapping %lx-%lx: object %lu is of another sort",
 					 v->start, v->end, v->shmid);
 		s->first = s->first ? s->first : v;
@@ -125,6 +126,8 @@ static int make_object(const struct use *u, size_t n, struct model_shmem *s, str
 	}
 	if (s->segment)
 		s->size = s->segment->size;
+	else if (s->memfd)
+		s->size = s->memfd->size;
 	else if (told)
 		s->size = told; /* views may be larger than what they show */
 	return 0;

@@ -72,8 +72,21 @@ int main(void)
 	tail = mremap(big + BIG / 2, 0, PAGE, MREMAP_MAYMOVE);
 	moved = mremap(big, BIG, BIG, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)lazy - (1ul << 32));
 	CHECK(tail != MAP_FAILED && moved != MAP_FAILED);
+	/* A private view of such memory: only through its file, which is in map_files. */
+	char path[80], *own;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)tail, (unsigned long)tail + PAGE);
+	int fd = open(path, O_RDONLY);
+	CHECK(fd >= 0 && (own = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)) != MAP_FAILED);
+	close(fd);
+	own[0] = 77;
 
 	test_ready();
+
+	CHECK_EQ(own[0], 77);
+	CHECK(!memcmp(own + PAGE, moved + PAGE, PAGE) && inode(own) == inode(moved));
+	moved[PAGE + 1] = 55;
+	CHECK_EQ(own[PAGE + 1], 55);
+	*(size_t *)(void *)(moved + PAGE) = PAGE * 31 + 1;
 
 	cut = mremap(cut, 3 * PAGE, 32 * PAGE, MREMAP_MAYMOVE);
 	CHECK(cut != MAP_FAILED);
