@@ -94,6 +94,7 @@ struct plan_task {
 	struct plan_thread *threads; /* leader first */
 	size_t nthreads;
 	bool seccomp; /* some thread comes back below filters or in strict mode */
+	uint64_t caps_dropped; /* from the bounding set, by the leader before it makes threads */
 	int stop_signal; /* the task comes back stopped by it; 0 = running */
 	uint64_t hole, hole_len; /* address range that is free before and after: the agent's home while restoring */
 	int pages_fd; /* slot-less descriptor of the pages image, -1 = none; owned by the model */

@@ -117,12 +117,34 @@ void task_creds_plan_capset(struct program *prog, int phase, const CredsEntry *c
 		    task_caps(c->n_cap_prm, c->cap_prm) & KNOWN_CAPS, task_caps(c->n_cap_inh, c->cap_inh) & KNOWN_CAPS);
 }
 
+/*
+ * The bounding set of a thread is its leader's when it is made: what no thread has, the leader drops once, when all its children exist.
+ * Newer kernels have capabilities that the image's did not: those are taken away too, where they exist. Not what somebody may
+ * inherit: capset() grants that from the bounding set only (security/commoncap.c, cap_capset()).
+ */
+static void plan_common_bounds(const struct model_task *task, struct plan_task *pt, struct program *prog)
+{
+	uint64_t keep = ~((2ull << (CAP_LAST_CAP + 7)) - 1);
+
+	for (size_t k = 0; k < task->nthreads; k++) {
+		const CredsEntry *c = task->threads[k].core->thread_core->creds;
+
+		if (c)
+			keep |= task_caps(c->n_cap_bnd, c->cap_bnd) | task_caps(c->n_cap_inh, c->cap_inh);
+	}
+	pt->caps_dropped = ~keep;
+	for (unsigned i = 0; i < CAP_LAST_CAP + 8; i++)
+		if (pt->caps_dropped >> i & 1)
+			program_add(prog, TASK_LIMITS, "bounding set", i > CAP_LAST_CAP ? EXPECT_ANY : EXPECT_OK, 0, SYS_prctl,
+				    PROGRAM_ARGS(A(PR_CAPBSET_DROP), A(i)));
+}
+
 /* Without CAP_SETPCAP bounding set and securebits are what they must be already: preflight has seen to it. */
-static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap, bool admin)
+static void plan_caps(struct program *prog, const CredsEntry *c, uint64_t dropped, bool setpcap, bool admin)
 {
 	const uint64_t known = KNOWN_CAPS, kept = admin ? ADMIN_BIT : 0;
 	uint64_t prm = task_caps(c->n_cap_prm, c->cap_prm) & known, eff = task_caps(c->n_cap_eff, c->cap_eff) & known;
-	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & known, bnd = task_caps(c->n_cap_bnd, c->cap_bnd);
+	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & known, bnd = task_caps(c->n_cap_bnd, c->cap_bnd) | dropped;
 	uint64_t amb = task_caps(c->n_cap_amb, c->cap_amb) & known;
 
 	plan_capset(prog, THREAD_CREDS, prm | kept | (setpcap ? SETPCAP_BIT : 0),
@@ -136,7 +158,6 @@ static void plan_caps(struct program *prog, const CredsEntry *c, bool setpcap, b
 	for (unsigned i = 0; setpcap && i <= CAP_LAST_CAP; i++)
 		if (!(bnd >> i & 1))
 			program_call(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
-	/* Capabilities that newer kernels have and the image's did not are taken away too, where they exist. */
 	for (unsigned i = CAP_LAST_CAP + 1; setpcap && i < CAP_LAST_CAP + 8; i++)
 		if (!(bnd >> i & 1))
 			program_try(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
@@ -158,12 +179,14 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 	if (ret)
 		return ret;
 	setpcap = !(plan->lacks & SETPCAP_BIT);
+	if (setpcap && thread == &task->threads[0])
+		plan_common_bounds(task, pt, pth->prog);
 	if (setpcap)
 		program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl,
 			     A(PR_SET_SECUREBITS), A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
 	plan_ids(pth->prog, c, plan->lacks);
 	/* Its filters come when all else is done; until then it keeps what installing them takes. */
-	plan_caps(pth->prog, c, setpcap, seccomp_takes_admin(m, task, thread));
+	plan_caps(pth->prog, c, pt->caps_dropped, setpcap, seccomp_takes_admin(m, task, thread));
 	if (c->has_no_new_privs && c->no_new_privs)
 		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0),
 			     A(0), A(0));
