@@ -24,6 +24,7 @@
 #define PF_KTHREAD 0x00200000
 /* Most answers take a few microseconds: less than going to sleep and being woken. */
 #define LOOKS_BEFORE_SLEEP 40
+#define CORPSE_LOOK_NS 3000000u
 #define CLONE_VFORK_FLAG 0x4000ull
 
 static int refuse_traced(pid_t by, struct err *err)
@@ -105,9 +106,9 @@ static bool is_corpse(pid_t tid)
 
 int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 {
-	int looks = 0;
+	uint64_t suspect_ns = 0;
 
-	for (bool slept = false;;) {
+	for (int looks = 0;;) {
 		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
 		uint64_t now;
 		sigset_t chld;
@@ -121,9 +122,12 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 			continue;
 		if (got < 0)
 			return -errno;
-		if (slept && is_corpse(tid))
-			return -ECHILD;
 		now = now_ns();
+		/* Not each time: for a process of many threads the kernel adds up the times of all of them for this answer. */
+		if (suspect_ns && now >= suspect_ns && is_corpse(tid))
+			return -ECHILD;
+		if (now >= suspect_ns)
+			suspect_ns = now + CORPSE_LOOK_NS;
 		if (deadline_ns && now >= deadline_ns)
 			return -ETIMEDOUT;
 		/* A SIGCHLD may belong to another tracee, and several melt into one: look again after 1 ms at the
@@ -134,7 +138,6 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 		sigemptyset(&chld);
 		sigaddset(&chld, SIGCHLD);
 		sigtimedwait(&chld, NULL, &ts);
-		slept = true;
 	}
 }
 
