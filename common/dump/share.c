@@ -34,7 +34,7 @@ static int compare(const void *va, const void *vb, void *ctx)
 
 static int refuse_shared(const struct dump_task *a, const struct dump_task *b, const char *what, struct err *err)
 {
-	const struct dump_task *child = b->parent == a ? b : a, *other = child == a ? b : a;
+	const struct dump_task *child = a->parent == b ? a : b, *other = child == a ? b : a;
 
 	return err_task(err, child->pid, child->stat.comm,
 			err_refuse(err, "it has its %s together with pid %d (%s) without being a thread of it", what,
@@ -73,6 +73,24 @@ static int number(struct dump *d, struct dump_task **v, size_t n, int type, size
 	return 0;
 }
 
+/* A table goes from parent to child when that is made: any other way of sharing one cannot be made again. */
+static int check_tables(const struct dump *d, struct err *err)
+{
+	const struct dump_task **first = arena_alloc(d->arena, (d->ntasks + TASK_KOBJ) * sizeof(*first));
+
+	for (size_t i = 0; i < d->ntasks; i++) {
+		const struct dump_task *t = d->tasks[i];
+
+		if (t->zombie)
+			continue;
+		if (!first[t->files_id])
+			first[t->files_id] = t;
+		else if (t->parent->files_id != t->files_id)
+			return refuse_shared(first[t->files_id], t, "descriptor table", err);
+	}
+	return 0;
+}
+
 int share_find(struct dump *d, struct err *err)
 {
 	static const struct { int type; size_t field; const char *refused; } kinds[] = {
@@ -95,5 +113,5 @@ int share_find(struct dump *d, struct err *err)
 	}
 	for (size_t k = 0; k < ARRAY_SIZE(kinds) && !ret && n > 1; k++)
 		ret = number(d, v, n, kinds[k].type, kinds[k].field, kinds[k].refused, err);
-	return ret;
+	return ret ? ret : check_tables(d, err);
 }
