@@ -51,6 +51,7 @@ static void print_stats(const struct dump_stats *s, FILE *f)
 	fprintf(f, "%-22s %12llu\n", "pages looked at", (unsigned long long)s->pages_scanned);
 	fprintf(f, "%-22s %12llu\n", "pages written", (unsigned long long)s->pages_written);
 	fprintf(f, "%-22s %12llu\n", "pages of zeros", (unsigned long long)s->pages_zero);
+	fprintf(f, "%-22s %12llu\n", "pages of a parent", (unsigned long long)s->pages_cow);
 	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->image_bytes);
 }
 
@@ -75,6 +76,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.ghost_limit = opt_size(o, OPT_GHOST_LIMIT),
 		.display_stats = opt_bool(o, OPT_DISPLAY_STATS),
 		.progress = isatty(STDERR_FILENO),
+		.cow_pages = opt_bool(o, OPT_COW_PAGES),
 		.seal = opt_bool(o, OPT_SEAL),
 		.given = &given,
 		.cgroups = cgroups,

@@ -35,6 +35,7 @@ struct dump_opts {
 	unsigned timeout_s;
 	uint64_t ghost_limit; /* bytes */
 	bool progress;	      /* a terminal is watching */
+	bool cow_pages;	      /* leave to the parent what is the parent's */
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
 	const struct externals *given; /* --external; may be NULL */
@@ -45,7 +46,7 @@ struct dump_opts {
 
 struct dump_stats {
 	uint64_t freezing_us, frozen_us, memdump_us, memwrite_us, total_us;
-	uint64_t pages_scanned, pages_written, pages_zero;
+	uint64_t pages_scanned, pages_written, pages_zero, pages_cow;
 	uint64_t image_bytes;
 };
 

@@ -96,7 +96,8 @@ static void put_inventory(struct dump *d)
 
 	fill_ids(&own, &self);
 	run_id(uuid);
-	inv.img_version = 2;
+	/* Who does not know about pages of the parent process must not take them for zeros. */
+	inv.img_version = d->stats.pages_cow ? 3 : 2;
 	inv.has_fdinfo_per_id = inv.fdinfo_per_id = true;
 	inv.has_ns_per_id = inv.ns_per_id = true;
 	inv.root_ids = &own;

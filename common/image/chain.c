@@ -15,10 +15,12 @@ const char *page_set_add(struct page_set *set, const PagemapEntry *e)
 		run.flags = e->flags;
 	else
 		run.flags = e->has_in_parent && e->in_parent ? RUN_PARENT : RUN_PRESENT;
-	if (run.flags & ~(uint32_t)(RUN_PARENT | RUN_LAZY | RUN_PRESENT))
+	if (run.flags & ~(uint32_t)(RUN_PARENT | RUN_LAZY | RUN_PRESENT | RUN_COW))
 		why = "unknown flags";
 	else if ((run.flags & RUN_PARENT) && (run.flags & RUN_PRESENT))
 		why = "pages both here and in the parent";
+	else if ((run.flags & RUN_COW) && (run.flags & (RUN_PARENT | RUN_PRESENT)))
+		why = "pages both here and of the parent process";
 	else if (run.vaddr % IMAGE_PAGE)
 		why = "the address is no multiple of the page size";
 	else if (!run.pages || run.pages > (UINT64_MAX - run.vaddr) / IMAGE_PAGE)
@@ -211,6 +213,8 @@ const char *chain_find(const struct chain_set *s, size_t from, uint64_t vaddr, u
 			*off = r->off + (vaddr - r->vaddr);
 			return NULL;
 		}
+		if (r->flags & RUN_COW)
+			return "the page is the parent process's";
 		if (!(r->flags & RUN_PARENT))
 			return "the page was left for a lazy restore";
 	}

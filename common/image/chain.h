@@ -10,7 +10,7 @@
 #include "pagemap.pb-c.h"
 
 #define IMAGE_PAGE 4096u
-enum { RUN_PARENT = 1, RUN_LAZY = 2, RUN_PRESENT = 4 };
+enum { RUN_PARENT = 1, RUN_LAZY = 2, RUN_PRESENT = 4, RUN_COW = 0x10000 /* the parent process has them */ };
 
 struct page_run {
 	uint64_t vaddr, pages;

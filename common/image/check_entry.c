@@ -27,7 +27,7 @@ enum { /* vma_entry.status */
 
 static void inventory(struct check *c, const InventoryEntry *e)
 {
-	if (e->img_version != 1 && e->img_version != 2)
+	if (e->img_version < 1 || e->img_version > 3)
 		check_here(c, "image version %u is not known", e->img_version);
 	if (!e->root_ids)
 		check_here(c, "root_ids is missing");

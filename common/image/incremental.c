@@ -318,6 +318,10 @@ int image_dedup(const char *path, struct incremental_result *res, struct err *er
 static int merge_run(struct chain_set *s, struct map_out *o, const struct page_run *r, uint8_t *buf,
 		     struct incremental_result *res, struct err *err)
 {
+	if (r->flags & RUN_COW) { /* the parent process's set is made whole as well */
+		add_run(o, r->vaddr, r->pages, r->flags);
+		return 0;
+	}
 	for (uint64_t k = 0, n = 0; k < r->pages; k += n) {
 		uint64_t vaddr = r->vaddr + k * IMAGE_PAGE, off;
 		const char *why;

@@ -55,6 +55,7 @@ const struct word image_words[] = {
 	{ "pmap.flags", NULL, "PE_PARENT", 0x1 },
 	{ "pmap.flags", NULL, "PE_LAZY", 0x2 },
 	{ "pmap.flags", NULL, "PE_PRESENT", 0x4 },
+	{ "pmap.flags", NULL, "PE_COW", 0x10000 },
 	{ "gen", "task_state", "Alive", 1 },
 	{ "gen", "task_state", "Zombie", 3 },
 	{ "gen", "task_state", "Stopped", 6 },

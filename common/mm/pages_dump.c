@@ -20,19 +20,19 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/progress.h"
-#include "common/mm/scan.h"
+#include "common/mm/cow.h"
 
 enum {
 	BATCH_PAGES = 256, /* 1 MiB: two of them fit into the cache of one core */
 	TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES,
 };
 
-/* One piece of a target range, in one mapping. */
-struct piece { uint64_t addr; uint32_t npages; bool lazy, anon, by_mem; };
+/* One piece of a target range, in one mapping. by_mem: only /proc/PID/mem may read it. cow: is left to the parent. */
+struct piece { uint64_t addr; uint32_t npages; bool lazy, anon, by_mem, cow; };
 
 struct batch {
 	struct piece pieces[BATCH_PAGES];
-	size_t n, npages;
+	size_t n, npages; /* those to be read */
 	uint64_t ticket;
 };
 
@@ -42,6 +42,7 @@ struct pump {
 	pthread_cond_t turned;
 	struct dump *d;
 	struct scan *scan;
+	struct cow cow;
 	int out;	 /* pages image */
 	uint64_t issued, turn; /* tickets: batches taken, batches that have their place */
 	uint64_t off;	 /* where the next batch goes */
@@ -117,15 +118,16 @@ static bool is_zero_page(const void *page)
 	return true;
 }
 
-/* Pages that process_vm_readv refuses (no read permission) come through /proc/PID/mem, which may read all. */
-static int read_by_mem(struct pump *p, const struct batch *b, unsigned char *buf, struct err *err)
+/* Pages that process_vm_readv refuses (no read permission) or must not touch come through /proc/PID/mem. */
+static int read_by_mem(struct pump *p, const struct batch *b, bool all, unsigned char *buf, struct err *err)
 {
 	for (size_t i = 0; i < b->n; i++) {
-		size_t len = b->pieces[i].npages * PAGE_BYTES;
-		int ret = pread_full(p->d->task->fz.mem_fd, buf, len, (off_t)b->pieces[i].addr);
+		const struct piece *c = &b->pieces[i];
+		size_t len = c->cow ? 0 : c->npages * PAGE_BYTES;
+		int ret = len && (all || c->by_mem) ? pread_full(p->d->task->fz.mem_fd, buf, len, (off_t)c->addr) : 0;
 
 		if (ret)
-			return err_set(err, ERR_FAILED, -ret, "cannot read memory at 0x%lx", b->pieces[i].addr);
+			return err_set(err, ERR_FAILED, -ret, "cannot read memory at 0x%lx", c->addr);
 		buf += len;
 	}
 	return 0;
@@ -133,16 +135,25 @@ static int read_by_mem(struct pump *p, const struct batch *b, unsigned char *buf
 
 static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf, struct err *err)
 {
-	struct iovec local = { buf, b->npages * PAGE_BYTES }, remote[BATCH_PAGES];
-	bool plain = true;
+	struct iovec local[BATCH_PAGES], remote[BATCH_PAGES];
+	size_t n = 0, plain = 0, at = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
-		remote[i] = (struct iovec){ (void *)(uintptr_t)b->pieces[i].addr, b->pieces[i].npages * PAGE_BYTES };
-		plain &= !b->pieces[i].by_mem;
+		const struct piece *c = &b->pieces[i];
+		size_t len = c->npages * PAGE_BYTES;
+
+		if (c->cow)
+			continue;
+		if (!c->by_mem) {
+			remote[n] = (struct iovec){ (void *)(uintptr_t)c->addr, len };
+			local[n++] = (struct iovec){ buf + at, len };
+			plain += len;
+		}
+		at += len;
 	}
-	if (plain && process_vm_readv(p->d->task->fz.pid, &local, 1, remote, b->n, 0) == (ssize_t)local.iov_len)
-		return 0;
-	return read_by_mem(p, b, buf, err);
+	bool got = !n || process_vm_readv(p->d->task->fz.pid, local, n, remote, n, 0) == (ssize_t)plain;
+
+	return read_by_mem(p, b, !got, buf, err);
 }
 
 /* What is left of a batch without its zero pages: iovecs of the buffer. */
@@ -154,7 +165,7 @@ static void sift(const struct batch *b, unsigned char *buf, struct rest *r)
 
 	r->n = r->npages = 0;
 	for (size_t i = 0; i < b->n; i++)
-		for (uint32_t k = 0; k < b->pieces[i].npages; k++, page++) {
+		for (uint32_t k = 0; k < b->pieces[i].npages && !b->pieces[i].cow; k++, page++) {
 			unsigned char *at = buf + page * PAGE_BYTES;
 
 			r->keep[page] = !b->pieces[i].anon || !is_zero_page(at);
@@ -176,6 +187,11 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 		const struct piece *c = &b->pieces[i];
 		uint32_t flags = PME_PRESENT | (c->lazy ? PME_LAZY : 0);
 
+		if (c->cow) {
+			map_add(p->map, c->addr, c->npages, PAGES_COW);
+			p->d->stats.pages_cow += c->npages;
+			continue;
+		}
 		for (uint32_t k = 0; k < c->npages;) {
 			uint32_t from = k;
 
@@ -218,27 +234,47 @@ static int pwritev_full(int fd, struct iovec *v, size_t n, uint64_t off)
 	return 0;
 }
 
+/* Adds a run, cut where pages are the parent's and where they are not: a batch has room for as many pieces as pages. */
+static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
+{
+	enum cow_page pages[COW_PAGES];
+	int ret = cow_compare(&p->cow, run, pages, p->err);
+
+	for (size_t from = 0, to; from < run->npages && !ret; from = to) {
+		struct piece *c = b->n ? &b->pieces[b->n - 1] : NULL;
+
+		for (to = from + 1; to < run->npages && pages[to] == pages[from]; to++)
+			;
+		uint64_t addr = run->addr + from * PAGE_BYTES;
+		bool cow = pages[from] == COW_PARENTS;
+		if (cow && c && c->cow && c->addr + c->npages * PAGE_BYTES == addr && c->npages < UINT32_MAX / 2) {
+			c->npages += (uint32_t)(to - from);
+			continue;
+		}
+		c = &b->pieces[b->n++];
+		*c = (struct piece){ .addr = addr, .npages = (uint32_t)(to - from), .cow = cow };
+		c->anon = run->vma->status & VS_ANON_PRIVATE && !(run->vma->status & VS_VDSO);
+		c->lazy = c->anon && !(run->vma->flags & VM_FLAG_LOCKED);
+		c->by_mem = !(run->vma->prot & 1) || pages[from] != COW_OWN;
+		b->npages += cow ? 0 : to - from;
+	}
+	p->d->stats.pages_scanned += run->npages;
+	return ret;
+}
+
 /* Under lock: the next batch with its ticket. False at the end or after a failure. */
 static bool take_batch(struct pump *p, struct batch *b)
 {
 	b->n = b->npages = 0;
 	while (!p->ret && b->npages < BATCH_PAGES && b->n < BATCH_PAGES) {
 		struct scan_run run;
-		struct piece *c = &b->pieces[b->n];
-		int more = scan_next(p->scan, BATCH_PAGES - b->npages, &run, p->err);
+		int more = scan_next(p->scan, BATCH_PAGES - MAX(b->npages, b->n), &run, p->err);
 
 		if (more < 0)
 			p->ret = more;
 		if (more <= 0)
 			break;
-		c->addr = run.addr;
-		c->npages = (uint32_t)run.npages;
-		c->anon = run.vma->status & VS_ANON_PRIVATE && !(run.vma->status & VS_VDSO);
-		c->lazy = c->anon && !(run.vma->flags & VM_FLAG_LOCKED);
-		c->by_mem = !(run.vma->prot & 1);
-		b->npages += run.npages;
-		b->n++;
-		p->d->stats.pages_scanned += run.npages;
+		p->ret = add_run(p, b, &run);
 	}
 	if (p->ret || !b->n)
 		return false;
@@ -338,11 +374,17 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 		return ret;
 	for (size_t i = 0; i < d->task->maps.n; i++)
 		expected += d->task->maps.v[i].rss_kb * 1024 / PAGE_BYTES;
+	ret = cow_open(d, &p.cow, err);
+	if (ret) {
+		cow_close(&p.cow);
+		return ret;
+	}
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.turned, NULL);
 	ret = pump_run(&p, expected);
 	pthread_cond_destroy(&p.turned);
 	pthread_mutex_destroy(&p.lock);
+	cow_close(&p.cow);
 	map_flush(&map);
 	return ret;
 }

@@ -96,6 +96,8 @@ static void list_pages(struct mm_plan *mp)
 	for (size_t i = 0; i < p->nentries; i++) {
 		uint64_t start = p->entries[i]->vaddr, end = start + p->entries[i]->nr_pages * PAGE_BYTES, at = start;
 
+		if (p->entries[i]->flags & PAGES_COW)
+			continue;
 		while (k < nskip && skip[k].start + skip[k].len <= start)
 			k++;
 		for (size_t s = k; s < nskip && skip[s].start < end; s++) {
@@ -139,6 +141,23 @@ static void plan_direct_content(struct mm_plan *mp, struct reader *r)
 	}
 }
 
+/* What stands in the page sets of ancestors. */
+static void plan_ancestors(struct mm_plan *mp, struct reader *r)
+{
+	const struct model_pages *p = &mp->task->pages;
+
+	for (size_t i = 0; i < p->ncow; i++) {
+		const struct model_piece *c = &p->cow[i];
+
+		if (!i || c->owner != c[-1].owner) {
+			reader_flush(r);
+			r->slot = plan_slot_fd(mp->plan, "pages of an ancestor", mp->m->tasks[c->owner].pages.fd);
+		}
+		reader_add(r, c->addr, c->len, c->off);
+	}
+	reader_flush(r);
+}
+
 int plan_content(struct mm_plan *mp, struct err *err)
 {
 	cleanup_free struct reader *r = xzalloc(sizeof(*r));
@@ -147,6 +166,7 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	r->prog = mp->prog;
 	r->phase = TASK_CONTENT;
 	plan_direct_content(mp, r);
+	plan_ancestors(mp, r);
 	list_pages(mp);
 	if (!pt->npages)
 		return 0;

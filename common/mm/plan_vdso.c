@@ -37,6 +37,8 @@ static int read_dumped(struct mm_plan *mp, const unsigned char **out, struct err
 		uint64_t end = e->vaddr + e->nr_pages * PAGE_BYTES, from = MAX(e->vaddr, v->start),
 			 to = MIN(end, v->end);
 
+		if (e->flags & PAGES_COW)
+			continue;
 		if (from < to) {
 			int ret = pread_full(mp->task->pages.fd, bytes + (from - v->start), to - from,
 					     (off_t)(off + from - e->vaddr));

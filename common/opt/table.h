@@ -162,6 +162,8 @@ enum opt_group {
 	/* memory */                                                                                                   \
 	X(SEAL, "seal", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,                                 \
 	  "put checksums of memory pages into the manifest too, not only their size; reads them again for it")         \
+	X(COW_PAGES, "cow-pages", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
+	  "store once what parent and child share since fork; only cr-restore reads such images (version 3)")          \
 	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_MEMORY,                               \
 	  "track changes of memory from now on, for the next dump")                                                    \
 	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                               \

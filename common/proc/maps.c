@@ -150,6 +150,15 @@ static int scan_kb(const char *p, uint64_t *out)
 	return 0;
 }
 
+static int add_kb(const char *p, uint64_t *sum)
+{
+	uint64_t kb;
+	int ret = scan_kb(p, &kb);
+
+	*sum += ret ? 0 : kb;
+	return ret;
+}
+
 static int scan_smaps_value(const char *p, struct proc_map *m)
 {
 	switch (*p) {
@@ -162,7 +171,9 @@ static int scan_smaps_value(const char *p, struct proc_map *m)
 	case 'R':
 		return scan_word(&p, "Rss:") ? scan_kb(p, &m->rss_kb) : 0;
 	case 'S':
-		return scan_word(&p, "Swap:") ? scan_kb(p, &m->swap_kb) : 0;
+		return scan_word(&p, "Swap:")				  ? scan_kb(p, &m->swap_kb) :
+		       scan_word(&p, "Shared_Clean:") || scan_word(&p, "Shared_Dirty:") ? add_kb(p, &m->shared_kb) :
+											  0;
 	case 'V':
 		return scan_word(&p, "VmFlags:") ? scan_vmflags(p, m) : 0;
 	}

@@ -70,7 +70,7 @@ struct proc_map {
 	/* from smaps, valid when has_flags: the two-letter words of VmFlags as a bit set, see proc_vmflag() */
 	bool has_flags;
 	uint64_t vmflags;
-	uint64_t rss_kb, anon_kb, swap_kb, locked_kb, page_kb; /* KernelPageSize */
+	uint64_t rss_kb, anon_kb, swap_kb, shared_kb /* with other processes, clean and dirty */, locked_kb, page_kb; /* KernelPageSize */
 };
 struct proc_maps { struct proc_map *v; size_t n; };
 /* One bit for each word that the kernel (fs/proc/task_mmu.c, show_smap_vma_flags) knows; any other word is VMF_unknown. */

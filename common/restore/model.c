@@ -56,8 +56,8 @@ static int load_inventory(struct model *m, struct err *err)
 	if (ret)
 		return ret;
 	inv = m->inventory = (InventoryEntry *)msg;
-	if (inv->img_version != 2)
-		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) is",
+	if (inv->img_version != 2 && inv->img_version != 3)
+		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) and 3 are",
 				 inv->img_version);
 	if (!inv->has_fdinfo_per_id || !inv->fdinfo_per_id)
 		return bad_image(err, AT(INVENTORY, 0, 0),
@@ -350,6 +350,8 @@ static int load(struct model *m, struct err *err)
 		ret = load_tree(m, err);
 	for (size_t i = 0; !ret && i < m->ntasks; i++)
 		ret = load_task(m, &m->tasks[i], err);
+	if (!ret)
+		ret = model_resolve_cow(m, err);
 	if (!ret)
 		ret = model_load_files(m, err);
 	if (!ret)

@@ -24,11 +24,20 @@
 #include "memfd.pb-c.h"
 #include "timens.pb-c.h"
 
+#define PAGES_COW 0x10000u /* flag of a pagemap entry: the parent process has these pages at the same addresses */
 struct model_pages {		/* one page set: pagemap-X and its pages-Y */
 	PagemapEntry **entries; /* sorted, checked: no overlap, sizes agree with the file */
 	size_t nentries;
 	int fd;			/* pages-Y.img, -1 when there is none; owned by the model */
 	uint64_t size;
+	struct model_piece *cow; /* what it has of ancestors, ascending */
+	size_t ncow;
+};
+
+/* Content of a task's memory that stands in the page set of an ancestor. */
+struct model_piece {
+	uint64_t addr, len, off;
+	size_t owner; /* index of that task */
 };
 
 struct model_thread {

@@ -9,7 +9,7 @@
 enum { PE_PARENT = 1, PE_LAZY = 2, PE_PRESENT = 4 };
 
 /* One entry: the forms of older dumpers become the one that everybody after us reads. */
-static int check_entry(PagemapEntry *e, uint64_t *end, uint64_t *present, const struct where *at, struct err *err)
+static int check_entry(PagemapEntry *e, bool cow, uint64_t *end, uint64_t *present, const struct where *at, struct err *err)
 {
 	if (!e->has_nr_pages) {
 		e->nr_pages = e->compat_nr_pages;
@@ -19,11 +19,13 @@ static int check_entry(PagemapEntry *e, uint64_t *end, uint64_t *present, const 
 		e->flags = e->has_in_parent && e->in_parent ? PE_PARENT : PE_PRESENT;
 		e->has_flags = true;
 	}
-	if (e->flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
+	if (e->flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT | (cow ? PAGES_COW : 0)))
 		return bad_image(err, at, "unknown flags 0x%x", e->flags);
 	if (e->flags & PE_PARENT)
 		return cannot_restore(err, at, "incremental checkpoint: these pages are in its parent directory");
-	if (!(e->flags & PE_PRESENT))
+	if (e->flags & PAGES_COW && e->flags & PE_PRESENT)
+		return bad_image(err, at, "pages both in the image and of the parent process");
+	if (!(e->flags & (PE_PRESENT | PAGES_COW)))
 		return cannot_restore(err, at, "these pages are not in the image: they were left for a lazy restore");
 	if (e->vaddr % PAGE)
 		return bad_image(err, at, "address 0x%lx is not a multiple of the page size", e->vaddr);
@@ -32,6 +34,8 @@ static int check_entry(PagemapEntry *e, uint64_t *end, uint64_t *present, const 
 	if (e->vaddr < *end)
 		return bad_image(err, at, "the range at 0x%lx is out of order or overlaps the one before", e->vaddr);
 	*end = e->vaddr + e->nr_pages * PAGE;
+	if (e->flags & PAGES_COW)
+		return 0;
 	if (*present > UINT64_MAX / PAGE - e->nr_pages)
 		return bad_image(err, at, "more pages than there can be");
 	*present += e->nr_pages;
@@ -63,6 +67,7 @@ int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, st
 {
 	const struct where whole = { kind, id, -1 };
 	ProtobufCMessage **v;
+	const bool cow = kind == IMG_PAGEMAP && m->inventory->img_version == 3;
 	uint64_t end = 0, present = 0;
 	size_t n;
 	bool absent;
@@ -83,7 +88,7 @@ int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, st
 
 		if (out->entries[i]->base.descriptor != &pagemap_entry__descriptor)
 			return bad_image(err, &at, "a second head");
-		ret = check_entry(out->entries[i], &end, &present, &at, err);
+		ret = check_entry(out->entries[i], cow, &end, &present, &at, err);
 		if (ret)
 			return ret;
 	}

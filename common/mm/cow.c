@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pages that a process still has in common with its parent since fork(2): at the same address both page tables lead to
+ * the same frame, or to the same place in swap. Such a page is anonymous and in a private mapping of the parent too, so
+ * it is dumped there.
+ *
+ * Whether it is left to the parent or not, it must not be read by process_vm_readv(2): that pins pages, and for a pin the
+ * kernel first gives the process a copy of its own of each page that others map too (mm/gup.c, gup_must_unshare()). A dump
+ * would take apart what fork has shared. /proc/PID/mem does not pin.
+ */
+#include "common/mm/cow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define WORD_PLACE ((1ull << 55) - 1)	/* frame, or type and offset of swap; 0 for who may not see it */
+#define WORD_EXCLUSIVE (1ull << 56)
+#define WORD_FILE (1ull << 61)
+#define WORD_THERE (3ull << 62)		/* present, swapped */
+
+int cow_open(struct dump *d, struct cow *c, struct err *err)
+{
+	*c = (struct cow){ .own = -1, .parents = -1, .maps = &d->task->maps };
+	c->own = openat(d->task->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (d->opts->cow_pages && d->task->parent)
+		c->parents = openat(d->task->parent->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (c->own < 0 || (d->opts->cow_pages && d->task->parent && c->parents < 0))
+		return err_sys(err, "cannot open its page map");
+	return 0;
+}
+
+void cow_close(struct cow *c)
+{
+	if (c->own >= 0)
+		close(c->own);
+	if (c->parents >= 0)
+		close(c->parents);
+}
+
+/* Words of n pages from addr on; what lies behind the end of the address space is not there. */
+static int read_words(int fd, uint64_t addr, size_t n, uint64_t *words, struct err *err)
+{
+	ssize_t got = pread(fd, words, n * sizeof(*words), (off_t)(addr / PAGE_BYTES * sizeof(*words)));
+
+	if (got < 0 || got % (ssize_t)sizeof(*words))
+		return err_set(err, ERR_FAILED, got < 0 ? errno : EIO, "cannot read a page map");
+	for (size_t i = (size_t)got / sizeof(*words); i < n; i++)
+		words[i] = 0;
+	return 0;
+}
+
+/* Most mappings share nothing, which smaps has told for each as a whole. */
+static bool may_share(struct cow *c, const struct scan_run *run)
+{
+	const struct proc_maps *maps = c->maps;
+
+	while (c->at < maps->n && maps->v[c->at].end <= run->addr)
+		c->at++;
+	return run->vma->status & (VS_ANON_PRIVATE | VS_FILE_PRIVATE) &&
+	       !(run->vma->status & VS_VDSO) && !(run->vma->flags & VM_FLAG_HUGETLB) && c->at < maps->n &&
+	       (maps->v[c->at].shared_kb || maps->v[c->at].swap_kb);
+}
+
+int cow_compare(struct cow *c, const struct scan_run *run, enum cow_page pages[COW_PAGES], struct err *err)
+{
+	size_t n = (size_t)run->npages;
+	bool any = false;
+	int ret;
+
+	for (size_t i = 0; i < n; i++)
+		pages[i] = COW_OWN;
+	if (!may_share(c, run))
+		return 0;
+	ret = read_words(c->own, run->addr, n, c->words, err);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t w = c->words[i];
+
+		if (w & WORD_THERE && !(w & (WORD_EXCLUSIVE | WORD_FILE)))
+			pages[i] = COW_SHARED;
+		any |= pages[i] && w & WORD_PLACE;
+	}
+	if (!any || c->parents < 0)
+		return 0;
+	ret = read_words(c->parents, run->addr, n, c->theirs, err);
+	for (size_t i = 0; i < n && !ret; i++)
+		if (pages[i] && c->words[i] & WORD_PLACE &&
+		    !((c->words[i] ^ c->theirs[i]) & (WORD_THERE | WORD_PLACE | WORD_FILE)))
+			pages[i] = COW_PARENTS;
+	return ret;
+}
