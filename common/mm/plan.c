@@ -205,8 +205,7 @@ static void plan_unmap(struct mm_plan *mp)
 	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
 		     A(mm->has_thp_disabled && mm->thp_disabled), A(0), A(0), A(0));
 	plan_vdso_park(mp);
-	program_call(mp->prog, TASK_UNMAP, "all below the agent", SYS_munmap, A(0), A(mp->pt->hole));
-	program_call(mp->prog, TASK_UNMAP, "all above the agent", SYS_munmap, A(end), A(TASK_END - end));
+	plan_cow_unmap(mp, end);
 }
 
 /* Fields of mm_struct in one call (kernel/sys.c, prctl_set_mm_map): it needs no CAP_SYS_RESOURCE. */
@@ -272,6 +271,22 @@ static int check_image(const MmEntry *mm, struct err *err)
 	return 0;
 }
 
+/* Where children that are copies of this task find vvar and vdso. */
+static void tell_after(struct mm_plan *mp)
+{
+	struct vdso_here *after = mp->pt->after = arena_dup(mp->plan->arena, mp->here, sizeof(*mp->here));
+	uint64_t at = mp->keep_vdso && mp->vvar ? mp->vvar->start : mp->park;
+
+	after->nmaps = 0;
+	for (size_t i = 0; i < after->nvvar; i++) {
+		after->vvar[i].start = at;
+		at += after->vvar[i].len;
+	}
+	after->vdso.start = mp->keep_vdso ? mp->vdso->start : at;
+	if (!mp->vdso)
+		after->nvvar = after->vdso.len = 0;
+}
+
 int plan_mm_at(const struct model *m, const struct model_task *task, const struct vdso_here *here, struct plan *plan,
 	       struct plan_task *pt, struct err *err)
 {
@@ -283,9 +298,11 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 	if (!ret)
 		ret = plan_vdso_choose(&mp, err);
 	if (!ret) {
-		if (pt->births)
+		plan_cow_choose(&mp);
+		if (pt->births && !pt->copy_of)
 			plan_bare(&mp);
 		plan_unmap(&mp);
+		plan_cow_prepare(&mp);
 		ret = plan_aio(&mp, err);
 	}
 	if (!ret)
@@ -300,8 +317,10 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 		plan_protect(&mp);
 		ret = plan_fields(&mp, err);
 	}
-	if (!ret)
+	if (!ret) {
 		plan_switches(&mp);
+		tell_after(&mp);
+	}
 	ranges_release(&mp.used);
 	return ret;
 }
@@ -309,5 +328,5 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err)
 {
-	return plan_mm_at(m, task, plan->here, plan, pt, err);
+	return plan_mm_at(m, task, pt->copy_of ? pt->copy_of->after : plan->here, plan, pt, err);
 }

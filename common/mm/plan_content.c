@@ -153,7 +153,14 @@ static void plan_ancestors(struct mm_plan *mp, struct reader *r)
 			reader_flush(r);
 			r->slot = plan_slot_fd(mp->plan, "pages of an ancestor", mp->m->tasks[c->owner].pages.fd);
 		}
-		reader_add(r, c->addr, c->len, c->off);
+		for (uint64_t done = 0, end; done < c->len;) {
+			bool kept = plan_cow_keeps(mp, c->addr + done, &end);
+			uint64_t n = MIN(c->len - done, end - (c->addr + done));
+
+			if (!kept)
+				reader_add(r, c->addr + done, n, c->off + done);
+			done += n;
+		}
 	}
 	reader_flush(r);
 }

@@ -114,7 +114,7 @@ int plan_mappings(struct mm_plan *mp, struct err *err)
 	for (size_t i = 0; !ret && i < mm->n_vmas; i++) {
 		const VmaEntry *v = mm->vmas[i];
 
-		if (!plan_is_mapped(mp, v))
+		if (!plan_is_mapped(mp, v) || mp->kept[i])
 			continue;
 		ret = plan_map(mp, v, load_prot(mp, v, &cursor), err);
 		plan_advice(mp, TASK_MAP, v, EARLY_ADVICE);
@@ -157,7 +157,7 @@ void plan_protect(struct mm_plan *mp)
 
 		if (!plan_is_mapped(mp, v))
 			continue;
-		if (load_prot(mp, v, &cursor) != (int)v->prot)
+		if (mp->kept[i] || load_prot(mp, v, &cursor) != (int)v->prot)
 			program_call(mp->prog, TASK_PROTECT, "protection", SYS_mprotect, A(v->start),
 				     A(v->end - v->start), A(v->prot));
 		if (!(v->status & VS_VDSO))

@@ -181,6 +181,7 @@ struct mm_plan {
 	struct ranges used; /* target and own mappings, hole, parking places */
 	uint64_t park;	    /* where vvar and vdso wait */
 	const VmaEntry *vdso, *vvar; /* of the image, NULL when it has none */
+	bool *kept; /* of task->mm->vmas: inherited from the parent, pages and all; arena */
 	bool keep_vdso;	    /* the running vdso goes to the old place */
 };
 /* Whether a mapping of the image is made anew. */
@@ -201,5 +202,13 @@ int aio_settle(struct dump *d, struct err *err);
 int plan_aio(struct mm_plan *mp, struct err *err);
 int plan_content(struct mm_plan *mp, struct err *err);
 void plan_protect(struct mm_plan *mp);
+
+/* Memory that stays shared with the parent: which mappings, all else unmapped, what differs put right. Nothing for a
+ * task that is no copy of its parent. */
+void plan_cow_choose(struct mm_plan *mp);
+void plan_cow_unmap(struct mm_plan *mp, uint64_t hole_end);
+void plan_cow_prepare(struct mm_plan *mp);
+/* Is addr in one of the mappings that were kept? The answer holds up to *end. */
+bool plan_cow_keeps(const struct mm_plan *mp, uint64_t addr, uint64_t *end);
 
 #endif

@@ -91,6 +91,10 @@ struct plan_task {
 	pid_t pid;
 	const char *comm;
 	size_t births; /* children that it makes while it is bare */
+	/* It is born when its maker's memory is filled, and is at first a copy of that. */
+	const struct plan_task *copy_of; /* NULL: of a bare process */
+	bool cow;			 /* and keeps what the images say is the parent's */
+	struct vdso_here *after; /* where vvar and vdso are in the end; arena */
 	struct plan_thread *threads; /* leader first */
 	size_t nthreads;
 	bool seccomp; /* some thread comes back below filters or in strict mode */

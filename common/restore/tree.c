@@ -27,6 +27,7 @@ struct node {
 	pid_t born_sid; /* session that it is born into; 0 = the restorer's, whose number no checkpoint knows */
 	size_t parent;	/* its own for the root */
 	bool group_inherited;
+	bool makes_early; /* others are born of it before it has memory of its own, or by way of it beside it */
 };
 
 struct tree {
@@ -123,6 +124,8 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 		      t->v[child].pid, prog(t, child));
 	if (phase == TASK_BIRTH)
 		t->plan->tasks[maker].births++;
+	if (phase == TASK_BIRTH_COW)
+		t->plan->tasks[child].copy_of = &t->plan->tasks[maker];
 }
 
 /* A child dies with its parent until the controller holds it; if the parent is dead already, it goes no further. */
@@ -130,6 +133,34 @@ static void first_steps(const struct tree *t, size_t i)
 {
 	program_call(prog(t, i), TASK_BORN, "dies with its parent, for now", SYS_prctl, A(PR_SET_PDEATHSIG), A(SIGKILL));
 	program_call_eq(prog(t, i), TASK_BORN, "its parent", t->v[t->v[i].parent].pid, SYS_getppid, A(0));
+}
+
+/*
+ * Who shares pages with its parent is born of it when they are there. Then its own children cannot be copies of a bare
+ * process: they are born late, too.
+ */
+static bool born_late(struct tree *t, size_t i)
+{
+	struct plan_task *pt = &t->plan->tasks[i];
+
+	pt->cow = pt->kind == TASK_IS_LIVE && t->m->tasks[i].pages.ncow && !t->v[i].makes_early;
+	return pt->cow || t->plan->tasks[t->v[i].parent].copy_of;
+}
+
+/* Sessions that decide when children are born, before any is planned. */
+static void find_early(struct tree *t)
+{
+	for (size_t i = 1; i < t->n; i++) {
+		const struct node *x = &t->v[i];
+		size_t leader;
+
+		if (x->sid == x->pid || x->sid == t->v[x->parent].sid)
+			continue;
+		t->v[x->parent].makes_early = true;
+		leader = find(t, x->sid);
+		if (leader != SIZE_MAX)
+			t->v[leader].makes_early = true;
+	}
 }
 
 /* Who makes task i, and when. */
@@ -164,6 +195,8 @@ static int plan_maker(struct tree *t, size_t i, struct err *err)
 	}
 	if (flags && (phase == TASK_BIRTH_EARLY || maker != x->parent))
 		return refuse(t, i, err, "session", x->sid, "and shares descriptors with its parent, which is in another");
+	if (maker == x->parent && phase == TASK_BIRTH && born_late(t, i))
+		phase = TASK_BIRTH_COW;
 	birth(t, maker, i, phase, flags);
 	first_steps(t, i);
 	return 0;
@@ -317,6 +350,7 @@ int plan_tree(const struct model *m, struct plan *plan, struct err *err)
 	if (v[0].sid != v[0].pid)
 		v[0].born_sid = v[0].sid;
 	inherit_outside(&t);
+	find_early(&t);
 	for (size_t i = 1; !ret && i < m->ntasks; i++)
 		ret = plan_maker(&t, i, err);
 	for (size_t i = 1; !ret && i < m->ntasks; i++)
