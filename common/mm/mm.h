@@ -9,7 +9,7 @@
 
 /*
  * Before the agent is opened: reads the mappings (d->task->maps). Refuses what cannot come back by name (userfaultfd
- * ranges, hugetlb, io mappings, io_uring rings, device mappings, packet rings, SysV shm...).
+ * ranges, io mappings, io_uring rings, device mappings, packet rings...).
  */
 int mm_collect(struct dump *d, struct err *err);
 /* Questions about the mm that only the task answers (dumpable, THP, brk, default flags, ...): one more state kind. */
@@ -32,7 +32,8 @@ int plan_mm(const struct model *m, const struct model_task *task, struct plan *p
  * back what would stay in the host without them. */
 void shmem_finish(const struct plan *plan, bool failed);
 
-/* Whether this host has the huge pages that a checkpoint needs, and room for its System V segments; each finding goes through report. */
+/* Whether this host has the huge pages that a checkpoint needs, and room for its System V segments; each finding goes
+ * through report. */
 void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
 
 /*

@@ -16,7 +16,8 @@
 /* vma_entry.status */
 enum {
 	VS_REGULAR = 0x1, VS_VSYSCALL = 0x4, VS_VDSO = 0x8, VS_HEAP = 0x20, VS_FILE_PRIVATE = 0x40,
-	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_SYSV = 0x400, VS_VVAR = 0x1000, VS_AIO = 0x2000, VS_MEMFD = 0x4000,
+	VS_FILE_SHARED = 0x80, VS_ANON_SHARED = 0x100, VS_ANON_PRIVATE = 0x200, VS_SYSV = 0x400, VS_VVAR = 0x1000,
+	VS_AIO = 0x2000, VS_MEMFD = 0x4000,
 	VS_GUARD = 0x10000,
 };
 /* vma_entry.flags, the kernel's MAP_*; not all libc headers have them. */
