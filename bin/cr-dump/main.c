@@ -80,6 +80,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.seal = opt_bool(o, OPT_SEAL),
 		.given = &given,
 		.cgroups = cgroups,
+		.link_remap = opt_bool(o, OPT_LINK_REMAP),
 		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.suspend_seccomp = opt_bool(o, OPT_SUSPEND_SECCOMP),
 	};

@@ -403,6 +403,8 @@ static int commit(struct dump *d, struct err *err)
 
 	fault("dump:before-commit");
 	ret = image_store_commit(d->store, err);
+	if (!ret)
+		file_links_keep(d->files);
 	fault("dump:committed");
 	return ret;
 }

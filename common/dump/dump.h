@@ -40,6 +40,7 @@ struct dump_opts {
 	bool display_stats;
 	const struct externals *given; /* --external; may be NULL */
 	enum cgroups_mode cgroups;
+	bool link_remap; /* files that lost their name get another one */
 	bool file_locks; /* keep locks of files */
 	bool suspend_seccomp; /* also where its filters would not let the agent leave without us */
 };

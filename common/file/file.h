@@ -33,6 +33,8 @@ struct file_table {
 	size_t nfds;
 	void *paths;  /* tsearch(3) tree: files that are no descriptors */
 	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
+	void *links; /* tsearch(3) tree: files that got a name */
+	struct file_link *made_links; /* names to be taken away unless all goes well; arena memory */
 	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
 	struct tty_table *ttys; /* common/file/tty.c, NULL before the first; arena */
@@ -87,6 +89,9 @@ struct file_place {
 int reg_fill(struct dump *d, const struct file_place *p, RegFileEntry *reg, struct err *err);
 /* Writes ghost-file-X for the deleted file (once for each inode) and a remap record for orig_id. */
 int ghost_dump(struct dump *d, const struct file_place *p, const char *name, uint32_t orig_id, struct err *err);
+/* Gives the file, which lost this name but not all, a new one beside it (once for each inode), and a remap record for orig_id. */
+int link_dump(struct dump *d, const struct file_place *p, const char *lost, uint32_t orig_id, struct err *err);
+void file_links_undo(struct file_table *t);
 /* True when name is an entry of this pid in /proc (a file that only the task itself can open). */
 bool reg_is_own_proc(const char *name, pid_t pid);
 
@@ -172,6 +177,8 @@ extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, 
 	signalfd_kind, unixsk_kind, netlinksk_kind, packetsk_kind, tty_kind;
 /* Refuses by name what no kind takes: never matches nothing, so it comes last in dumps. */
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
+/* What the link of a descriptor names, when it is of a kind that cannot come back in any way; else NULL. */
+const char *file_hopeless(const char *link);
 extern const struct state_kind fs_kind, file_locks_kind;
 /* Records the locks and leases that show at this descriptor, or refuses them. */
 int file_locks_dump(struct dump *d, const struct file_fd *f, struct err *err);

@@ -70,19 +70,20 @@ static int refuse_hidden(const struct file_place *p, const char *name, bool gone
 		return err_hint(err,
 				err_refuse(err, "%s was removed, but the file lives on under %lu other name(s)", name,
 					   (unsigned long)p->st.st_nlink),
-				"such files come back only with --link-remap, which this version lacks");
+				"--link-remap gives it a temporary name beside the lost one");
 	return err_refuse(err, "%s does not lead to the open file (a mount hides it, or it is out of the task's reach)",
 			  name);
 }
 
-/* Finds the name; *ghost says that no name leads to the file. */
-static int resolve(struct dump *d, const struct file_place *p, const char **name, bool *ghost, struct err *err)
+/* Finds the name; *ghost says that no name leads to the file, *linked that it has names but not this one. */
+static int resolve(struct dump *d, const struct file_place *p, const char **name, bool *ghost, bool *linked,
+		   struct err *err)
 {
 	size_t len = strlen(p->link), dlen = strlen(DELETED);
 	bool suffix = len > dlen && !strcmp(p->link + len - dlen, DELETED);
 	int root;
 
-	*ghost = false;
+	*ghost = *linked = false;
 	*name = p->link;
 	if (p->link[0] != '/')
 		return err_refuse(err, "%s has no path", p->link);
@@ -104,7 +105,9 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 	if (!*ghost) {
 		if (leads_to(root, cut, &p->st))
 			return 0; /* removed and linked again under the same name */
-		return refuse_hidden(p, cut, true, err);
+		*linked = d->opts->link_remap;
+		if (!*linked)
+			return refuse_hidden(p, cut, true, err);
 	}
 	/* The ghost comes back in its directory, which must be there for that. */
 	struct stat st;
@@ -139,7 +142,7 @@ static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntr
 int reg_fill(struct dump *d, const struct file_place *p, RegFileEntry *reg, struct err *err)
 {
 	const char *name;
-	bool ghost;
+	bool ghost, linked;
 	int ret;
 
 	if (p->fs_type == PROC_SUPER_MAGIC) {
@@ -147,7 +150,7 @@ int reg_fill(struct dump *d, const struct file_place *p, RegFileEntry *reg, stru
 		if (ret < 0)
 			return ret;
 	}
-	ret = resolve(d, p, &name, &ghost, err);
+	ret = resolve(d, p, &name, &ghost, &linked, err);
 	if (ret < 0)
 		return ret;
 	reg->flags = (uint32_t)p->flags & ~(uint32_t)O_CLOEXEC;
@@ -162,6 +165,8 @@ int reg_fill(struct dump *d, const struct file_place *p, RegFileEntry *reg, stru
 	}
 	if (ghost)
 		return ghost_dump(d, p, name, reg->id, err);
+	if (linked)
+		return link_dump(d, p, name, reg->id, err);
 	add_build_id(d, p, reg);
 	return 0;
 }

@@ -33,3 +33,29 @@ int file_refuse(struct dump *d, const struct fd_source *src, struct err *err)
 		return err_refuse(err, "%s: memory files cannot come back as descriptors in this version", src->link);
 	return err_refuse(err, "%s: nothing is known about files of this kind", src->link);
 }
+
+/* Kernel objects that nobody outside can read and nothing can make again, by what their links say. */
+static const struct { const char *link, *name; } hopeless[] = {
+	{ "anon_inode:[userfaultfd]", "userfaultfd" },
+	{ "anon_inode:[perf_event]", "perf event" },
+	{ "anon_inode:bpf-prog", "BPF program" },
+	{ "anon_inode:bpf-map", "BPF map" },
+	{ "anon_inode:bpf_link", "BPF link" },
+	{ "anon_inode:btf", "BTF object" },
+	{ "anon_inode:seccomp notify", "seccomp listener" },
+	{ "anon_inode:[io_uring]", "io_uring" },
+	{ "anon_inode:[landlock-ruleset]", "landlock ruleset" },
+	{ "anon_inode:[fscontext]", "file system being configured" },
+	{ "anon_inode:kvm-", "virtual machine" },
+	{ "anon_inode:[vfio", "VFIO device" },
+	{ "anon_inode:dmabuf", "DMA buffer" },
+	{ "anon_inode:sync_file", "fence of a device" },
+};
+
+const char *file_hopeless(const char *link)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(hopeless); i++)
+		if (!strncmp(link, hopeless[i].link, strlen(hopeless[i].link)))
+			return hopeless[i].name;
+	return NULL;
+}

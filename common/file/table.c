@@ -35,12 +35,14 @@ void file_table_free(struct file_table *t)
 {
 	if (!t)
 		return;
+	file_links_undo(t);
 	if (t->root >= 0)
 		close(t->root);
 	tdestroy(t->paths, keep);
 	tdestroy(t->ghosts, keep);
 	tdestroy(t->fifos, keep);
 	tdestroy(t->locks, keep);
+	tdestroy(t->links, keep);
 	inflight_free(t);
 	unix_table_free(t->sockets);
 	free(t);
@@ -188,6 +190,22 @@ static int collect_all(struct dump *d, struct table **tables, size_t *n, struct 
 	return 0;
 }
 
+/* Descriptors that nothing can bring back, all of them in one line. */
+static int refuse_hopeless(const struct table *tables, size_t n, struct err *err)
+{
+	cleanup_strbuf struct strbuf all = STRBUF_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < tables[i].n; k++) {
+			const struct file_fd *f = &tables[i].fds[k];
+			const char *what = file_hopeless(f->link);
+
+			if (what)
+				strbuf_printf(&all, "%spid %d fd %d: %s", all.len ? ", " : "", f->task->pid, f->number, what);
+		}
+	return all.len ? err_refuse(err, "nothing can bring these back: %s", all.s) : 0;
+}
+
 static int assign_ids(struct dump *d, struct table *tables, size_t ntables, struct err *err)
 {
 	struct file_table *t = d->files;
@@ -314,6 +332,8 @@ int files_dump(struct dump *d, struct err *err)
 	int ret;
 
 	ret = collect_all(d, &tables, &n, err); /* one table for all threads: common/task/check.c has seen to that */
+	if (!ret)
+		ret = refuse_hopeless(tables, n, err);
 	if (!ret)
 		ret = assign_ids(d, tables, n, err);
 	if (ret < 0)

@@ -12,6 +12,8 @@
 
 struct file_table *file_table_new(void);
 void file_table_free(struct file_table *t);
+/* The checkpoint is whole: names that --link-remap gave to files stay. */
+void file_links_keep(struct file_table *t);
 
 /* All descriptors of the task: writes fdinfo-F and file entries. */
 int files_dump(struct dump *d, struct err *err);

@@ -108,8 +108,8 @@ enum opt_group {
 	  OPT_G_RESOURCES, "how to tell that a file is still the dumped one", .values = "filesize|buildid")            \
 	X(SKIP_FILE_RWX_CHECK, "skip-file-rwx-check", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE,           \
 	  OPT_G_RESOURCES, "accept files whose permission bits changed since the dump")                                \
-	X(LINK_REMAP, "link-remap", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_RESOURCES,                            \
-	  "give deleted files that have other links a temporary name beside them")                                     \
+	X(LINK_REMAP, "link-remap", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_RESOURCES,                      \
+	  "give files that lost their name, but have others, a temporary one beside it; at the restore: remove it")    \
 	X(SUSPEND_SECCOMP, "suspend-seccomp", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_RESOURCES,        \
 	  "dump tasks whose seccomp filters forbid what is asked inside of them; a cr-dump killed then kills them")    \
 	X(FILE_LOCKS, "file-locks", 'l', OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_RESOURCES,                          \

@@ -231,6 +231,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 		plan_programs(&m->tasks[i], i, plan);
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
+	plan->link_remap = opts && opts->link_remap;
 	plan->file_locks = opts && opts->file_locks;
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;

@@ -134,6 +134,7 @@ struct plan {
 	struct program *controller;
 	struct program *last; /* the controller's too, when all tasks stand ready: watches; no results into slots */
 	enum cgroups_mode cgroups;
+	bool link_remap;
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
 	bool shell_job, foreground; /* see struct restore_opts */

@@ -17,6 +17,7 @@ struct restore_opts {
 	bool sibling;		/* -S: the tree becomes our sibling (clone3 CLONE_PARENT) */
 	bool leave_stopped;	/* -s: the tree is left in SIGSTOP */
 	enum cgroups_mode cgroups;
+	bool link_remap;	/* takes the names away that the dump gave to files */
 	bool file_locks;	/* --file-locks */
 	bool shell_job;		/* join our session instead of the dumped one */
 	bool foreground; /* standard input is our terminal, in whose foreground we are: the job may have it */
