@@ -57,7 +57,7 @@ const struct state_kind *const state_kinds[] = {
 	NULL,
 };
 
-extern const struct file_kind pidfd_kind, nsfile_kind, inotify_kind, fanotify_kind; /* common/file/fsnotify.c */
+extern const struct file_kind tun_kind, pidfd_kind, nsfile_kind, inotify_kind, fanotify_kind; /* common/file/fsnotify.c */
 extern const struct file_kind memfd_file_kind;
 
 const struct file_kind *const file_kinds[] = {
@@ -68,6 +68,7 @@ const struct file_kind *const file_kinds[] = {
 	&eventpoll_kind,
 	&timerfd_kind,
 	&signalfd_kind,
+	&tun_kind,
 	&pidfd_kind,
 	&nsfile_kind,
 	&inotify_kind,

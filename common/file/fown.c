@@ -94,6 +94,9 @@ const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *
 		return FOWN(e->nlsk);
 	case FD_TYPES__PACKETSK:
 		return FOWN(e->psk);
+	case FD_TYPES__TUNF:
+		reg = model_reg(m, e->tunf->id);
+		return reg ? FOWN(reg) : NULL;
 	case FD_TYPES__PIDFD:
 		return FOWN(e->pidfd);
 	case FD_TYPES__INOTIFY:

@@ -28,6 +28,7 @@ static bool has_body(const FileEntry *e)
 	case FD_TYPES__EVENTPOLL: return e->epfd;
 	case FD_TYPES__SIGNALFD: return e->sgfd;
 	case FD_TYPES__TIMERFD: return e->tfd;
+	case FD_TYPES__TUNF: return e->tunf;
 	case FD_TYPES__PIDFD: return e->pidfd;
 	case FD_TYPES__NS: return e->nsf;
 	case FD_TYPES__INOTIFY: return e->ify;
