@@ -69,6 +69,9 @@ bool file_holder(const char *link, const struct dump *d, char *who, size_t n);
 /* Names of unix sockets that are taken here, and external sockets that are not here. Their number. */
 int unix_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
 
+/* /proc says that exec closes the descriptor of a terminal, and is wrong. */
+bool tty_kept_on_exec(const struct dump *d, pid_t pid, int fd);
+
 /* Signal owner of the description (F_SETOWN, F_SETSIG); all zero for O_PATH. Arena. */
 int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **fown, struct err *err);
 /* The number at *p, behind blanks; *p moves behind it. 0, -EINVAL or -ERANGE. */

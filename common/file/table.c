@@ -129,6 +129,8 @@ static int look(struct dump *d, struct file_fd *f, const struct file_fd *parents
 	}
 	ret = proc_fdinfo(proc, f->number, d->arena, &f->info, err);
 	f->flags = f->info.flags;
+	if (f->flags & O_CLOEXEC && S_ISCHR(f->st.st_mode) && tty_kept_on_exec(d, f->task->pid, f->number))
+		f->flags &= ~(uint32_t)O_CLOEXEC;
 	return ret;
 }
 

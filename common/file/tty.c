@@ -30,6 +30,8 @@ struct tty_pair {
 struct tty_table {
 	struct tty_pair *v; /* arena */
 	size_t n, cap;
+	struct tty_kept_fd { pid_t pid; int fd; } *kept; /* descriptors that exec keeps, whatever /proc says; arena */
+	size_t nkept, kept_cap;
 	uint32_t *written; /* ids in tty-info.img of others than pairs */
 	size_t nwritten, written_cap;
 };
@@ -596,6 +598,87 @@ const struct state_kind controlling_tty_kind = {
 	.scope = SCOPE_TASK,
 	.dump = dump_controlling,
 	.plan = plan_controlling,
+};
+
+/* ---- close-on-exec ---- */
+
+/*
+ * A slave that was opened by TIOCGPTPEER with O_CLOEXEC keeps it among the status flags of its description (ptm_open_peer() in
+ * drivers/tty/pty.c, 6.18), and /proc shows it for every duplicate. Only the task itself can tell then.
+ */
+struct cloexec_asked { size_t n; int *fds; struct step_ref *steps; };
+
+static int ask_cloexec(struct dump *d, struct program *prog, void *slot, struct err *err)
+{
+	struct cloexec_asked *a = slot;
+	int *fds, ret;
+	size_t n;
+
+	ret = proc_numbers(d->task->proc_fd, "fd", d->arena, &fds, &n, err);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < n; i++) {
+		struct proc_fdinfo info;
+		struct stat st;
+		char path[32];
+
+		snprintf(path, sizeof(path), "fd/%d", fds[i]);
+		if (fstatat(d->task->proc_fd, path, &st, 0) || !S_ISCHR(st.st_mode) || !is_slave(&st))
+			continue;
+		ret = proc_fdinfo(d->task->proc_fd, fds[i], d->arena, &info, err);
+		if (ret)
+			return ret;
+		if (!(info.flags & O_CLOEXEC))
+			continue;
+		if (!a->fds) {
+			a->fds = arena_alloc(d->arena, n * sizeof(*a->fds));
+			a->steps = arena_alloc(d->arena, n * sizeof(*a->steps));
+		}
+		a->fds[a->n] = fds[i];
+		a->steps[a->n++] = program_call(prog, 0, "close-on-exec of a terminal", SYS_fcntl, A((uint64_t)fds[i]),
+						A(F_GETFD));
+	}
+	return 0;
+}
+
+static int told_cloexec(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
+			struct err *err)
+{
+	const struct cloexec_asked *a = slot;
+	int ret = a->n ? collect(d, err) : 0;
+	struct tty_table *t = d->files->ttys;
+
+	for (size_t i = 0; !ret && i < a->n; i++) {
+		if (program_result(prog, a->steps[i]) & FD_CLOEXEC)
+			continue;
+		if (t->nkept == t->kept_cap) {
+			struct tty_kept_fd *old = t->kept;
+			t->kept_cap = t->kept_cap ? 2 * t->kept_cap : 16;
+			t->kept = arena_alloc(d->arena, t->kept_cap * sizeof(*t->kept));
+			if (t->nkept)
+				memcpy(t->kept, old, t->nkept * sizeof(*old));
+		}
+		t->kept[t->nkept++] = (struct tty_kept_fd){ d->task->pid, a->fds[i] };
+	}
+	return ret;
+}
+
+bool tty_kept_on_exec(const struct dump *d, pid_t pid, int fd)
+{
+	const struct tty_table *t = d->files->ttys;
+
+	for (size_t i = 0; t && i < t->nkept; i++)
+		if (t->kept[i].pid == pid && t->kept[i].fd == fd)
+			return true;
+	return false;
+}
+
+const struct state_kind tty_cloexec_kind = {
+	.name = "close-on-exec of terminals",
+	.scope = SCOPE_TASK,
+	.ask = ask_cloexec,
+	.slot_size = sizeof(struct cloexec_asked),
+	.dump = told_cloexec,
 };
 
 const struct file_kind tty_kind = {

@@ -248,7 +248,8 @@ static const RegFileEntry *reg_of(const struct model *m, const FileEntry *e)
 
 static uint32_t slave_flags(const FileEntry *e)
 {
-	return ((uint32_t)reg_open_flags(e->tty->flags) & (O_ACCMODE | O_APPEND | O_CLOEXEC | O_NOCTTY)) | O_NONBLOCK;
+	/* TIOCGPTPEER alone leaves O_CLOEXEC in the status flags, where it means nothing but can be seen. */
+	return (e->tty->flags & (O_ACCMODE | O_APPEND | O_CLOEXEC)) | O_NOCTTY | O_NONBLOCK;
 }
 
 /* All openings of the slave, as long as nothing can block; further ones than the checkpoint has are closed at the end. */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * on_tty ROWS COLUMNS COMMAND...: runs the command as the leader of a session on a new pty, whose output goes to our standard
- * output and whose input comes from our standard input. Exits like the command.
+ * output and whose input comes from our standard input. That may be a file to which keys are appended. Exits like the command.
  */
 #include <err.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <fcntl.h>
@@ -42,9 +43,13 @@ int main(int argc, char **argv)
 	}
 	close(s);
 	struct pollfd p[2] = { { .fd = m, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
+	struct stat st;
+	int file = !fstat(0, &st) && S_ISREG(st.st_mode);
 	for (;;) {
-		if (poll(p, 2, -1) < 0)
+		if (poll(p, file ? 1 : 2, file ? 20 : -1) < 0)
 			err(2, "poll");
+		if (file)
+			p[1].revents = POLLIN;
 		if (p[0].revents) {
 			ssize_t n = read(m, buf, sizeof(buf));
 			if (n <= 0)
@@ -55,7 +60,7 @@ int main(int argc, char **argv)
 		if (p[1].revents) {
 			ssize_t n = read(0, buf, sizeof(buf));
 			if (n <= 0)
-				p[1].fd = -1;
+				p[1].fd = file ? 0 : -1;
 			else if (write(m, buf, (size_t)n) != n)
 				err(2, "input");
 		}

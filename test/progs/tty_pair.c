@@ -132,6 +132,10 @@ int main(void)
 	t.c_lflag |= EXTPROC;
 	CHECK(!tcsetattr(ext.s, TCSANOW, &t));
 	CHECK_EQ(write(ext.m, "half", 4), 4);
+	/* closed by exec, and not, though the status flags say so */
+	int cloexec = ioctl(ext.m, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), kept = dup(cloexec);
+	CHECK(cloexec >= 0 && kept >= 0);
+	int cloexec_flags = fcntl(kept, F_GETFL), plain_flags = fcntl(ext.s, F_GETFL);
 	close(gap.s);
 	close(gap.m);
 
@@ -224,6 +228,11 @@ int main(void)
 	CHECK(!fstat(hung.s, &st));
 	CHECK_EQ(minor(st.st_rdev), hung.n);
 
+	CHECK_EQ(fcntl(cloexec, F_GETFD), FD_CLOEXEC);
+	CHECK_EQ(fcntl(kept, F_GETFD), 0);
+	CHECK_EQ(fcntl(ext.s, F_GETFD), 0);
+	CHECK_EQ(fcntl(kept, F_GETFL), cloexec_flags);
+	CHECK_EQ(fcntl(ext.s, F_GETFL), plain_flags);
 	CHECK(!tcgetattr(ext.s, &t) && t.c_lflag & EXTPROC);
 	is_read(ext.s, "half");
 	pass();
