@@ -307,8 +307,12 @@ static int plan_pair(const struct model *m, struct plan *plan, const struct tty_
 
 	p.mi = info_of(t, TTY_ID(index, true));
 	p.si = n > 1 ? info_of(t, TTY_ID(index, false)) : NULL;
-	if (n > 1 && !p.si)
-		return err_image(err, "tty-info.img: no terminal %u", TTY_ID(index, false));
+	if (!p.mi || p.mi->type != TTY_TYPE__PTY || (n > 1 && !p.si))
+		return err_image(err, "tty-info.img: no terminal %u", TTY_ID(index, p.mi == NULL));
+	/* Opening it again and again must not be a way to open something else. */
+	const char *base = path ? strrchr(path->name, '/') : NULL;
+	if (path && (!base || strcmp(base, "/ptmx")))
+		return err_image(err, "files.img: %s cannot be the master of a pty", path->name);
 	ret = data_of(t, TTY_ID(index, true), &p.data[1], err);
 	if (!ret)
 		ret = data_of(t, TTY_ID(index, false), &p.data[0], err);
