@@ -56,7 +56,8 @@ struct file_kind {
 	FdTypes type;
 	/* Whether a description is of this kind; the first kind that says yes takes it. */
 	bool (*match)(const struct fd_source *src);
-	/* Writes what it needs and fills entry (type and id are set) in d->arena. Refuses what cannot come back. */
+	/* Writes what it needs and fills entry (type and id are set) in d->arena. Refuses what cannot come back. 1: it
+	 * will put the entry itself, later. */
 	int (*dump)(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err);
 	/* Adds the controller's steps that make the description and binds them to slot. Pure. */
 	int (*plan)(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err);

@@ -6,6 +6,7 @@
 
 #include "common/base/io.h"
 #include "common/dump/dump.h"
+#include "common/net/lock.h"
 #include "common/file/external.h"
 #include "common/opt/opt.h"
 
@@ -15,6 +16,9 @@ static int check_options(const struct opts *o, struct err *err)
 {
 	if (!opt_is_set(o, OPT_TREE))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "no task is given"), "say which one with --tree PID");
+	if (opt_is(o, OPT_NETWORK_LOCK, "iptables"))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "network-lock: connections are not locked by rules of iptables"),
+				"use --network-lock nftables, which does the same for any number of connections at once");
 	if (opt_bool(o, OPT_LEAVE_RUNNING) && opt_bool(o, OPT_LEAVE_STOPPED)) {
 		size_t n;
 		const struct opt_use *r = opt_uses(o, OPT_LEAVE_RUNNING, &n), *s;
@@ -71,6 +75,10 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.work_dir = work,
 		.leave_running = opt_bool(o, OPT_LEAVE_RUNNING),
 		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
+		.tcp_established = opt_bool(o, OPT_TCP_ESTABLISHED),
+		.tcp_close = opt_bool(o, OPT_TCP_CLOSE),
+		.skip_in_flight = opt_bool(o, OPT_SKIP_IN_FLIGHT),
+		.network_lock = opt_is(o, OPT_NETWORK_LOCK, "skip") ? NET_LOCK_SKIP : NET_LOCK_NFTABLES,
 		.shell_job = opt_bool(o, OPT_SHELL_JOB),
 		.timeout_s = (unsigned)opt_int(o, OPT_TIMEOUT),
 		.ghost_limit = opt_size(o, OPT_GHOST_LIMIT),

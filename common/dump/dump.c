@@ -18,6 +18,7 @@
 #include "common/dump/share.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
+#include "common/file/tcp.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
 #include "common/task/cgroup.h"
@@ -254,6 +255,8 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = dump_each_task(d, dump_state, err);
 	if (!ret)
 		ret = files_dump(d, err);
+	if (!ret)
+		ret = tcp_dump_connections(d, err);
 	fault("dump:before-pages");
 	if (!ret)
 		ret = dump_each_task(d, pages_dump, err);
@@ -386,6 +389,7 @@ struct dump_task *dump_find_task(const struct dump *d, pid_t pid)
 
 static void dump_close(struct dump *d)
 {
+	tcp_dump_end(d);
 	file_table_free(d->files);
 	seccomp_images_free(d);
 	cgroup_sets_free(d);
@@ -440,8 +444,13 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		put_stats(&d, start_us);
 		ret = commit(&d, err);
 	}
+	const bool kill = !opts->leave_running && !opts->leave_stopped;
+	if (!ret && kill)
+		ret = tcp_before_kill(&d, err);
 	if (frozen)
 		thaw(&d, ret ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
+	if (!ret && kill)
+		tcp_after_kill(&d);
 	d.stats.total_us = now_us() - start_us;
 	if (stats)
 		*stats = d.stats;

@@ -38,6 +38,8 @@ struct dump_opts {
 	bool cow_pages;	      /* leave to the parent what is the parent's */
 	bool seal;	      /* checksums of memory pages too, which are read again for it */
 	bool display_stats;
+	bool tcp_established, tcp_close, skip_in_flight;
+	int network_lock;     /* enum net_lock_method */
 	const struct externals *given; /* --external; may be NULL */
 	enum cgroups_mode cgroups;
 	bool link_remap; /* files that lost their name get another one */
@@ -89,9 +91,12 @@ struct dump {
 	struct cgroup_sets *cgroups; /* common/task/cgroup.c */
 	struct inetopt_fresh *fresh_sockets; /* arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
+	char run_id[37];      /* dump_run_id() */
 	struct dump_stats stats;
 };
 
+/* The name of this dump: a random UUID, made when it is first asked for. */
+const char *dump_run_id(struct dump *d);
 /* Calls fn for each living task, which is d->task then. The first error is that task's. */
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
 /* The living or dead task with this pid, NULL when it is not in the tree. */

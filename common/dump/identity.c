@@ -10,6 +10,7 @@
 
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
+#include "common/file/tcp.h"
 #include "inventory.pb-c.h"
 #include "pstree.pb-c.h"
 #include "timens.pb-c.h"
@@ -71,9 +72,13 @@ static void fill_ids(TaskKobjIdsEntry *ids, const struct dump_task *t)
 }
 
 /* A random (version 4) UUID in its text form. */
-static void run_id(char out[37])
+const char *dump_run_id(struct dump *d)
 {
 	unsigned char b[16] = { 0 };
+	char *out = d->run_id;
+
+	if (*out)
+		return out;
 	ssize_t got = getrandom(b, sizeof(b), 0);
 
 	if (got < 0)
@@ -83,6 +88,7 @@ static void run_id(char out[37])
 	for (int i = 0, at = 0; i < 16; i++)
 		at += snprintf(out + at, 37 - (size_t)at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
 			       b[i]);
+	return out;
 }
 
 static void put_inventory(struct dump *d)
@@ -92,10 +98,8 @@ static void put_inventory(struct dump *d)
 	TaskKobjIdsEntry own = TASK_KOBJ_IDS_ENTRY__INIT;
 	const struct dump_task self = { .vm_id = OWN_KOBJ, .files_id = OWN_KOBJ, .fs_id = OWN_KOBJ,
 					.sighand_id = OWN_KOBJ };
-	char uuid[37];
 
 	fill_ids(&own, &self);
-	run_id(uuid);
 	/* Who does not know about pages of the parent process must not take them for zeros. */
 	inv.img_version = d->stats.pages_cow ? 3 : 2;
 	inv.has_fdinfo_per_id = inv.fdinfo_per_id = true;
@@ -103,13 +107,14 @@ static void put_inventory(struct dump *d)
 	inv.root_ids = &own;
 	inv.has_lsmtype = true;
 	inv.lsmtype = LSMTYPE__NO_LSM;
-	/* Nothing was locked, so whoever restores must not try to unlock. */
+	/* Where nothing was locked, whoever restores must not try to unlock. */
 	inv.has_network_lock_method = true;
-	inv.network_lock_method = 2;
 	inv.root_cg_set = cgroup_put(d);
 	inv.has_root_cg_set = inv.root_cg_set;
+	inv.network_lock_method = (uint32_t)tcp_lock_method(d);
+	inv.has_tcp_close = inv.tcp_close = d->opts->tcp_close;
 	inv.plugins_entry = &plugins;
-	inv.dump_criu_run_id = uuid;
+	inv.dump_criu_run_id = (char *)(uintptr_t)dump_run_id(d);
 	image_store_put(d->store, IMG_INVENTORY, 0, &inv.base);
 }
 

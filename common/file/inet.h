@@ -38,6 +38,9 @@ void inet_address_text(const InetSkEntry *e, bool peer, char *out, size_t n);
  */
 int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool connected, struct err *err);
 
+/* Address of the peer; connected: also while a connection is being opened. Without one an empty address of the family. */
+bool inet_peer(int fd, int family, bool connected, union inet_address *out);
+
 /* Ranges of what an image says: family, type, ports, addresses, options. */
 int inet_check(const InetSkEntry *e, struct err *err);
 /* socket(2), nonblocking, with the options that come before bind(2): MAKE_OBJECTS. Fills slot. */

@@ -53,7 +53,22 @@ static void put_address(struct dump *d, const union inet_address *a, uint32_t *p
 	}
 }
 
-static int fill_addresses(struct dump *d, int fd, InetSkEntry *e, struct err *err)
+bool inet_peer(int fd, int family, bool connected, union inet_address *out)
+{
+	socklen_t len = sizeof(*out);
+
+	*out = (union inet_address){ 0 };
+	if (getpeername(fd, &out->sa, &len) == 0)
+		return true;
+	/* Before the handshake is over only this tells it (sk_getsockopt() in net/core/sock.c). */
+	len = family == AF_INET ? sizeof(out->in) : sizeof(out->in6);
+	if (connected && getsockopt(fd, SOL_SOCKET, SO_PEERNAME, out, &len) == 0)
+		return true;
+	*out = (union inet_address){ .sa.sa_family = (sa_family_t)family };
+	return false;
+}
+
+static int fill_addresses(struct dump *d, int fd, InetSkEntry *e, bool connected, struct err *err)
 {
 	union inet_address a = { 0 };
 	socklen_t len = sizeof(a);
@@ -64,10 +79,7 @@ static int fill_addresses(struct dump *d, int fd, InetSkEntry *e, struct err *er
 	put_address(d, &a, &e->src_port, &e->n_src_addr, &e->src_addr);
 	if (a.sa.sa_family == AF_INET6 && a.in6.sin6_scope_id && if_indextoname(a.in6.sin6_scope_id, name))
 		e->ifname = arena_strdup(d->arena, name);
-	a = (union inet_address){ .sa.sa_family = (sa_family_t)e->family };
-	len = sizeof(a);
-	if (getpeername(fd, &a.sa, &len) < 0)
-		a = (union inet_address){ .sa.sa_family = (sa_family_t)e->family };
+	inet_peer(fd, (int)e->family, connected, &a);
 	put_address(d, &a, &e->dst_port, &e->n_dst_addr, &e->dst_addr);
 	return 0;
 }
@@ -108,7 +120,7 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 	e->proto = (uint32_t)sock_option(src->fd, SO_PROTOCOL);
 	e->state = STATE_CLOSED;
 	e->flags = (uint32_t)src->flags;
-	ret = fill_addresses(d, src->fd, e, err);
+	ret = fill_addresses(d, src->fd, e, connected, err);
 	if (!ret)
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)

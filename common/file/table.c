@@ -271,10 +271,9 @@ int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err)
 		entry->type = f->type = kind->type;
 		entry->id = f->id;
 		ret = kind->dump(d, &src, entry, err);
-		if (ret < 0)
-			return ret;
-		file_put(d, entry);
-		return 0;
+		if (!ret) /* a kind that gives 1 puts it later */
+			file_put(d, entry);
+		return MIN(ret, 0);
 	}
 	return file_refuse(d, &src, err);
 }

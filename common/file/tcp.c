@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
-#include "common/file/inet.h"
+#include "common/file/tcp.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -17,7 +17,7 @@ static bool tcp_match(int type, int protocol)
 
 /* ---- dump ---- */
 
-static void fill_tcp_options(struct dump *d, int fd, InetSkEntry *e)
+void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e)
 {
 	static const struct { int name; size_t has, value; bool boolean; } fields[] = {
 #define FIELD(name, field, boolean) { name, offsetof(TcpOptsEntry, has_##field), offsetof(TcpOptsEntry, field), boolean }
@@ -54,20 +54,85 @@ static int refuse_upper(int fd, struct err *err)
 	return err_refuse(err, "%s: the kernel runs the protocol %s on top of it, whose state cannot be read", what, name);
 }
 
-static int refuse_connection(const struct fd_source *src, struct err *err)
+/* Nobody knows it any more. Reading gives its end, writing EPIPE; it has no port. */
+int tcp_fill_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
+{
+	int ret = inet_fill(d, src, e, true, err);
+
+	if (ret < 0)
+		return ret;
+	tcp_fill_options(d, src->fd, e);
+	e->state = TCP_CLOSE;
+	e->src_port = e->dst_port = 0;
+	memset(e->src_addr, 0, 4 * e->n_src_addr);
+	memset(e->dst_addr, 0, 4 * e->n_dst_addr);
+	e->has_shutdown = true;
+	e->shutdown = SK_SHUTDOWN__BOTH;
+	return 0;
+}
+
+/* Over, but what came before may still be unread: that belongs to a connection that cannot be made again. */
+static int dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
+{
+	int unread = 0, ret = 0;
+
+	if (!d->opts->tcp_close) {
+		if (ioctl(src->fd, SIOCINQ, &unread) < 0)
+			return err_sys(err, "cannot read the length of its queue");
+		if (unread > 0)
+			ret = err_hint(err, err_refuse(err, "TCP connection that has ended, with %d bytes not yet read", unread),
+				       "use --tcp-close to drop them");
+		if (!ret)
+			ret = sock_refuse_errors(src->fd, "TCP connection that has ended", err);
+	}
+	return ret < 0 ? ret : tcp_fill_ended(d, src, e, err);
+}
+
+/* A socket that is closed and cannot be read any more was connected once (tcp_done() in net/ipv4/tcp.c). */
+static bool was_connected(int fd)
+{
+	struct pollfd p = { fd, POLLRDHUP, 0 };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP;
+}
+
+/* Connections that are there, or coming. */
+static int dump_connected(struct dump *d, const struct fd_source *src, unsigned state, FileEntry *entry, InetSkEntry *e,
+			  struct err *err)
 {
 	char what[300];
 
 	sock_describe(src->fd, what, sizeof(what));
-	return err_hint(err, err_refuse(err, "%s", what),
-			"TCP connections come back only with --tcp-established, which this version lacks");
+	if (d->opts->tcp_close || (d->opts->skip_in_flight && state == TCP_SYN_SENT))
+		return tcp_fill_ended(d, src, e, err);
+	if (state == TCP_SYN_RECV)
+		return err_refuse(err, "%s: its handshake is not complete", what);
+	if (!d->opts->tcp_established)
+		return err_hint(err, err_refuse(err, "%s", what),
+				state == TCP_SYN_SENT ? "use --tcp-established to keep it, or --skip-in-flight to drop it" :
+							"use --tcp-established to keep it, or --tcp-close to drop it");
+	return tcp_collect(d, src, entry, err);
+}
+
+static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, InetSkEntry *e,
+			  struct err *err)
+{
+	char what[300];
+
+	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
+	e->backlog = info->tcpi_sacked;
+	if (!info->tcpi_unacked || d->opts->skip_in_flight || d->opts->tcp_close)
+		return 0;
+	sock_describe(src->fd, what, sizeof(what));
+	return err_hint(err, err_refuse(err, "%s: %u %s the program has not accepted yet", what, info->tcpi_unacked,
+					info->tcpi_unacked == 1 ? "connection that" : "connections that"),
+			"use --skip-in-flight to drop them");
 }
 
 static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
 {
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
-	char what[300];
 	int ret;
 
 	if (getsockopt(src->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
@@ -76,25 +141,20 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	if (ret < 0)
 		return ret;
 	if (info.tcpi_state != TCP_LISTEN && info.tcpi_state != TCP_CLOSE)
-		return refuse_connection(src, err);
+		return dump_connected(d, src, info.tcpi_state, entry, e, err);
+	if (info.tcpi_state == TCP_CLOSE && was_connected(src->fd))
+		return dump_ended(d, src, e, err);
 	ret = inet_fill(d, src, e, false, err);
 	if (ret < 0)
 		return ret;
-	fill_tcp_options(d, src->fd, e);
+	tcp_fill_options(d, src->fd, e);
 	e->state = info.tcpi_state;
-	if (e->state != TCP_LISTEN)
-		return 0;
-	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
-	e->backlog = info.tcpi_sacked;
-	if (!info.tcpi_unacked)
-		return 0;
-	sock_describe(src->fd, what, sizeof(what));
-	return err_refuse(err, "%s: %u connections that the program has not accepted yet", what, info.tcpi_unacked);
+	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
 }
 
 /* ---- restore ---- */
 
-static void plan_tcp_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)
+void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)
 {
 	if (!o)
 		return;
@@ -112,17 +172,23 @@ static void plan_tcp_options(struct plan *plan, const TcpOptsEntry *o, uint32_t 
 
 static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
 {
+	const bool connected = e->state != TCP_LISTEN && e->dst_port;
 	int ret;
 
-	if (e->state != TCP_LISTEN && e->dst_port)
-		return err_refuse(err, "files.img: TCP connection, which this version cannot restore");
+	if (connected && !plan->tcp_close && !m->inventory->tcp_close)
+		return tcp_plan_connection(m, e, plan, slot, err);
 	ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
-	inet_plan_bind(plan, e, slot);
+	if (!connected)
+		inet_plan_bind(plan, e, slot);
 	if (e->state == TCP_LISTEN)
 		program_call(plan->controller, MAKE_OBJECTS, "listen", SYS_listen, A_SLOT(slot), A(e->backlog));
-	plan_tcp_options(plan, e->tcp_opts, slot);
+	/* It says that there is no connection, and shuts down all the same (inet_shutdown() in net/ipv4/af_inet.c). */
+	if (connected || (e->state == TCP_CLOSE && e->has_shutdown && e->shutdown == SK_SHUTDOWN__BOTH))
+		program_call_eq(plan->controller, MAKE_CONTENT, "its connection is over", -ENOTCONN, SYS_shutdown, A_SLOT(slot),
+				A(SHUT_RDWR));
+	tcp_plan_options(plan, e->tcp_opts, slot);
 	return inet_plan_options(plan, e, slot, err);
 }
 

@@ -206,13 +206,13 @@ enum opt_group {
 	X(CGROUP_YARD, "cgroup-yard", 0, OPT_T_STRING, "DIR", NULL, TOOL_CR, 0, OPT_G_CGROUP,                          \
 	  "directory in which the cgroup hierarchies are mounted")                                                     \
 	/* network and sockets */                                                                                      \
-	X(TCP_ESTABLISHED, "tcp-established", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_NET,                        \
+	X(TCP_ESTABLISHED, "tcp-established", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_NET,                        \
 	  "keep established TCP connections")                                                                          \
-	X(TCP_CLOSE, "tcp-close", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_NET,                                    \
+	X(TCP_CLOSE, "tcp-close", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_NET,                                    \
 	  "bring connected TCP sockets back closed")                                                                   \
-	X(SKIP_IN_FLIGHT, "skip-in-flight", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_NET,                        \
+	X(SKIP_IN_FLIGHT, "skip-in-flight", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_NET,                        \
 	  "drop TCP connections that are not established yet")                                                         \
-	X(NETWORK_LOCK, "network-lock", 0, OPT_T_ENUM, "METHOD", "iptables", TOOL_CR, 0, OPT_G_NET,                    \
+	X(NETWORK_LOCK, "network-lock", 0, OPT_T_ENUM, "METHOD", "nftables", TOOL_CR, TOOL_CR, OPT_G_NET,                    \
 	  "how connections are kept silent meanwhile", .values = "iptables|nftables|skip")                             \
 	X(EXT_UNIX_SK, "ext-unix-sk", 'x', OPT_T_LIST, "INODE[,INODE...]", NULL, TOOL_CR, TOOL_CR, OPT_G_NET,                \
 	  "accept unix sockets whose peer is outside the tree", .implied = "")                                         \

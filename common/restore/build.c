@@ -232,6 +232,9 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
 	plan->link_remap = opts && opts->link_remap;
+	plan->tcp_established = opts && opts->tcp_established;
+	plan->tcp_close = opts && opts->tcp_close;
+	plan->network_lock = opts && opts->network_lock;
 	plan->file_locks = opts && opts->file_locks;
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;

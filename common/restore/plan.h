@@ -14,6 +14,7 @@
 
 struct model;
 struct file_plan; /* common/file/file.h */
+struct tcp_plan; /* common/file/tcp.h */
 struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
 struct vdso_here; /* common/mm/private.h */
@@ -151,6 +152,9 @@ struct plan {
 	int *fds;		 /* all target descriptor numbers, ascending; arena */
 	size_t nfds;
 	struct shmem_plan *shmem; /* what common/mm planned already of memory that tasks share; the same */
+	bool tcp_established, tcp_close; /* options */
+	bool network_lock; /* the lock of the network is ours to make and to take away */
+	struct tcp_plan *tcp; /* common/file/tcp.h; in the arena, NULL without connections */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };
 

@@ -15,6 +15,7 @@
 #include "common/base/io.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
+#include "common/file/tcp.h"
 #include "common/proc/proc.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
@@ -247,6 +248,7 @@ int preflight(const struct model *m, const struct plan *plan, const struct resto
 	check_addresses(m, &f);
 	check_clocks(m, log);
 	files_preflight(m, &files, report_line, &f);
+	tcp_preflight(m, plan, report_line, &f);
 	mm_preflight(m, report_line, &f);
 	task_preflight(m, &own, report_line, &f, log);
 	if (f.n == 1)

@@ -19,6 +19,8 @@ struct restore_opts {
 	enum cgroups_mode cgroups;
 	bool link_remap;	/* takes the names away that the dump gave to files */
 	bool file_locks;	/* --file-locks */
+	bool tcp_established, tcp_close;
+	bool network_lock; /* not --network-lock skip */
 	bool shell_job;		/* join our session instead of the dumped one */
 	bool foreground; /* standard input is our terminal, in whose foreground we are: the job may have it */
 	bool skip_file_rwx_check;

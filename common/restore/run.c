@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/file/table.h"
+#include "common/file/tcp.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
 
@@ -36,7 +37,8 @@ static enum born how_born(const struct restore_opts *opts, const struct model_ta
 
 /* Births and last acts. On failure everything that was made is gone again. */
 static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m,
-		      struct plan *plan, struct slots *slots, struct restore_stats *stats, struct err *err)
+		      struct plan *plan, struct slots *slots, struct tcp_run *tcp, struct restore_stats *stats,
+		      struct err *err)
 {
 	struct births births;
 	uint64_t start = now_us();
@@ -56,6 +58,8 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 	if (!ret)
 		ret = last_run(plan, slots, err);
 	if (!ret)
+		ret = tcp_run_release(tcp, slots->fd, err);
+	if (!ret)
 		ret = births_finish(&births, opts->leave_stopped, err);
 	if (ret)
 		births_abort(&births);
@@ -67,8 +71,11 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		   struct restore_stats *stats, struct err *err)
 {
 	struct slots slots = { 0 };
+	struct tcp_run *tcp = NULL;
 	int ret = preflight(m, plan, opts, log, err);
 
+	if (!ret)
+		ret = tcp_run_begin(m, plan, log, &tcp, err);
 	if (!ret)
 		ret = controller_run(plan, log, &slots, err);
 	/*
@@ -79,13 +86,16 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 	for (int tries = 0; !ret; tries++) {
 		const struct timespec pause = { 0, 2000000 << tries };
 
-		ret = make_tasks(opts, log, m, plan, &slots, stats, err);
+		ret = make_tasks(opts, log, m, plan, &slots, tcp, stats, err);
 		if (ret != -EEXIST || opts->sibling || tries == 5)
 			break;
 		*err = (struct err)ERR_INIT;
 		nanosleep(&pause, NULL);
 		ret = 0;
 	}
+	if (!ret)
+		tcp_run_done(tcp);
+	tcp_run_free(tcp);
 	slots_close(&slots);
 	shmem_finish(plan, ret != 0);
 	return ret;

@@ -157,7 +157,7 @@ fails() { # fails PATTERN COMMAND...
 	# the note reaches the log of the binary itself
 	"$BIN/cr-check" --list -o log >/dev/null
 	"$BIN/cr-dump" -t 4194304 -D . -o dump.log 2>err || true
-	grep -q 'tcp-established is known, but this cr-dump does not act on it' dump.log
+	grep -q 'page-server is known, but this cr-dump does not act on it' dump.log
 	echo unprivileged >>"$HOME/.criu/default.conf"
 	"$BIN/cr-check" --list -o log >/dev/null
 	grep -q 'unprivileged is known, but this cr-check does not act on it' log
@@ -264,7 +264,7 @@ problems() { # problems EXIT ARGS...: the output of --validate is in out
 	[ ! -s out ]
 	problems 1 a b c
 	grep -q '^a:2:1: error: leave-running: contradicts leave-stopped (line 1)' out
-	grep -q '^b:2:1: warning: tcp-established: contradicts tcp-close (line 1)' out
+	grep -q '^b:2:1: error: tcp-established: contradicts tcp-close (line 1)' out
 	grep -q '^b:3:1: warning: port: no effect without page-server or lazy-pages' out
 	grep -q '^b:4:1: warning: tls-key: no effect without tls' out
 	! grep -q '^c' out || false

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guard of sockets in repair mode (TCP_REPAIR). That mode belongs to the socket, not to whoever set it: when a dumper dies, its
+ * targets run on at once, and one of them would find a connection that neither sends nor takes anything. So a small child of ours
+ * that shares our descriptors enters the mode for us, for some microseconds each time, and no signal to us stops it in between:
+ * our own end takes longer, and only then do the targets run. What must be done when we have died, it does, too.
+ */
+#ifndef CR_NET_GUARD_H
+#define CR_NET_GUARD_H
+
+#include "common/base/err.h"
+
+/* What it does when we die. */
+enum guard_act {
+	GUARD_NOTHING,
+	GUARD_KILLING, /* if the watched task dies within a moment: as GUARD_SILENCE; else as GUARD_UNLOCK */
+	GUARD_SILENCE, /* sockets enter repair mode: what closes them then sends nothing */
+	GUARD_UNLOCK,  /* the lock goes */
+};
+
+struct guard;
+
+/* For at most n sockets. job is what guard_run() lets the child do with memory of `size` bytes that both see; it may make
+ * system calls, and nothing else of libc. */
+int guard_start(size_t n, void (*job)(void *memory), size_t size, struct guard **g, struct err *err);
+void *guard_memory(struct guard *g);
+/* Lets the child do its job, and waits. point: a fault point (fault.h) that is passed while it works. */
+int guard_run(struct guard *g, const char *point, struct err *err);
+/* One more socket for GUARD_SILENCE. */
+void guard_add(struct guard *g, int fd);
+/* The task of GUARD_KILLING. */
+void guard_watch(struct guard *g, int pidfd);
+/* Bytes that unlock when they are sent to this netlink socket. */
+void guard_unlock(struct guard *g, int netlink, const void *bytes, size_t n);
+void guard_act(struct guard *g, enum guard_act act);
+/* NULL is fine. */
+void guard_stop(struct guard *g);
+
+/* 0 or -errno. Leaving resets SO_REUSEADDR, so its value is given. */
+int repair_enter(int fd);
+int repair_leave(int fd, int reuse);
+
+#endif
