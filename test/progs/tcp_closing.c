@@ -131,6 +131,7 @@ int main(void)
 	CHECK_EQ(stuff(v6[0], 100), 100);
 	CHECK(!shutdown(v6[0], SHUT_WR));
 	wait_state(v6[1], CLOSE_WAIT);
+	wait_state(v6[0], FIN_WAIT2);
 	/* 3: FIN_WAIT1: the end waits behind bytes for which the peer has no room. */
 	make(AF_INET, &a[5], &b[5]);
 	n5 = stuff(a[5], 64u << 20);
@@ -140,6 +141,7 @@ int main(void)
 	make(AF_INET, &last[0], &last[1]);
 	CHECK(!shutdown(last[1], SHUT_WR));
 	wait_state(last[0], CLOSE_WAIT);
+	wait_state(last[1], FIN_WAIT2);
 	nl = stuff(last[0], 64u << 20);
 	CHECK(!shutdown(last[0], SHUT_WR));
 	expect("made", state(last[0]), LAST_ACK);
@@ -158,6 +160,7 @@ int main(void)
 	nc = stuff(both[0], 64u << 20);
 	CHECK(!shutdown(both[0], SHUT_WR) && !shutdown(both[1], SHUT_WR));
 	wait_state(both[0], CLOSING);
+	wait_state(both[1], FIN_WAIT2);
 
 	test_ready();
 
