@@ -94,8 +94,8 @@ uint32_t unix_root_slot(struct plan *plan);
 struct unix_rights { uint32_t *slots; size_t n; };
 int unix_packet_prepare(const struct model *m, struct plan *plan, const struct sock_packet *p, struct unix_rights *r,
 			struct err *err);
-/* The step that sends the packet through fd, to where it is connected or to the address. */
-void unix_packet_send(struct plan *plan, int phase, const struct sock_packet *p, const struct unix_rights *r, struct arg fd,
+/* The step of program c that sends the packet through fd, to where it is connected or to the address. */
+void unix_packet_send(struct program *c, int phase, const struct sock_packet *p, const struct unix_rights *r, struct arg fd,
 		      const struct data_ref *to);
 
 int unixsk_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err);

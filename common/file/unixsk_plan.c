@@ -15,47 +15,9 @@
 #include <sys/syscall.h>
 
 #include "common/file/external.h"
-#include "common/file/unixsk.h"
+#include "common/file/unixsk_plan.h"
 
-#define NEW_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define SMALL_QUEUE 65536 /* fits into any send buffer */
-
-struct host;
-
-struct sk {
-	const UnixSkEntry *e;
-	uint32_t slot;
-	struct sk *peer;
-	const UnixSkEntry *outside; /* peer that is not in the tree */
-	struct host *own;	    /* itself, when others can connect to it */
-	struct host *host;	    /* comes out of it by accept(2), waits in it, or connects to it */
-	enum { ALONE, PAIR, CLIENT, ACCEPTED, WAITING, LINKED } role;
-	bool made, fed, gone, gone_slot, half;
-	struct arg feeder; /* fed: what is sent through this arrives here; gone: it is closed at the end */
-};
-
-/* A bound socket, or a temporary one. */
-struct host {
-	const ProtobufCBinaryData *name;
-	uint32_t type;
-	bool listens, temporary;
-	struct sk *sk; /* NULL: temporary */
-	struct arg fd;
-	struct unix_place *place;
-	uint32_t waiting; /* connections that nobody accepts */
-	uint32_t next;	  /* with the same hash, +1 */
-};
-
-struct topology {
-	const struct model *m;
-	struct plan *plan;
-	struct sk *sks;
-	size_t n;
-	struct host **hosts;
-	size_t nhosts, cap;
-	struct id_map by_name; /* hash -> index of a host + 1, chained */
-	struct host *nobody;   /* sends datagrams without a name */
-};
 
 static int bad(const UnixSkEntry *e, const char *what, struct err *err)
 {
@@ -166,7 +128,7 @@ static uint64_t name_hash(uint32_t type, bool listens, const ProtobufCBinaryData
 	return h >> 1; /* id_map keys plus one */
 }
 
-static struct host *find_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name)
+struct host *unix_find_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name)
 {
 	uint32_t i;
 
@@ -181,7 +143,7 @@ static struct host *find_host(struct topology *t, uint32_t type, bool listens, c
 	return NULL;
 }
 
-static struct host *add_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name,
+struct host *unix_add_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name,
 			     struct sk *sk)
 {
 	struct host *h = arena_alloc(t->plan->arena, sizeof(*h));
@@ -197,19 +159,19 @@ static struct host *add_host(struct topology *t, uint32_t type, bool listens, co
 
 static struct host *get_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name)
 {
-	struct host *h = find_host(t, type, listens, name);
+	struct host *h = unix_find_host(t, type, listens, name);
 
-	return h ? h : add_host(t, type, listens, name, NULL);
+	return h ? h : unix_add_host(t, type, listens, name, NULL);
 }
 
-static struct arg new_socket(struct topology *t, uint32_t type, const char *note)
+struct arg unix_new_socket(struct topology *t, uint32_t type, const char *note)
 {
 	return A_RESULT(program_call(t->plan->controller, MAKE_OBJECTS, note, SYS_socket, A(AF_UNIX), A(type | NEW_FLAGS),
 				     A(0)));
 }
 
 /* A send buffer for so much: what hangs in a queue counts as its sender's, and sizes are set at the end. */
-static void make_room(struct topology *t, struct arg fd, uint64_t bytes)
+void unix_make_room(struct topology *t, struct arg fd, uint64_t bytes)
 {
 	const int size = (int)MIN(bytes, (uint64_t)INT32_MAX / 2);
 	struct program *c = t->plan->controller;
@@ -219,7 +181,7 @@ static void make_room(struct topology *t, struct arg fd, uint64_t bytes)
 			     A_DATA(program_data(c, &size, sizeof(size))), A(sizeof(size)));
 }
 
-static uint64_t queue_room(const struct sock_packet *v, size_t n)
+uint64_t unix_queue_room(const struct sock_packet *v, size_t n)
 {
 	uint64_t sum = 0;
 
@@ -291,8 +253,8 @@ static void make_connected(struct topology *t, struct sk *s)
 		return;
 	}
 	/* The name of the accepted one is a listening socket's, if that is still there; else it is the one with a name. */
-	bool mine = s->e->name.len && find_host(t, s->e->type, true, &s->e->name),
-	     its = p->e->name.len && find_host(t, p->e->type, true, &p->e->name);
+	bool mine = s->e->name.len && unix_find_host(t, s->e->type, true, &s->e->name),
+	     its = p->e->name.len && unix_find_host(t, p->e->type, true, &p->e->name);
 	struct sk *acc = mine != its ? (mine ? s : p) : p->e->name.len ? p : s;
 	make_accepted(t, acc == s ? p : s, acc, &acc->e->name);
 }
@@ -352,7 +314,7 @@ static int make_sk(struct topology *t, struct sk *s, struct err *err)
 
 /* ---- connections ---- */
 
-static void connect_to(struct topology *t, const struct host *h, struct arg fd)
+void unix_connect_to(struct topology *t, const struct host *h, struct arg fd)
 {
 	struct data_ref address = unix_place_address(h->place);
 
@@ -364,9 +326,9 @@ static void listen_on(struct topology *t, const struct host *h, uint64_t backlog
 	program_call(t->plan->controller, MAKE_OBJECTS, "listening", SYS_listen, h->fd, A(backlog));
 }
 
-static void bind_host(struct topology *t, struct host *h)
+void unix_bind_host(struct topology *t, struct host *h)
 {
-	h->fd = h->sk ? A_SLOT(h->sk->slot) : new_socket(t, h->type, "unix socket, of the time being");
+	h->fd = h->sk ? A_SLOT(h->sk->slot) : unix_new_socket(t, h->type, "unix socket, of the time being");
 	h->place = unix_place_bind(t->plan, h->sk ? h->sk->e : NULL, h->name, h->fd);
 	if (h->listens)
 		listen_on(t, h, h->sk ? MAX(h->sk->e->backlog, h->waiting) : 1);
@@ -376,10 +338,10 @@ static void bind_host(struct topology *t, struct host *h)
 static void plan_accept(struct topology *t, struct host *h, struct sk *cl, struct sk *acc)
 {
 	struct program *c = t->plan->controller;
-	struct arg client = cl ? A_SLOT(cl->slot) : new_socket(t, h->type, "unix socket, end that is gone");
+	struct arg client = cl ? A_SLOT(cl->slot) : unix_new_socket(t, h->type, "unix socket, end that is gone");
 
 	unix_place_enter(t->plan, h->place);
-	connect_to(t, h, client);
+	unix_connect_to(t, h, client);
 	unix_place_leave(t->plan, h->place);
 	struct step_ref accepted = program_call(c, MAKE_OBJECTS, "accepted", SYS_accept4, h->fd, A(0), A(0), A(NEW_FLAGS));
 	if (acc) {
@@ -423,7 +385,7 @@ static void plan_waiting(struct topology *t)
 		qsort(v, n, sizeof(*v), by_place);
 	for (size_t i = 0; i < n; i++) {
 		unix_place_enter(t->plan, v[i]->host->place);
-		connect_to(t, v[i]->host, A_SLOT(v[i]->slot));
+		unix_connect_to(t, v[i]->host, A_SLOT(v[i]->slot));
 		unix_place_leave(t->plan, v[i]->host->place);
 	}
 	for (size_t i = 0; i < t->nhosts; i++) {
@@ -433,73 +395,13 @@ static void plan_waiting(struct topology *t)
 	}
 }
 
-/* ---- datagrams ---- */
-
-static struct arg sender_of(struct topology *t, const struct sock_packet *p)
-{
-	const SkPacketEntry *e = p->entry;
-	struct host *h;
-
-	if (!e->has_sender || !e->sender.len) {
-		if (!t->nobody) {
-			t->nobody = arena_alloc(t->plan->arena, sizeof(*h));
-			t->nobody->fd = new_socket(t, SOCK_DGRAM, "sender without a name");
-		}
-		return t->nobody->fd;
-	}
-	h = find_host(t, SOCK_DGRAM, false, &e->sender);
-	if (!h) {
-		h = add_host(t, SOCK_DGRAM, false, &e->sender, NULL);
-		bind_host(t, h);
-	}
-	return h->fd;
-}
-
-/* Datagrams that came by the name of the receiver, each from who sent it. */
-static int plan_datagrams(struct topology *t, struct host *h, struct err *err)
-{
-	const struct sock_packet *v;
-	struct data_ref to;
-	size_t n;
-	int ret = sock_packets(t->m, t->plan, h->sk->e->id, &v, &n, err);
-
-	for (size_t i = 0; i < n && !ret; i++) {
-		struct unix_rights rights;
-		ret = v[i].entry->has_sender ? unix_name_check(&v[i].entry->sender, err) : 0;
-		if (!ret)
-			ret = unix_packet_prepare(t->m, t->plan, &v[i], &rights, err);
-		if (ret < 0)
-			return ret;
-		struct arg from = sender_of(t, &v[i]);
-		make_room(t, from, queue_room(v, n));
-		to = unix_place_address(h->place);
-		unix_place_enter(t->plan, h->place);
-		unix_packet_send(t->plan, MAKE_OBJECTS, &v[i], &rights, from, &to);
-		unix_place_leave(t->plan, h->place);
-	}
-	return ret;
-}
-
-static void plan_links(struct topology *t)
-{
-	struct program *c = t->plan->controller;
-
-	for (size_t i = 0; i < t->n; i++) {
-		struct sk *s = &t->sks[i];
-		if (s->outside) {
-			struct unix_place *p = unix_place_outside(t->plan, &s->outside->name);
-			struct data_ref address = unix_place_address(p);
-			program_call(c, MAKE_OBJECTS, "connection to an external socket", SYS_connect, A_SLOT(s->slot),
-				     A_DATA(address), A(address.len));
-		} else if (s->role == LINKED) {
-			unix_place_enter(t->plan, s->host->place);
-			connect_to(t, s->host, A_SLOT(s->slot));
-			unix_place_leave(t->plan, s->host->place);
-		}
-	}
-}
-
 /* ---- content ---- */
+
+/* It would get ours. */
+int unix_no_credentials(const struct sock_packet *p, struct err *err)
+{
+	return err_refuse(err, "sk-queues.img: a message without credentials behind one with them, for socket %u", p->id_for);
+}
 
 static bool from_peer(const struct sk *s, const SkPacketEntry *p)
 {
@@ -519,7 +421,7 @@ static int plan_queue(struct topology *t, struct sk *s, struct err *err)
 		return ret;
 	if (!s->fed)
 		return err_image(err, "sk-queues.img: data for the unconnected socket %u", s->e->id);
-	make_room(t, s->feeder, queue_room(v, n));
+	unix_make_room(t, s->feeder, unix_queue_room(v, n));
 	for (size_t i = 0; i < n; i++) {
 		struct unix_rights rights;
 		if (!from_peer(s, v[i].entry))
@@ -527,7 +429,15 @@ static int plan_queue(struct topology *t, struct sk *s, struct err *err)
 		ret = unix_packet_prepare(t->m, t->plan, &v[i], &rights, err);
 		if (ret < 0)
 			return ret;
-		unix_packet_send(t->plan, MAKE_CONTENT, &v[i], &rights, s->feeder, NULL);
+		s->late |= v[i].entry->cred != NULL;
+		if (s->late && !v[i].entry->cred)
+			return unix_no_credentials(&v[i], err);
+		if (s->late && s->feeder.kind != ARG_SLOT)
+			return err_refuse(err, "sk-queues.img: credentials in a message for socket %u, whose peer is gone", s->e->id);
+		if (s->late)
+			unix_packet_send(t->plan->last, 0, &v[i], &rights, s->feeder, NULL);
+		else
+			unix_packet_send(t->plan->controller, MAKE_CONTENT, &v[i], &rights, s->feeder, NULL);
 	}
 	return 0;
 }
@@ -546,32 +456,34 @@ static void plan_half(struct topology *t, const struct sk *s)
 		     A_DATA(value), A_DATA(program_data(c, &len, sizeof(len))));
 }
 
-static void plan_gone(struct topology *t, const struct sk *s)
+static void plan_gone(struct topology *t, const struct sk *s, struct program *c, int phase)
 {
-	struct program *c = t->plan->controller;
 
 	if (s->e->has_reset && s->e->reset) /* what a peer leaves unread when it closes makes the error */
-		program_call_eq(c, MAKE_CONTENT, "nobody reads it", 1, SYS_sendto, A_SLOT(s->slot),
+		program_call_eq(c, phase, "nobody reads it", 1, SYS_sendto, A_SLOT(s->slot),
 				A_DATA(program_string(c, "x")), A(1), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
 	if (s->gone_slot) /* a slot must keep its number: something else takes it */
-		program_call(c, MAKE_CONTENT, "the other end closes", SYS_dup3, A_SLOT(unix_root_slot(t->plan)), s->feeder,
+		program_call(c, phase, "the other end closes", SYS_dup3, A_SLOT(unix_root_slot(t->plan)), s->feeder,
 			     A(O_CLOEXEC));
 	else
-		program_call(c, MAKE_CONTENT, "the other end closes", SYS_close, s->feeder);
+		program_call(c, phase, "the other end closes", SYS_close, s->feeder);
 }
 
 static int plan_rest(struct topology *t, struct sk *s, struct err *err)
 {
-	struct program *c = t->plan->controller;
+	/* What a shutdown would keep away comes before it. */
+	const bool late = s->late || (s->peer && s->peer->late);
+	struct program *c = late ? t->plan->last : t->plan->controller;
+	const int phase = late ? 0 : MAKE_CONTENT;
 	const UnixSkEntry *e = s->e;
 
 	if (e->has_reset && e->reset && (!s->gone || e->type == SOCK_DGRAM))
 		return bad(e, "has an error that nothing makes", err);
 	if (s->gone)
-		plan_gone(t, s);
+		plan_gone(t, s, c, phase);
 	/* SHUT_RD, SHUT_WR, SHUT_RDWR are the kernel's bits minus one. */
 	if (e->has_shutdown && e->shutdown && !(s->gone && e->type != SOCK_DGRAM))
-		program_call(c, MAKE_CONTENT, "shutdown", SYS_shutdown, A_SLOT(s->slot), A((uint64_t)e->shutdown - 1));
+		program_call(c, phase, "shutdown", SYS_shutdown, A_SLOT(s->slot), A((uint64_t)e->shutdown - 1));
 	plan_setfl(t->plan, s->slot, O_NONBLOCK, e->flags);
 	return sock_options_plan(t->plan, s->slot, e->opts, err);
 }
@@ -588,7 +500,7 @@ static int plan_who(struct topology *t, struct err *err)
 	for (size_t i = 0; i < t->n && !ret; i++) {
 		struct sk *s = &t->sks[i];
 		if (s->e->state == UNIX_LISTEN || (s->e->type == SOCK_DGRAM && s->e->name.len))
-			s->own = add_host(t, s->e->type, s->e->state == UNIX_LISTEN, &s->e->name, s);
+			s->own = unix_add_host(t, s->e->type, s->e->state == UNIX_LISTEN, &s->e->name, s);
 	}
 	for (size_t i = 0; i < t->n && !ret; i++) {
 		struct sk *s = &t->sks[i];
@@ -608,7 +520,7 @@ static int plan_how(struct topology *t, struct err *err)
 	/* Temporary ones first: their names may be others' afterwards. */
 	for (size_t i = 0; i < n; i++)
 		if (t->hosts[i]->temporary)
-			bind_host(t, t->hosts[i]);
+			unix_bind_host(t, t->hosts[i]);
 	plan_accepts(t, true);
 	for (size_t i = 0; i < n; i++)
 		if (t->hosts[i]->temporary) {
@@ -617,7 +529,7 @@ static int plan_how(struct topology *t, struct err *err)
 		}
 	for (size_t i = 0; i < n; i++)
 		if (!t->hosts[i]->temporary)
-			bind_host(t, t->hosts[i]);
+			unix_bind_host(t, t->hosts[i]);
 	for (size_t i = 0; i < t->n; i++) { /* names that nobody connects to */
 		struct sk *s = &t->sks[i];
 		if (s->e->name.len && s->e->state != UNIX_LISTEN && s->e->type != SOCK_DGRAM && s->role != ACCEPTED)
@@ -627,10 +539,10 @@ static int plan_how(struct topology *t, struct err *err)
 	plan_waiting(t);
 	for (size_t i = 0; i < n && !ret; i++)
 		if (t->hosts[i]->sk && t->hosts[i]->type == SOCK_DGRAM && !t->hosts[i]->sk->fed)
-			ret = plan_datagrams(t, t->hosts[i], err);
+			ret = unix_plan_datagrams(t, t->hosts[i], err);
 	if (ret < 0)
 		return ret;
-	plan_links(t);
+	unix_plan_links(t);
 	for (size_t i = 0; i < t->nhosts; i++) {
 		if (t->hosts[i]->sk || i >= n)
 			unix_place_end(t->plan, t->hosts[i]->place);

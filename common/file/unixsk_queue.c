@@ -392,8 +392,6 @@ int unix_packet_prepare(const struct model *m, struct plan *plan, const struct s
 	}
 	if (n > RIGHTS_MAX)
 		return err_image(err, "sk-queues.img: %zu descriptors in a message for socket %u", n, e->id_for);
-	if (e->cred)
-		return err_refuse(err, "sk-queues.img: a message for socket %u carries credentials", e->id_for);
 	r->slots = arena_alloc(plan->arena, (n + 1) * sizeof(*r->slots));
 	for (size_t i = 0; i < e->n_scm && !ret; i++)
 		for (size_t k = 0; k < e->scm[i]->n_rights && !ret; k++)
@@ -401,25 +399,35 @@ int unix_packet_prepare(const struct model *m, struct plan *plan, const struct s
 	return ret;
 }
 
-static void put_rights(struct program *c, struct data_ref head, const struct unix_rights *r)
+/* Descriptors and credentials, as sendmsg(2) takes them. */
+static void put_control(struct program *c, struct data_ref head, const struct unix_rights *r, const SenderCredEntry *cred)
 {
-	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(RIGHTS_MAX * sizeof(int))] = { 0 };
+	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(RIGHTS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))] = { 0 };
+	const size_t len = r->n ? CMSG_SPACE(r->n * sizeof(int)) : 0, more = cred ? CMSG_SPACE(sizeof(struct ucred)) : 0;
 	struct cmsghdr h = { .cmsg_len = CMSG_LEN(r->n * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
 
-	memcpy(bytes, &h, sizeof(h));
-	struct data_ref control = program_data(c, bytes, CMSG_SPACE(r->n * sizeof(int)));
+	if (len)
+		memcpy(bytes, &h, sizeof(h));
+	if (more) {
+		struct ucred u = { cred->pid, cred->uid, cred->gid };
+		h.cmsg_len = CMSG_LEN(sizeof(u));
+		h.cmsg_type = SCM_CREDENTIALS;
+		memcpy(bytes + len, &h, sizeof(h));
+		memcpy(bytes + len + CMSG_LEN(0), &u, sizeof(u));
+	}
+	struct data_ref control = program_data(c, bytes, len + more);
 	for (size_t i = 0; i < r->n; i++)
 		program_data_slot(c, control, (uint32_t)(CMSG_LEN(0) + i * sizeof(int)), r->slots[i]);
 	program_data_pointer(c, head, offsetof(struct msghdr, msg_control), control, 0);
 }
 
-void unix_packet_send(struct plan *plan, int phase, const struct sock_packet *p, const struct unix_rights *r, struct arg fd,
+void unix_packet_send(struct program *c, int phase, const struct sock_packet *p, const struct unix_rights *r, struct arg fd,
 		      const struct data_ref *to)
 {
-	struct program *c = plan->controller;
+	const SenderCredEntry *cred = p->entry->cred;
 	const struct arg flags = A(MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	if (!r->n) {
+	if (!r->n && !cred) {
 		if (to)
 			program_call_eq(c, phase, "queued data", p->len, SYS_sendto, fd, A_PTR(p->bytes), A(p->len), flags,
 					A_DATA(*to), A(to->len));
@@ -429,12 +437,14 @@ void unix_packet_send(struct plan *plan, int phase, const struct sock_packet *p,
 		return;
 	}
 	struct iovec iov = { (void *)(uintptr_t)p->bytes, p->len };
-	struct msghdr msg = { .msg_iovlen = 1, .msg_controllen = CMSG_SPACE(r->n * sizeof(int)),
-			      .msg_namelen = to ? to->len : 0 };
+	struct msghdr msg = { .msg_iovlen = 1, .msg_namelen = to ? to->len : 0,
+			      .msg_controllen = (r->n ? CMSG_SPACE(r->n * sizeof(int)) : 0) +
+						(cred ? CMSG_SPACE(sizeof(struct ucred)) : 0) };
 	struct data_ref vec = program_data(c, &iov, sizeof(iov)), head = program_data(c, &msg, sizeof(msg));
 	program_data_pointer(c, head, offsetof(struct msghdr, msg_iov), vec, 0);
 	if (to)
 		program_data_pointer(c, head, offsetof(struct msghdr, msg_name), *to, 0);
-	put_rights(c, head, r);
-	program_call_eq(c, phase, "queued descriptors", p->len, SYS_sendmsg, fd, A_DATA(head), flags);
+	put_control(c, head, r, cred);
+	program_call_eq(c, phase, r->n ? "queued descriptors" : "queued data and its sender", p->len, SYS_sendmsg, fd,
+			A_DATA(head), flags);
 }

@@ -17,6 +17,12 @@ static void close_others(const struct program *p, struct slots *slots)
 		for (int k = 0; k < 6; k++)
 			if (program_args(p, i)[k].kind == ARG_SLOT)
 				used[program_args(p, i)[k].v] = true;
+	for (size_t i = 0; i < program_slots(p); i++) {
+		uint32_t slot;
+
+		program_slot_at(p, i, &slot);
+		used[slot] = true;
+	}
 	for (size_t i = 0; i < slots->n; i++) {
 		if (used[i] || slots->fd[i] < 0)
 			continue;

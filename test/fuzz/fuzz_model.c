@@ -23,6 +23,7 @@ static const struct { enum image_kind kind; unsigned long id; } images[] = {
 	{ IMG_REMAP_FPATH, 0 },	  { IMG_GHOST_FILE, 1 },    { IMG_REG_FILES, 0 },  { IMG_PIPES, 0 },	  { IMG_FILE_LOCKS, 0 },
 	{ IMG_SHMEM_PAGEMAP, 2 }, { IMG_SHMEM_PAGEMAP, 3 }, { IMG_PAGES, 2 },	   { IMG_PAGES, 3 },	  { IMG_PAGES, 4 },
 	{ IMG_GHOST_FILE, 2 },	  { IMG_GHOST_FILE, 3 },    { IMG_TIMENS, 0 },	   { IMG_SECCOMP, 0 },
+	{ IMG_SK_QUEUES, 0 },
 };
 
 static void write_image(int dir, size_t which, const uint8_t *data, size_t n)
