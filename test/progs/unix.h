@@ -12,12 +12,20 @@
 
 #define MIN_(a, b) ((a) < (b) ? (a) : (b))
 
-/* A path, or an abstract name when it begins with '@'. */
+/* A path, or an abstract name when it begins with '@': then the directory's inode is part of it, for tests share a network. */
 __attribute__((unused)) static socklen_t name_of(const char *name, struct sockaddr_un *a)
 {
+	char whole[sizeof(a->sun_path) + 1] = { 0 };
+	struct stat st;
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	size_t n = strlen(name);
-	memcpy(a->sun_path, name, n);
+	if (*name == '@' && stat(test_dir_, &st))
+		fail("cannot stat %s", test_dir_);
+	if (*name == '@')
+		snprintf(whole, sizeof(whole), "%s %lx %lx", name, (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+	else
+		memcpy(whole, name, strlen(name));
+	size_t n = strlen(whole);
+	memcpy(a->sun_path, whole, n);
 	if (*name == '@')
 		a->sun_path[0] = 0;
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*name != '@' && n < sizeof(a->sun_path)));
