@@ -25,6 +25,7 @@
  * traced task); without one, nothing happens and the path goes on.
  */
 #include "common/feature/feature.h"
+#include "common/remote/cave.h"
 #include "common/remote/remote.h"
 #include "common/remote/wait.h"
 
@@ -43,9 +44,6 @@
 
 #define REGION_HEAD 64u /* words: whether guests may come, then a flag for each */
 #define REGION_SLACK 1024u /* epilogue */
-#define SLOT_BYTES (ARCH_AGENT_SLOTS * sizeof(uint64_t))
-#define GUESTS_MAX 6u
-#define TAIL_GUARD 16u /* zeros before the agent: what is before them is not padding */
 
 #define GUEST_INSIDE 2 /* a flag, set by agent.S */
 #define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
@@ -72,9 +70,7 @@ struct set {
 struct remote {
 	struct freeze *fz;
 	const struct log *log;
-	uint64_t code;	/* where the agent's code is in the target */
-	size_t code_len; /* with slots */
-	size_t guests;	 /* so many may be inside at once */
+	struct cave cave;
 	uint64_t region, region_len; /* its data; 0 until the holder made it */
 	size_t room; /* for one program */
 	size_t holder;	/* index of the thread */
@@ -88,7 +84,7 @@ struct remote {
 /* Where a thread has its slots, its flag, and its program. 0 is the holder, which is still inside its last program while guests run. */
 static uint64_t slots_home(const struct remote *r, size_t home)
 {
-	return r->code + arch_agent_dump_len + home * SLOT_BYTES;
+	return r->cave.code + arch_agent_dump_len + home * SLOT_BYTES;
 }
 
 /* The holder has no flag: its word says whether guests may come. */
@@ -100,111 +96,6 @@ static uint64_t flag_home(const struct remote *r, size_t home)
 static size_t program_off(const struct remote *r, size_t home)
 {
 	return REGION_HEAD + home * r->room;
-}
-
-/* What is at the end of an executable mapping: room, our own code that an earlier dumper left when it died, or
- * something else. */
-enum tail { TAIL_USED, TAIL_FREE, TAIL_STALE };
-
-static enum tail look_at_tail(struct remote *r, const struct proc_map *m)
-{
-	unsigned char bytes[4096];
-	size_t used = sizeof(bytes);
-	enum tail tail = TAIL_USED;
-
-	if (m->end - m->start < sizeof(bytes) ||
-	    pread_full(r->fz->mem_fd, bytes, sizeof(bytes), (off_t)(m->end - sizeof(bytes))))
-		return TAIL_USED;
-	while (used && !bytes[used - 1])
-		used--;
-	for (size_t guests = GUESTS_MAX; guests && tail != TAIL_STALE; guests--) {
-		size_t len = arch_agent_dump_len + (1 + guests) * SLOT_BYTES, at = sizeof(bytes) - len;
-		bool stale = len <= sizeof(bytes) && !memcmp(bytes + at, arch_agent_start, arch_agent_dump_len);
-
-		if (!stale && (tail == TAIL_FREE || len + used + TAIL_GUARD > sizeof(bytes)))
-			continue;
-		tail = stale ? TAIL_STALE : TAIL_FREE;
-		r->code = m->end - len;
-		r->code_len = len;
-		r->guests = guests;
-	}
-	return tail;
-}
-
-/* Finds the place for the agent's code. -EBUSY while threads are still on their way out of a dead dumper's agent. */
-static int find_cave(struct remote *r, struct err *err)
-{
-	cleanup_arena struct arena *arena = arena_new();
-	cleanup_fd int proc_fd = -1;
-	struct proc_maps maps;
-	int ret;
-
-	ret = proc_open(r->fz->pid, &proc_fd, err);
-	if (!ret)
-		ret = proc_exec_maps(proc_fd, arena, &maps, err);
-	if (ret)
-		return ret;
-	/* The vdso first: every native task has one and its tail is padding. Then whatever else is executable. */
-	for (int round = 0; round < 2; round++) {
-		for (size_t i = 0; i < maps.n; i++) {
-			const struct proc_map *m = &maps.v[i];
-			enum tail tail;
-
-			if (!m->exec || m->shared || (strcmp(m->name, "[vdso]") != 0) != (round != 0) ||
-			    !strcmp(m->name, "[vsyscall]"))
-				continue;
-			tail = look_at_tail(r, m);
-			if (tail == TAIL_USED)
-				continue;
-			for (size_t t = 0; tail == TAIL_STALE && t < r->fz->nthreads; t++)
-				if (arch_ip(&r->fz->threads[t].regs) - r->code < r->code_len)
-					return err_set(err, ERR_FAILED, EBUSY, "it is still leaving an earlier dump");
-			log_debug(r->log, "agent code at 0x%llx in %s", (unsigned long long)r->code, m->name);
-			return 0;
-		}
-	}
-	r->code_len = 0;
-	return err_refuse(err, "no executable mapping has unused bytes at its end for the agent");
-}
-
-static uint64_t pending(const struct proc_status *s)
-{
-	return s->shd_pnd | s->sig_pnd;
-}
-
-/* A signal that is ignored by default, not handled, not pending and not blocked anywhere. */
-static int pick_stop_signal(struct remote *r, struct err *err)
-{
-	static const int candidates[] = { SIGURG, SIGWINCH, SIGCHLD };
-	uint64_t blocked = 0;
-	cleanup_arena struct arena *arena = arena_new();
-	cleanup_fd int proc_fd = -1;
-	struct proc_status s;
-	int ret = proc_open(r->fz->pid, &proc_fd, err);
-
-	if (!ret)
-		ret = proc_status(proc_fd, "status", arena, &s, err);
-	if (ret)
-		return ret;
-	for (size_t t = 0; t < r->fz->nthreads; t++)
-		blocked |= r->fz->threads[t].sigmask;
-	/* One that is pending is second best: it costs a stop, and without handler it would be thrown away anyway. */
-	for (int pass = 0; pass < 2; pass++)
-		for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
-			if (!((s.sig_cgt | blocked | (pass ? 0 : pending(&s))) >> (candidates[i] - 1) & 1)) {
-				r->stop_signal = candidates[i];
-				return 0;
-			}
-	/* All three are in use. Any of them still works when it is pending nowhere: only a death of the dumper in the
-	 * few microseconds of a run could then deliver one that nobody sent, and these signals may come for no reason
-	 * anyway. */
-	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
-		if (!(pending(&s) >> (candidates[i] - 1) & 1)) {
-			r->stop_signal = candidates[i];
-			r->matters = true;
-			return 0;
-		}
-	return err_refuse(err, "SIGURG, SIGWINCH and SIGCHLD are all handled and pending at once");
 }
 
 static uint64_t agent_mask(const struct remote *r)
@@ -300,7 +191,7 @@ static int make_region(struct remote *r, struct err *err)
 		return ret;
 	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, (uintptr_t)t->options | PTRACE_O_TRACESYSGOOD) < 0)
 		return err_sys(err, "cannot set trace options");
-	arch_agent_boot_regs(&regs, r->code, slots_home(r, 0), r->region_len);
+	arch_agent_boot_regs(&regs, r->cave.code, slots_home(r, 0), r->region_len);
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
@@ -329,16 +220,16 @@ int remote_open(struct freeze *fz, size_t size, const struct log *log, struct re
 	int ret;
 
 	*r = (struct remote){ .fz = fz, .log = log, .room = (size + REGION_SLACK + 63) & ~63ull };
-	ret = find_cave(r, err);
-	r->region_len = (program_off(r, 1 + r->guests) + 4095) & ~4095ull;
+	ret = cave_find(fz, log, &r->cave, err);
+	r->region_len = (program_off(r, 1 + r->cave.guests) + 4095) & ~4095ull;
 	if (!ret)
-		ret = pick_stop_signal(r, err);
+		ret = cave_signal(fz, &r->stop_signal, &r->matters, err);
 	if (!ret) {
 		r->out = xzalloc(r->region_len);
 		r->in = xmalloc(r->region_len);
-		code = xzalloc(r->code_len);
+		code = xzalloc(r->cave.len);
 		memcpy(code, arch_agent_start, arch_agent_dump_len);
-		ret = pwrite_full(fz->mem_fd, code, r->code_len, (off_t)r->code);
+		ret = pwrite_full(fz->mem_fd, code, r->cave.len, (off_t)r->cave.code);
 		if (ret)
 			ret = err_hint(
 				err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
@@ -397,7 +288,7 @@ static void add_epilogue(struct remote *r, struct program *p, enum role role)
 		struct data_ref t2 = program_data(p, &inside, sizeof(inside));
 
 		program_try(p, PHASE_LEAVE, "let guests show up", SYS_futex, A(flag_home(r, 0)), A(FUTEX_WAIT), A(1), A_DATA(t1));
-		for (size_t home = 1; home <= r->guests; home++)
+		for (size_t home = 1; home <= r->cave.guests; home++)
 			program_try(p, PHASE_LEAVE, "wait for a guest", SYS_futex, A(flag_home(r, home)), A(FUTEX_WAIT),
 				    A(GUEST_INSIDE), A_DATA(t2));
 	}
@@ -414,7 +305,7 @@ static int enter(struct remote *r, size_t home, struct frozen_thread *t, struct 
 	struct arch_regs regs = t->regs;
 	int ret;
 
-	arch_agent_regs(&regs, r->code, slots_home(r, home), r->region + program_off(r, home), home != 0);
+	arch_agent_regs(&regs, r->cave.code, slots_home(r, home), r->region + program_off(r, home), home != 0);
 	fault(home ? "dump:guest-perhaps" : "dump:holder-ready");
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
@@ -446,7 +337,7 @@ static int put_back(struct frozen_thread *t, struct err *err)
 static int place(struct remote *r, size_t home, struct program *prog, struct err *err)
 {
 	struct program_link link = { .base = r->region + program_off(r, home), .epilogue_phase = PHASE_STOP,
-				     .exit = r->code + arch_agent_leave[home ? GUEST : HOLDER] };
+				     .exit = r->cave.code + arch_agent_leave[home ? GUEST : HOLDER] };
 	size_t size = program_size(prog);
 
 	if (size > r->room)
@@ -624,14 +515,14 @@ static void abandon_set(struct remote *r, struct set *s)
 
 int remote_run_others(struct remote *r, struct program *prog, const struct remote_done *done, struct err *err)
 {
-	size_t half = MAX(r->guests / 2, (size_t)1), next = 0, turn = 0;
+	size_t half = MAX(r->cave.guests / 2, (size_t)1), next = 0, turn = 0;
 	struct set sets[2] = { { .home = 1 }, { .home = 1 + half } };
-	bool single = r->guests < 2;
+	bool single = r->cave.guests < 2;
 	int ret = 0;
 
 	if (r->fz->nthreads < 2)
 		return 0;
-	for (size_t home = 1; home <= r->guests && !ret; home++)
+	for (size_t home = 1; home <= r->cave.guests && !ret; home++)
 		ret = place(r, home, prog, err);
 	if (!ret)
 		ret = write_flags(r, 0, 1, 1, err);
@@ -670,7 +561,7 @@ static int drop_region(struct remote *r, struct err *err)
 	struct arch_regs regs = t->regs;
 	int ret;
 
-	arch_agent_leave_regs(&regs, r->code, slots_home(r, 0), HOLDER);
+	arch_agent_leave_regs(&regs, r->cave.code, slots_home(r, 0), HOLDER);
 	ret = arch_set_regs(t->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
@@ -697,10 +588,10 @@ int remote_close(struct remote *r, struct err *err)
 	if (r->owed)
 		syscall(SYS_tgkill, r->fz->pid, r->owed, r->stop_signal);
 	fault("dump:agent-left");
-	if (r->code_len && r->out) {
-		cleanup_free unsigned char *zeros = xzalloc(r->code_len);
+	if (r->cave.len && r->out) {
+		cleanup_free unsigned char *zeros = xzalloc(r->cave.len);
 
-		back = pwrite_full(r->fz->mem_fd, zeros, r->code_len, (off_t)r->code);
+		back = pwrite_full(r->fz->mem_fd, zeros, r->cave.len, (off_t)r->cave.code);
 		if (back && !ret)
 			ret = err_set(err, ERR_FAILED, -back, "cannot wipe the agent's code");
 	}

@@ -40,6 +40,7 @@ kill "$p"
 start half perl -e 'require "sys/ioctl.ph" if 0; open M, "+<", "/dev/ptmx" or die; my $n = pack "i", 0; ioctl M, 0x40045431, $n or die;
 	ioctl M, 0x80045430, $n or die; $n = unpack "i", $n; open F, ">", "n.new"; print F $n; close F; rename "n.new", "n"; sleep 1000'
 wait_for 10 test -s half/n || die "no pty: $(cat half/stderr)"
+# shellcheck disable=SC2217 # it only holds the terminal
 sleep 1000 <"/dev/pts/$(cat half/n)" &
 reader=$!
 wait_for 5 [ "$(readlink /proc/$reader/fd/0)" = "/dev/pts/$(cat half/n)" ]

@@ -142,7 +142,7 @@ static void hostile(void **state)
 
 static void notes(void **state)
 {
-	static const char s[] = "tcp-established\ntcp-established\nrestore-detached\nleave-running\n";
+	static const char s[] = "lazy-pages\nlazy-pages\nrestore-detached\nleave-running\n";
 	cleanup_opts struct opts *o = NULL;
 	struct err err = ERR_INIT;
 	const char *const *v;
@@ -151,7 +151,7 @@ static void notes(void **state)
 	assert_int_equal(text(s, strlen(s), &o, &err), 0);
 	v = opt_notes(o, &n);
 	assert_int_equal(n, 1);
-	assert_string_equal(v[0], "f:1:1: tcp-established is known, but this cr-dump does not act on it");
+	assert_string_equal(v[0], "f:1:1: lazy-pages is known, but this cr-dump does not act on it");
 	assert_false(opt_is_set(o, OPT_RESTORE_DETACHED));
 }
 

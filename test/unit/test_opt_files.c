@@ -230,7 +230,7 @@ static void check_kinds(void **state)
 		{ "leave-running\nno-leave-running", 0, 1, 2 },
 		{ "leave-running\nleave-stopped", 1, 0, 2 },
 		{ "leave-running\nno-leave-stopped", 0, 0, 0 },
-		{ "tcp-close\ntcp-established", 0, 3, 2 },
+		{ "tcp-close\ntcp-established", 1, 0, 2 },
 		{ "tls-key k", 0, 2, 1 },
 		{ "tls\ntls-key k\npage-server", 0, 3, 3 },
 		{ "address a\nport 1\npage-server\nps-socket 3", 0, 6, 2 },

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a process has for the agent without having been asked: unused bytes of executable memory, and a signal to call with. */
+#include "common/remote/cave.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "common/arch/arch.h"
+#include "common/base/io.h"
+#include "common/proc/proc.h"
+
+#define TAIL_GUARD 16u /* zeros before the agent: what is before them is not padding */
+
+/* What is at the end of an executable mapping: room, our own code that an earlier dumper left when it died, or
+ * something else. */
+enum tail { TAIL_USED, TAIL_FREE, TAIL_STALE };
+
+static enum tail look_at_tail(const struct freeze *fz, const struct proc_map *m, struct cave *c)
+{
+	unsigned char bytes[4096];
+	size_t used = sizeof(bytes);
+	enum tail tail = TAIL_USED;
+
+	if (m->end - m->start < sizeof(bytes) ||
+	    pread_full(fz->mem_fd, bytes, sizeof(bytes), (off_t)(m->end - sizeof(bytes))))
+		return TAIL_USED;
+	while (used && !bytes[used - 1])
+		used--;
+	for (size_t guests = GUESTS_MAX; guests && tail != TAIL_STALE; guests--) {
+		size_t len = arch_agent_dump_len + (1 + guests) * SLOT_BYTES, at = sizeof(bytes) - len;
+		bool stale = len <= sizeof(bytes) && !memcmp(bytes + at, arch_agent_start, arch_agent_dump_len);
+
+		if (!stale && (tail == TAIL_FREE || len + used + TAIL_GUARD > sizeof(bytes)))
+			continue;
+		tail = stale ? TAIL_STALE : TAIL_FREE;
+		c->code = m->end - len;
+		c->len = len;
+		c->guests = guests;
+	}
+	return tail;
+}
+
+int cave_find(const struct freeze *fz, const struct log *log, struct cave *c, struct err *err)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	cleanup_fd int proc_fd = -1;
+	struct proc_maps maps;
+	int ret;
+
+	ret = proc_open(fz->pid, &proc_fd, err);
+	if (!ret)
+		ret = proc_exec_maps(proc_fd, arena, &maps, err);
+	if (ret)
+		return ret;
+	/* The vdso first: every native task has one and its tail is padding. Then whatever else is executable. */
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < maps.n; i++) {
+			const struct proc_map *m = &maps.v[i];
+			enum tail tail;
+
+			if (!m->exec || m->shared || (strcmp(m->name, "[vdso]") != 0) != (round != 0) ||
+			    !strcmp(m->name, "[vsyscall]"))
+				continue;
+			tail = look_at_tail(fz, m, c);
+			if (tail == TAIL_USED)
+				continue;
+			for (size_t t = 0; tail == TAIL_STALE && t < fz->nthreads; t++)
+				if (arch_ip(&fz->threads[t].regs) - c->code < c->len)
+					return err_set(err, ERR_FAILED, EBUSY, "it is still leaving an earlier dump");
+			log_debug(log, "agent code at 0x%llx in %s", (unsigned long long)c->code, m->name);
+			return 0;
+		}
+	}
+	c->len = 0;
+	return err_refuse(err, "no executable mapping has unused bytes at its end for the agent");
+}
+
+static uint64_t pending(const struct proc_status *s)
+{
+	return s->shd_pnd | s->sig_pnd;
+}
+
+int cave_signal(const struct freeze *fz, int *signal, bool *matters, struct err *err)
+{
+	static const int candidates[] = { SIGURG, SIGWINCH, SIGCHLD };
+	uint64_t blocked = 0;
+	cleanup_arena struct arena *arena = arena_new();
+	cleanup_fd int proc_fd = -1;
+	struct proc_status s;
+	int ret = proc_open(fz->pid, &proc_fd, err);
+
+	if (!ret)
+		ret = proc_status(proc_fd, "status", arena, &s, err);
+	if (ret)
+		return ret;
+	for (size_t t = 0; t < fz->nthreads; t++)
+		blocked |= fz->threads[t].sigmask;
+	/* One that is pending is second best: it costs a stop, and without handler it would be thrown away anyway. */
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
+			if (!((s.sig_cgt | blocked | (pass ? 0 : pending(&s))) >> (candidates[i] - 1) & 1)) {
+				*signal = candidates[i];
+				return 0;
+			}
+	/* All three are in use. Any of them still works when it is pending nowhere: only a death of the dumper in the
+	 * few microseconds of a run could then deliver one that nobody sent, and these signals may come for no reason
+	 * anyway. */
+	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
+		if (!(pending(&s) >> (candidates[i] - 1) & 1)) {
+			*signal = candidates[i];
+			*matters = true;
+			return 0;
+		}
+	return err_refuse(err, "SIGURG, SIGWINCH and SIGCHLD are all handled and pending at once");
+}
