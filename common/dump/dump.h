@@ -90,6 +90,7 @@ struct dump {
 	struct seccomp_images *seccomp;
 	struct cgroup_sets *cgroups; /* common/task/cgroup.c */
 	struct inetopt_fresh *fresh_sockets; /* arena memory */
+	struct inet_diags *inet_diags; /* common/file/inetdiag.c; arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	char run_id[37];      /* dump_run_id() */
 	struct dump_stats stats;

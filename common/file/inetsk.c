@@ -121,6 +121,8 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 	e->state = STATE_CLOSED;
 	e->flags = (uint32_t)src->flags;
 	ret = fill_addresses(d, src->fd, e, connected, err);
+	if (!ret && e->family == AF_INET6)
+		ret = inet_refuse_flowlabel(src->fd, err);
 	if (!ret)
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)

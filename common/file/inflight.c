@@ -110,6 +110,21 @@ void inflight_merge(struct dump *d)
 	t->nfds = n;
 }
 
+/* Only a task that has a descriptor of it could make it whole (check_in_table() in unixsk_queue.c). */
+static int check_alone(const struct file_fd *f, struct err *err)
+{
+	struct f_owner_ex owner = { .type = F_OWNER_PID };
+	const char *what = f->type == FD_TYPES__EVENTPOLL ? "an epoll instance" : f->type == FD_TYPES__TIMERFD ? "a timer" : NULL;
+
+	if (!what && !(f->flags & O_PATH) &&
+	    ((fcntl(f->number, F_GETOWN_EX, &owner) == 0 && owner.pid) || f->flags & O_ASYNC))
+		what = "a file with a signal owner";
+	if (!what)
+		return 0;
+	return err_hint(err, err_refuse(err, "%s is nowhere but in a message, and cannot be made without a task that has it", what),
+			"let the program receive it, and try again");
+}
+
 int inflight_dump(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
@@ -118,6 +133,8 @@ int inflight_dump(struct dump *d, struct err *err)
 		struct file_fd *f = &t->inflight[i];
 		d->task = f->task;
 		int ret = file_describe(d, f->number, f, err);
+		if (!ret)
+			ret = check_alone(f, err);
 		if (ret < 0)
 			return err_object(err, ret, "descriptor on its way in a message (%s)", f->link);
 	}

@@ -57,15 +57,20 @@ static int refuse_unsent(int fd, const char *what, struct err *err)
 			"let the program send it, and try again");
 }
 
-/* Only what poll(2) shows: closed for reading, or for both. For writing alone means nothing to datagrams. */
-static void dump_shutdown(int fd, InetSkEntry *e)
+/* poll(2) shows whether it is closed for reading, or for both; for writing alone only sock_diag tells. */
+static int dump_shutdown(struct dump *d, int fd, InetSkEntry *e, struct err *err)
 {
 	struct pollfd p = { fd, POLLRDHUP, 0 };
+	unsigned told = 0;
+	int ret = 0;
 
-	if (poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP)) {
-		e->has_shutdown = true;
-		e->shutdown = p.revents & POLLHUP ? SK_SHUTDOWN__BOTH : SK_SHUTDOWN__READ;
-	}
+	if (poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP))
+		told = p.revents & POLLHUP ? SK_SHUTDOWN__BOTH : SK_SHUTDOWN__READ;
+	else if (udp_match((int)e->type, (int)e->proto))
+		ret = inet_shutdown_told(d, fd, e->ino, &told, err);
+	e->has_shutdown = told != 0;
+	e->shutdown = (SkShutdown)told;
+	return ret;
 }
 
 /* Line of /proc/net/FILE whose inode (tenth column) is ino; NULL when there is none. Columns are split by NULs. */
@@ -144,8 +149,8 @@ static int dgram_dump(struct dump *d, const struct fd_source *src, InetSkEntry *
 	if (ret < 0)
 		return ret;
 	e->state = connected ? STATE_CONNECTED : STATE_CLOSED;
-	dump_shutdown(src->fd, e);
-	return sock_refuse_errors(src->fd, what, err);
+	ret = dump_shutdown(d, src->fd, e, err);
+	return ret < 0 ? ret : sock_refuse_errors(src->fd, what, err);
 }
 
 static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)

@@ -35,6 +35,7 @@ void unix_table_free(struct unix_table *t)
 	if (!t)
 		return;
 	free(t->seen);
+	free(t->messages);
 	free(t);
 }
 
@@ -167,11 +168,16 @@ static int by_ino(const void *va, const void *vb)
 	return (a->ino > b->ino) - (a->ino < b->ino);
 }
 
-static bool seen(const struct unix_table *t, uint32_t ino)
+struct unix_seen *unix_find_seen(const struct unix_table *t, uint32_t ino)
 {
 	const struct unix_seen key = { .ino = ino };
 
-	return t->nseen && bsearch(&key, t->seen, t->nseen, sizeof(key), by_ino);
+	return t->nseen ? bsearch(&key, t->seen, t->nseen, sizeof(key), by_ino) : NULL;
+}
+
+static bool seen(const struct unix_table *t, uint32_t ino)
+{
+	return unix_find_seen(t, ino);
 }
 
 static void who_has(struct dump *d, uint32_t ino, char *who, size_t n)
@@ -279,7 +285,7 @@ int unixsk_finish(struct dump *d, struct err *err)
 			return err_task(err, d->task->pid, d->task->stat.comm, err_object(err, ret, "fd %d", s->number));
 	}
 	d->task = task;
-	return ret;
+	return ret < 0 ? ret : unix_check_messages(d, t, err);
 }
 
 const struct file_kind unixsk_kind = {

@@ -48,6 +48,15 @@ struct unix_seen {
 	UnixSkEntry *entry;
 	struct dump_task *task;
 	int number;
+	bool half; /* one end of a pair of which an end is not connected any more */
+};
+
+/* A message in a queue: what decides whether it can be sent again. */
+struct unix_message {
+	uint32_t ino; /* of the receiver */
+	bool cred;
+	uint32_t sender_len;
+	const void *sender; /* name; arena */
 };
 
 /* Hangs on the file table. */
@@ -55,11 +64,18 @@ struct unix_table {
 	struct unix_diags diags;
 	struct unix_seen *seen; /* malloc'ed */
 	size_t nseen, cap;
+	struct unix_message *messages; /* malloc'ed */
+	size_t nmessages, messages_cap;
 };
 
 /* Name, file, its mode and owner. */
 int unix_name_dump(struct dump *d, const struct fd_source *src, const struct unix_diag *diag, UnixSkEntry *e,
 		   struct err *err);
+/* NULL: not dumped. Only when all are known. */
+struct unix_seen *unix_find_seen(const struct unix_table *t, uint32_t ino);
+/* Takes note of a message that was read, in order; and when all sockets are known: can all be sent again? */
+void unix_note_message(struct dump *d, uint32_t ino, bool cred, const void *sender, size_t len);
+int unix_check_messages(struct dump *d, struct unix_table *t, struct err *err);
 /* Asks sock_diag, once. */
 int unix_table_of(struct dump *d, struct unix_table **table, struct err *err);
 

@@ -334,12 +334,43 @@ void unix_bind_host(struct topology *t, struct host *h)
 		listen_on(t, h, h->sk ? MAX(h->sk->e->backlog, h->waiting) : 1);
 }
 
+/* An end that is gone, and is needed until the tasks exist: credentials are sent then. */
+static int gone_end(struct topology *t, struct sk *s, uint32_t *slot, bool *late, struct err *err)
+{
+	const struct sock_packet *v;
+	size_t n;
+	int ret = sock_packets(t->m, t->plan, s->e->id, &v, &n, err);
+
+	*late = false;
+	for (size_t i = 0; i < n && !ret; i++)
+		*late |= v[i].entry->cred != NULL;
+	if (*late) {
+		*slot = plan_slot(t->plan, "unix socket, end that is gone");
+		s->gone_slot = true;
+	}
+	return ret;
+}
+
 /* One connection through a listening host, accepted at once. */
-static void plan_accept(struct topology *t, struct host *h, struct sk *cl, struct sk *acc)
+static int plan_accept(struct topology *t, struct host *h, struct sk *cl, struct sk *acc, struct err *err)
 {
 	struct program *c = t->plan->controller;
-	struct arg client = cl ? A_SLOT(cl->slot) : unix_new_socket(t, h->type, "unix socket, end that is gone");
+	bool late = false;
+	uint32_t slot = 0;
+	int ret = cl && acc ? 0 : gone_end(t, cl ? cl : acc, &slot, &late, err);
+	struct arg client;
 
+	if (ret < 0)
+		return ret;
+	if (cl) {
+		client = A_SLOT(cl->slot);
+	} else if (late) {
+		plan_slot_is(t->plan, slot, program_call(c, MAKE_OBJECTS, "unix socket, end that is gone", SYS_socket, A(AF_UNIX),
+							 A(h->type | NEW_FLAGS), A(0)));
+		client = A_SLOT(slot);
+	} else {
+		client = unix_new_socket(t, h->type, "unix socket, end that is gone");
+	}
 	unix_place_enter(t->plan, h->place);
 	unix_connect_to(t, h, client);
 	unix_place_leave(t->plan, h->place);
@@ -351,18 +382,24 @@ static void plan_accept(struct topology *t, struct host *h, struct sk *cl, struc
 	}
 	if (cl) {
 		cl->fed = true;
-		cl->feeder = acc ? A_SLOT(acc->slot) : A_RESULT(accepted);
+		cl->feeder = acc ? A_SLOT(acc->slot) : late ? A_SLOT(slot) : A_RESULT(accepted);
+		if (!acc && late)
+			plan_slot_is(t->plan, slot, accepted);
 	}
+	return 0;
 }
 
-static void plan_accepts(struct topology *t, bool temporary)
+static int plan_accepts(struct topology *t, bool temporary, struct err *err)
 {
-	for (size_t i = 0; i < t->n; i++) {
+	int ret = 0;
+
+	for (size_t i = 0; i < t->n && !ret; i++) {
 		struct sk *s = &t->sks[i];
 		if ((s->role != CLIENT && s->role != ACCEPTED) || s->fed || s->host->temporary != temporary)
 			continue;
-		plan_accept(t, s->host, s->role == CLIENT ? s : s->peer, s->role == CLIENT ? s->peer : s);
+		ret = plan_accept(t, s->host, s->role == CLIENT ? s : s->peer, s->role == CLIENT ? s->peer : s, err);
 	}
+	return ret;
 }
 
 static int by_place(const void *va, const void *vb)
@@ -432,8 +469,6 @@ static int plan_queue(struct topology *t, struct sk *s, struct err *err)
 		s->late |= v[i].entry->cred != NULL;
 		if (s->late && !v[i].entry->cred)
 			return unix_no_credentials(&v[i], err);
-		if (s->late && s->feeder.kind != ARG_SLOT)
-			return err_refuse(err, "sk-queues.img: credentials in a message for socket %u, whose peer is gone", s->e->id);
 		if (s->late)
 			unix_packet_send(t->plan->last, 0, &v[i], &rights, s->feeder, NULL);
 		else
@@ -521,7 +556,9 @@ static int plan_how(struct topology *t, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		if (t->hosts[i]->temporary)
 			unix_bind_host(t, t->hosts[i]);
-	plan_accepts(t, true);
+	ret = plan_accepts(t, true, err);
+	if (ret < 0)
+		return ret;
 	for (size_t i = 0; i < n; i++)
 		if (t->hosts[i]->temporary) {
 			unix_place_end(t->plan, t->hosts[i]->place);
@@ -535,7 +572,9 @@ static int plan_how(struct topology *t, struct err *err)
 		if (s->e->name.len && s->e->state != UNIX_LISTEN && s->e->type != SOCK_DGRAM && s->role != ACCEPTED)
 			unix_place_end(t->plan, unix_place_bind(t->plan, s->e, &s->e->name, A_SLOT(s->slot)));
 	}
-	plan_accepts(t, false);
+	ret = plan_accepts(t, false, err);
+	if (ret < 0)
+		return ret;
 	plan_waiting(t);
 	for (size_t i = 0; i < n && !ret; i++)
 		if (t->hosts[i]->sk && t->hosts[i]->type == SOCK_DGRAM && !t->hosts[i]->sk->fed)

@@ -139,6 +139,7 @@ static int put(struct dump *d, const UnixSkEntry *e, struct look *l, size_t from
 		p.has_sender = true;
 		p.sender = (ProtobufCBinaryData){ l->name_len, l->name + offsetof(struct sockaddr_un, sun_path) };
 	}
+	unix_note_message(d, e->ino, p.cred != NULL, p.sender.data, p.sender.len);
 	image_store_put(d->store, IMG_SK_QUEUES, 0, &p.base);
 	image_store_payload(d->store, IMG_SK_QUEUES, 0, l->buf + from, len);
 	return 0;
@@ -279,6 +280,7 @@ static int scan_one(struct dump *d, int fd, const struct unix_diag *diag, uint32
 	UnixSkEntry e = UNIX_SK_ENTRY__INIT;
 
 	e.id = id;
+	e.ino = diag->ino;
 	e.type = diag->type;
 	e.has_shutdown = true;
 	e.shutdown = (SkShutdown)diag->shutdown;

@@ -75,6 +75,8 @@ int main(void)
 	for (int i = 0; i < 3; i++)
 		group[i] = bound(AF_INET, "127.0.0.1", 5600, true);
 	CHECK(!connect(half, &lo4.sa, sizeof(lo4.in)) && !shutdown(half, SHUT_RD));
+	int mute = bound(AF_INET, "127.0.0.1", 5700, false);
+	CHECK(!connect(mute, &lo4.sa, sizeof(lo4.in)) && !shutdown(mute, SHUT_WR));
 	CHECK(!setsockopt(free_bound, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one)));
 	CHECK(!bind(free_bound, &away.sa, sizeof(away.in)));
 	CHECK(!setsockopt(client, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)));
@@ -103,6 +105,8 @@ int main(void)
 	CHECK_EQ(option(server, IPPROTO_IP, IP_TOS), 0x10);
 	CHECK_EQ(option(server, SOL_SOCKET, SO_PRIORITY), prio);
 	CHECK_EQ(option(client6, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 7);
+	CHECK(send(mute, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+	CHECK(recv(mute, &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
 	talk(client, server, NULL);
 	talk(client6, server6, NULL);
 	talk(server6, client6, &client6_name);

@@ -97,6 +97,20 @@ int main(void)
 	CHECK_EQ(write(seq[0], "last", 4), 4);
 	CHECK(!shutdown(seq[0], SHUT_WR));
 
+	/* Ends that are gone by now, of connections in both directions. */
+	int door = new_listener(SOCK_STREAM, "door", 2), asks[2], serves[2];
+	for (int i = 0; i < 2; i++) {
+		asks[i] = new_client(SOCK_STREAM, "door");
+		serves[i] = accept(door, NULL, NULL);
+		CHECK(serves[i] >= 0);
+	}
+	pass_credentials(serves[0]);
+	pass_credentials(asks[1]);
+	CHECK_EQ(write(asks[0], "asked", 5), 5);
+	CHECK_EQ(write(serves[1], "served", 6), 6);
+	close(asks[0]);
+	close(serves[1]);
+
 	test_ready();
 
 	pid_t self = getpid();
@@ -111,6 +125,10 @@ int main(void)
 	hears(inbox, "by name", self, 0, 0, 0);
 	hears(old[1], "before", 0, 65534, 65534, 0);
 	hears(old[1], "after", self, 0, 0, 0);
+	hears(serves[0], "asked", self, 0, 0, 0);
+	CHECK_EQ(recv(serves[0], &c, 1, MSG_DONTWAIT), 0);
+	hears(asks[1], "served", self, 0, 0, 0);
+	CHECK_EQ(recv(asks[1], &c, 1, MSG_DONTWAIT), 0);
 	/* And those to come. */
 	CHECK_EQ(write(stream[0], "new", 3), 3);
 	hears(stream[1], "new", self, 0, 0, 0);
