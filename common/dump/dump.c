@@ -323,6 +323,7 @@ static int dump_open(struct dump *d, struct err *err)
 	if (!ret)
 		image_store_seal(d->store, "cr-dump", d->opts->seal);
 	d->files = file_table_new();
+	identity_read_own(d);
 	return ret;
 }
 
@@ -359,6 +360,27 @@ static void thaw(struct dump *d, enum thaw how)
 	for (size_t i = 0; i < d->ntasks; i++)
 		all[i] = &d->tasks[i]->fz;
 	freeze_end_all(all, d->ntasks, how);
+}
+
+struct dump_known {
+	const void *key;
+	void *bytes;
+	struct dump_known *next;
+};
+
+void *dump_recall(struct dump *d, const void *key, size_t size, bool *fresh)
+{
+	struct dump_known *k = d->known;
+
+	while (k && k->key != key)
+		k = k->next;
+	*fresh = !k;
+	if (k)
+		return k->bytes;
+	k = arena_alloc(d->arena, sizeof(*k));
+	*k = (struct dump_known){ key, arena_alloc(d->arena, size), d->known };
+	d->known = k;
+	return k->bytes;
 }
 
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err)

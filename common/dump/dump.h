@@ -93,8 +93,16 @@ struct dump {
 	struct inet_diags *inet_diags; /* common/file/inetdiag.c; arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	char run_id[37];      /* dump_run_id() */
+	struct own_links *own_links; /* common/dump/identity.c */
+	struct dump_known *known; /* dump_recall() */
 	struct dump_stats stats;
 };
+
+/*
+ * What is the same for all tasks and threads of a dump, found out once: size zeroed bytes that are known by key (any address
+ * of the caller's own). *fresh: they are to be filled. For the dump's own thread, not for one that works beside it.
+ */
+void *dump_recall(struct dump *d, const void *key, size_t size, bool *fresh);
 
 /* The name of this dump: a random UUID, made when it is first asked for. */
 const char *dump_run_id(struct dump *d);

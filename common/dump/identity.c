@@ -36,21 +36,53 @@ uint32_t identity_own_ns(const char *name)
 	return 0;
 }
 
+/* Links of /proc/self/ns: those of `namespaces`, then what children would get. */
+static const char *const for_children[] = { "pid_for_children", "time_for_children" };
+#define OWN_LINKS (ARRAY_SIZE(namespaces) + ARRAY_SIZE(for_children))
+struct own_links { char link[OWN_LINKS][64]; };
+
+static const char *link_name(size_t i)
+{
+	return i < ARRAY_SIZE(namespaces) ? namespaces[i].name : for_children[i - ARRAY_SIZE(namespaces)];
+}
+
+void identity_read_own(struct dump *d)
+{
+	struct own_links *own = d->own_links = arena_alloc(d->arena, sizeof(*own));
+
+	for (size_t i = 0; i < OWN_LINKS; i++) {
+		char path[64];
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", link_name(i));
+		n = readlink(path, own->link[i], sizeof(own->link[i]) - 1);
+		own->link[i][MAX(n, (ssize_t)0)] = 0;
+	}
+}
+
+const char *identity_own_link(const struct dump *d, const char *name)
+{
+	for (size_t i = 0; i < OWN_LINKS; i++)
+		if (!strcmp(link_name(i), name))
+			return d->own_links->link[i];
+	return "";
+}
+
 int identity_check(const struct dump *d, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
-		char path[64], own[64], theirs[64];
-		ssize_t a, b;
+		const char *own = d->own_links->link[i];
+		char path[64], theirs[64];
+		ssize_t a;
 
 		snprintf(path, sizeof(path), "ns/%s", namespaces[i].name);
-		a = readlinkat(d->task->proc_fd, path, theirs, sizeof(theirs));
-		snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i].name);
-		b = readlink(path, own, sizeof(own));
-		if (a < 0 && b < 0)
+		a = readlinkat(d->task->proc_fd, path, theirs, sizeof(theirs) - 1);
+		if (a < 0 && !*own)
 			continue; /* a kind that this kernel does not have */
-		if (a < 0 || b < 0)
+		if (a < 0)
 			return err_sys(err, "cannot read its %s namespace", namespaces[i].name);
-		if (a != b || memcmp(own, theirs, (size_t)a))
+		theirs[a] = 0;
+		if (strcmp(own, theirs))
 			return err_hint(err,
 					err_refuse(err, "it lives in another %s namespace than the dumper (%.*s)",
 						   namespaces[i].name, (int)a, theirs),

@@ -16,4 +16,9 @@ void identity_put(struct dump *d);
 /* What the images call the dumper's own namespace of this kind ("net"). */
 uint32_t identity_own_ns(const char *name);
 
+/* The dumper's own namespaces, for identity_check() and others; once, before any thread works beside. */
+void identity_read_own(struct dump *d);
+/* "net:[4026531840]" for "net", "pid_for_children", ...; "" where the kernel has no such kind. */
+const char *identity_own_link(const struct dump *d, const char *name);
+
 #endif

@@ -35,6 +35,17 @@ static uint32_t possible_nodes(void)
 	return parse_u64(end, 10, &last) || last >= NODES_MAX ? NODES_MAX : (uint32_t)last + 1;
 }
 
+static uint32_t nodes_of(struct dump *d)
+{
+	static const char key;
+	bool fresh;
+	uint32_t *nodes = dump_recall(d, &key, sizeof(*nodes), &fresh);
+
+	if (fresh)
+		*nodes = possible_nodes();
+	return *nodes;
+}
+
 /* Bytes of a mask: whole words. */
 static uint32_t mask_bytes(uint32_t nodes)
 {
@@ -73,7 +84,7 @@ struct thread_question { struct step_ref step; struct data_ref data; uint32_t le
 static int ask_mempolicy(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct thread_question *q = slot;
-	uint32_t nodes = possible_nodes();
+	uint32_t nodes = nodes_of(d);
 
 	if (!may_ask(d, nodes))
 		return 0;
@@ -156,7 +167,7 @@ static bool has_policy(const VmaEntry *v)
 void vma_policies_ask(struct dump *d, struct program *prog, struct policy_questions *q)
 {
 	const struct mm_dump *mm = d->task->mm;
-	uint32_t nodes = possible_nodes(), len = mask_bytes(nodes), size = 8 + len;
+	uint32_t nodes = nodes_of(d), len = mask_bytes(nodes), size = 8 + len;
 
 	if (!mm || !may_ask(d, nodes))
 		return;

@@ -34,14 +34,17 @@ static bool parse_list(char *s, unsigned char *mask)
 }
 
 /* No question: reads once which CPUs there are. Unknown: then every mask is written. */
+extern const struct state_kind affinity_kind;
+
 static int ask_affinity(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct affinity_slot *s = slot;
 	cleanup_free char *text = NULL;
 	size_t len;
+	bool fresh;
 
-	s->online = arena_alloc(d->arena, MASK_MAX);
-	if (!read_file_at(-1, "/sys/devices/system/cpu/online", 65536, &text, &len) && !parse_list(text, s->online))
+	s->online = dump_recall(d, &affinity_kind, MASK_MAX, &fresh);
+	if (fresh && !read_file_at(-1, "/sys/devices/system/cpu/online", 65536, &text, &len) && !parse_list(text, s->online))
 		memset(s->online, 0, MASK_MAX);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/io.h"
+#include "common/dump/identity.h"
 #include "common/feature/feature.h"
 #include "common/task/seccomp.h"
 #include "common/task/task.h"
@@ -26,32 +27,15 @@
 
 /* The process as a whole is in the dumper's namespaces (identity.c). A single thread may have left some of them, and
  * children may be meant for others. */
-enum { NS_KINDS = 4 };
 static const char *const leader_namespaces[] = { "pid_for_children", "time_for_children", NULL };
 /* Not the mount namespace: who changes it has an fs_struct of its own (unshare_fs() and mntns_install()), and
  * check_shared() saw. */
 static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", NULL };
 
-/* The dumper's own namespaces, read once and not once a thread; "" where the kernel has no such kind. */
-struct own { char link[NS_KINDS][48]; };
-
-static void read_own(struct own *own, const char *const *names)
+static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, struct err *err)
 {
 	for (size_t i = 0; names[i]; i++) {
-		char path[64];
-		ssize_t n;
-
-		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
-		n = readlink(path, own->link[i], sizeof(own->link[i]) - 1);
-		own->link[i][MAX(n, (ssize_t)0)] = 0;
-	}
-}
-
-static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, const struct own *all,
-			    struct err *err)
-{
-	for (size_t i = 0; names[i]; i++) {
-		const char *own = all->link[i];
+		const char *own = identity_own_link(d, names[i]);
 		char path[64], its[64] = "";
 
 		if (!*own)
@@ -140,18 +124,14 @@ int task_check(struct dump *d, struct err *err)
 
 int task_check_threads(const struct dump *d, struct err *err)
 {
-	struct own own = { 0 };
-	int ret;
+	int ret = check_namespaces(d, d->task->fz.pid, leader_namespaces, err);
 
-	read_own(&own, leader_namespaces);
-	ret = check_namespaces(d, d->task->fz.pid, leader_namespaces, &own, err);
-	read_own(&own, thread_namespaces);
 	for (size_t i = 1; i < d->task->nthreads && !ret; i++) {
 		pid_t tid = d->task->threads[i].frozen->tid;
 
 		ret = check_shared(d, tid, err);
 		if (!ret)
-			ret = check_namespaces(d, tid, thread_namespaces, &own, err);
+			ret = check_namespaces(d, tid, thread_namespaces, err);
 	}
 	return ret;
 }

@@ -49,6 +49,23 @@ struct prctl_slot {
 	struct step_ref io_flusher;
 };
 
+/* Two for each question: result and value. */
+static int64_t *own_answers(struct dump *d)
+{
+	bool fresh;
+	int64_t *own = dump_recall(d, questions, 2 * NQUESTIONS * sizeof(*own), &fresh);
+
+	for (size_t i = 0; fresh && i < NQUESTIONS; i++) {
+		const struct question *q = &questions[i];
+		int value = 0;
+		long r = prctl(q->option, q->by_pointer ? (unsigned long)&value : q->arg, 0, 0, 0);
+
+		own[2 * i] = r < 0 ? -errno : r;
+		own[2 * i + 1] = value;
+	}
+	return own;
+}
+
 static int ask_prctl(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct prctl_slot *s = slot;
@@ -56,17 +73,13 @@ static int ask_prctl(struct dump *d, struct program *prog, void *slot, struct er
 	/* Asking needs CAP_SYS_RESOURCE, as setting does. */
 	s->io_flusher =
 		program_try(prog, 0, "PR_SET_IO_FLUSHER", SYS_prctl, A(PR_GET_IO_FLUSHER), A(0), A(0), A(0), A(0));
-	s->own = arena_alloc(d->arena, 2 * NQUESTIONS * sizeof(*s->own));
+	s->own = own_answers(d);
 	for (size_t i = 0; i < NQUESTIONS; i++) {
 		const struct question *q = &questions[i];
-		int value = 0;
-		long r = prctl(q->option, q->by_pointer ? (unsigned long)&value : q->arg, 0, 0, 0);
 
-		s->own[2 * i] = r < 0 ? -errno : r;
-		s->own[2 * i + 1] = value;
 		s->value[i] = program_data(prog, NULL, sizeof(int));
 		/* What does not exist here cannot differ either. */
-		if (r >= 0)
+		if (s->own[2 * i] >= 0)
 			s->result[i] = program_try(prog, 0, q->name, SYS_prctl, A((uint64_t)q->option),
 						   q->by_pointer ? A_DATA(s->value[i]) : A(q->arg), A(0), A(0), A(0));
 	}

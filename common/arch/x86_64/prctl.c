@@ -23,8 +23,10 @@ static const struct question {
 };
 #define NQUESTIONS ARRAY_SIZE(questions)
 
+struct answer { int64_t result; uint64_t value; };
+
 struct arch_prctl_slot {
-	struct { int64_t result; uint64_t value; } own[NQUESTIONS];
+	struct answer *own;
 	struct step_ref result[NQUESTIONS];
 	struct data_ref value[NQUESTIONS];
 };
@@ -32,13 +34,18 @@ struct arch_prctl_slot {
 static int ask_arch_prctl(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct arch_prctl_slot *s = slot;
+	bool fresh;
 
+	s->own = dump_recall(d, questions, NQUESTIONS * sizeof(*s->own), &fresh);
 	for (size_t i = 0; i < NQUESTIONS; i++) {
 		const struct question *q = &questions[i];
-		long r = syscall(SYS_arch_prctl, q->option, q->by_pointer ? &s->own[i].value : NULL);
 
-		s->own[i].result = r < 0 ? -errno : r;
-		if (r < 0)
+		if (fresh) {
+			long r = syscall(SYS_arch_prctl, q->option, q->by_pointer ? &s->own[i].value : NULL);
+
+			s->own[i].result = r < 0 ? -errno : r;
+		}
+		if (s->own[i].result < 0)
 			continue; /* this kernel or CPU does not have it */
 		s->value[i] = program_data(prog, NULL, sizeof(uint64_t));
 		s->result[i] = program_try(prog, 0, q->name, SYS_arch_prctl, A((uint64_t)q->option),
