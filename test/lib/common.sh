@@ -36,6 +36,11 @@ state_of() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) || { echo gone; retur
 is_gone() { [ ! -e "/proc/$1" ]; }
 # Neither running nor anything but a corpse that its parent has yet to see.
 is_dead() { case $(state_of "$1") in gone | Z | X) return 0 ;; esac; return 1; }
+# A network of this test's own, with a loopback device: the script starts again in it.
+own_net() {
+	[ -n "${OWN_NET:-}" ] || OWN_NET=1 exec unshare --net -- bash "$0"
+	ip link set lo up || die "cannot bring the loopback device up"
+}
 wait_gone() { wait_for "${2:-5}" is_gone "$1"; }
 one_of() { local s; s=$(state_of "$1"); shift; case " $* " in *" $s "*) return 0 ;; esac; return 1; }
 # Runs or sleeps, is not stopped and has no tracer.
