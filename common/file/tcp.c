@@ -154,6 +154,45 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
 }
 
+/* One descriptor of a frozen task: a connection that no option allows? */
+static int refuse_connection(const struct dump *d, int pidfd, int number, struct err *err)
+{
+	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info), plen = sizeof(int);
+	int protocol = 0;
+	char what[300];
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &plen) < 0 || protocol != IPPROTO_TCP ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 || info.tcpi_state == TCP_LISTEN ||
+	    info.tcpi_state == TCP_CLOSE || (info.tcpi_state == TCP_SYN_SENT && d->opts->skip_in_flight))
+		return 0;
+	sock_describe(fd, what, sizeof(what));
+	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep it, or --tcp-close to drop it");
+}
+
+int tcp_refuse_early(const struct dump *d, struct err *err)
+{
+	if (d->opts->tcp_established || d->opts->tcp_close)
+		return 0;
+	for (size_t i = 0; i < d->ntasks; i++) {
+		const struct dump_task *task = d->tasks[i];
+		cleanup_fd int pidfd = task->zombie ? -1 : (int)syscall(SYS_pidfd_open, task->pid, 0);
+		struct err ignore = ERR_INIT;
+		int *numbers, ret;
+		size_t n;
+
+		if (pidfd < 0 || proc_numbers(task->proc_fd, "fd", d->arena, &numbers, &n, &ignore) < 0)
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			ret = refuse_connection(d, pidfd, numbers[k], err);
+			if (ret)
+				return err_task(err, task->pid, task->stat.comm, err_object(err, ret, "fd %d", numbers[k]));
+		}
+	}
+	return 0;
+}
+
 /* ---- restore ---- */
 
 void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)

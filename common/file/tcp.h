@@ -22,6 +22,12 @@ void tcp_dump_end(struct dump *d);
 /* Whether and how the connections are locked, for the inventory. */
 enum net_lock_method tcp_lock_method(const struct dump *d);
 
+/*
+ * For who is about to refuse something that many connections come with, such as a terminal, before any descriptor was looked at: refuses the
+ * first connection of the tree that no option allows, for it is what people care about.
+ */
+int tcp_refuse_early(const struct dump *d, struct err *err);
+
 /* A socket whose connection is over. */
 int tcp_fill_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err);
 /* Options with fields of their own. */

@@ -13,6 +13,7 @@
 #include "common/base/io.h"
 #include "common/file/external.h"
 #include "common/file/pty.h"
+#include "common/file/tcp.h"
 
 #ifndef TTYAUX_MAJOR
 #define TTYAUX_MAJOR 5
@@ -552,9 +553,13 @@ static int check_job(struct dump *d, struct dump_thread *thread, const struct pr
 	const struct proc_stat *ps = &d->task->stat;
 	const struct stat st = device_of(ps->tty_nr);
 	char who[96], name[40];
+	int ret;
 
 	if (!ps->tty_nr || d->opts->shell_job || dump_find_task(d, ps->session))
 		return 0;
+	ret = tcp_refuse_early(d, err);
+	if (ret)
+		return ret;
 	whose(d, &st, who, sizeof(who));
 	name_of(&st, name, sizeof(name));
 	return err_hint(err, err_refuse(err, "terminal %s belongs to %s outside of the tree", name, who),

@@ -5,6 +5,7 @@
  */
 #include <err.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -34,6 +35,9 @@ int main(int argc, char **argv)
 		err(2, "fork");
 	if (!pid) {
 		setsid();
+		/* What a script runs in the background ignores these; what a terminal's owner runs does not. */
+		signal(SIGINT, SIG_DFL);
+		signal(SIGQUIT, SIG_DFL);
 		if (ioctl(s, TIOCSCTTY, 0))
 			err(2, "TIOCSCTTY");
 		for (int i = 0; i < 3; i++)
