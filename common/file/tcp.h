@@ -23,8 +23,8 @@ void tcp_dump_end(struct dump *d);
 enum net_lock_method tcp_lock_method(const struct dump *d);
 
 /*
- * For who is about to refuse something that many connections come with, such as a terminal, before any descriptor was looked at: refuses the
- * first connection of the tree that no option allows, for it is what people care about.
+ * For who is about to refuse what a program merely was started from, such as a terminal, before any descriptor was looked at:
+ * refuses the first connection of the tree that no option allows, which is what people care about.
  */
 int tcp_refuse_early(const struct dump *d, struct err *err);
 

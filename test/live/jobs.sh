@@ -33,7 +33,7 @@ echo "pipeline: $?" >>answer
 END
 start a bash "$W/jobs.bash"
 wait_for 20 test -e a/ready || die "not ready: $(cat a/stderr)"
-read -r pipeline counter stopped <a/ready
+read -r _ _ stopped <a/ready
 more() { [ "$(cat a/count)" -gt "$1" ]; }
 wait_for 10 test -s a/count || die "no count"
 for i in 1 2 3; do

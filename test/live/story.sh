@@ -59,7 +59,7 @@ for who in client server; do
 	line "$pingpong client 127.0.0.1 4200 &"
 	counts "$who: at the beginning"
 	job=$(pid_of $who)
-	for i in 1 2; do
+	for _ in 1 2; do
 		the_story "$job"
 		n=$(last_of ping)
 		# As the shell's job, in its background.
