@@ -235,13 +235,22 @@ static int dump_state(struct dump *d, struct err *err)
 		aside_start(&around, look_around, d);
 	else
 		ret = look_around(d, err);
-	if (!ret)
+	if (!ret && d->task->vm_shared) { /* parents come first */
+		d->task->maps = d->task->parent->maps;
+		d->task->mm = d->task->parent->mm;
+	} else if (!ret) {
 		ret = mm_collect(d, err);
+	}
 	fault("dump:looked");
 	if (!ret)
 		ret = ask_inside(d, err);
 	back = aside_join(&around, err);
 	return ret ? ret : back;
+}
+
+static int dump_pages(struct dump *d, struct err *err)
+{
+	return d->task->vm_shared ? 0 : pages_dump(d, err);
 }
 
 /* Everything between freeze and thaw. */
@@ -259,7 +268,7 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = tcp_dump_connections(d, err);
 	fault("dump:before-pages");
 	if (!ret)
-		ret = dump_each_task(d, pages_dump, err);
+		ret = dump_each_task(d, dump_pages, err);
 	if (!ret)
 		ret = objects_dump(d, err);
 	fault("dump:after-pages");

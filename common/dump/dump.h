@@ -74,6 +74,7 @@ struct dump_task {
 	struct proc_maps maps; /* all mappings, without the agent's */
 	struct mm_dump *mm; /* what they will be in the images; arena memory */
 	uint32_t files_id, vm_id, fs_id, sighand_id; /* equal numbers are one object */
+	bool vm_shared, fs_shared; /* with its parent, which stands for both in the images */
 };
 
 struct dump {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -176,6 +177,8 @@ static void put_zombie(struct dump *d, const struct dump_task *t)
 	tc.task_state = 2;
 	tc.exit_code = (uint32_t)t->stat.exit_code;
 	tc.flags = t->stat.flags;
+	tc.has_exit_signal = t->stat.exit_signal != SIGCHLD;
+	tc.exit_signal = (uint32_t)t->stat.exit_signal;
 	tc.comm = arena_strdup(d->arena, t->stat.comm);
 	image_store_put(d->store, IMG_CORE, (unsigned long)t->pid, &core.base);
 }

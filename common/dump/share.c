@@ -2,7 +2,7 @@
 /*
  * Tasks that are no threads of each other may share what threads share (clone with CLONE_VM, CLONE_FILES, CLONE_FS,
  * CLONE_SIGHAND). kcmp(2) puts the objects of a kind in an order (0 equal, 1 less, 2 greater), so finding the equal ones
- * is a sort.
+ * is a sort. What is shared goes from parent to child when that is made: any other way of sharing cannot be made again.
  */
 #include "common/dump/share.h"
 
@@ -46,9 +46,8 @@ static uint32_t *id_of(struct dump_task *t, size_t field)
 	return (uint32_t *)(void *)((char *)t + field);
 }
 
-/* One kind of objects: ids at this offset of struct dump_task. `what` is refused; NULL: it may be shared. */
-static int number(struct dump *d, struct dump_task **v, size_t n, int type, size_t field, const char *what,
-		  struct err *err)
+/* One kind of objects: ids at this offset of struct dump_task. */
+static int number(struct dump_task **v, size_t n, int type, size_t field, struct err *err)
 {
 	struct order o = { .type = type };
 
@@ -56,11 +55,8 @@ static int number(struct dump *d, struct dump_task **v, size_t n, int type, size
 	for (size_t i = 0, end; i < n && !o.errnum; i = end) {
 		uint32_t low = *id_of(v[i], field);
 
-		for (end = i + 1; end < n && !compare(&v[i], &v[end], &o) && !o.errnum; end++) {
-			if (what)
-				return refuse_shared(v[i], v[end], what, err);
+		for (end = i + 1; end < n && !compare(&v[i], &v[end], &o) && !o.errnum; end++)
 			low = MIN(low, *id_of(v[end], field));
-		}
 		/* The lowest of them, so that numbers do not hang on addresses. */
 		for (size_t k = i; k < end; k++)
 			*id_of(v[k], field) = low;
@@ -73,33 +69,34 @@ static int number(struct dump *d, struct dump_task **v, size_t n, int type, size
 	return 0;
 }
 
-/* A table goes from parent to child when that is made: any other way of sharing one cannot be made again. */
-static int check_tables(const struct dump *d, struct err *err)
+/* Parents come first: whoever has an object that his parent has not must be the first to have it. */
+static int check_parents(const struct dump *d, size_t field, const char *what, struct err *err)
 {
-	const struct dump_task **first = arena_alloc(d->arena, (d->ntasks + TASK_KOBJ) * sizeof(*first));
+	struct dump_task **first = arena_alloc(d->arena, (d->ntasks + TASK_KOBJ) * sizeof(*first));
 
 	for (size_t i = 0; i < d->ntasks; i++) {
-		const struct dump_task *t = d->tasks[i];
+		struct dump_task *t = d->tasks[i];
 
 		if (t->zombie)
 			continue;
-		if (!first[t->files_id])
-			first[t->files_id] = t;
-		else if (t->parent->files_id != t->files_id)
-			return refuse_shared(first[t->files_id], t, "descriptor table", err);
+		if (!first[*id_of(t, field)])
+			first[*id_of(t, field)] = t;
+		else if (*id_of(t->parent, field) != *id_of(t, field))
+			return refuse_shared(first[*id_of(t, field)], t, what, err);
 	}
 	return 0;
 }
 
 int share_find(struct dump *d, struct err *err)
 {
-	static const struct { int type; size_t field; const char *refused; } kinds[] = {
+	static const struct { int type; size_t field; const char *what; } kinds[] = {
 		{ KCMP_VM, offsetof(struct dump_task, vm_id), "address space" },
-		{ KCMP_FILES, offsetof(struct dump_task, files_id), NULL },
+		{ KCMP_FILES, offsetof(struct dump_task, files_id), "descriptor table" },
 		{ KCMP_FS, offsetof(struct dump_task, fs_id), "working directory and root" },
-		/* Who shares signal handlers shares the address space (kernel/fork.c): compared when that may be. */
+		{ KCMP_SIGHAND, offsetof(struct dump_task, sighand_id), "signal handlers" },
 	};
 	struct dump_task **v = arena_alloc(d->arena, d->ntasks * sizeof(*v));
+	bool vm = false;
 	size_t n = 0;
 	int ret = 0;
 
@@ -111,7 +108,20 @@ int share_find(struct dump *d, struct err *err)
 		t->vm_id = t->files_id = t->fs_id = t->sighand_id = TASK_KOBJ + (uint32_t)n;
 		v[n++] = t;
 	}
-	for (size_t k = 0; k < ARRAY_SIZE(kinds) && !ret && n > 1; k++)
-		ret = number(d, v, n, kinds[k].type, kinds[k].field, kinds[k].refused, err);
-	return ret ? ret : check_tables(d, err);
+	for (size_t k = 0; k < ARRAY_SIZE(kinds) && !ret && n > 1; k++) {
+		/* Who shares signal handlers shares the address space (kernel/fork.c). */
+		if (kinds[k].type == KCMP_SIGHAND && !vm)
+			continue;
+		ret = number(v, n, kinds[k].type, kinds[k].field, err);
+		if (!ret)
+			ret = check_parents(d, kinds[k].field, kinds[k].what, err);
+		for (size_t i = 1; i < d->ntasks && !ret; i++) {
+			struct dump_task *t = d->tasks[i];
+
+			t->vm_shared = !t->zombie && t->vm_id == t->parent->vm_id;
+			t->fs_shared = !t->zombie && t->fs_id == t->parent->fs_id;
+			vm |= t->vm_shared;
+		}
+	}
+	return ret;
 }

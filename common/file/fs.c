@@ -12,6 +12,8 @@ static int fs_dump(struct dump *d, struct dump_thread *thread, const struct prog
 	FsEntry fs = FS_ENTRY__INIT;
 	int ret;
 
+	if (d->task->fs_shared)
+		return 0;
 	ret = file_dump_path(d, "cwd", O_RDONLY | O_DIRECTORY, &fs.cwd_id, err);
 	if (ret < 0)
 		return ret;
@@ -34,6 +36,8 @@ static int fs_plan(const struct model *m, const struct model_task *task, const s
 	uint32_t cwd, root;
 	int ret;
 
+	if (task->fs_owner != pt->index)
+		return 0;
 	if (!fs)
 		return err_image(err, "fs-%d.img: is missing", (int)pt->pid);
 	const RegFileEntry *top = model_reg(m, fs->root_id);

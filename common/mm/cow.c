@@ -22,9 +22,13 @@ int cow_open(struct dump *d, struct cow *c, struct err *err)
 {
 	*c = (struct cow){ .own = -1, .parents = -1, .maps = &d->task->maps };
 	c->own = openat(d->task->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
-	if (d->opts->cow_pages && d->task->parent)
-		c->parents = openat(d->task->parent->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
-	if (c->own < 0 || (d->opts->cow_pages && d->task->parent && c->parents < 0))
+	/* A parent that lives in its own parent's memory has no pages in the images. */
+	const struct dump_task *parent = d->opts->cow_pages && d->task->parent && !d->task->parent->vm_shared ?
+						 d->task->parent : NULL;
+
+	if (parent)
+		c->parents = openat(parent->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (c->own < 0 || (parent && c->parents < 0))
 		return err_sys(err, "cannot open its page map");
 	return 0;
 }

@@ -26,6 +26,8 @@ static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *
 {
 	struct mm_questions *q = slot;
 
+	if (d->task->vm_shared)
+		return 0;
 	q->dumpable = program_call(prog, 0, "dumpable", SYS_prctl, A(PR_GET_DUMPABLE), A(0), A(0), A(0), A(0));
 	q->thp = program_try(prog, 0, "huge pages", SYS_prctl, A(PR_GET_THP_DISABLE), A(0), A(0), A(0), A(0));
 	q->merge = program_try(prog, 0, "page merging", SYS_prctl, A(PR_GET_MEMORY_MERGE), A(0), A(0), A(0), A(0));
@@ -143,7 +145,7 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 static int mm_kind_dump(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			struct err *err)
 {
-	return mm_dump(d, prog, slot, err);
+	return d->task->vm_shared ? 0 : mm_dump(d, prog, slot, err);
 }
 
 /* The restore side is plan_mm(): it needs what the other kinds planned before it. */

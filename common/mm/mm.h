@@ -28,6 +28,9 @@ int plan_hole(const struct model *m, struct plan *plan, struct err *err);
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err);
 
+/* What a task that lives in another's address space has to do about it. Pure. */
+void plan_mm_shared(const struct model *m, struct plan_task *pt);
+
 /* When all tasks are made, or, with failed, have not been: gives up what the controller made only to fill it, and takes
  * back what would stay in the host without them. */
 void shmem_finish(const struct plan *plan, bool failed);

@@ -235,6 +235,19 @@ static int plan_fields(struct mm_plan *mp, struct err *err)
 	return 0;
 }
 
+/* 2 (only root may look) is the kernel's to give: 0 is as strict, and what a change of credentials leaves by default. */
+static void plan_dumpable(const MmEntry *mm, struct program *p)
+{
+	program_call(p, THREAD_AFTER_CREDS, "dumpable", SYS_prctl, A(PR_SET_DUMPABLE),
+		     A(!mm->has_dumpable || mm->dumpable == 1), A(0), A(0), A(0));
+}
+
+/* All is the owner's but what a change of credentials, also by this task, sets back (commit_creds() in kernel/cred.c). */
+void plan_mm_shared(const struct model *m, struct plan_task *pt)
+{
+	plan_dumpable(m->tasks[pt->vm_of->index].mm, pt->threads[0].prog);
+}
+
 static void plan_switches(struct mm_plan *mp)
 {
 	const MmEntry *mm = mp->task->mm;
@@ -244,10 +257,7 @@ static void plan_switches(struct mm_plan *mp)
 		program_call(p, TASK_MM, "page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(1), A(0), A(0), A(0));
 	if (mm->has_mlock_future && mm->mlock_future)
 		program_call(p, TASK_MM, "what is mapped from now on is locked", SYS_mlockall, A(mm->mlock_future));
-	/* 2 (only root may look) is the kernel's to give: 0 is as strict, and what a change of credentials leaves
-	 * by default. */
-	program_call(p, THREAD_AFTER_CREDS, "dumpable", SYS_prctl, A(PR_SET_DUMPABLE),
-		     A(!mm->has_dumpable || mm->dumpable == 1), A(0), A(0), A(0));
+	plan_dumpable(mm, p);
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		const VmaEntry *v = mm->vmas[i];
 

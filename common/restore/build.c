@@ -176,15 +176,20 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 	ret = plan_kinds(m, t, plan, pt, err);
 	if (!ret && t->files_owner == pt->index)
 		ret = plan_files(m, t, plan, pt, err);
-	pt->content_from = plan_clock(pt, "memory is filled from here");
-	if (!ret)
-		ret = plan_mm(m, t, plan, pt, err);
+	if (pt->vm_of) {
+		plan_mm_shared(m, pt);
+	} else {
+		pt->content_from = plan_clock(pt, "memory is filled from here");
+		if (!ret)
+			ret = plan_mm(m, t, plan, pt, err);
+	}
 	if (!ret && (!pt->hole || pt->hole % PAGE || pt->hole_len % PAGE))
 		ret = err_image(err, "no free range of addresses for the time of the restore");
 	if (ret)
 		return ret;
 	plan_written_pages(pt);
-	pt->content_to = plan_clock(pt, "to here");
+	if (!pt->vm_of)
+		pt->content_to = plan_clock(pt, "to here");
 	plan_clones(pt);
 	plan_gate(t, pt);
 	return 0;

@@ -279,7 +279,7 @@ static int finish(struct birth *b, bool leave_stopped, struct err *err)
 		if (!ret)
 			ret = set_mask(&pt->threads[k], err);
 	}
-	if (!ret)
+	if (!ret && !pt->vm_of) /* who lives in its memory has been here before */
 		ret = unmap_region(b, err);
 	if (!ret)
 		ret = set_thread(b, 0, &after[0], err);
@@ -314,8 +314,9 @@ static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 
 	FOR_LIVE(b, i, ret)
 		ret = with_task(b, i, interrupt_all(&b->v[i], err), err);
-	FOR_LIVE(b, i, ret)
-		ret = with_task(b, i, finish(&b->v[i], leave_stopped, err), err);
+	for (size_t i = b->plan->ntasks; !ret && i-- > 0;)
+		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
+			ret = with_task(b, i, finish(&b->v[i], leave_stopped, err), err);
 	fail = ret ? 0 : fault("restore:before-detach");
 	if (fail)
 		ret = err_set(err, ERR_FAILED, fail, "fault point restore:before-detach");

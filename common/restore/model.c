@@ -183,7 +183,7 @@ static int load_tree(struct model *m, struct err *err)
 		t->zombie = !e->threads[0];
 		if (t->zombie)
 			t->threads[0].tid = (pid_t)e->pid;
-		t->files_owner = i;
+		t->files_owner = t->vm_owner = t->fs_owner = i;
 		m->ntasks = i + 1;
 	}
 	ret = check_tids(m, err);
@@ -217,42 +217,53 @@ static int check_namespaces(const struct model *m, const struct model_task *t, s
 }
 
 /* Who shares its parent's descriptor table has no list of its own. */
-static int load_fds(struct model *m, struct model_task *t, struct err *err)
+static int load_fds(struct model *m, struct model_task *t, size_t self, struct err *err)
 {
-	const struct model_task *parent = &m->tasks[t->parent];
 	ProtobufCMessage **v;
 	int ret;
 
-	if (t != parent && parent->ids->files_id == t->ids->files_id) {
-		t->files_owner = parent->files_owner;
+	if (t->files_owner != self)
 		return 0;
-	}
-	/* Ids go up, as a rule: then nobody can have had this one. */
-	for (const struct model_task *o = m->tasks; o < t && t->ids->files_id <= m->last_files_id; o++)
-		if (!o->zombie && o->ids->files_id == t->ids->files_id)
-			return cannot_restore(err, AT(IDS, t->pstree->pid, 0),
-					      "it shares the descriptor table of pid %u, which is not its parent",
-					      o->pstree->pid);
-	m->last_files_id = MAX(m->last_files_id, t->ids->files_id);
 	ret = image_read_all(m->dir, IMG_FDINFO, t->ids->files_id, m->arena, &v, &t->nfds, NULL, err);
 	t->fds = (FdinfoEntry **)v;
 	return ret;
 }
 
-/* What no task of a tree shares with another but by a thread of its own. */
-static int check_sharing(const struct model *m, const struct model_task *t, struct err *err)
+static uint32_t id_of(const struct model_task *t, size_t field)
 {
-	const struct model_task *parent = &m->tasks[t->parent];
-	const struct { const char *what; uint32_t a, b; } v[] = {
-		{ "address space", t->ids->vm_id, parent->ids->vm_id },
-		{ "working directory and root", t->ids->fs_id, parent->ids->fs_id },
-		{ "signal handlers", t->ids->sighand_id, parent->ids->sighand_id },
-	};
+	return *(const uint32_t *)(const void *)((const char *)t->ids + field);
+}
 
-	for (size_t i = 0; t != parent && i < ARRAY_SIZE(v); i++)
-		if (v[i].a && v[i].a == v[i].b)
-			return cannot_restore(err, AT(IDS, t->pstree->pid, 0), "it shares the %s of its parent",
-					      v[i].what);
+/* What a task shares, it has from its parent. Ids go up, as a rule: then nobody can have had this one before. */
+static int check_sharing(struct model *m, struct model_task *t, struct err *err)
+{
+	static const struct { const char *what; size_t field; } v[] = {
+		{ "address space", offsetof(TaskKobjIdsEntry, vm_id) },
+		{ "descriptor table", offsetof(TaskKobjIdsEntry, files_id) },
+		{ "working directory and root", offsetof(TaskKobjIdsEntry, fs_id) },
+		{ "signal handlers", offsetof(TaskKobjIdsEntry, sighand_id) },
+	};
+	const struct model_task *parent = &m->tasks[t->parent];
+	bool shared[ARRAY_SIZE(v)] = { false };
+
+	for (size_t k = 0; k < ARRAY_SIZE(v); k++) {
+		uint32_t id = id_of(t, v[k].field);
+
+		shared[k] = t != parent && id && id == id_of(parent, v[k].field);
+		for (const struct model_task *o = m->tasks; o < t && !shared[k] && id && id <= m->last_id[k]; o++)
+			if (!o->zombie && id_of(o, v[k].field) == id)
+				return cannot_restore(err, AT(IDS, t->pstree->pid, 0),
+						      "it shares the %s of pid %u, which is not its parent", v[k].what,
+						      o->pstree->pid);
+		m->last_id[k] = MAX(m->last_id[k], id);
+	}
+	if (shared[3] && !shared[0]) /* kernel/fork.c: CLONE_SIGHAND takes CLONE_VM */
+		return bad_image(err, AT(IDS, t->pstree->pid, 0),
+				 "it shares signal handlers with its parent, but not the address space");
+	t->vm_owner = shared[0] ? parent->vm_owner : t->vm_owner;
+	t->files_owner = shared[1] ? parent->files_owner : t->files_owner;
+	t->fs_owner = shared[2] ? parent->fs_owner : t->fs_owner;
+	t->sighand_shared = shared[3];
 	return 0;
 }
 
@@ -314,16 +325,24 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 		ret = check_sharing(m, t, err);
 	if (ret)
 		return ret;
-	ret = image_read_one(m->dir, IMG_MM, pid, m->arena, &msg, err);
-	if (ret)
-		return ret;
-	t->mm = (MmEntry *)msg;
-	ret = image_read_one(m->dir, IMG_FS, pid, m->arena, &msg, err);
-	if (ret)
-		return ret;
-	t->fs = (FsEntry *)msg;
-	ret = load_fds(m, t, err);
-	if (ret)
+	const size_t self = (size_t)(t - m->tasks);
+
+	if (t->vm_owner == self) {
+		ret = image_read_one(m->dir, IMG_MM, pid, m->arena, &msg, err);
+		if (ret)
+			return ret;
+		t->mm = (MmEntry *)msg;
+	}
+	if (t->fs_owner == self) {
+		ret = image_read_one(m->dir, IMG_FS, pid, m->arena, &msg, err);
+		if (ret)
+			return ret;
+		t->fs = (FsEntry *)msg;
+	} else {
+		t->fs = m->tasks[t->fs_owner].fs;
+	}
+	ret = load_fds(m, t, self, err);
+	if (ret || !t->mm)
 		return ret;
 	return model_load_pages(m, IMG_PAGEMAP, pid, &t->pages, err);
 }
@@ -378,6 +397,8 @@ static int load(struct model *m, struct err *err)
 		if (!ret && !t->zombie)
 			ret = verify_fds(m, t, err);
 		if (!ret && !t->zombie)
+			ret = verify_fs(m, t, err);
+		if (!ret && t->mm)
 			ret = verify_mm(m, t, err);
 		if (ret)
 			err_task(err, (pid_t)t->pstree->pid, comm, ret);

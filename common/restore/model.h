@@ -50,11 +50,14 @@ struct model_task {
 	size_t parent; /* index; its own for the root */
 	bool zombie;   /* nothing is left but its status: one thread whose core has only tc, no ids, mm, fs, files */
 	size_t files_owner; /* index of the task whose descriptor table it shares; its own when it has one, and then fds */
+	size_t vm_owner;    /* the same for its address space, and then mm and pages */
+	size_t fs_owner;    /* the same for working directory, root and umask */
+	bool sighand_shared; /* signal handlers with its parent, which has the same address space then */
 	TaskKobjIdsEntry *ids;
 	struct model_thread *threads; /* leader first */
 	size_t nthreads;
 	MmEntry *mm;
-	FsEntry *fs;
+	FsEntry *fs; /* its own or the owner's */
 	FdinfoEntry **fds;
 	size_t nfds;
 	struct model_pages pages;
@@ -81,7 +84,7 @@ struct model {
 	const TimensEntry *clocks; /* at the dump; NULL when the checkpoint does not tell */
 	struct model_task *tasks; /* pre-order, root first */
 	size_t ntasks;
-	uint32_t last_files_id; /* the highest of a descriptor table */
+	uint32_t last_id[4]; /* the highest of an address space, descriptor table, fs, sighand (check_sharing) */
 	FileEntry **files; /* sorted by (type, id) */
 	size_t nfiles;
 	RemapFilePathEntry **remaps;

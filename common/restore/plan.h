@@ -41,8 +41,8 @@ enum task_phase {
 	TASK_BIRTH_COW,	  /* children that share pages */
 	TASK_FS,	  /* root, cwd, umask: children have their own way to theirs */
 	TASK_PROTECT,	  /* mprotect, madvise, guard regions, mlock */
-	TASK_MM,	  /* prctl(PR_SET_MM_MAP), THP, personality */
 	TASK_ALL_BORN,	  /* until every task of the tree has come this far: from here on all of them exist */
+	TASK_MM,	  /* prctl(PR_SET_MM_MAP), THP: no copy may have the executable, which could not set its own then */
 	TASK_GROUPS,	  /* joins process groups, until all have */
 	TASK_REAP,	  /* helpers are gone, zombies are dead */
 	TASK_CLOSE,	  /* descriptors that nobody owns any more */
@@ -94,6 +94,7 @@ struct plan_task {
 	size_t births; /* children that it makes while it is bare */
 	/* It is born when its maker's memory is filled, and is at first a copy of that. */
 	const struct plan_task *copy_of; /* NULL: of a bare process */
+	const struct plan_task *vm_of;	 /* whose address space it lives in; NULL: its own */
 	bool cow;			 /* and keeps what the images say is the parent's */
 	struct vdso_here *after; /* where vvar and vdso are in the end; arena */
 	struct plan_thread *threads; /* leader first */

@@ -27,6 +27,7 @@ struct node {
 	pid_t born_sid; /* session that it is born into; 0 = the restorer's, whose number no checkpoint knows */
 	size_t parent;	/* its own for the root */
 	bool group_inherited;
+	int exit_signal; /* that its parent gets when it ends; a zombie's has been sent, if it is no SIGCHLD */
 	bool makes_early; /* others are born of it before it has memory of its own, or by way of it beside it */
 };
 
@@ -106,13 +107,19 @@ static int helper(struct tree *t, size_t parent, const struct node *node, size_t
 	return 0;
 }
 
+/* Whose program makes the address space that task i lives in. */
+static const struct plan_task *address_space(const struct tree *t, size_t i)
+{
+	return t->plan->tasks[i].vm_of ? t->plan->tasks[i].vm_of : &t->plan->tasks[i];
+}
+
 /* One clone3 in the program of `maker`. */
 static void birth(const struct tree *t, size_t maker, size_t child, int phase, uint64_t flags)
 {
 	bool sibling = t->v[child].parent != maker;
 	struct clone_args args = {
 		.flags = flags | (sibling ? CLONE_PARENT : 0),
-		.exit_signal = sibling ? 0 : SIGCHLD, /* a sibling inherits its maker's */
+		.exit_signal = sibling ? 0 : (uint64_t)t->v[child].exit_signal, /* a sibling inherits its maker's */
 		.set_tid_size = 1,
 	};
 	struct program *p = prog(t, maker);
@@ -125,7 +132,7 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 	if (phase == TASK_BIRTH)
 		t->plan->tasks[maker].births++;
 	if (phase == TASK_BIRTH_COW)
-		t->plan->tasks[child].copy_of = &t->plan->tasks[maker];
+		t->plan->tasks[child].copy_of = address_space(t, maker);
 }
 
 /* A child dies with its parent until the controller holds it; if the parent is dead already, it goes no further. */
@@ -136,15 +143,15 @@ static void first_steps(const struct tree *t, size_t i)
 }
 
 /*
- * Who shares pages with its parent is born of it when they are there. Then its own children cannot be copies of a bare
- * process: they are born late, too.
+ * Who shares pages or the whole address space with its parent is born of it when they are there. Then its own children
+ * cannot be copies of a bare process: they are born late, too.
  */
 static bool born_late(struct tree *t, size_t i)
 {
 	struct plan_task *pt = &t->plan->tasks[i];
 
 	pt->cow = pt->kind == TASK_IS_LIVE && t->m->tasks[i].pages.ncow && !t->v[i].makes_early;
-	return pt->cow || t->plan->tasks[t->v[i].parent].copy_of;
+	return pt->cow || pt->vm_of || t->plan->tasks[t->v[i].parent].copy_of;
 }
 
 /* Sessions that decide when children are born, before any is planned. */
@@ -163,12 +170,20 @@ static void find_early(struct tree *t)
 	}
 }
 
+/* Flags of clone3 for what the task has together with its parent. */
+static uint64_t shared_flags(const struct tree *t, size_t i)
+{
+	const struct model_task *mt = &t->m->tasks[i];
+
+	return (mt->files_owner != i ? CLONE_FILES : 0) | (mt->vm_owner != i ? CLONE_VM : 0) |
+	       (mt->fs_owner != i ? CLONE_FS : 0) | (mt->sighand_shared ? CLONE_SIGHAND : 0);
+}
+
 /* Who makes task i, and when. */
 static int plan_maker(struct tree *t, size_t i, struct err *err)
 {
 	struct node *x = &t->v[i], *parent = &t->v[x->parent];
-	const struct model_task *mt = &t->m->tasks[i];
-	uint64_t flags = mt->files_owner != i ? CLONE_FILES : 0;
+	uint64_t flags = shared_flags(t, i);
 	size_t maker = x->parent;
 	int phase = TASK_BIRTH, ret;
 
@@ -180,7 +195,7 @@ static int plan_maker(struct tree *t, size_t i, struct err *err)
 		} else {
 			maker = find(t, x->sid);
 			if (maker == SIZE_MAX) {
-				const struct node leader = { .pid = x->sid, .sid = x->sid, .pgid = x->sid };
+				const struct node leader = { .pid = x->sid, .sid = x->sid, .pgid = x->sid, .exit_signal = SIGCHLD };
 
 				ret = helper(t, x->parent, &leader, &maker, err);
 				if (ret)
@@ -194,7 +209,10 @@ static int plan_maker(struct tree *t, size_t i, struct err *err)
 		}
 	}
 	if (flags && (phase == TASK_BIRTH_EARLY || maker != x->parent))
-		return refuse(t, i, err, "session", x->sid, "and shares descriptors with its parent, which is in another");
+		return refuse(t, i, err, "session", x->sid,
+			      "and shares descriptors, memory or directories with its parent, which is in another");
+	if (maker != x->parent && x->exit_signal != t->v[maker].exit_signal)
+		return refuse(t, i, err, "session", x->sid, "and its end tells its parent by a signal of its own choice");
 	if (maker == x->parent && phase == TASK_BIRTH && born_late(t, i))
 		phase = TASK_BIRTH_COW;
 	birth(t, maker, i, phase, flags);
@@ -213,7 +231,7 @@ static int plan_join(struct tree *t, size_t i, struct err *err)
 		return 0;
 	leader = find(t, x->pgid);
 	if (leader == SIZE_MAX) {
-		const struct node node = { .pid = x->pgid, .sid = x->sid, .pgid = x->pgid };
+		const struct node node = { .pid = x->pgid, .sid = x->sid, .pgid = x->pgid, .exit_signal = SIGCHLD };
 
 		/* A zombie could not wait for it. */
 		if (t->plan->tasks[i].kind != TASK_IS_LIVE)
@@ -298,7 +316,7 @@ static void plan_deaths(const struct tree *t)
 		} else {
 			plan_death(t, i);
 			program_call(p, TASK_REAP, "zombie is dead", SYS_waitid, A(P_PID), A((uint64_t)t->v[i].pid), A(0),
-				     A(WEXITED | WNOWAIT), A(0));
+				     A(WEXITED | WNOWAIT | __WALL), A(0));
 		}
 		if (told[t->v[i].parent])
 			continue;
@@ -340,7 +358,12 @@ int plan_tree(const struct model *m, struct plan *plan, struct err *err)
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const PstreeEntry *e = m->tasks[i].pstree;
 
-		v[i] = (struct node){ (pid_t)e->pid, (pid_t)e->sid, (pid_t)e->pgid, 0, m->tasks[i].parent, false };
+		v[i] = (struct node){ (pid_t)e->pid, (pid_t)e->sid, (pid_t)e->pgid, 0, m->tasks[i].parent, false,
+				     SIGCHLD, false };
+		if (m->tasks[i].threads[0].core->tc->has_exit_signal)
+			v[i].exit_signal = m->tasks[i].zombie ? 0 : (int)m->tasks[i].threads[0].core->tc->exit_signal;
+		if (m->tasks[i].vm_owner != i)
+			plan->tasks[i].vm_of = &plan->tasks[m->tasks[i].vm_owner];
 		order[i] = i;
 		if (e->sid == e->pid && e->pgid != e->pid)
 			return err_image(err, "pstree.img: pid %u leads its session, but is in process group %u", e->pid,

@@ -29,6 +29,7 @@ int model_load_shmem(struct model *m, struct err *err);
 /* Descriptors of the task: numbers, references. */
 int verify_fds(const struct model *m, const struct model_task *t, struct err *err);
 int verify_core(const struct model *m, const struct model_task *t, struct err *err);
+int verify_fs(const struct model *m, const struct model_task *t, struct err *err);
 int verify_mm(const struct model *m, const struct model_task *t, struct err *err);
 
 #endif

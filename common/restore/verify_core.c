@@ -170,6 +170,8 @@ static int check_tc(const struct model_task *t, const TaskCoreEntry *tc, const s
 		return bad_image(err, at, "signal %u does not stop a task", tc->stop_signo);
 	if (strlen(tc->comm) > COMM_MAX)
 		return bad_image(err, at, "the task's name is longer than %u bytes", COMM_MAX);
+	if (tc->has_exit_signal && tc->exit_signal > SIGNALS)
+		return bad_image(err, at, "%u is no signal", tc->exit_signal);
 	if (!tc->timers || !tc->rlimits)
 		return bad_image(err, at, "%s are missing: this layout is too old",
 				 tc->timers ? "resource limits" : "timers");
@@ -197,6 +199,8 @@ static int check_zombie(const struct model_thread *th, struct err *err)
 		return bad_image(err, at, "the process tree and the task's state disagree on whether it lives");
 	if (tc->exit_code & ~0xffffu || (tc->exit_code & 0x7f && tc->exit_code >> 8) || (tc->exit_code & 0x7f) > SIGNALS)
 		return bad_image(err, at, "0x%x is no exit status", tc->exit_code);
+	if (tc->has_exit_signal && tc->exit_signal > SIGNALS)
+		return bad_image(err, at, "%u is no signal", tc->exit_signal);
 	if (strlen(tc->comm) > COMM_MAX)
 		return bad_image(err, at, "the task's name is longer than %u bytes", COMM_MAX);
 	return 0;

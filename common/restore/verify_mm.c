@@ -168,6 +168,17 @@ static int check_pages(const struct model_task *t, struct err *err)
 	return 0;
 }
 
+int verify_fs(const struct model *m, const struct model_task *t, struct err *err)
+{
+	if (!model_reg(m, t->fs->cwd_id))
+		return bad_image(err, AT(FS, t->pstree->pid, 0),
+				 "the working directory is file %u, which files.img does not have", t->fs->cwd_id);
+	if (!model_reg(m, t->fs->root_id))
+		return bad_image(err, AT(FS, t->pstree->pid, 0), "the root is file %u, which files.img does not have",
+				 t->fs->root_id);
+	return 0;
+}
+
 int verify_mm(const struct model *m, const struct model_task *t, struct err *err)
 {
 	const struct where *at = AT(MM, t->pstree->pid, 0);
@@ -182,12 +193,6 @@ int verify_mm(const struct model *m, const struct model_task *t, struct err *err
 		return bad_image(err, at, "an address range of mm_* is reversed or outside of user memory");
 	if (!model_reg(m, mm->exe_file_id))
 		return bad_image(err, at, "the executable is file %u, which files.img does not have", mm->exe_file_id);
-	if (!model_reg(m, t->fs->cwd_id))
-		return bad_image(err, AT(FS, t->pstree->pid, 0),
-				 "the working directory is file %u, which files.img does not have", t->fs->cwd_id);
-	if (!model_reg(m, t->fs->root_id))
-		return bad_image(err, AT(FS, t->pstree->pid, 0), "the root is file %u, which files.img does not have",
-				 t->fs->root_id);
 	ret = check_vmas(m, t, err);
 	if (!ret)
 		ret = check_aios(mm, at, err);

@@ -34,6 +34,8 @@ static int dump_task_core(struct dump *d, struct dump_thread *thread, const stru
 		tc->stop_signo = (uint32_t)stop;
 	}
 	tc->exit_code = 0;
+	tc->has_exit_signal = d->task->parent && d->task->stat.exit_signal != SIGCHLD;
+	tc->exit_signal = tc->has_exit_signal ? (uint32_t)d->task->stat.exit_signal : 0;
 	tc->flags = d->task->stat.flags;
 	tc->blk_sigset = thread->frozen->sigmask;
 	return 0;

@@ -108,8 +108,9 @@ take 2
 [ "$(ls img/fdinfo-*.img | wc -l)" = 1 ] || die "tables: $(ls img)"
 end "$PID"
 family vm
-child=$(cut -d' ' -f1 "/proc/$PID/task/$PID/children")
-refused 5 "$child.*address space.*$PID" "$CR_DUMP" -t "$PID" -D img
+take 2
+[ "$(for f in img/ids-*.img; do "$CR_IMAGE" decode -i "$f" | jq .entries[0].vm_id; done | sort -u | wc -l)" = 1 ] || die "not one address space"
+[ "$(ls img/mm-*.img | wc -l)" = 1 ] || die "address spaces: $(ls img)"
 end "$PID"
 family vfork
 refused 5 "$PID.*vfork" "$CR_DUMP" -t "$PID" -D img --timeout 1
