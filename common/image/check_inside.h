@@ -7,6 +7,7 @@
 #include "common/image/check.h"
 #include "inventory.pb-c.h"
 #include "mm.pb-c.h"
+#include "pstree.pb-c.h"
 
 /* Numbers that one image defines and others refer to. */
 enum check_space {
@@ -75,6 +76,8 @@ struct check {
 	size_t npages, pages_cap;
 	struct arena *arena;	   /* the inventory */
 	InventoryEntry *inventory; /* NULL when there is none that can be read */
+	PstreeEntry **tree;	   /* by pid; NULL before somebody asks */
+	size_t ntree;
 	bool has_files;		   /* files.img is there */
 	/* the entry that is being looked at */
 	uint32_t image, entry;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "common/image/check_inside.h"
+#include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
 
 void check_say(struct check *c, const char *file, long entry, const char *fmt, ...)
@@ -147,6 +148,51 @@ static void find_doubles(struct check *c)
 	}
 }
 
+static int by_pid(const void *va, const void *vb)
+{
+	uint32_t a = (*(PstreeEntry *const *)va)->pid, b = (*(PstreeEntry *const *)vb)->pid;
+
+	return (a > b) - (a < b);
+}
+
+/* 0 when there is none. The tree is read when it is asked for first. */
+static uint32_t parent_of(struct check *c, uint64_t pid)
+{
+	PstreeEntry key = { .pid = (uint32_t)pid }, *k = &key, **hit;
+	struct err ignore = ERR_INIT;
+
+	if (!c->tree) {
+		if (!c->arena)
+			c->arena = arena_new();
+		if (image_read_all(c->dir, IMG_PSTREE, 0, c->arena, (ProtobufCMessage ***)&c->tree, &c->ntree, NULL, &ignore) ||
+		    !c->ntree)
+			return 0;
+		qsort(c->tree, c->ntree, sizeof(*c->tree), by_pid);
+	}
+	hit = bsearch(&k, c->tree, c->ntree, sizeof(*c->tree), by_pid);
+	return hit ? (*hit)->ppid : 0;
+}
+
+/* Who shares an object with its parent has no image of it. */
+static bool is_parents(struct check *c, unsigned space, uint64_t pid)
+{
+	bool vm = space == SPACE_IMAGE + IMG_MM || space == SPACE_IMAGE + IMG_PAGEMAP;
+	cleanup_arena struct arena *arena = arena_new();
+	const TaskKobjIdsEntry *ids[2];
+	struct err ignore = ERR_INIT;
+	ProtobufCMessage *msg;
+	uint64_t who = pid;
+
+	if (!vm && space != SPACE_IMAGE + IMG_FS)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++, who = parent_of(c, pid)) {
+		if (!who || image_read_one(c->dir, IMG_IDS, (unsigned long)who, arena, &msg, &ignore))
+			return false;
+		ids[i] = (const TaskKobjIdsEntry *)msg;
+	}
+	return vm ? ids[0]->vm_id == ids[1]->vm_id : ids[0]->fs_id == ids[1]->fs_id;
+}
+
 void check_references(struct check *c)
 {
 	bool mounts = false;
@@ -171,7 +217,7 @@ void check_references(struct check *c)
 		/* Who reads the tree makes tasks as they come. */
 		if (d && r->space == SPACE_TASK && d->file == r->file && d->entry >= r->entry)
 			check_say(c, c->images[r->file].name, r->entry, "its parent, %s, does not come before it", name);
-		if (d)
+		if (d || is_parents(c, r->space, r->key))
 			continue;
 		check_say(c, c->images[r->file].name, r->entry, "refers to %s, which %s", name, home(c, r->space));
 	}
