@@ -269,6 +269,8 @@ static int check_sharing(struct model *m, struct model_task *t, struct err *err)
 
 /* Starting a thread of ours costs as much as reading the images of so many. */
 #define SHARED_FROM 64
+/* From so many tasks on, two threads read. */
+#define TASKS_FOR_TWO 16
 
 struct cores { const struct model *m; struct model_thread *v; size_t n; struct arena *arena; };
 
@@ -308,11 +310,52 @@ static int load_threads(struct model *m, struct model_task *t, struct err *err)
 	return ret ? ret : back;
 }
 
+static int load_mm(const struct model *m, struct model_task *t, struct arena *arena, struct err *err)
+{
+	ProtobufCMessage *msg;
+	int ret = image_read_one(m->dir, IMG_MM, t->pstree->pid, arena, &msg, err);
+
+	if (!ret)
+		t->mm = (MmEntry *)msg;
+	return ret;
+}
+
+static int load_fs(const struct model *m, struct model_task *t, struct arena *arena, struct err *err)
+{
+	ProtobufCMessage *msg;
+	int ret = image_read_one(m->dir, IMG_FS, t->pstree->pid, arena, &msg, err);
+
+	if (!ret)
+		t->fs = (FsEntry *)msg;
+	return ret;
+}
+
+/* Tasks whose images a second thread reads ahead: those from `from` on. What it cannot read is nobody's, or will be
+ * missed by load_task(). */
+struct later { struct model *m; size_t from; };
+
+static int load_later(void *arg, struct err *err)
+{
+	const struct later *l = arg;
+
+	for (size_t i = l->from; i < l->m->ntasks; i++) {
+		struct model_task *t = &l->m->tasks[i];
+		struct cores c = { l->m, t->threads, t->nthreads, l->m->later };
+		struct err ignore = ERR_INIT;
+
+		if (load_cores(&c, &ignore))
+			t->threads[0].core = NULL;
+		if (!t->zombie && !load_mm(l->m, t, l->m->later, &ignore))
+			load_fs(l->m, t, l->m->later, &ignore);
+	}
+	return 0;
+}
+
 static int load_task(struct model *m, struct model_task *t, struct err *err)
 {
 	unsigned long pid = t->pstree->pid;
 	ProtobufCMessage *msg;
-	int ret = load_threads(m, t, err);
+	int ret = t->threads[0].core ? 0 : load_threads(m, t, err);
 
 	if (ret || t->zombie)
 		return ret;
@@ -327,21 +370,16 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 		return ret;
 	const size_t self = (size_t)(t - m->tasks);
 
-	if (t->vm_owner == self) {
-		ret = image_read_one(m->dir, IMG_MM, pid, m->arena, &msg, err);
-		if (ret)
-			return ret;
-		t->mm = (MmEntry *)msg;
-	}
-	if (t->fs_owner == self) {
-		ret = image_read_one(m->dir, IMG_FS, pid, m->arena, &msg, err);
-		if (ret)
-			return ret;
-		t->fs = (FsEntry *)msg;
-	} else {
+	if (t->vm_owner != self)
+		t->mm = NULL;
+	else if (!t->mm)
+		ret = load_mm(m, t, m->arena, err);
+	if (!ret && t->fs_owner != self)
 		t->fs = m->tasks[t->fs_owner].fs;
-	}
-	ret = load_fds(m, t, self, err);
+	else if (!ret && !t->fs)
+		ret = load_fs(m, t, m->arena, err);
+	if (!ret)
+		ret = load_fds(m, t, self, err);
 	if (ret || !t->mm)
 		return ret;
 	return model_load_pages(m, IMG_PAGEMAP, pid, &t->pages, err);
@@ -361,14 +399,37 @@ static int load_clocks(struct model *m, struct err *err)
 	return 0;
 }
 
+/* Of many tasks, most images are read by a second thread, while this one makes sense of those that come first. */
+static int load_tasks(struct model *m, struct err *err)
+{
+	struct later later = { m, m->ntasks < TASKS_FOR_TWO ? m->ntasks : m->ntasks * 2 / 5 };
+	struct err hers = ERR_INIT;
+	struct aside beside = { 0 };
+	int ret = 0;
+
+	if (later.from < m->ntasks) {
+		m->later = arena_new();
+		aside_start(&beside, load_later, &later);
+	}
+	for (size_t i = 0; !ret && i < m->ntasks; i++) {
+		if (i == later.from)
+			ret = aside_join(&beside, err);
+		if (!ret)
+			ret = load_task(m, &m->tasks[i], err);
+	}
+	if (later.from < m->ntasks && ret)
+		aside_join(&beside, &hers);
+	return ret;
+}
+
 static int load(struct model *m, struct err *err)
 {
 	int ret = load_inventory(m, err);
 
 	if (!ret)
 		ret = load_tree(m, err);
-	for (size_t i = 0; !ret && i < m->ntasks; i++)
-		ret = load_task(m, &m->tasks[i], err);
+	if (!ret)
+		ret = load_tasks(m, err);
 	if (!ret)
 		ret = model_resolve_cow(m, err);
 	if (!ret)
@@ -435,6 +496,7 @@ void model_free(struct model *m)
 			close(m->shmem[i].pages.fd);
 	arena_free(m->arena);
 	arena_free(m->beside);
+	arena_free(m->later);
 	free(m);
 }
 

@@ -78,6 +78,7 @@ struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
 
 struct model {
 	struct arena *arena;
+	struct arena *later; /* of tasks whose images a second thread read; NULL when there was none */
 	struct arena *beside; /* what a second thread read; NULL when there was none */
 	struct image_dir *dir;
 	InventoryEntry *inventory;
