@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/file/tcp.h"
 #include "common/restore/inner.h"
 
-static void close_others(const struct program *p, struct slots *slots)
+static void close_others(const struct plan *plan, struct slots *slots)
 {
+	const struct program *p = plan->last;
 	cleanup_free bool *used = xzalloc((slots->n + 1) * sizeof(*used));
 
 	for (size_t i = 0; i < program_steps(p); i++)
@@ -23,6 +25,8 @@ static void close_others(const struct program *p, struct slots *slots)
 		program_slot_at(p, i, &slot);
 		used[slot] = true;
 	}
+	for (size_t i = 0; plan->tcp && i < plan->tcp->n; i++)
+		used[plan->tcp->v[i].slot] = true; /* it has yet to leave repair mode: tcp_run_release() */
 	for (size_t i = 0; i < slots->n; i++) {
 		if (used[i] || slots->fd[i] < 0)
 			continue;
@@ -39,7 +43,7 @@ int last_run(struct plan *plan, struct slots *slots, struct err *err)
 
 	if (!program_steps(p))
 		return 0;
-	close_others(p, slots);
+	close_others(plan, slots);
 	bytes = xzalloc(program_size(p) + 16);
 	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX,
 						.slots = slots->fd, .nslots = slots->n }, bytes);

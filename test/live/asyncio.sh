@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A server on Python's asyncio with an executor's threads and a child on pipes, under clients that never connect again.
+# A server on Python's asyncio with an executor's threads, a child on pipes and a watched directory, under clients that never connect
+# again.
 # timeout: 120
 . "$TOP/test/lib/common.sh"
 need ip
@@ -9,7 +10,7 @@ py=/usr/bin/python3
 own_net
 
 cat >server.py <<'END'
-import asyncio, hashlib, os, signal
+import asyncio, ctypes, hashlib, os, signal
 async def main():
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
@@ -31,11 +32,18 @@ async def main():
         w.close()
     server = await asyncio.start_server(serve, ['127.0.0.1', '::1'], 4500)
     unix = await asyncio.start_unix_server(serve, 'sock')
+    libc, seen = ctypes.CDLL(None), set()
+    watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if libc.inotify_add_watch(watch, b'.', 0x100) < 0: raise SystemExit('no watch')
+    def created():
+        for name in os.read(watch, 65536).split(b'\0'):
+            if b'touched' in name: seen.add(name[name.index(b'touched'):].decode())
+    loop.add_reader(watch, created)
     open('ready', 'w').close()
     await ended.wait()
     server.close()
     rev.stdin.close()
-    with open('answer', 'w') as f: f.write('child %d\n' % await rev.wait())
+    with open('answer', 'w') as f: f.write('child %d, %s\n' % (await rev.wait(), ' '.join(sorted(seen))))
 asyncio.run(main())
 END
 cat >clients.py <<'END'
@@ -71,6 +79,7 @@ echo tcp-established >tcp.conf
 export CRIU_CONFIG_FILE=$W/tcp.conf
 for i in 1 2 3; do
 	cycle "img$i" "$server"
+	touch a/touched$i
 	before=$(cat c/beat)
 	wait_for 20 all_on && ! is_dead "$client" || die "a client does not go on after restore $i: $before; $(cat c/beat c/stderr a/stderr)"
 done
@@ -79,4 +88,4 @@ wait_gone "$client" 20 || die "the clients do not end"
 [ "$(cat c/answer)" = "all right" ] || die "the clients: $(cat c/stderr)"
 kill "$server"
 wait_gone "$server" 20 || die "the server does not end: $(cat a/stderr)"
-[ "$(cat a/answer)" = "child 0" ] && [ ! -s a/stderr ] || die "the server: $(cat a/answer a/stderr)"
+[ "$(cat a/answer)" = "child 0, touched1 touched2 touched3" ] && [ ! -s a/stderr ] || die "the server: $(cat a/answer a/stderr)"
