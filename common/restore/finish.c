@@ -15,6 +15,7 @@
 
 #include "common/base/fault.h"
 #include "common/remote/wait.h"
+#include "common/restore/commit.h"
 #include "common/restore/inner.h"
 
 #define EVENT_STOP_OF(status) ((status) >> 16 == PTRACE_EVENT_STOP)
@@ -310,6 +311,7 @@ static int with_task(const struct births *b, size_t i, int ret, struct err *err)
 
 static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 {
+	struct commit commit = { .fd = -1 };
 	int ret = 0, fail;
 
 	FOR_LIVE(b, i, ret)
@@ -320,12 +322,17 @@ static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 	fail = ret ? 0 : fault("restore:before-detach");
 	if (fail)
 		ret = err_set(err, ERR_FAILED, fail, "fault point restore:before-detach");
+	if (!ret)
+		ret = commit_open(&commit, b, err);
+	if (!ret)
+		ret = commit_tree(&commit, b, err);
 	if (!ret && b->plan->ntasks > 1)
 		prctl(PR_SET_CHILD_SUBREAPER, 0);
 	/* The parents last: whoever waits for a child finds it as it was. */
 	for (size_t i = b->plan->ntasks; !ret && i-- > 0;)
 		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
 			ret = with_task(b, i, let_go(&b->plan->tasks[i], err), err);
+	commit_close(&commit);
 	return ret;
 }
 

@@ -7,7 +7,7 @@
  *	run	interprets the program whose header is in r12 (common/agent/step.h), then jumps to header.exit
  *	boot	one system call that makes a mapping; when nobody stops it there, unmaps it again and leaves
  *	leave	exits for dumps when the dumper is gone: give memory back and return to where the thread was
- *	park	an exit for restores: counts *header.left down, wakes its waiters, sleeps for ever
+ *	park	an exit for restores: counts *header.left down, wakes its waiters, sleeps for ever; after a failure it ends the process
  *
  * In a dump rbp is the address of the thread's slots, which stand behind the code, one block for each thread that may be inside at
  * the same time: the first for the holder (which owns the data mapping and unmaps it), the others for guests. The slots
@@ -150,6 +150,11 @@ park:
 1:	mov	$202, %eax			/* futex(left, FUTEX_WAKE, INT_MAX) */
 	mov	$1, %esi
 	mov	$0x7fffffff, %edx
+	syscall
+	cmpq	$0, HEADER_FAILED(%r12)
+	je	2f
+	mov	$231, %eax			/* exit_group(1): nobody may be there any more to kill us */
+	mov	$1, %edi
 	syscall
 2:	mov	$34, %eax			/* pause; only a tracer ever ends it for good */
 	syscall

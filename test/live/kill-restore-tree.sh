@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# cr-restore of a whole tree killed at random moments, and at all named points: nothing is left, or the tree is there, whole and untraced.
+# CAMPAIGN=N kills so often instead; SEED=N repeats a campaign.
+# timeout: 200
+. "$TOP/test/lib/common.sh"
+count=${CAMPAIGN:-60}
+RANDOM=${SEED:-$(($(date +%s) % 32768))}
+echo "SEED=$RANDOM"
+kill_after=$BIN/test/live/kill_after
+fast_dir img
+start t "$BIN/test/progs/tree_shape"
+ROOT=$PID
+wait_for 20 test -e t/ready || die "not ready: $(cat t/stderr t/verdict 2>/dev/null)"
+members() {
+	local d
+	for d in /proc/[0-9]*; do
+		[ "$(cat "$d/comm" 2>/dev/null)" = tree_shape ] && echo "${d#/proc/}:$(cut -d' ' -f4-6 "$d/stat")"
+	done | sort
+}
+whole=$(members | sed 's/^\([0-9]*\):[0-9]* /\1:/') # the root has another parent afterwards
+dump img "$ROOT"
+wait_gone "$ROOT" || die "still there"
+wait_for 10 nobody_there || die "somebody is left of the dumped tree: $(ns_procs)"
+is_whole() {
+	[ "$(members | sed 's/^\([0-9]*\):[0-9]* /\1:/')" = "$whole" ] && ! grep -L '^TracerPid:	0$' $(members | sed 's,^\([0-9]*\):.*,/proc/\1/status,') | grep -q .
+}
+end_tree() {
+	local p
+	for p in $(members | cut -d: -f1); do kill -KILL "$p" 2>/dev/null; done
+	wait_for 10 nobody_there || die "$1: cannot be ended: $(ns_procs)"
+}
+# One outcome or the other, a moment after the tool's end.
+settled() { nobody_there || is_whole; }
+
+usual=0 times=()
+for i in 1 2 3; do
+	out=$("$kill_after" 0 "$CR_RESTORE" -D img -d)
+	[[ $out == "exit 0 after "* ]] || die "an undisturbed restore: $out"
+	us=${out#exit 0 after }
+	times+=("${us% us}")
+	is_whole || die "an undisturbed restore: $(diff <(echo "$whole") <(members))"
+	end_tree "an undisturbed restore"
+done
+usual=$(printf '%s\n' "${times[@]}" | sort -n | sed -n 2p)
+echo "an undisturbed restore takes $usual us"
+killed=0 came=0
+for ((i = 1; i <= count; i++)); do
+	us=$((1 + (RANDOM * 32768 + RANDOM) % (usual * 11 / 10)))
+	out=$("$kill_after" "$us" "$CR_RESTORE" -D img -d 2>&1)
+	case $out in
+	killed) killed=$((killed + 1)) ;;
+	"exit 0") [ "$us" -gt $((usual / 2)) ] || usual=$(((usual * 3 + us) / 4 + 100)) ;;
+	*) die "run $i, $us us: $out" ;;
+	esac
+	wait_for 5 settled || die "run $i, $us us ($out): neither whole nor gone: $(ns_procs | tr '\n' ' ')"
+	if ! nobody_there; then
+		came=$((came + 1))
+		end_tree "run $i"
+	fi
+done
+echo "$killed of $count were killed, $came left the whole tree"
+[ "$killed" -gt $((count / 4)) ] || die "only $killed of $count restores were killed in time: the campaign proves nothing"
+
+for point in restore:controller-step restore:after-clone restore:after-program restore:before-detach; do
+	CR_FAULT=$point "$CR_RESTORE" -D img -d >out 2>&1 </dev/null && die "$point is not reached"
+	wait_for 5 nobody_there || die "$point: somebody is left: $(ns_procs)"
+	CR_FAULT=$point=5 "$CR_RESTORE" -D img -d >out 2>&1 </dev/null && die "$point=5 does not fail"
+	wait_for 5 nobody_there || die "$point=5: somebody is left: $(ns_procs)"
+done
+# And none of that hurt the checkpoint.
+"$CR_RESTORE" -D img -d </dev/null || die "the last restore"
+touch t/go
+wait_for 20 test -e t/verdict || die "no verdict"
+grep -q '^pass' t/verdict || die "$(cat t/verdict)"
