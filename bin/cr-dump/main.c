@@ -14,6 +14,8 @@ static const char prog[] = "cr-dump";
 
 static int check_options(const struct opts *o, struct err *err)
 {
+	if (opt_bool(o, OPT_JSON) && !opt_bool(o, OPT_CHECK) && opt_is_said(o, OPT_JSON))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "--json without --check"), "a dump prints no result");
 	if (!opt_is_set(o, OPT_TREE))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "no task is given"), "say which one with --tree PID");
 	if (opt_is(o, OPT_NETWORK_LOCK, "iptables"))
@@ -59,10 +61,37 @@ static void print_stats(const struct dump_stats *s, FILE *f)
 	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->image_bytes);
 }
 
+/* Who is told of one thing wants to know of the others. */
+static int say_more(struct err *err, pid_t pid, int ret)
+{
+	size_t n = strlen(err->hint);
+
+	if (err->kind == ERR_REFUSED && err->pid)
+		snprintf(err->hint + n, sizeof(err->hint) - n, "%scr-dump --check -t %d lists all that is in the way",
+			 n ? "; " : "", pid);
+	return ret;
+}
+
+/* Exit status of --check: 1 with findings. */
+static int run_check(const struct opts *o, const struct dump_opts *opts, const struct log *log, struct err *err)
+{
+	cleanup_findings struct findings found = { 0 };
+	int ret = dump_check(opts, log, &found, err);
+
+	if (ret)
+		return ret;
+	findings_print(&found, opt_bool(o, OPT_JSON), stdout);
+	if (fflush(stdout) || ferror(stdout))
+		return err_sys(err, "cannot write the findings to standard output");
+	return found.n ? 1 : 0;
+}
+
+/* Negative: err says why. Else the exit status. */
 static int run(const struct opts *o, struct log *log, struct err *err)
 {
+	bool check = opt_bool(o, OPT_CHECK);
 	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
-	const char *log_file = opt_str(o, OPT_LOG_FILE), *pidfile = opt_str(o, OPT_PIDFILE);
+	const char *log_file = opt_str(o, OPT_LOG_FILE), *pidfile = check ? NULL : opt_str(o, OPT_PIDFILE);
 	cleanup_free char *log_path = log_file && strcmp(log_file, "-") != 0 ? path_join(work, log_file) : NULL;
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
 	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
@@ -108,9 +137,11 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s",
 					  pid_path);
 	}
+	if (check)
+		return run_check(o, &opts, log, err);
 	ret = dump_run(&opts, log, &stats, err);
 	if (ret < 0)
-		return ret;
+		return say_more(err, opts.pid, ret);
 	if (opts.display_stats)
 		print_stats(&stats, stderr);
 	if (pid_path) {
@@ -140,7 +171,7 @@ int main(int argc, char **argv)
 		ret = check_options(o, &err);
 	if (ret == 0)
 		ret = run(o, &log, &err);
-	code = ret < 0 ? opt_fail(o, prog, argv, &err) : 0;
+	code = ret < 0 ? opt_fail(o, prog, argv, &err) : ret;
 	log_close(&log);
 	return code;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "common/base/findings.h"
 #include "common/base/io.h"
 #include "common/file/external.h"
 #include "common/file/tty_job.h"
@@ -37,6 +38,11 @@ static int check_options(const struct opts *o, struct err *err)
 	int n;
 	char **command = opt_operands(o, &n);
 	bool exec = opt_bool(o, OPT_EXEC_CMD);
+
+	if (opt_bool(o, OPT_CHECK) && opt_bool(o, OPT_PLAN))
+		return err_set(err, ERR_USAGE, 0, "--check and --plan contradict each other");
+	if (opt_bool(o, OPT_JSON) && !opt_bool(o, OPT_CHECK) && opt_is_said(o, OPT_JSON))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "--json without --check"), "a restore prints no result");
 
 	if (n && !exec)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "unexpected argument '%s'", command[0]),
@@ -87,11 +93,25 @@ static int open_log(const struct opts *o, const char *work, struct log *log, str
 	return ret;
 }
 
+/* Exit status of --check: 1 with findings. */
+static int run_check(const struct opts *o, const struct restore_opts *opts, const struct log *log, struct err *err)
+{
+	cleanup_findings struct findings found = { 0 };
+	int ret = restore_check(opts, log, &found, err);
+
+	if (ret)
+		return ret;
+	findings_print(&found, opt_bool(o, OPT_JSON), stdout);
+	if (fflush(stdout) || ferror(stdout))
+		return err_sys(err, "cannot write the findings to standard output");
+	return found.n ? 1 : 0;
+}
+
 static int run(const struct opts *o, struct log *log, const struct tty_job *job, pid_t *root, struct err *err)
 {
 	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
-	bool plan = opt_bool(o, OPT_PLAN);
-	const char *pidfile = plan ? NULL : opt_str(o, OPT_PIDFILE);
+	bool plan = opt_bool(o, OPT_PLAN), check = opt_bool(o, OPT_CHECK);
+	const char *pidfile = plan || check ? NULL : opt_str(o, OPT_PIDFILE);
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
 	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
 	cleanup_externals struct externals given = { 0 };
@@ -131,10 +151,12 @@ static int run(const struct opts *o, struct log *log, const struct tty_job *job,
 			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s",
 					  pid_path);
 	}
-	if (!ret)
+	if (!ret && check)
+		ret = run_check(o, &opts, log, err);
+	else if (!ret)
 		ret = restore_run(&opts, log, root, &stats, err);
 	inherited_close(&given);
-	if (ret < 0)
+	if (ret < 0 || check)
 		return ret;
 	if (plan && (fflush(stdout) || ferror(stdout)))
 		return err_sys(err, "cannot write the plan to standard output");
@@ -179,7 +201,7 @@ int main(int argc, char **argv)
 	if (ret == 0)
 		ret = check_options(o, &err);
 	if (ret == 0) {
-		if (opt_bool(o, OPT_SHELL_JOB) && !opt_bool(o, OPT_PLAN))
+		if (opt_bool(o, OPT_SHELL_JOB) && !opt_bool(o, OPT_PLAN) && !opt_bool(o, OPT_CHECK))
 			tty_job_begin(&job);
 		ret = run(o, &log, &job, &root, &err);
 		if (ret < 0)

@@ -54,7 +54,12 @@ static int ask(struct dump *d, enum scope scope, struct questions *q, struct err
 		q->slots[i] = arena_alloc(d->arena, k->slot_size);
 		if (!k->ask)
 			continue;
+		if (d->found && d->task->closed)
+			continue;
 		ret = k->ask(d, q->prog, q->slots[i], err);
+		/* Whoever cannot ask says why, and that is, as a rule, what the task would not survive. */
+		d->task->closed |= ret != 0;
+		ret = dump_note(d, ret, err);
 		if (ret)
 			return ret;
 	}
@@ -67,11 +72,14 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 		const struct state_kind *k = state_kinds[i];
 		int ret;
 
-		if (k->scope != scope || !k->dump)
+		if (k->scope != scope || !k->dump || (d->task->closed && k->ask))
 			continue;
 		ret = k->dump(d, t, q->prog, q->slots[i], err);
+		if (t != d->task->threads)
+			err_object(err, ret, "thread %d", t->frozen->tid);
+		ret = dump_note(d, ret, err);
 		if (ret)
-			return t == d->task->threads ? ret : err_object(err, ret, "thread %d", t->frozen->tid);
+			return ret;
 	}
 	return 0;
 }
@@ -133,9 +141,13 @@ static int look_outside(struct dump *d, struct err *err)
 		t->core->thread_core = arena_msg(d->arena, ThreadCoreEntry, thread_core_entry__init);
 		if (!i)
 			t->core->tc = arena_msg(d->arena, TaskCoreEntry, task_core_entry__init);
-		if (!arch_is_native(&t->frozen->regs))
-			return err_refuse(err, "thread %d runs 32-bit code, which this version does not restore",
-					  t->frozen->tid);
+		if (arch_is_native(&t->frozen->regs))
+			continue;
+		task->closed = true;
+		ret = dump_note(d, err_refuse(err, "thread %d runs 32-bit code, which this version does not restore",
+					      t->frozen->tid), err);
+		if (ret)
+			return ret;
 	}
 	return task_check(d, err);
 }
@@ -159,6 +171,16 @@ static int record_thread(void *ctx, size_t thread, struct err *err)
 	return record(a->d, SCOPE_THREAD, &a->d->task->threads[thread], a->q, err);
 }
 
+/* What needs no answers: for a check of a task that must not be asked. */
+static int record_unasked(struct dump *d, const struct questions *task, const struct questions *thread, struct err *err)
+{
+	int ret = record(d, SCOPE_TASK, &d->task->threads[0], task, err);
+
+	for (size_t i = 0; i < d->task->nthreads && !ret; i++)
+		ret = record(d, SCOPE_THREAD, &d->task->threads[i], thread, err);
+	return ret || d->task->vm_shared ? ret : vma_resolve_files(d, err);
+}
+
 /* All that needs the agent inside the process. */
 static int ask_inside(struct dump *d, struct err *err)
 {
@@ -173,12 +195,19 @@ static int ask_inside(struct dump *d, struct err *err)
 	ret = ask(d, SCOPE_TASK, &task, err);
 	if (!ret)
 		ret = ask(d, SCOPE_THREAD, &leader, err);
+	if (!ret && d->task->closed)
+		return record_unasked(d, &task, &leader, err);
 	if (!ret) {
 		others = (struct questions){ program_copy(leader.prog), leader.slots };
 		ret = remote_open(&d->task->fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
 				  &d->task->remote, err);
 	}
 	d->task->left_busy = ret == -EBUSY;
+	if (ret && d->found && !d->task->left_busy) {
+		d->task->closed = true;
+		ret = dump_note(d, ret, err);
+		return record_unasked(d, &task, &leader, err);
+	}
 	if (ret)
 		return ret;
 	remote_prepare(d->task->remote, task.prog, true);
@@ -231,7 +260,7 @@ static int dump_state(struct dump *d, struct err *err)
 	struct aside around = { 0 };
 	int ret = 0, back;
 
-	if (d->task->nthreads >= SHARED_FROM)
+	if (d->task->nthreads >= SHARED_FROM && !d->found)
 		aside_start(&around, look_around, d);
 	else
 		ret = look_around(d, err);
@@ -253,17 +282,36 @@ static int dump_pages(struct dump *d, struct err *err)
 	return d->task->vm_shared ? 0 : pages_dump(d, err);
 }
 
+static int settle(struct dump *d, struct err *err)
+{
+	return d->task->vm_shared ? 0 : aio_settle(d, err);
+}
+
+/* What is left for a check when all but memory was looked at. */
+static int check_rest(struct dump *d, struct err *err)
+{
+	int ret = tcp_check_connections(d, err);
+
+	if (!ret)
+		ret = dump_each_task(d, settle, err);
+	if (!ret)
+		ret = objects_check(d, err);
+	return ret ? ret : dump_each_task(d, task_signals_late, err);
+}
+
 /* Everything between freeze and thaw. */
 static int dump_frozen(struct dump *d, struct err *err)
 {
 	int ret = dump_each_task(d, look_outside, err);
 
 	if (!ret)
-		ret = share_find(d, err);
+		ret = dump_note(d, share_find(d, err), err);
 	if (!ret)
 		ret = dump_each_task(d, dump_state, err);
 	if (!ret)
-		ret = files_dump(d, err);
+		ret = dump_note(d, files_dump(d, err), err);
+	if (!ret && d->found)
+		return check_rest(d, err);
 	if (!ret)
 		ret = tcp_dump_connections(d, err);
 	fault("dump:before-pages");
@@ -325,11 +373,13 @@ static int check_privileges(const struct dump_opts *opts, struct err *err)
 
 static int dump_open(struct dump *d, struct err *err)
 {
-	int ret = check_privileges(d->opts, err);
+	int ret = findings_note(d->found, check_privileges(d->opts, err), err);
 
-	if (!ret)
+	if (d->found)
+		d->store = image_store_nowhere();
+	else if (!ret)
 		ret = image_store_open(d->opts->images_dir, &d->store, err);
-	if (!ret)
+	if (!ret && !d->found)
 		image_store_seal(d->store, "cr-dump", d->opts->seal);
 	d->files = file_table_new();
 	identity_read_own(d);
@@ -340,7 +390,7 @@ static int dump_open(struct dump *d, struct err *err)
 static int freeze(struct dump *d, struct err *err)
 {
 	struct tree tree;
-	int ret = freeze_tree(d->opts->pid, d->opts->timeout_s * 1000, d->log, &tree, err);
+	int ret = freeze_tree(d->opts->pid, d->opts->timeout_s * 1000, d->log, d->found, &tree, err);
 
 	if (ret)
 		return ret;
@@ -392,6 +442,13 @@ void *dump_recall(struct dump *d, const void *key, size_t size, bool *fresh)
 	return k->bytes;
 }
 
+int dump_note(const struct dump *d, int ret, struct err *err)
+{
+	if (d->found && ret < 0)
+		err_task(err, d->task->pid, d->task->stat.comm, ret);
+	return findings_note(d->found, ret, err);
+}
+
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err)
 {
 	int ret = 0;
@@ -399,12 +456,16 @@ int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), s
 	for (size_t i = 0; i < d->ntasks && !ret; i++) {
 		struct dump_task *task = d->tasks[i];
 
-		if (task->zombie)
+		if (task->zombie || task->unfit)
 			continue;
 		d->task = task;
 		ret = fn(d, err);
 		if (ret)
 			err_task(err, task->pid, task->stat.comm, ret);
+		if (ret && d->found && !task->left_busy) {
+			task->unfit = true;
+			ret = dump_note(d, ret, err);
+		}
 	}
 	d->task = d->tasks[0];
 	return ret;
@@ -445,10 +506,10 @@ static int commit(struct dump *d, struct err *err)
 }
 
 /* One attempt. -EBUSY with *again set: nothing happened, and a moment later it may work. */
-static int dump_once(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, bool *again,
-		     struct err *err)
+static int dump_once(const struct dump_opts *opts, const struct log *log, struct findings *found, struct dump_stats *stats,
+		     bool *again, struct err *err)
 {
-	struct dump d = { .opts = opts, .log = log, .arena = arena_new(), .beside = arena_new(), };
+	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(), };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;
@@ -465,17 +526,22 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	ret = dump_frozen(&d, err);
 	for (size_t i = 0; i < d.ntasks; i++)
 		*again |= d.tasks[i]->left_busy;
-	if (!ret && opts->leave_running) {
+	if (!ret && (opts->leave_running || found)) {
 		/* The images are in memory or in files of ours: the target need not wait for the disk. */
 		thaw(&d, THAW_RUN);
 		frozen = false;
 	}
 	d.stats.frozen_us = now_us() - frozen_us;
-	if (!ret) {
+	if (!ret && found) {
+		log_info(log, "frozen for %lu us, %lu us of them until all stood still", (unsigned long)d.stats.frozen_us,
+			 (unsigned long)d.stats.freezing_us);
+		if (d.tcp && opts->network_lock != NET_LOCK_SKIP)
+			ret = findings_note(found, feature_need("network_lock_nftables", err), err);
+	} else if (!ret) {
 		put_stats(&d, start_us);
 		ret = commit(&d, err);
 	}
-	const bool kill = !opts->leave_running && !opts->leave_stopped;
+	const bool kill = !found && !opts->leave_running && !opts->leave_stopped;
 	if (!ret && kill)
 		ret = tcp_before_kill(&d, err);
 	if (frozen)
@@ -492,18 +558,31 @@ out:
 	return ret;
 }
 
-int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
+static int dump_or_check(const struct dump_opts *opts, const struct log *log, struct findings *found,
+			 struct dump_stats *stats, struct err *err)
 {
 	/* The threads of a dumper that was killed need microseconds of their own to get out; GUEST_INSIDE_S at the
 	 * worst. */
 	for (int tries = 0;; tries++) {
 		const struct timespec pause = { 0, 5000000 };
 		bool again = false;
-		int ret = dump_once(opts, log, stats, &again, err);
+		int ret = dump_once(opts, log, found, stats, &again, err);
 
 		if (!again || tries == 400)
 			return ret;
 		*err = (struct err)ERR_INIT;
 		nanosleep(&pause, NULL);
 	}
+}
+
+int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
+{
+	return dump_or_check(opts, log, NULL, stats, err);
+}
+
+int dump_check(const struct dump_opts *opts, const struct log *log, struct findings *found, struct err *err)
+{
+	features_check(found, GROUP_DUMP);
+	/* What cannot even be frozen is a finding, too. */
+	return findings_note(found, dump_or_check(opts, log, found, NULL, err), err);
 }

@@ -8,6 +8,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/err.h"
+#include "common/base/findings.h"
 #include "common/base/log.h"
 #include "common/image/image.h"
 #include "common/proc/proc.h"
@@ -67,6 +68,8 @@ struct dump_task {
 	struct freeze fz;
 	struct remote *remote;
 	int proc_fd; /* /proc/PID */
+	bool closed; /* a check found what makes it unsafe to ask anything inside of it */
+	bool unfit; /* the same: it could not be looked at */
 	bool left_busy; /* an earlier dumper died here and its agent is still on the way out */
 	struct proc_stat stat;
 	struct dump_thread *threads; /* same order as fz.threads */
@@ -97,6 +100,7 @@ struct dump {
 	struct own_links *own_links; /* common/dump/identity.c */
 	struct dump_known *known; /* dump_recall() */
 	struct dump_stats stats;
+	struct findings *found; /* of a check, which goes on where a dump gives up; else NULL */
 };
 
 /*
@@ -107,6 +111,9 @@ void *dump_recall(struct dump *d, const void *key, size_t size, bool *fresh);
 
 /* The name of this dump: a random UUID, made when it is first asked for. */
 const char *dump_run_id(struct dump *d);
+/* In a check: takes down what is wrong with d->task and gives 0, so that the caller goes on. In a dump: ret. Also beside other
+ * work, which a check does not do. */
+int dump_note(const struct dump *d, int ret, struct err *err);
 /* Calls fn for each living task, which is d->task then. The first error is that task's. */
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
 /* The living or dead task with this pid, NULL when it is not in the tree. */
@@ -115,5 +122,8 @@ struct dump_task *dump_find_task(const struct dump *d, pid_t pid);
 /* The whole dump. On success the images are committed; the target runs, is stopped or is gone, as asked. On failure
  * no image is left and the target goes on unharmed. */
 int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err);
+/* Freezes the tree for a moment, looks at it as a dump does (but for its memory), and lets it go on: all that would make a
+ * dump fail. No images are made. 0 when it could be done, whatever was found. */
+int dump_check(const struct dump_opts *opts, const struct log *log, struct findings *found, struct err *err);
 
 #endif

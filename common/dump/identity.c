@@ -83,11 +83,12 @@ int identity_check(const struct dump *d, struct err *err)
 		if (a < 0)
 			return err_sys(err, "cannot read its %s namespace", namespaces[i].name);
 		theirs[a] = 0;
-		if (strcmp(own, theirs))
-			return err_hint(err,
-					err_refuse(err, "it lives in another %s namespace than the dumper (%.*s)",
-						   namespaces[i].name, (int)a, theirs),
-					"run cr-dump inside that namespace: nsenter -t %d -a", d->task->pid);
+		if (!strcmp(own, theirs))
+			continue;
+		err_refuse(err, "it lives in another %s namespace than the dumper (%s)", namespaces[i].name, theirs);
+		err_hint(err, -EINVAL, "run cr-dump inside that namespace: nsenter -t %d -a", d->task->pid);
+		if (dump_note(d, -EINVAL, err))
+			return -EINVAL;
 	}
 	return 0;
 }

@@ -32,13 +32,14 @@ static int compare(const void *va, const void *vb, void *ctx)
 	return r == 1 ? -1 : r == 2;
 }
 
-static int refuse_shared(const struct dump_task *a, const struct dump_task *b, const char *what, struct err *err)
+static int refuse_shared(const struct dump *d, const struct dump_task *a, const struct dump_task *b, const char *what,
+			 struct err *err)
 {
 	const struct dump_task *child = a->parent == b ? a : b, *other = child == a ? b : a;
+	int ret = err_refuse(err, "it has its %s together with pid %d (%s) without being a thread of it", what, other->pid,
+			     other->stat.comm);
 
-	return err_task(err, child->pid, child->stat.comm,
-			err_refuse(err, "it has its %s together with pid %d (%s) without being a thread of it", what,
-				   other->pid, other->stat.comm));
+	return dump_note(d, err_task(err, child->pid, child->stat.comm, ret), err);
 }
 
 static uint32_t *id_of(struct dump_task *t, size_t field)
@@ -79,10 +80,13 @@ static int check_parents(const struct dump *d, size_t field, const char *what, s
 
 		if (t->zombie)
 			continue;
-		if (!first[*id_of(t, field)])
+		if (!first[*id_of(t, field)]) {
 			first[*id_of(t, field)] = t;
-		else if (*id_of(t->parent, field) != *id_of(t, field))
-			return refuse_shared(first[*id_of(t, field)], t, what, err);
+		} else if (*id_of(t->parent, field) != *id_of(t, field)) {
+			t->closed = true; /* its memory is not borrowed twice */
+			if (refuse_shared(d, first[*id_of(t, field)], t, what, err))
+				return -EINVAL;
+		}
 	}
 	return 0;
 }

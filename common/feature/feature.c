@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/base/findings.h"
 #include "common/base/io.h"
 #include "common/base/strbuf.h"
 #include "common/feature/probe.h"
@@ -324,4 +325,25 @@ int privileges_need(const int *caps, size_t n, struct err *err)
 		return 0;
 	err_set(err, ERR_FEATURE, 0, "%s", lines.s);
 	return err_hint(err, -EPERM, "run as root, or give them to the binary: setcap %s+ep FILE", names.s);
+}
+
+void features_check(struct findings *found, enum feature_group group)
+{
+	const struct feature *rows[64] = { NULL }, *all;
+	struct feature_result results[ARRAY_SIZE(rows)];
+	size_t total, n = 0;
+
+	all = feature_table(&total);
+	for (size_t i = 0; i < total && n < ARRAY_SIZE(rows); i++)
+		if (all[i].level == FEATURE_REQUIRED && (all[i].group == group || all[i].group == GROUP_MEMORY))
+			rows[n++] = &all[i];
+	feature_probe_many(rows, n, results);
+	for (size_t i = 0; i < n; i++) {
+		char line[512];
+
+		if (results[i].state == FEATURE_OK)
+			continue;
+		feature_sentence(rows[i], results[i].state, results[i].why, line, sizeof(line));
+		findings_add(found, ERR_FEATURE, 0, NULL, feature_hint(rows[i], results[i].state), "%s", line);
+	}
 }

@@ -78,6 +78,10 @@ int feature_need(const char *name, struct err *err);
  */
 int feature_blame(const char *name, int errnum, struct err *err);
 
+/* What nothing that this group is about (and that of memory) can do without, if it is not here. */
+struct findings;
+void features_check(struct findings *found, enum feature_group group);
+
 /*
  * 0 when all of caps[0..n) (CAP_*) are in the effective set, else -EPERM and one line that names every missing one, with what
  * it is for: for a single one exactly the sentence that cr-check has for it.

@@ -67,7 +67,7 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n);
 /* The same where no tree is to be left out. */
 bool file_holder(const char *link, const struct dump *d, char *who, size_t n);
 /* Names of unix sockets that are taken here, and external sockets that are not here. Their number. */
-int unix_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+int unix_preflight(const struct model *m, finding_fn report, void *ctx);
 
 /* /proc says that exec closes the descriptor of a terminal, and is wrong. */
 bool tty_kept_on_exec(const struct dump *d, pid_t pid, int fd);

@@ -131,8 +131,12 @@ int file_locks_dump(struct dump *d, const struct file_fd *f, struct err *err)
 	int ret = 0;
 
 	for (const char *p = f->info.text; !ret && (p = strstr(p, "lock:")); p += 5)
-		if (p == f->info.text || p[-1] == '\n')
+		if (p == f->info.text || p[-1] == '\n') {
 			ret = dump_lock(d, f, p + 5, err);
+			/* A check tells of each. */
+			if (ret < 0 && d->found)
+				ret = dump_note(d, err_object(err, ret, "fd %d", f->number), err);
+		}
 	return ret;
 }
 
@@ -191,11 +195,14 @@ static int plan_locks(const struct model *m, const struct model_task *task, cons
 		if (e->pid != pt->pid)
 			continue;
 		if (!plan->file_locks)
-			return err_hint(err, err_refuse(err, "descriptor %d holds a file lock", e->fd),
-					"use --file-locks to take it again, if no task outside the tree uses the file");
-		ret = check(e, task, err);
-		if (ret)
+			ret = err_hint(err, err_refuse(err, "descriptor %d holds a file lock", e->fd),
+				       "use --file-locks to take it again, if no task outside the tree uses the file");
+		else
+			ret = check(e, task, err);
+		if (ret && plan_note(plan, pt, ret, err))
 			return ret;
+		if (ret)
+			continue;
 		plan_lock(e, pth->prog);
 	}
 	return 0;

@@ -138,7 +138,7 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 		}
 	}
 	image_store_put(d->store, IMG_GHOST_FILE, id, &g->base);
-	if (fd < 0)
+	if (fd < 0 || d->found)
 		return 0;
 	return g->has_chunks ? put_chunks(d, fd, id, size, err) : put_range(d, fd, id, 0, size, err);
 }

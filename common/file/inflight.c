@@ -135,8 +135,10 @@ int inflight_dump(struct dump *d, struct err *err)
 		int ret = file_describe(d, f->number, f, err);
 		if (!ret)
 			ret = check_alone(f, err);
+		err_object(err, ret, "descriptor on its way in a message (%s)", f->link);
+		ret = dump_note(d, ret, err);
 		if (ret < 0)
-			return err_object(err, ret, "descriptor on its way in a message (%s)", f->link);
+			return ret;
 	}
 	return 0;
 }

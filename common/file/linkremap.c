@@ -65,6 +65,8 @@ int link_dump(struct dump *d, const struct file_place *p, const char *lost, uint
 	struct file_link *l;
 	int ret;
 
+	if (d->found) /* a check leaves no names */
+		return 0;
 	found = tfind(&key, &d->files->links, by_inode);
 	if (!found) {
 		l = arena_dup(d->arena, &key, sizeof(key));

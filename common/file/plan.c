@@ -262,15 +262,17 @@ int plan_files(const struct model *m, const struct model_task *task, struct plan
 		for (end = i + 1; end < n && same_description(byid[i], byid[end]); end++)
 			;
 		ret = place(m, plan, pt, (const FdinfoEntry **)&byid[i], end - i, err);
+		ret = plan_note(plan, pt, err_object(err, ret, "fd %u", byid[i]->fd), err);
 		if (ret < 0)
-			return err_object(err, ret, "fd %u", byid[i]->fd);
+			return ret;
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (i && same_description(byid[i - 1], byid[i]))
 			continue;
 		ret = finish(m, plan, pt, byid[i], err);
+		ret = plan_note(plan, pt, err_object(err, ret, "fd %u", byid[i]->fd), err);
 		if (ret < 0)
-			return err_object(err, ret, "fd %u", byid[i]->fd);
+			return ret;
 	}
 	plan_close(pt->threads[0].prog, sorted, n);
 	return 0;

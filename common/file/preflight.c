@@ -7,60 +7,60 @@
 
 #include "common/file/sock.h"
 
-struct finding {
+struct look {
 	const struct model *m;
 	const struct files_check *check;
-	void (*report)(void *ctx, const char *line);
+	finding_fn report;
 	void *ctx;
 	int count;
 	bool *seen; /* by index of m->files */
 };
 
-static void printf_like(2, 3) found(struct finding *f, const char *fmt, ...)
+static void printf_like(3, 4) found(struct look *f, const char *name, const char *fmt, ...)
 {
-	char line[4600];
+	char line[256];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	f->count++;
-	f->report(f->ctx, line);
+	f->report(f->ctx, name, line);
 }
 
-static void check_build_id(struct finding *f, const RegFileEntry *reg)
+static void check_build_id(struct look *f, const RegFileEntry *reg)
 {
 	uint32_t words[BUILD_ID_WORDS];
 	cleanup_fd int fd = open(reg->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0) {
-		found(f, "%s: cannot be read: %s", reg->name, strerror(errno));
+		found(f, reg->name, "cannot be read: %s", strerror(errno));
 		return;
 	}
 	size_t n = build_id_read(fd, words);
 	if (n != reg->n_build_id || memcmp(words, reg->build_id, n * sizeof(*words)))
-		found(f, "%s: is another build of that file (its build-id differs)", reg->name);
+		found(f, reg->name, "is another build of that file (its build-id differs)");
 }
 
-static void check_file(struct finding *f, const RegFileEntry *reg)
+static void check_file(struct look *f, const RegFileEntry *reg)
 {
 	struct stat st;
 	bool link = reg->flags & O_PATH && reg->flags & O_NOFOLLOW;
 
 	if (fstatat(AT_FDCWD, reg->name, &st, link ? AT_SYMLINK_NOFOLLOW : 0) < 0) {
-		found(f, "%s: %s", reg->name, errno == ENOENT ? "does not exist here" : strerror(errno));
+		found(f, reg->name, "%s", errno == ENOENT ? "does not exist here" : strerror(errno));
 		return;
 	}
 	if (reg->has_mode && (reg->mode & S_IFMT) != (st.st_mode & S_IFMT)) {
-		found(f, "%s: is a file of another type, mode is 0%o, was 0%o", reg->name, st.st_mode, reg->mode);
+		found(f, reg->name, "is a file of another type, mode is 0%o, was 0%o", st.st_mode, reg->mode);
 		return;
 	}
 	if (reg->has_mode && !f->check->skip_rwx && reg->mode != st.st_mode)
-		found(f, "%s: mode is 0%o, was 0%o", reg->name, st.st_mode, reg->mode);
+		found(f, reg->name, "mode is 0%o, was 0%o", st.st_mode, reg->mode);
 	if (!S_ISREG(st.st_mode))
 		return;
 	if (reg->has_size && reg->size != (uint64_t)st.st_size) {
-		found(f, "%s: size is %llu, was %llu", reg->name, (unsigned long long)st.st_size,
+		found(f, reg->name, "size is %llu, was %llu", (unsigned long long)st.st_size,
 		      (unsigned long long)reg->size);
 		return; /* nobody doubts that the build differs, too */
 	}
@@ -69,7 +69,7 @@ static void check_file(struct finding *f, const RegFileEntry *reg)
 }
 
 /* One use of a REG entry by the task with this pid. */
-static void use(struct finding *f, uint32_t id, pid_t pid)
+static void use(struct look *f, uint32_t id, pid_t pid)
 {
 	size_t lo = 0, hi = f->m->nfiles;
 
@@ -95,7 +95,7 @@ static void use(struct finding *f, uint32_t id, pid_t pid)
 	check_file(f, reg);
 }
 
-static void use_task(struct finding *f, const struct model_task *t, pid_t pid)
+static void use_task(struct look *f, const struct model_task *t, pid_t pid)
 {
 	for (size_t i = 0; i < t->nfds; i++) {
 		const FdinfoEntry *fd = t->fds[i];
@@ -120,10 +120,10 @@ static void use_task(struct finding *f, const struct model_task *t, pid_t pid)
 }
 
 int files_preflight(const struct model *m, const struct files_check *check,
-		    void (*report)(void *ctx, const char *line), void *ctx)
+		    finding_fn report, void *ctx)
 {
 	cleanup_free bool *seen = xzalloc((m->nfiles + 1) * sizeof(*seen));
-	struct finding f = { .m = m, .check = check, .report = report, .ctx = ctx, .seen = seen };
+	struct look f = { .m = m, .check = check, .report = report, .ctx = ctx, .seen = seen };
 	struct rlimit limit;
 
 	for (size_t i = 0; i < m->ntasks; i++) {
@@ -137,7 +137,7 @@ int files_preflight(const struct model *m, const struct files_check *check,
 			highest = MAX(highest, t->fds[k]->fd);
 		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && t->nfds && limit.rlim_max != RLIM_INFINITY &&
 		    highest >= limit.rlim_max)
-			found(&f, "descriptor %u is above the limit of open files here (%llu)", highest,
+			found(&f, NULL, "descriptor %u is above the limit of open files here (%llu)", highest,
 			      (unsigned long long)limit.rlim_max);
 	}
 	sockets_preflight(m, report, ctx, &f.count);

@@ -63,6 +63,22 @@ static int taken(uint32_t index, struct err *err)
 	return err_hint(err, -EBUSY, "the restored tasks know it by that name: end its user, or restore into another mount namespace");
 }
 
+int pty_check(const char *path, uint32_t index, struct err *err)
+{
+	const char *const in[] = { "pts/", "" };
+	const char *slash = strrchr(path, '/');
+
+	/* /dev/ptmx beside /dev/pts, or the ptmx of devpts itself */
+	for (size_t i = 0; slash && i < ARRAY_SIZE(in); i++) {
+		cleanup_free char *name = xasprintf("%.*s/%s%u", (int)(slash - path), path, in[i], index);
+		struct stat st;
+
+		if (!stat(name, &st) && S_ISCHR(st.st_mode))
+			return taken(index, err);
+	}
+	return 0;
+}
+
 int pty_open(const char *path, uint32_t index, int flags, struct err *err)
 {
 	cleanup_free int *held = NULL;

@@ -12,6 +12,8 @@
  * lowest free number, so those below are held meanwhile. When somebody has it: an error that names the holder.
  */
 int pty_open(const char *path, uint32_t index, int flags, struct err *err);
+/* Whether somebody has that number already: an error that names him. */
+int pty_check(const char *path, uint32_t index, struct err *err);
 /* Whether process `pid` (a name in the directory proc) holds the master of this pty. */
 bool pty_holds_master(int proc, const char *pid, uint32_t index);
 

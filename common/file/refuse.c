@@ -27,6 +27,8 @@ int file_refuse(struct dump *d, const struct fd_source *src, struct err *err)
 		return err_refuse(err, "%s device %s (%u:%u): it has state that only its driver knows",
 				  type == S_IFCHR ? "character" : "block", src->link, major(src->st.st_rdev),
 				  minor(src->st.st_rdev));
+	if (file_hopeless(src->link))
+		return err_refuse(err, "%s: nothing can bring this back", file_hopeless(src->link));
 	if (!strncmp(src->link, "anon_inode:", 11))
 		return err_refuse(err, "%s: files of this kind cannot come back in this version", src->link + 11);
 	if (!strncmp(src->link, "/memfd:", 7))

@@ -10,13 +10,13 @@
 
 #include "common/file/sock.h"
 
-struct finding {
-	void (*report)(void *ctx, const char *line);
+struct look {
+	finding_fn report;
 	void *ctx;
 	int *count;
 };
 
-static void printf_like(2, 3) found(const struct finding *f, const char *fmt, ...)
+static void printf_like(2, 3) found(const struct look *f, const char *fmt, ...)
 {
 	char line[512];
 	va_list ap;
@@ -24,11 +24,11 @@ static void printf_like(2, 3) found(const struct finding *f, const char *fmt, ..
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	f->report(f->ctx, line);
+	f->report(f->ctx, NULL, line);
 	(*f->count)++;
 }
 
-static void check_device(const struct finding *f, const SkOptsEntry *o, const char *kind, uint32_t id)
+static void check_device(const struct look *f, const SkOptsEntry *o, const char *kind, uint32_t id)
 {
 	if (o && o->so_bound_dev && !if_nametoindex(o->so_bound_dev))
 		found(f, "%s %u is bound to the network interface %s, which is not on this host", kind, id,
@@ -36,7 +36,7 @@ static void check_device(const struct finding *f, const SkOptsEntry *o, const ch
 }
 
 /* Whether a socket can have this address: a bind to it, of a socket that is in nobody's way, says so. */
-static void check_address(const struct finding *f, const InetSkEntry *e)
+static void check_address(const struct look *f, const InetSkEntry *e)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
@@ -67,7 +67,7 @@ static void check_address(const struct finding *f, const InetSkEntry *e)
 		found(f, "socket %u has the address %s, which is not on this host", e->id, text);
 }
 
-static void check_interface(const struct finding *f, const PacketSockEntry *e)
+static void check_interface(const struct look *f, const PacketSockEntry *e)
 {
 	char name[IFNAMSIZ];
 
@@ -81,9 +81,9 @@ static void check_interface(const struct finding *f, const PacketSockEntry *e)
 		      e->ifname, name);
 }
 
-void sockets_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx, int *count)
+void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int *count)
 {
-	const struct finding f = { report, ctx, count };
+	const struct look f = { report, ctx, count };
 
 	for (size_t i = 0; i < m->nfiles; i++) {
 		const FileEntry *e = m->files[i];

@@ -181,11 +181,13 @@ static int collect_all(struct dump *d, struct table **tables, size_t *n, struct 
 
 		if (task->zombie || by_id[task->files_id])
 			continue;
-		by_id[task->files_id] = t;
 		t->task = task;
 		ret = collect(d, t, (uint32_t)*n, task->parent ? by_id[task->parent->files_id] : NULL, err);
+		if (ret < 0 && !dump_note(d, ret, err))
+			continue;
 		if (ret < 0)
 			return ret;
+		by_id[task->files_id] = t;
 		(*n)++;
 	}
 	*tables = v;
@@ -316,10 +318,11 @@ static int dump_table(struct dump *d, const struct table *t, FdTypes *types, str
 		ret = file_locks_dump(d, f, err); /* a POSIX lock shows only where its owner has the descriptor */
 		if (!ret && types[f->id] == FD_TYPES__UND) {
 			ret = dump_description(d, pidfd, f, err);
-			types[f->id] = f->type;
+			types[f->id] = ret ? FD_TYPES__REG : f->type; /* a check goes on, and says it once */
 		}
+		ret = dump_note(d, err_object(err, ret, "fd %d", f->number), err);
 		if (ret < 0)
-			return err_object(err, ret, "fd %d", f->number);
+			return ret;
 		put_fdinfo(d, f, types[f->id]);
 	}
 	return 0;
@@ -334,14 +337,14 @@ int files_dump(struct dump *d, struct err *err)
 
 	ret = collect_all(d, &tables, &n, err); /* one table for all threads: common/task/check.c has seen to that */
 	if (!ret)
-		ret = refuse_hopeless(tables, n, err);
+		ret = d->found ? 0 : refuse_hopeless(tables, n, err); /* a check says each in its place */
 	if (!ret)
 		ret = assign_ids(d, tables, n, err);
 	if (ret < 0)
 		return ret;
 	FdTypes *types = arena_alloc(d->arena, (t->last_id + 1) * sizeof(*types));
 	/* Messages hold descriptions, too, which kinds must know of when they look for other ends. */
-	ret = unix_queues_dump(d, err);
+	ret = dump_note(d, unix_queues_dump(d, err), err);
 	if (!ret)
 		inflight_merge(d);
 	for (size_t i = 0; i < n && !ret; i++) {

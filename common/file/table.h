@@ -50,6 +50,6 @@ void tty_resized(const struct model *m, struct plan *plan);
  */
 struct files_check { bool skip_rwx, size_only; };
 int files_preflight(const struct model *m, const struct files_check *check,
-		    void (*report)(void *ctx, const char *line), void *ctx);
+		    finding_fn report, void *ctx);
 
 #endif

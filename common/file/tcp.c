@@ -173,7 +173,7 @@ static int refuse_connection(const struct dump *d, int pidfd, int number, struct
 
 int tcp_refuse_early(const struct dump *d, struct err *err)
 {
-	if (d->opts->tcp_established || d->opts->tcp_close)
+	if (d->opts->tcp_established || d->opts->tcp_close || d->found) /* a check tells of each in its place */
 		return 0;
 	for (size_t i = 0; i < d->ntasks; i++) {
 		const struct dump_task *task = d->tasks[i];

@@ -13,6 +13,8 @@
 int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err);
 /* After all descriptors: lock, read, and unlock again unless the tree is going to be killed. */
 int tcp_dump_connections(struct dump *d, struct err *err);
+/* For a check: what would be refused, without a lock. */
+int tcp_check_connections(struct dump *d, struct err *err);
 /* Right before the tree is killed, when all images are safe: the lock will outlive us. */
 int tcp_before_kill(struct dump *d, struct err *err);
 /* After it was: no socket says goodbye. */
@@ -61,6 +63,6 @@ void tcp_run_done(struct tcp_run *run);
 void tcp_run_free(struct tcp_run *run);
 
 /* Is the own address of each connection on this host? */
-void tcp_preflight(const struct model *m, const struct plan *plan, void (*report)(void *ctx, const char *line), void *ctx);
+void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn report, void *ctx);
 
 #endif

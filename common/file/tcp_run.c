@@ -345,13 +345,13 @@ static bool any_address(const InetSkEntry *e)
 	return false;
 }
 
-void tcp_preflight(const struct model *m, const struct plan *plan, void (*report)(void *ctx, const char *line), void *ctx)
+void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn report, void *ctx)
 {
 	const InetSkEntry *last = NULL;
 
 	for (size_t i = 0; plan->tcp && i < plan->tcp->n; i++) {
 		const InetSkEntry *e = plan->tcp->v[i].e;
-		char a[64], b[64], line[256];
+		char a[64], b[64], object[160], line[128];
 
 		/* Thousands of connections have the same address. */
 		if (last && last->family == e->family && !memcmp(last->src_addr, e->src_addr, 4 * e->n_src_addr))
@@ -361,7 +361,8 @@ void tcp_preflight(const struct model *m, const struct plan *plan, void (*report
 			continue;
 		inet_address_text(e, false, a, sizeof(a));
 		inet_address_text(e, true, b, sizeof(b));
-		snprintf(line, sizeof(line), "TCP connection %s -> %s: the address of %s is not on this host", a, b, a);
-		report(ctx, line);
+		snprintf(object, sizeof(object), "TCP connection %s -> %s", a, b);
+		snprintf(line, sizeof(line), "the address of %s is not on this host", a);
+		report(ctx, object, line);
 	}
 }

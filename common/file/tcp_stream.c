@@ -410,6 +410,20 @@ int tcp_dump_connections(struct dump *d, struct err *err)
 	return ret;
 }
 
+int tcp_check_connections(struct dump *d, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; d->tcp && i < d->tcp->n && !ret; i++) {
+		struct connection *c = &d->tcp->v[i];
+
+		d->task = c->task;
+		ret = dump_note(d, blame_connection(c, look_at(d, c, err), err), err);
+	}
+	d->task = d->tasks[0];
+	return ret;
+}
+
 int tcp_before_kill(struct dump *d, struct err *err)
 {
 	struct tcp_dump *t = d->tcp;

@@ -282,7 +282,8 @@ int unixsk_finish(struct dump *d, struct err *err)
 			outside[noutside++] = s->peer;
 		}
 		if (ret < 0)
-			return err_task(err, d->task->pid, d->task->stat.comm, err_object(err, ret, "fd %d", s->number));
+			ret = err_task(err, d->task->pid, d->task->stat.comm, err_object(err, ret, "fd %d", s->number));
+		ret = dump_note(d, ret, err);
 	}
 	d->task = task;
 	return ret < 0 ? ret : unix_check_messages(d, t, err);

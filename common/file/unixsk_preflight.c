@@ -13,21 +13,23 @@ struct names {
 	struct arena *arena;
 	struct unix_diags diags;
 	bool asked;
-	void (*report)(void *ctx, const char *line);
+	finding_fn report;
 	void *ctx;
 	int count;
 };
 
-static void printf_like(2, 3) found(struct names *n, const char *fmt, ...)
+static void printf_like(3, 4) found(struct names *n, const UnixSkEntry *e, const char *fmt, ...)
 {
-	char line[4600];
+	char line[512], object[32];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	n->count++;
-	n->report(n->ctx, line);
+	if (e)
+		snprintf(object, sizeof(object), "unix socket %u", e->id);
+	n->report(n->ctx, e ? object : NULL, line);
 }
 
 /* Without sock_diag a bind tells, too, only later. */
@@ -61,19 +63,19 @@ static void check_path(struct names *n, const UnixSkEntry *e, const char *path)
 	if (lstat(path, &st) < 0) {
 		if (errno == ENOENT && stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
 			return;
-		found(n, "unix socket %u: %s: %s", e->id, errno == ENOENT ? dir : path,
+		found(n, e, "%s: %s", errno == ENOENT ? dir : path,
 		      errno == ENOENT ? "does not exist here" : strerror(errno));
 		return;
 	}
 	if (!S_ISSOCK(st.st_mode)) {
-		found(n, "unix socket %u: %s is there, and is no socket", e->id, path);
+		found(n, e, "%s is there, and is no socket", path);
 		return;
 	}
 	other = unix_diag_by_file(diags(n), &st);
 	if (!other)
 		return;
 	holder(other, who, sizeof(who));
-	found(n, "unix socket %u: %s is in use by %s", e->id, path, who);
+	found(n, e, "%s is in use by %s", path, who);
 }
 
 static void check_abstract(struct names *n, const UnixSkEntry *e, const ProtobufCBinaryData *name)
@@ -84,7 +86,7 @@ static void check_abstract(struct names *n, const UnixSkEntry *e, const Protobuf
 	if (!other || other->type != e->type)
 		return;
 	holder(other, who, sizeof(who));
-	found(n, "unix socket %u: the name @%.*s is in use by %s", e->id, (int)name->len - 1, (const char *)name->data + 1,
+	found(n, e, "the name @%.*s is in use by %s", (int)name->len - 1, (const char *)name->data + 1,
 	      who);
 }
 
@@ -94,30 +96,32 @@ static void check_outside(struct names *n, const UnixSkEntry *e)
 
 	if (!unix_has_path(&e->name)) {
 		if (!unix_diag_by_name(diags(n), e->name.data, e->name.len))
-			found(n, "unix socket @%.*s, to connect to, does not exist here", (int)e->name.len - 1,
+			found(n, NULL, "unix socket @%.*s, to connect to, does not exist here", (int)e->name.len - 1,
 			      (const char *)e->name.data + 1);
 		return;
 	}
 	if (stat((const char *)e->name.data, &st) < 0)
-		found(n, "unix socket %s, to connect to: %s", (const char *)e->name.data,
+		found(n, NULL, "unix socket %s, to connect to: %s", (const char *)e->name.data,
 		      errno == ENOENT ? "does not exist here" : strerror(errno));
 	else if (!S_ISSOCK(st.st_mode) || !unix_diag_by_file(diags(n), &st))
-		found(n, "unix socket %s, to connect to: nobody has it open", (const char *)e->name.data);
+		found(n, NULL, "unix socket %s, to connect to: nobody has it open", (const char *)e->name.data);
 }
 
-int unix_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx)
+int unix_preflight(const struct model *m, finding_fn report, void *ctx)
 {
 	cleanup_arena struct arena *arena = arena_new();
 	struct names n = { .m = m, .arena = arena, .report = report, .ctx = ctx };
 
-	/* The plan has checked the entries. */
 	for (size_t i = 0; i < m->nfiles; i++) {
 		const UnixSkEntry *e = m->files[i]->type == FD_TYPES__UNIXSK ? m->files[i]->usk : NULL;
 		/* What accept(2) gave does not hold its name. */
 		bool holds = e && (e->type == SOCK_DGRAM || e->state != UNIX_CONNECTED);
 		const char *path;
 
-		if (!e || !e->name.len)
+		struct err ignored = ERR_INIT;
+
+		/* A check may come here without a plan, which would have looked at the name. */
+		if (!e || !e->name.len || unix_name_check(&e->name, &ignored))
 			continue;
 		if (e->uflags & 1) {
 			check_outside(&n, e);

@@ -320,14 +320,15 @@ int unix_queues_dump(struct dump *d, struct err *err)
 		d->task = f->task;
 		ret = fd < 0 ? err_sys(err, "cannot get a duplicate (pidfd_getfd)") : scan_one(d, fd, diag, f->id, err);
 		if (ret < 0)
-			return err_task(err, f->task->pid, f->task->stat.comm, err_object(err, ret, "fd %d", f->number));
+			ret = err_task(err, f->task->pid, f->task->stat.comm, err_object(err, ret, "fd %d", f->number));
+		ret = dump_note(d, ret, err);
 	}
 	/* Sockets in messages have queues, too; the list grows meanwhile. */
 	for (size_t k = 0; k < ft->ninflight && !ret; k++) {
 		const struct unix_diag *diag = worth_it(t, &ft->inflight[k]);
 		d->task = ft->inflight[k].task;
 		if (diag)
-			ret = scan_one(d, ft->inflight[k].number, diag, ft->inflight[k].id, err);
+			ret = dump_note(d, scan_one(d, ft->inflight[k].number, diag, ft->inflight[k].id, err), err);
 	}
 	d->task = task;
 	return ret;

@@ -121,6 +121,8 @@ int image_raw_open(struct image_dir *dir, enum image_kind kind, unsigned long id
  */
 struct image_store;
 int image_store_open(const char *path, struct image_store **st, struct err *err);
+/* One that takes everything and is never committed. */
+struct image_store *image_store_nowhere(void);
 /* Appends one entry; the message is packed at once and stays the caller's. */
 void image_store_put(struct image_store *st, enum image_kind kind, unsigned long id, const ProtobufCMessage *msg);
 /* Raw bytes right behind the entry just put to that image. */

@@ -69,6 +69,14 @@ int image_store_open(const char *path, struct image_store **st, struct err *err)
 	return 0;
 }
 
+struct image_store *image_store_nowhere(void)
+{
+	struct image_store *st = xzalloc(sizeof(*st));
+
+	st->dirfd = -1;
+	return st;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct stored *x = a, *y = b;
@@ -479,6 +487,7 @@ void image_store_free(struct image_store *st)
 	}
 	free(st->images);
 	free(st->path);
-	close(st->dirfd);
+	if (st->dirfd >= 0)
+		close(st->dirfd);
 	free(st);
 }

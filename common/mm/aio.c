@@ -75,7 +75,7 @@ int aio_settle(struct dump *d, struct err *err)
 	const struct timespec pause = { 0, 1000000 };
 	int quiet = 0;
 
-	if (!mm->n_aios)
+	if (!mm || !mm->n_aios) /* a check may have found what kept it from being filled */
 		return 0;
 	cleanup_free uint32_t *tails = xzalloc(mm->n_aios * sizeof(*tails));
 	for (int ms = 0; quiet <= QUIET_MS; ms++) {

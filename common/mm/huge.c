@@ -69,7 +69,7 @@ static void count_task(const struct model *m, const struct model_task *t, struct
 	}
 }
 
-void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx)
+void mm_preflight(const struct model *m, finding_fn report, void *ctx)
 {
 	struct need need = { 0 };
 	char line[256];
@@ -96,6 +96,6 @@ void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *l
 			 "%lu huge pages of %lu kB are needed, %lu are free here: raise"
 			 " /sys/kernel/mm/hugepages/hugepages-%lukB/nr_hugepages",
 			 need.pages[shift], page / 1024, have, page / 1024);
-		report(ctx, line);
+		report(ctx, NULL, line);
 	}
 }

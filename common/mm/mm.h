@@ -16,10 +16,16 @@ int mm_collect(struct dump *d, struct err *err);
 extern const struct state_kind mm_kind;
 /* Writes mm-P (all but pages). Runs while the agent is still there. */
 int mm_dump(struct dump *d, const struct program *answers, const void *slot, struct err *err);
+/* Fills what entries of mappings refer to: file ids and object ids. A part of mm_dump(). */
+int vma_resolve_files(struct dump *d, struct err *err);
+/* Waits for requests of io_submit(2) that are about to end. A part of pages_dump(). */
+int aio_settle(struct dump *d, struct err *err);
 /* Last, after remote_close(): pagemap-P, pages-N. This is where the time goes. */
 int pages_dump(struct dump *d, struct err *err);
 /* After the pages of all tasks: the shared memory that any of them has, pagemap-shmem-*. */
 int objects_dump(struct dump *d, struct err *err);
+/* The part of it that refuses. */
+int objects_check(struct dump *d, struct err *err);
 
 /* Finds the range of addresses where the agent lives in all tasks while they are made: plan.hole. Once, before all
  * plan_mm(). */
@@ -37,7 +43,7 @@ void shmem_finish(const struct plan *plan, bool failed);
 
 /* Whether this host has the huge pages that a checkpoint needs, and room for its System V segments; each finding goes
  * through report. */
-void mm_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+void mm_preflight(const struct model *m, finding_fn report, void *ctx);
 
 /*
  * The controller's share of the pages (from pt->nown on), written into the task while that waits. tick is told now

@@ -460,18 +460,25 @@ static void took(struct dump *d, uint64_t start_ns)
 	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start_ns) / 1000;
 }
 
+int objects_check(struct dump *d, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; d->objects && i < d->objects->n && !ret; i++)
+		if (d->objects->v[i].segment)
+			ret = dump_note(d, sysv_put(d, &d->objects->v[i], err), err);
+	return ret;
+}
+
 int objects_dump(struct dump *d, struct err *err)
 {
 	uint64_t start = now_ns();
 	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
-	int ret = 0;
+	int ret;
 
 	if (!buf)
 		return err_set(err, ERR_FAILED, ENOMEM, "no memory for a buffer");
-	/* Before content is written that nobody needs. */
-	for (size_t i = 0; i < d->objects->n && !ret; i++)
-		if (d->objects->v[i].segment)
-			ret = sysv_put(d, &d->objects->v[i], err);
+	ret = objects_check(d, err); /* before content is written that nobody needs */
 	for (size_t i = 0; i < d->objects->n && !ret; i++)
 		if (d->objects->v[i].size)
 			ret = err_object(err, dump_object(d, &d->objects->v[i], buf, err), "shared memory (inode %lu)",

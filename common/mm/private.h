@@ -82,8 +82,6 @@ int mm_domain(struct dump *d, dev_t dev, uint64_t page);
 struct mm_object *mm_object(struct dump *d, int domain, uint64_t ino);
 /* Makes it a memfd inode with a record in memfd.img: fd is any descriptor of it, name is what readlink says. */
 int mm_object_memfd(struct dump *d, struct mm_object *o, int fd, const char *name, struct err *err);
-/* Fills what entries refer to: file ids and object ids. */
-int vma_resolve_files(struct dump *d, struct err *err);
 
 /* Says what one mapping is, from its line of smaps alone. Pure; refuses what cannot come back. */
 int vma_classify(const struct proc_map *map, bool shmem, VmaEntry *e, struct err *err);
@@ -152,7 +150,7 @@ void shmem_keep(struct plan *plan, uint64_t at, uint64_t size);
 int sysv_plan(struct plan *plan, const struct model_shmem *s, struct err *err);
 int sysv_map(struct mm_plan *mp, const VmaEntry *v, const struct model_shmem *s, struct err *err);
 int sysv_attached_prot(const VmaEntry *v);
-void sysv_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx);
+void sysv_preflight(const struct model *m, finding_fn report, void *ctx);
 void sysv_undo(const struct plan *plan);
 
 /* preadv calls over ranges that follow each other in one image; one call takes UIO_MAXIOV ranges at most. */
@@ -199,7 +197,6 @@ int plan_policies(struct mm_plan *mp, struct err *err);
 /* Contexts of io_setup(2). What is skipped of a ring's content is the kernel's own: its head. */
 #define AIO_RING_HEAD 32
 int aio_dump(struct dump *d, MmEntry *mm, struct err *err);
-int aio_settle(struct dump *d, struct err *err);
 int plan_aio(struct mm_plan *mp, struct err *err);
 int plan_content(struct mm_plan *mp, struct err *err);
 void plan_protect(struct mm_plan *mp);

@@ -98,7 +98,7 @@ static bool is_same(const IpcShmEntry *e, const struct shmid_ds *ds)
 	       (ds->shm_perm.mode & 0777u) == (i->mode & 0777u);
 }
 
-void sysv_preflight(const struct model *m, void (*report)(void *ctx, const char *line), void *ctx)
+void sysv_preflight(const struct model *m, finding_fn report, void *ctx)
 {
 	char line[256];
 
@@ -116,7 +116,7 @@ void sysv_preflight(const struct model *m, void (*report)(void *ctx, const char 
 				 "System V shared memory with id %u is there already, with key 0x%x, %lu bytes and %lu"
 				 " users: remove it (ipcrm -m %u)", e->desc->id, (unsigned)ds.shm_perm.__key,
 				 (unsigned long)ds.shm_segsz, (unsigned long)ds.shm_nattch, e->desc->id);
-			report(ctx, line);
+			report(ctx, NULL, line);
 			continue;
 		}
 		id = e->desc->key == IPC_PRIVATE ? -1 : shmget((key_t)e->desc->key, 0, 0);
@@ -124,7 +124,7 @@ void sysv_preflight(const struct model *m, void (*report)(void *ctx, const char 
 			continue;
 		snprintf(line, sizeof(line), "key 0x%x of System V shared memory is in use here, by id %d: remove that"
 			 " (ipcrm -m %d)", e->desc->key, id, id);
-		report(ctx, line);
+		report(ctx, NULL, line);
 	}
 }
 

@@ -224,8 +224,11 @@ int mm_collect(struct dump *d, struct err *err)
 		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
 
 		ret = vma_classify(m, domain >= 0, e, err);
+		err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+		if (ret && dump_note(d, ret, err))
+			return ret;
 		if (ret)
-			return err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+			continue;
 		/* PR_SET_VMA_ANON_NAME: a label for readers of maps, which no image has a field for. */
 		if (starts(m->name, "[anon"))
 			log_warn(d->log, "mapping %lx-%lx: its name %s does not come back", m->start, m->end, m->name);
@@ -341,8 +344,10 @@ int vma_resolve_files(struct dump *d, struct err *err)
 			continue;
 		}
 		ret = resolve_backing(d, m, e, err);
+		err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+		ret = dump_note(d, ret, err);
 		if (ret)
-			return err_object(err, ret, "mapping %lx-%lx", m->start, m->end);
+			return ret;
 		last = m;
 		last_entry = e;
 	}

@@ -247,6 +247,14 @@ bool opt_is_set(const struct opts *o, enum opt_id id)
 	return slot_of(o, id, ~0u)->n > 0;
 }
 
+bool opt_is_said(const struct opts *o, enum opt_id id)
+{
+	size_t n;
+	const struct opt_use *uses = opt_uses(o, id, &n);
+
+	return n && uses[n - 1].origin.layer == OPT_L_ARGV;
+}
+
 bool opt_bool(const struct opts *o, enum opt_id id)
 {
 	return slot_of(o, id, 1u << OPT_T_BOOL)->number;

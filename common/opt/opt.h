@@ -123,6 +123,7 @@ void opt_freep(struct opts **o);
 /* ---- values. Asking for another type than the table's is a bug of the caller and aborts. ---- */
 
 bool opt_is_set(const struct opts *o, enum opt_id id); /* given anywhere, the default does not count */
+bool opt_is_said(const struct opts *o, enum opt_id id); /* the last word on it is the command line's */
 bool opt_bool(const struct opts *o, enum opt_id id);
 int64_t opt_int(const struct opts *o, enum opt_id id);	/* OPT_T_INT and OPT_T_COUNT; 0 when unset without default */
 uint64_t opt_size(const struct opts *o, enum opt_id id); /* bytes */

@@ -73,6 +73,8 @@ enum opt_group {
 	  "directory of log, pid file and statistics (default: that of the images)")                                   \
 	X(PLAN, "plan", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_MAIN,                             \
 	  "print what a restore would do, step by step, and change nothing")                                           \
+	X(CHECK, "check", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_MAIN,                                     \
+	  "list everything that stands in the way, or takes an option, and change nothing", .flags = OPT_F_CMDLINE)    \
 	X(PREV_IMAGES_DIR, "prev-images-dir", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, 0, OPT_G_MAIN,                  \
 	  "images of the dump before this one, relative to --images-dir: only changed memory is written")              \
 	X(STREAM, "stream", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MAIN,                                         \
@@ -311,8 +313,9 @@ enum opt_group {
 	X(LOG_PID, "log-pid", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_LOG, "one log file for each restored task") \
 	X(DISPLAY_STATS, "display-stats", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_LOG,                      \
 	  "print times, pages and bytes to standard error at the end")                                                 \
-	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_JSON,                         \
-	  TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_JSON, OPT_G_LOG, "print the result as JSON")                                        \
+	X(JSON, "json", 0, OPT_T_BOOL, NULL, "no", TOOL_CR | TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_JSON,               \
+	  TOOL_CR | TOOL_CHECK | TOOL_CONFIG | TOOL_IMAGE_JSON, OPT_G_LOG, "print the result as JSON", .other = TOOL_CR, \
+	  .other_help = "with --check: print the findings as a JSON array")                                             \
 	X(QUIET, "quiet", 'q', OPT_T_BOOL, NULL, "no", TOOL_CHECK, TOOL_CHECK, OPT_G_LOG,                              \
 	  "print nothing: the exit code is the answer")                                                                \
 	/* about the binary */                                                                                         \

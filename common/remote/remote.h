@@ -9,6 +9,7 @@
 #include "common/agent/program.h"
 #include "common/arch/arch.h"
 #include "common/base/err.h"
+#include "common/base/findings.h"
 #include "common/base/log.h"
 #include "common/proc/proc.h"
 
@@ -61,9 +62,11 @@ struct tree { struct tree_task *v; size_t n, cap; }; /* parents before their chi
 /*
  * Freezes a process and all its descendants: children of all threads, and theirs, until a whole pass finds nobody new.
  * Orphans that are handed to a subreaper within the tree and children made meanwhile are found by the next pass. One
- * timeout for all. On failure all are thawed again. What is refused for the root is refused for each.
+ * timeout for all. On failure all are thawed again. What is refused for the root is refused for each. found: NULL, or what is
+ * wrong with tasks other than the root goes there, and they, with all below them, are left out.
  */
-int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct tree *tree, struct err *err);
+int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct findings *found, struct tree *tree,
+		struct err *err);
 /* Thaws what is still frozen in it, and frees it. */
 void tree_free(struct tree *tree, enum thaw how);
 

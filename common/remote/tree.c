@@ -19,6 +19,7 @@ struct freezer {
 	struct tree *tree;
 	size_t first; /* who is before that was dealt with */
 	uint64_t deadline_ns;
+	struct findings *found; /* may be NULL */
 	uint64_t *known; /* a bit for each pid: in the tree */
 };
 
@@ -56,6 +57,19 @@ static void forget(struct freezer *f, struct tree_task *t)
 	freeze_end(&t->fz, THAW_RUN);
 	close(t->proc_fd);
 	t->proc_fd = -1;
+}
+
+/* The pid stays known, so that no later pass takes it in again. */
+static int give_up(struct freezer *f, struct tree_task *t, int ret, struct err *err)
+{
+	if (t == f->tree->v || !f->found)
+		return ret;
+	findings_take(f->found, err);
+	t->gone = true;
+	freeze_end(&t->fz, THAW_RUN);
+	close(t->proc_fd);
+	t->proc_fd = -1;
+	return 0;
 }
 
 /*
@@ -133,7 +147,9 @@ static int take_in(struct freezer *f, struct err *err)
 			else if (!ret || ret == -ESRCH)
 				ret = conclude(f, task, err);
 			if (ret < 0)
-				return err_task(err, task->pid, name_of(task), ret);
+				ret = give_up(f, task, err_task(err, task->pid, name_of(task), ret), err);
+			if (ret < 0)
+				return ret;
 		}
 		if (!again) {
 			f->first = t->n;
@@ -146,7 +162,9 @@ static int take_in(struct freezer *f, struct err *err)
 				continue;
 			ret = freeze_settle(&task->fz, task->proc_fd, f->deadline_ns, err);
 			if (ret)
-				return err_task(err, task->pid, name_of(task), ret);
+				ret = give_up(f, task, err_task(err, task->pid, name_of(task), ret), err);
+			if (ret)
+				return ret;
 		}
 	}
 	return err_set(err, ERR_FAILED, 0, "the tree makes new threads faster than they can be stopped");
@@ -251,9 +269,10 @@ static void put_in_order(struct tree *t)
 	*t = (struct tree){ v, n, t->n };
 }
 
-int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct tree *tree, struct err *err)
+int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct findings *found, struct tree *tree,
+		struct err *err)
 {
-	struct freezer f = { .tree = tree, .deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
+	struct freezer f = { .tree = tree, .found = found, .deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
 	cleanup_free uint64_t *known = NULL;
 	struct proc_stat st = { .comm = "" };
 	int fd, ret;

@@ -96,8 +96,10 @@ static int plan_kinds(const struct model *m, const struct model_task *t, struct 
 		for (size_t i = 0; i < n; i++) {
 			int ret = kind->plan(m, t, &t->threads[i], plan, pt, &pt->threads[i], err);
 
+			err_object(err, ret, "thread %d: %s", t->threads[i].tid, kind->name);
+			ret = plan_note(plan, pt, ret, err);
 			if (ret)
-				return err_object(err, ret, "thread %d: %s", t->threads[i].tid, kind->name);
+				return ret;
 		}
 	}
 	return 0;
@@ -225,7 +227,20 @@ static int check_slots(const struct plan *plan, struct err *err)
 	return 0;
 }
 
+int plan_note(const struct plan *plan, const struct plan_task *pt, int ret, struct err *err)
+{
+	if (plan->found && ret < 0)
+		err_task(err, pt->pid, pt->comm, ret);
+	return findings_note(plan->found, ret, err);
+}
+
 int plan_build(const struct model *m, const struct restore_opts *opts, struct plan **out, struct err *err)
+{
+	return plan_check(m, opts, NULL, out, err);
+}
+
+int plan_check(const struct model *m, const struct restore_opts *opts, struct findings *found, struct plan **out,
+	       struct err *err)
 {
 	cleanup_plan struct plan *plan = plan_new();
 	int ret = 0;
@@ -234,6 +249,7 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	plan->tasks = arena_alloc(plan->arena, PLAN_TASKS_MAX(m->ntasks) * sizeof(*plan->tasks));
 	for (size_t i = 0; i < m->ntasks; i++)
 		plan_programs(&m->tasks[i], i, plan);
+	plan->found = found;
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
 	plan->link_remap = opts && opts->link_remap;
@@ -257,6 +273,11 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 		ret = plan_task(m, opts, t, plan, &plan->tasks[i], err);
 		if (ret)
 			err_task(err, (pid_t)t->pstree->pid, t->threads[0].core->tc->comm, ret);
+		ret = findings_note(found, ret, err);
+	}
+	if (found && found->n) {
+		*out = take_ptr(plan);
+		return ret;
 	}
 	if (!ret)
 		ret = check_slots(plan, err);

@@ -4,6 +4,7 @@
 #define CR_RESTORE_INNER_H
 
 #include "common/arch/arch.h"
+#include "common/base/findings.h"
 #include "common/base/progress.h"
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
@@ -111,7 +112,12 @@ size_t late_size(const struct plan_task *pt);
 void late_link(struct birth *b, const struct slots *slots);
 int late_run(struct birth *b, struct err *err);
 
-/* All problems that this host has with the checkpoint, together in one error; each is also a line of the log. */
+/* What the host says: capabilities, a number of our own. */
+void restore_complete(struct restore_opts *opts);
+/* All problems that this host has with the checkpoint; plan may be NULL. preflight(): together in one error; each is also a
+ * line of the log. */
+int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts,
+		      const struct log *log, struct findings *f, struct err *err);
 int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
 	      struct err *err);
 

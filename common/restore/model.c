@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/base/aside.h"
+#include "common/base/findings.h"
 #include "common/restore/verify.h"
 
 /* The kernel's own limit of pid_max on 64-bit (include/linux/threads.h: PID_MAX_LIMIT). */
@@ -399,10 +400,31 @@ static int load_clocks(struct model *m, struct err *err)
 	return 0;
 }
 
+/* In a check: this task is nobody of whom more than ids is known, and the others go on. Else ret. */
+static int lose(struct model *m, struct model_task *t, int ret, struct err *err)
+{
+	if (!m->found || !ret)
+		return ret;
+	findings_take(m->found, err);
+	for (size_t i = 0; i < t->nthreads; i++) {
+		CoreEntry *core = t->threads[i].core = arena_msg(m->arena, CoreEntry, core_entry__init);
+
+		core->tc = arena_msg(m->arena, TaskCoreEntry, task_core_entry__init);
+		core->thread_core = arena_msg(m->arena, ThreadCoreEntry, thread_core_entry__init);
+	}
+	if (!t->ids)
+		t->ids = arena_msg(m->arena, TaskKobjIdsEntry, task_kobj_ids_entry__init);
+	t->lost = t->zombie = true;
+	t->mm = NULL;
+	t->fs = NULL;
+	t->nfds = 0;
+	return 0;
+}
+
 /* Of many tasks, most images are read by a second thread, while this one makes sense of those that come first. */
 static int load_tasks(struct model *m, struct err *err)
 {
-	struct later later = { m, m->ntasks < TASKS_FOR_TWO ? m->ntasks : m->ntasks * 2 / 5 };
+	struct later later = { m, m->ntasks < TASKS_FOR_TWO || m->found ? m->ntasks : m->ntasks * 2 / 5 };
 	struct err hers = ERR_INIT;
 	struct aside beside = { 0 };
 	int ret = 0;
@@ -415,25 +437,50 @@ static int load_tasks(struct model *m, struct err *err)
 		if (i == later.from)
 			ret = aside_join(&beside, err);
 		if (!ret)
-			ret = load_task(m, &m->tasks[i], err);
+			ret = lose(m, &m->tasks[i], load_task(m, &m->tasks[i], err), err);
 	}
 	if (later.from < m->ntasks && ret)
 		aside_join(&beside, &hers);
 	return ret;
 }
 
-static int load(struct model *m, struct err *err)
+static int load_beginning(struct model *m, struct err *err)
 {
-	int ret = load_inventory(m, err);
+	int ret = findings_note(m->found, load_inventory(m, err), err);
 
+	if (!ret && (!m->inventory || !m->inventory->root_ids)) {
+		m->inventory = arena_msg(m->arena, InventoryEntry, inventory_entry__init);
+		m->inventory->root_ids = arena_msg(m->arena, TaskKobjIdsEntry, task_kobj_ids_entry__init);
+	}
 	if (!ret)
 		ret = load_tree(m, err);
+	if (ret)
+		m->ntasks = 0; /* a check has nobody to look at */
+	return findings_note(m->found, ret, err);
+}
+
+/* The shared part of files.img and its like; a check goes on without. */
+static int load_shared(struct model *m, bool *known, struct err *err)
+{
+	int ret = m->found && m->found->n ? 0 : model_resolve_cow(m, err);
+
+	if (!ret)
+		ret = m->ntasks ? model_load_files(m, err) : 0;
+	*known = !ret;
+	if (ret && m->found)
+		m->nfiles = m->nremaps = m->npipe_data = m->nmemfds = m->nshmem = 0;
+	return findings_note(m->found, ret, err);
+}
+
+static int load(struct model *m, struct err *err)
+{
+	int ret = load_beginning(m, err);
+	bool files_known = true;
+
 	if (!ret)
 		ret = load_tasks(m, err);
 	if (!ret)
-		ret = model_resolve_cow(m, err);
-	if (!ret)
-		ret = model_load_files(m, err);
+		ret = load_shared(m, &files_known, err);
 	if (!ret)
 		ret = image_read_all(m->dir, IMG_FILE_LOCKS, 0, m->arena, (ProtobufCMessage ***)&m->locks, &m->nlocks,
 				     NULL, err);
@@ -449,29 +496,39 @@ static int load(struct model *m, struct err *err)
 	}
 	if (!ret)
 		ret = load_clocks(m, err);
+	ret = findings_note(m->found, ret, err);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		struct model_task *t = &m->tasks[i];
 		const char *comm;
 
+		if (t->lost)
+			continue;
 		ret = verify_core(m, t, err);
 		comm = t->threads[0].core->tc ? t->threads[0].core->tc->comm : NULL;
-		if (!ret && !t->zombie)
+		if (!ret && !t->zombie && files_known)
 			ret = verify_fds(m, t, err);
-		if (!ret && !t->zombie)
+		if (!ret && !t->zombie && t->fs)
 			ret = verify_fs(m, t, err);
 		if (!ret && t->mm)
 			ret = verify_mm(m, t, err);
 		if (ret)
 			err_task(err, (pid_t)t->pstree->pid, comm, ret);
+		ret = lose(m, t, ret, err);
 	}
 	return ret;
 }
 
 int model_load(struct image_dir *dir, struct model **out, struct err *err)
 {
+	return model_check(dir, NULL, out, err);
+}
+
+int model_check(struct image_dir *dir, struct findings *found, struct model **out, struct err *err)
+{
 	struct model *m = xzalloc(sizeof(*m));
 	int ret;
 
+	m->found = found;
 	m->arena = arena_new();
 	m->dir = dir;
 	ret = load(m, err);

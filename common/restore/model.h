@@ -48,6 +48,7 @@ struct model_thread {
 struct model_task {
 	PstreeEntry *pstree;
 	size_t parent; /* index; its own for the root */
+	bool lost;     /* model_check(): its images are damaged, and nothing but its ids is known; zombie is set, too */
 	bool zombie;   /* nothing is left but its status: one thread whose core has only tc, no ids, mm, fs, files */
 	size_t files_owner; /* index of the task whose descriptor table it shares; its own when it has one, and then fds */
 	size_t vm_owner;    /* the same for its address space, and then mm and pages */
@@ -76,6 +77,8 @@ struct model_shmem {
 
 struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
 
+struct findings; /* common/base/findings.h */
+
 struct model {
 	struct arena *arena;
 	struct arena *later; /* of tasks whose images a second thread read; NULL when there was none */
@@ -99,10 +102,14 @@ struct model {
 	FileLockEntry **locks;
 	size_t nlocks;
 	const CgroupEntry *cgroup; /* NULL when there is none */
+	struct findings *found; /* of model_check(); else NULL */
 	const SeccompEntry *seccomp; /* NULL when there is none */
 };
 
 int model_load(struct image_dir *dir, struct model **m, struct err *err);
+/* The same, but what is wrong goes into found, and the rest is read as far as may be: such a model is good for a preflight, and
+ * for a plan only when nothing was found. */
+int model_check(struct image_dir *dir, struct findings *found, struct model **m, struct err *err);
 void model_free(struct model *m);
 void model_freep(struct model **m);
 #define cleanup_model cleanup(model_freep)

@@ -156,6 +156,7 @@ struct plan {
 	bool tcp_established, tcp_close; /* options */
 	bool network_lock; /* the lock of the network is ours to make and to take away */
 	struct tcp_plan *tcp; /* common/file/tcp.h; in the arena, NULL without connections */
+	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };
 
@@ -189,6 +190,11 @@ struct restore_opts;
  * contradictions that only a kind can see (ERR_IMAGE).
  */
 int plan_build(const struct model *m, const struct restore_opts *opts, struct plan **plan, struct err *err);
+/* The same, but what is wrong goes into found and the planning goes on. For a preflight, never to be executed. */
+/* What is wrong with one part, when the caller can go on without it: gives 0 in a check, else ret. */
+int plan_note(const struct plan *plan, const struct plan_task *pt, int ret, struct err *err);
+int plan_check(const struct model *m, const struct restore_opts *opts, struct findings *found, struct plan **plan,
+	       struct err *err);
 
 /* The plan as --plan shows it: the controller's program, every task's and thread's, and the final registers. */
 void plan_print(const struct model *m, const struct plan *plan, struct strbuf *out);

@@ -4,53 +4,42 @@
  * then meets the next has been sent on an errand.
  */
 #include <errno.h>
-#include <signal.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 #include <time.h>
 #include <sys/resource.h>
 
 #include "common/base/clock.h"
+#include "common/base/findings.h"
 #include "common/base/io.h"
 #include "common/feature/feature.h"
+#include "common/file/pty.h"
 #include "common/file/table.h"
 #include "common/file/tcp.h"
 #include "common/proc/proc.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
+#include "common/task/cgroup.h"
 #include "common/task/task.h"
 
-struct findings {
-	const struct log *log;
-	struct strbuf text;
-	size_t n;
-	enum err_kind kind; /* of the first */
-	int errnum;
-	char hint[256];
-};
-
-static void found(struct findings *f, enum err_kind kind, int errnum, const char *hint, const char *line)
+static void printf_like(5, 6) found(struct findings *f, enum err_kind kind, const struct model_task *t, const char *hint,
+				     const char *fmt, ...)
 {
-	if (!f->n) {
-		f->kind = kind;
-		f->errnum = errnum;
-	}
-	if (!f->hint[0] && hint)
-		snprintf(f->hint, sizeof(f->hint), "%s", hint);
-	if (f->text.len < 400) /* the rest is in the log: one line is one line */
-		strbuf_printf(&f->text, "%s%s", f->n ? "; " : "", line);
-	f->n++;
-	log_info(f->log, "preflight: %s", line);
-}
+	struct err e = { .kind = kind };
+	va_list ap;
 
-static void found_err(struct findings *f, const struct err *e)
-{
-	char line[sizeof(e->object) + sizeof(e->reason) + 64];
-
-	snprintf(line, sizeof(line), "%s%s%s%s%s", e->object, e->object[0] ? ": " : "", e->reason,
-		 e->errnum ? ": " : "", e->errnum ? strerror(e->errnum) : "");
-	found(f, e->kind, 0, e->hint[0] ? e->hint : NULL, line);
+	va_start(ap, fmt);
+	vsnprintf(e.reason, sizeof(e.reason), fmt, ap);
+	va_end(ap);
+	if (hint)
+		err_hint(&e, 0, "%s", hint);
+	if (t)
+		err_task(&e, (pid_t)t->pstree->pid,
+			 t->threads[0].core && t->threads[0].core->tc ? t->threads[0].core->tc->comm : NULL, 0);
+	findings_take(f, &e);
 }
 
 /* ---- ids ---- */
@@ -76,26 +65,25 @@ static int holder(pid_t tid, struct arena *arena, struct proc_status *st)
 	}
 }
 
-static void check_pid(struct findings *f, pid_t tid)
+static void check_pid(struct findings *f, const struct model_task *t, pid_t tid)
 {
 	cleanup_arena struct arena *arena = arena_new();
 	struct proc_status st;
-	char line[192];
+	const char *hint = "end it, or restore in a new pid namespace (unshare -pf --mount-proc)";
 	int held = holder(tid, arena, &st);
 
 	if (!held)
 		return;
 	if (held < 0)
-		snprintf(line, sizeof(line), "pid %d is taken", tid);
+		found(f, ERR_FAILED, t, hint, "pid %d is taken", tid);
 	else if (st.state == 'Z')
-		snprintf(line, sizeof(line),
-			 "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
-			 st.ppid);
+		found(f, ERR_FAILED, t, hint,
+		      "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
+		      st.ppid);
 	else if (st.tgid == tid)
-		snprintf(line, sizeof(line), "pid %d is taken by pid %d (%s)", tid, tid, st.comm);
+		found(f, ERR_FAILED, t, hint, "pid %d is taken by pid %d (%s)", tid, tid, st.comm);
 	else
-		snprintf(line, sizeof(line), "pid %d is taken by a thread of pid %d (%s)", tid, st.tgid, st.comm);
-	found(f, ERR_FAILED, EEXIST, "end it, or restore in a new pid namespace (unshare -pf --mount-proc)", line);
+		found(f, ERR_FAILED, t, hint, "pid %d is taken by a thread of pid %d (%s)", tid, st.tgid, st.comm);
 }
 
 static void check_ids(const struct model *m, const struct restore_opts *opts, struct findings *f)
@@ -103,7 +91,6 @@ static void check_ids(const struct model *m, const struct restore_opts *opts, st
 	cleanup_free char *text = NULL;
 	uint64_t max = 0;
 	size_t len;
-	char line[160];
 
 	if (!read_file_at(AT_FDCWD, "/proc/sys/kernel/pid_max", 64, &text, &len)) {
 		while (len && text[len - 1] == '\n')
@@ -114,41 +101,37 @@ static void check_ids(const struct model *m, const struct restore_opts *opts, st
 		const struct model_task *t = &m->tasks[i];
 
 		for (size_t k = 0; k < t->nthreads; k++) {
-			check_pid(f, t->threads[k].tid);
-			if (max && (uint64_t)t->threads[k].tid >= max) {
-				snprintf(line, sizeof(line), "pid %d is above this host's pid_max", t->threads[k].tid);
-				found(f, ERR_FEATURE, 0, "raise /proc/sys/kernel/pid_max", line);
-			}
+			check_pid(f, t, t->threads[k].tid);
+			if (max && (uint64_t)t->threads[k].tid >= max)
+				found(f, ERR_FEATURE, t, "raise /proc/sys/kernel/pid_max",
+				      "pid %d is above this host's pid_max", t->threads[k].tid);
 		}
 	}
 	if (opts->shell_job || !m->ntasks || m->tasks[0].pstree->sid == m->tasks[0].pstree->pid)
 		return;
-	if ((pid_t)m->tasks[0].pstree->sid != getsid(0)) {
-		snprintf(line, sizeof(line), "the task belongs to session %u, whose leader is not in the checkpoint",
-			 m->tasks[0].pstree->sid);
-		found(f, ERR_REFUSED, 0, "use --shell-job to let it join this session", line);
-	}
+	if ((pid_t)m->tasks[0].pstree->sid != getsid(0))
+		found(f, ERR_REFUSED, &m->tasks[0], "use --shell-job to let it join this session",
+		      "the task belongs to session %u, whose leader is not in the checkpoint", m->tasks[0].pstree->sid);
 }
 
 /* ---- the rest ---- */
 
-static void report_line(void *ctx, const char *line)
+static void report(void *ctx, const char *object, const char *reason)
 {
-	found(ctx, ERR_FAILED, 0, NULL, line);
+	findings_add(ctx, ERR_FAILED, 0, object, NULL, "%s", reason);
 }
 
 static void check_cpu(const struct model *m, struct findings *f)
 {
-	char names[256], line[320];
+	char names[256];
 
 	for (size_t i = 0; i < m->ntasks; i++)
 		for (size_t k = 0; k < m->tasks[i].nthreads && !m->tasks[i].zombie; k++) {
 			arch_fpu_missing(m->tasks[i].threads[k].core, names, sizeof(names));
 			if (!names[0])
 				continue;
-			snprintf(line, sizeof(line), "this CPU lacks %s, which thread %d uses", names,
-				 m->tasks[i].threads[k].tid);
-			found(f, ERR_FEATURE, 0, NULL, line);
+			found(f, ERR_FEATURE, &m->tasks[i], NULL, "this CPU lacks %s, which thread %d uses", names,
+			      m->tasks[i].threads[k].tid);
 			return; /* the other threads' need is the same, as a rule */
 		}
 }
@@ -156,13 +139,11 @@ static void check_cpu(const struct model *m, struct findings *f)
 static void check_limits(const struct model *m, const struct plan *plan, struct findings *f)
 {
 	struct rlimit lim;
-	char line[160];
 
-	if (plan->nfds && !getrlimit(RLIMIT_NOFILE, &lim) && (rlim_t)plan->fds[plan->nfds - 1] >= lim.rlim_max) {
-		snprintf(line, sizeof(line), "fd %d is above the hard limit of open files here (%lu)",
-			 plan->fds[plan->nfds - 1], (unsigned long)lim.rlim_max);
-		found(f, ERR_FAILED, 0, "raise it (ulimit -Hn)", line);
-	}
+	if (plan && plan->nfds && !getrlimit(RLIMIT_NOFILE, &lim) && (rlim_t)plan->fds[plan->nfds - 1] >= lim.rlim_max)
+		found(f, ERR_FAILED, NULL, "raise it (ulimit -Hn)",
+		      "fd %d is above the hard limit of open files here (%lu)", plan->fds[plan->nfds - 1],
+		      (unsigned long)lim.rlim_max);
 }
 
 static void check_addresses(const struct model *m, struct findings *f)
@@ -170,7 +151,6 @@ static void check_addresses(const struct model *m, struct findings *f)
 	cleanup_free char *text = NULL;
 	uint64_t min = 0;
 	size_t len;
-	char line[160];
 
 	if (read_file_at(AT_FDCWD, "/proc/sys/vm/mmap_min_addr", 64, &text, &len))
 		return;
@@ -183,9 +163,9 @@ static void check_addresses(const struct model *m, struct findings *f)
 
 		if (!mm || !mm->n_vmas || mm->vmas[0]->start >= min || !(mm->vmas[0]->status & 1))
 			continue;
-		snprintf(line, sizeof(line), "mapping %lx-%lx lies below this host's vm.mmap_min_addr (%lx)",
-			 mm->vmas[0]->start, mm->vmas[0]->end, min);
-		found(f, ERR_FEATURE, 0, "lower /proc/sys/vm/mmap_min_addr", line);
+		found(f, ERR_FEATURE, &m->tasks[i], "lower /proc/sys/vm/mmap_min_addr",
+		      "mapping %lx-%lx lies below this host's vm.mmap_min_addr (%lx)", mm->vmas[0]->start,
+		      mm->vmas[0]->end, min);
 	}
 }
 
@@ -225,41 +205,80 @@ static void check_privileges(const struct model *m, const struct task_own *own, 
 		if (need >> i & 1)
 			caps[n++] = i;
 	if (privileges_need(caps, n, &e))
-		found_err(f, &e);
+		findings_take(f, &e);
 }
 
-int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
-	      struct err *err)
+/* Terminals have numbers that others may have here. */
+static void check_terminals(const struct plan *plan, struct findings *f)
+{
+	for (size_t i = 0; i < plan->nslots; i++) {
+		const struct plan_bind *b = &plan->binds[i];
+		struct err e = ERR_INIT;
+
+		if (b->source == SLOT_PTY)
+			findings_note(f, pty_check(b->path, (uint32_t)b->fd, &e), &e);
+	}
+}
+
+int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts,
+		      const struct log *log, struct findings *f, struct err *err)
 {
 	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check,
 					   .size_only = opts->validate_size_only };
 	cleanup_arena struct arena *arena = arena_new();
-	struct findings f = { .log = log };
 	struct task_own own;
 	int ret;
 
 	ret = task_own_read(arena, &own, err);
 	if (ret)
 		return ret;
-	check_privileges(m, &own, &f);
-	check_ids(m, opts, &f);
-	check_cpu(m, &f);
-	check_limits(m, plan, &f);
-	check_addresses(m, &f);
+	check_privileges(m, &own, f);
+	check_ids(m, opts, f);
+	check_cpu(m, f);
+	check_limits(m, plan, f);
+	check_addresses(m, f);
 	check_clocks(m, log);
-	files_preflight(m, &files, report_line, &f);
-	tcp_preflight(m, plan, report_line, &f);
-	mm_preflight(m, report_line, &f);
-	task_preflight(m, &own, report_line, &f, log);
-	if (f.n == 1)
-		ret = err_set(err, f.kind, 0, "%s", f.text.s);
-	else if (f.n)
-		ret = err_set(err, f.kind, 0, "%zu problems: %s%s", f.n, f.text.s,
-			      f.text.len >= 400 ? " ... (all are in the log)" : "");
-	if (f.n && f.errnum)
-		ret = -f.errnum;
-	if (f.hint[0])
-		err_hint(err, ret, "%s", f.hint);
-	strbuf_release(&f.text);
-	return ret;
+	files_preflight(m, &files, report, f);
+	mm_preflight(m, report, f);
+	task_preflight(m, &own, report, f, log);
+	if (plan) {
+		tcp_preflight(m, plan, report, f);
+		cgroup_preflight(plan, report, f);
+		check_terminals(plan, f);
+	}
+	return 0;
+}
+
+/* All of them in one line, as far as one line goes. */
+static int tell(const struct findings *f, const struct log *log, struct err *err)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	const char *hint = "";
+	int ret;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct finding *x = &f->v[i];
+		cleanup_free char *line = xasprintf("%s%s%s%s%s", x->object, x->object[0] ? ": " : "", x->reason,
+						    x->errnum ? ": " : "", x->errnum ? strerror(x->errnum) : "");
+
+		log_info(log, "preflight: %s", line);
+		hint = hint[0] ? hint : x->hint;
+		if (text.len < 400)
+			strbuf_printf(&text, "%s%s", i ? "; " : "", line);
+	}
+	if (f->n == 1)
+		ret = err_set(err, f->v[0].kind, 0, "%s", text.s);
+	else
+		ret = err_set(err, f->v[0].kind, 0, "%zu problems: %s%s", f->n, text.s,
+			      text.len >= 400 ? " ... (cr-restore --check lists all)" : "");
+	return hint[0] ? err_hint(err, ret, "%s", hint) : ret;
+}
+
+int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
+	      struct err *err)
+{
+	cleanup_findings struct findings f = { 0 };
+	int ret = preflight_collect(m, plan, opts, log, &f, err);
+
+	return ret || !f.n ? ret : tell(&f, log, err);
 }

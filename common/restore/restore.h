@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/task/cgroup_mode.h"
 
+struct findings; /* common/base/findings.h */
 struct externals; /* common/file/external.h */
 
 struct restore_opts {
@@ -43,5 +44,7 @@ struct restore_stats { uint64_t restore_us, forking_us, memory_us, total_us, pag
  */
 int restore_run(const struct restore_opts *opts, const struct log *log, pid_t *root, struct restore_stats *stats,
 		struct err *err);
+/* All that would make a restore fail, as far as it can be told before anything is made; makes nothing. */
+int restore_check(const struct restore_opts *opts, const struct log *log, struct findings *found, struct err *err);
 
 #endif

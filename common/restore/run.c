@@ -112,6 +112,12 @@ static uint64_t lacking_capabilities(void)
 	return ~(data[0].effective | (uint64_t)data[1].effective << 32);
 }
 
+void restore_complete(struct restore_opts *opts)
+{
+	opts->lacks |= lacking_capabilities();
+	opts->unique = opts->unique ? opts->unique : clock_ns(CLOCK_REALTIME);
+}
+
 int restore_run(const struct restore_opts *given, const struct log *log, pid_t *root, struct restore_stats *stats,
 		struct err *err)
 {
@@ -126,10 +132,8 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	*root = 0;
 	stats = stats ? stats : &none;
 	*stats = (struct restore_stats){ 0 };
-	if (!opts->plan_only) { /* a plan that is only shown is the same for everybody, every time */
-		opts->lacks |= lacking_capabilities();
-		opts->unique = opts->unique ? opts->unique : clock_ns(CLOCK_REALTIME);
-	}
+	if (!opts->plan_only) /* a plan that is only shown is the same for everybody, every time */
+		restore_complete(opts);
 	ret = image_dir_open(opts->images_dir, &dir, err);
 	if (ret)
 		return ret;

@@ -229,6 +229,8 @@ static const char *hierarchy(struct plan *plan, const char *name)
 	return NULL;
 }
 
+static const char members_note[] = "members of the cgroup";
+
 /* The slot of a file of the group that takes members. */
 static int members_slot(struct plan *plan, const CgMemberEntry *e, const char *file, uint32_t *slot, struct err *err)
 {
@@ -259,7 +261,7 @@ static int members_slot(struct plan *plan, const CgMemberEntry *e, const char *f
 		p += kept == '/';
 	}
 	*slot = plan_slot(plan, path);
-	plan_slot_is(plan, *slot, program_call(c, MAKE_OBJECTS, "members of the cgroup", SYS_openat, A((uint64_t)AT_FDCWD),
+	plan_slot_is(plan, *slot, program_call(c, MAKE_OBJECTS, members_note, SYS_openat, A((uint64_t)AT_FDCWD),
 					       A_DATA(program_string(c, path)), A(O_WRONLY | O_CLOEXEC)));
 	return 0;
 }
@@ -335,6 +337,40 @@ static int plan_cgroup(const struct model *m, const struct model_task *task, con
 	const CgSetEntry *set = find_set(m, id ? id : m->inventory->root_cg_set);
 
 	return set ? move_thread(m, set, find_set(m, leaders ? leaders : m->inventory->root_cg_set), plan, pth, err) : 0;
+}
+
+/* The way to a group that is not there: where it ends. */
+static void check_group(const char *path, enum cgroups_mode mode, finding_fn report, void *ctx)
+{
+	cleanup_free char *dir = xstrdup(path);
+	char *slash = strrchr(dir, '/');
+
+	*slash = 0;
+	if (!access(path, W_OK))
+		return;
+	if (errno != ENOENT) {
+		report(ctx, dir, errno == EROFS ? "this cgroup is on a file system that is mounted read-only"
+						: "this cgroup takes no members from us");
+		return;
+	}
+	if (mode != CGROUPS_SOFT) {
+		report(ctx, dir, "this cgroup does not exist here (--manage-cgroups=soft makes it, ignore does without)");
+		return;
+	}
+	while (access(dir, F_OK) && (slash = strrchr(dir, '/')) && slash != dir)
+		*slash = 0;
+	if (access(dir, W_OK))
+		report(ctx, path, "this cgroup does not exist here, and cannot be made");
+}
+
+void cgroup_preflight(const struct plan *plan, finding_fn report, void *ctx)
+{
+	for (size_t i = 0; i < plan->nslots; i++) {
+		const struct plan_bind *b = &plan->binds[i];
+
+		if (b->source == SLOT_STEP && !strcmp(program_note(plan->controller, b->step.i), members_note))
+			check_group(plan->slot_names[i], plan->cgroups, report, ctx);
+	}
 }
 
 const struct state_kind cgroup_kind = {

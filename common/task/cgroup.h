@@ -5,11 +5,14 @@
 
 #include "common/dump/dump.h"
 #include "common/restore/model.h"
+#include "common/restore/plan.h"
 
 /* Writes cgroup.img when somebody is elsewhere than the dumper; the id of the dumper's own set, 0 = none. */
 uint32_t cgroup_put(struct dump *d);
 void cgroup_sets_free(struct dump *d);
 /* Whether the set that the thread refers to is there and has paths; *why says what is wrong. */
 int cgroup_verify(const struct model *m, const struct model_thread *t, const char **why);
+/* Groups that the plan needs and that this host does not have. */
+void cgroup_preflight(const struct plan *plan, finding_fn report, void *ctx);
 
 #endif

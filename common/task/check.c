@@ -45,8 +45,10 @@ static int check_namespaces(const struct dump *d, pid_t tid, const char *const *
 		if (readlinkat(d->task->proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
 		if (strcmp(own, its))
-			return err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid,
-					  names[i], its[0] ? its : "empty", own);
+			err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, names[i],
+				   its[0] ? its : "empty", own);
+		if (strcmp(own, its) && dump_note(d, -EINVAL, err))
+			return -EINVAL;
 	}
 	return 0;
 }
@@ -83,21 +85,24 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 			return ret ? ret
 				   : err_set(err, ERR_FAILED, errnum, "cannot compare thread %d with its leader", tid);
 		}
-		if (r)
-			return err_refuse(err, "thread %d has a %s of its own", tid, shared[i].what);
+		if (r && dump_note(d, err_refuse(err, "thread %d has a %s of its own", tid, shared[i].what), err))
+			return -EINVAL;
 	}
 	return 0;
 }
 
 /* What would make the agent's own calls go astray, and what only the tracing thread may ask. */
-static int check_thread(const struct dump_thread *thread, bool *no_cookies, struct err *err)
+static int check_thread(struct dump *d, const struct dump_thread *thread, bool *no_cookies, struct err *err)
 {
 	struct { uint64_t mode, selector, offset, len; } dispatch = { 0 };
 	pid_t tid = thread->frozen->tid;
 	uint64_t cookie = 0;
 
-	if (!ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), &dispatch) && dispatch.mode)
-		return err_refuse(err, "thread %d uses PR_SET_SYSCALL_USER_DISPATCH", tid);
+	if (!ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(dispatch), &dispatch) && dispatch.mode) {
+		d->task->closed = true;
+		if (dump_note(d, err_refuse(err, "thread %d uses PR_SET_SYSCALL_USER_DISPATCH", tid), err))
+			return -EINVAL;
+	}
 	if (!*no_cookies && prctl(PR_SCHED_CORE, SCHED_CORE_GET, tid, SCHED_CORE_SCOPE_THREAD, &cookie) < 0)
 		*no_cookies = errno == EINVAL || errno == ENODEV; /* not built in, or no SMT */
 	if (cookie)
@@ -110,16 +115,19 @@ int task_check(struct dump *d, struct err *err)
 	bool no_cookies = false;
 
 	for (size_t i = 0; i < d->task->nthreads; i++) {
-		int ret = check_thread(&d->task->threads[i], &no_cookies, err);
+		int ret = dump_note(d, check_thread(d, &d->task->threads[i], &no_cookies, err), err);
 
 		if (!ret)
 			ret = seccomp_look(d, &d->task->threads[i], err);
+		d->task->closed |= ret != 0;
+		ret = dump_note(d, ret, err);
 		if (ret)
 			return ret;
 	}
-	if ((d->task->stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS)
-		return err_refuse(err, "it is marked by PR_SET_IO_FLUSHER");
-	return check_label(d, err);
+	if ((d->task->stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS &&
+	    dump_note(d, err_refuse(err, "it is marked by PR_SET_IO_FLUSHER"), err))
+		return -EINVAL;
+	return dump_note(d, check_label(d, err), err);
 }
 
 int task_check_threads(const struct dump *d, struct err *err)

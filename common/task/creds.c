@@ -227,12 +227,14 @@ bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct 
 			  const struct task_report *report)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+	char object[32];
 	const CredsEntry *c = tcore->creds;
 	uint64_t missing = c ? task_caps(c->n_cap_bnd, c->cap_bnd) & own->known_caps & ~own->st.cap_bnd : 0;
 
 	if (!missing)
 		return false;
-	strbuf_printf(&line, "thread %d: its bounding set has", tid);
+	snprintf(object, sizeof(object), "thread %d", tid);
+	strbuf_puts(&line, "its bounding set has");
 	for (int i = 0; i < NCAPS; i++) {
 		char *name = missing >> i & 1 ? cap_to_name(i) : NULL;
 
@@ -241,7 +243,7 @@ bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct 
 		cap_free(name);
 	}
 	strbuf_puts(&line, ", which ours has lost");
-	report->line(report->ctx, line.s);
+	report->line(report->ctx, object, line.s);
 	return true;
 }
 

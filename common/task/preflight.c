@@ -57,7 +57,7 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 	return need;
 }
 
-void task_preflight(const struct model *m, const struct task_own *own, void (*line)(void *ctx, const char *line),
+void task_preflight(const struct model *m, const struct task_own *own, finding_fn line,
 		    void *ctx, const struct log *log)
 {
 	const struct task_report report = { line, ctx, log };

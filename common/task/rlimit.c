@@ -78,7 +78,7 @@ static int plan_rlimit(const struct model *m, const struct model_task *task, con
 void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, const struct proc_limits *own,
 			   const struct task_report *report)
 {
-	char line[160];
+	char line[160], object[32];
 
 	for (size_t i = 0; tc->rlimits && i < MIN(tc->rlimits->n_rlimits, (size_t)NLIMITS); i++) {
 		uint64_t max = tc->rlimits->rlimits[i]->max;
@@ -91,9 +91,9 @@ void task_rlimit_preflight(const TaskCoreEntry *tc, pid_t pid, bool may_raise, c
 			continue;
 		}
 		snprintf(line, sizeof(line),
-			 "pid %d: its hard limit %s is above ours, and raising it needs CAP_SYS_RESOURCE", pid,
-			 names[i]);
-		report->line(report->ctx, line);
+			 "its hard limit %s is above ours, and raising it needs CAP_SYS_RESOURCE", names[i]);
+		snprintf(object, sizeof(object), "pid %d", pid);
+		report->line(report->ctx, object, line);
 	}
 }
 

@@ -38,7 +38,7 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own);
 
 /* Does this host allow what no capability helps with: resource limits, the bounding set? Every finding goes through
  * report. What differs without being a loss is a warning in the log. */
-void task_preflight(const struct model *m, const struct task_own *own, void (*report)(void *ctx, const char *line),
+void task_preflight(const struct model *m, const struct task_own *own, finding_fn report,
 		    void *ctx, const struct log *log);
 
 /* ---- for the files of this folder ---- */
@@ -59,7 +59,7 @@ static inline uint64_t task_caps(size_t n, const uint32_t *word)
 
 /* The two halves of a preflight that live with their objects. */
 struct task_report {
-	void (*line)(void *ctx, const char *line);
+	finding_fn line;
 	void *ctx;
 	const struct log *log;
 };

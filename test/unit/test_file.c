@@ -392,7 +392,7 @@ static void test_plan_bad(void **state)
 
 struct lines { int n; char last[512]; };
 
-static void line(void *ctx, const char *text)
+static void line(void *ctx, const char *object, const char *text)
 {
 	struct lines *l = ctx;
 

@@ -273,10 +273,10 @@ static void test_rlimit(void **state)
 	assert_int_equal(arg_data(f, 7, 2)[0], 10); /* clamped */
 }
 
-static void count_line(void *ctx, const char *line)
+static void count_line(void *ctx, const char *object, const char *line)
 {
 	(*(int *)ctx)++;
-	assert_non_null(strstr(line, "100"));
+	assert_non_null(strstr(object, "100"));
 }
 
 static void test_preflight(void **state)
