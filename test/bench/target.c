@@ -4,14 +4,22 @@
  *	threads N	so many threads besides the first
  *	mappings N	so many mappings of one page that cannot merge
  *	memory N	so many MiB of memory, every page different
+ *	tcp N		so many connections over loopback, both ends here, with data in all queues
+ *	unix N		so many pairs of unix sockets, with a message in each
+ *	files N		so many descriptions: eventfds, ends of pipes, and files, in turn
  */
 #include <err.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void *sleeper(void *arg)
@@ -19,6 +27,61 @@ static void *sleeper(void *arg)
 	for (;;)
 		pause();
 	return arg;
+}
+
+static void must(int ok, const char *what)
+{
+	if (!ok)
+		err(1, "%s", what);
+}
+
+static void many_descriptors(void)
+{
+	struct rlimit lim;
+
+	must(!getrlimit(RLIMIT_NOFILE, &lim), "getrlimit");
+	lim.rlim_cur = lim.rlim_max;
+	must(!setrlimit(RLIMIT_NOFILE, &lim), "setrlimit");
+}
+
+/* Each end has sent what the other has not read, and more than that has room for: some of it is not sent yet. */
+static void connections(size_t n)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), size = 2048;
+	static char bytes[8192];
+
+	must(!bind(listener, (struct sockaddr *)&a, sizeof(a)) && !listen(listener, 16), "listen");
+	must(!getsockname(listener, (struct sockaddr *)&a, &len), "getsockname");
+	for (size_t i = 0; i < n; i++) {
+		int ends[2] = { socket(AF_INET, SOCK_STREAM, 0), -1 };
+		must(!setsockopt(ends[0], SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), "SO_RCVBUF");
+		must(!connect(ends[0], (struct sockaddr *)&a, sizeof(a)), "connect");
+		must((ends[1] = accept(listener, NULL, NULL)) >= 0, "accept");
+		must(send(ends[0], bytes, 1000, 0) == 1000, "send");
+		must(send(ends[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0, "send");
+	}
+	close(listener);
+}
+
+static void unix_pairs(size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int ends[2];
+		must(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends), "socketpair");
+		must(send(ends[0], "message", 7, 0) == 7, "send");
+	}
+}
+
+static void descriptions(size_t n)
+{
+	for (size_t i = 0; i < n; i += 4) {
+		int ends[2];
+		char name[32];
+		snprintf(name, sizeof(name), "file%zu", i);
+		must(eventfd(3, 0) >= 0 && !pipe(ends) && open(name, O_CREAT | O_RDWR, 0600) >= 0, "a description");
+	}
 }
 
 int main(int argc, char **argv)
@@ -51,6 +114,9 @@ int main(int argc, char **argv)
 			err(1, "mmap");
 		for (size_t i = 0; i < (n << 20) / 8; i++)
 			p[i] = i * 0x9e3779b97f4a7c15ull;
+	} else if (!strcmp(argv[1], "tcp") || !strcmp(argv[1], "unix") || !strcmp(argv[1], "files")) {
+		many_descriptors();
+		(argv[1][0] == 't' ? connections : argv[1][0] == 'u' ? unix_pairs : descriptions)(n);
 	} else {
 		errx(2, "no kind %s", argv[1]);
 	}

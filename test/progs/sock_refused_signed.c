@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A listening TCP socket with keys that sign segments (TCP_MD5SIG): nobody can read them, so it is refused by name. */
-/* test: net refused=listening.TCP.socket.127.0.0.1:4179:.its.segments.are.signed.with.keys..TCP_MD5SIG */
+/* test: net refused=listening.TCP.socket.127.0.0.1:4179:.its.segments.are.signed.with.keys..TCP.MD5SIG */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
