@@ -39,6 +39,41 @@ void unix_table_free(struct unix_table *t)
 	free(t);
 }
 
+/* Who called listen(2), connect(2) or socketpair(2) at the other end. */
+static void dump_peer_cred(struct dump *d, const struct fd_source *src, UnixSkEntry *e)
+{
+	PeerCredEntry *p = arena_msg(d->arena, PeerCredEntry, peer_cred_entry__init);
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+	char none;
+
+	if (getsockopt(src->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0)
+		return;
+	p->pid = cred.pid;
+	p->uid = cred.uid;
+	p->gid = cred.gid;
+	len = 0; /* it says how much it would be */
+	if (getsockopt(src->fd, SOL_SOCKET, SO_PEERGROUPS, &none, &len) < 0 && errno == ERANGE && len) {
+		p->groups = arena_alloc(d->arena, len);
+		if (getsockopt(src->fd, SOL_SOCKET, SO_PEERGROUPS, p->groups, &len) == 0)
+			p->n_groups = len / sizeof(*p->groups);
+	}
+	e->peer_cred = p;
+}
+
+/* Whom the other end will show when it is accepted: who connected, as far as can be told. */
+static void dump_own_cred(struct dump *d, UnixSkEntry *e)
+{
+	const struct proc_status *st = &d->task->threads[0].status;
+	PeerCredEntry *p = e->own_cred = arena_msg(d->arena, PeerCredEntry, peer_cred_entry__init);
+
+	p->pid = d->task->pid;
+	p->uid = st->uid[1];
+	p->gid = st->gid[1];
+	p->n_groups = st->ngroups;
+	p->groups = st->groups;
+}
+
 /* The name of a peer that is not there any more, which the socket still tells. */
 static int dump_gone(struct dump *d, const struct fd_source *src, UnixSkEntry *e, struct err *err)
 {
@@ -82,6 +117,7 @@ static int dump_peerless(struct dump *d, const struct fd_source *src, const stru
 	if (!listener)
 		return err_refuse(err, "unix socket:[%u] waits to be accepted by a socket of another network namespace", e->ino);
 	e->peer = listener->ino;
+	dump_own_cred(d, e);
 	if (place) {
 		e->has_queue_place = true;
 		e->queue_place = place;
@@ -145,6 +181,7 @@ static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 	e->type = (uint32_t)sock_option(src->fd, SO_TYPE);
 	e->flags = (uint32_t)src->flags;
 	ret = dump_state(d, src, t, diag, e, err);
+	dump_peer_cred(d, src, e);
 	if (!ret)
 		ret = unix_name_dump(d, src, diag, e, err);
 	if (!ret)

@@ -8,6 +8,7 @@
 /* States in the words of the kernel: TCP_ESTABLISHED, TCP_CLOSE, TCP_LISTEN. */
 enum { UNIX_CONNECTED = 1, UNIX_CLOSED = 7, UNIX_LISTEN = 10 };
 
+#define UNIX_GROUPS_MAX 65536 /* NGROUPS_MAX */
 #define UNIX_NAME_MAX 109 /* sun_path, and the NUL that the kernel adds to a path that fills it */
 
 /* ---- sock_diag ---- */

@@ -48,7 +48,7 @@ static int late_sender(struct topology *t, struct host *h, const SkPacketEntry *
 							 A(AF_UNIX), A(SOCK_DGRAM | NEW_FLAGS), A(0)));
 		h->nobody = slot + 1;
 		unix_place_enter(t->plan, h->place);
-		unix_connect_to(t, h, A_SLOT(slot));
+		unix_connect_to(t, h, A_SLOT(slot), NULL);
 		unix_place_leave(t->plan, h->place);
 	}
 	*from = A_SLOT(h->nobody - 1);
@@ -103,7 +103,7 @@ void unix_plan_links(struct topology *t)
 				     A_DATA(address), A(address.len));
 		} else if (s->role == LINKED) {
 			unix_place_enter(t->plan, s->host->place);
-			unix_connect_to(t, s->host, A_SLOT(s->slot));
+			unix_connect_to(t, s->host, A_SLOT(s->slot), NULL);
 			unix_place_leave(t->plan, s->host->place);
 		}
 	}

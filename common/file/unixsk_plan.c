@@ -43,6 +43,9 @@ static int check_entry(const UnixSkEntry *e, struct err *err)
 		return bad(e, "has no options", err);
 	if (e->has_shutdown && (unsigned)e->shutdown > 3)
 		return bad(e, "is shut down in no such way", err);
+	if ((e->peer_cred && (e->peer_cred->pid <= 0 || e->peer_cred->n_groups > UNIX_GROUPS_MAX)) ||
+	    (e->own_cred && (e->own_cred->pid <= 0 || e->own_cred->n_groups > UNIX_GROUPS_MAX)))
+		return bad(e, "has a peer that cannot be", err);
 	if (e->state == UNIX_LISTEN && (e->type == SOCK_DGRAM || !e->name.len || e->peer || e->backlog > INT32_MAX))
 		return bad(e, "cannot be listening", err);
 	if ((e->file_path && (e->file_path[0] != '/' || !e->file_path[1])) || (e->name_dir && e->name_dir[0] != '/'))
@@ -208,6 +211,7 @@ static void make_pair(struct topology *t, struct sk *a, struct sk *b)
 	struct data_ref fds = program_data(c, NULL, 2 * sizeof(int));
 	struct step_ref step = program_call(c, MAKE_OBJECTS, "unix socket pair", SYS_socketpair, A(AF_UNIX),
 					    A(a->e->type | NEW_FLAGS), A(0), A_DATA(fds));
+	unix_step_as(t, step, a->e->peer_cred ?: b ? b->e->peer_cred : NULL);
 	const uint32_t other = b ? b->slot : plan_slot(t->plan, "unix socket, end that is gone");
 
 	plan_slot_from_data(t->plan, a->slot, step, fds, 0);
@@ -310,126 +314,6 @@ static int make_sk(struct topology *t, struct sk *s, struct err *err)
 	}
 	make_one(t, s);
 	return 0;
-}
-
-/* ---- connections ---- */
-
-void unix_connect_to(struct topology *t, const struct host *h, struct arg fd)
-{
-	struct data_ref address = unix_place_address(h->place);
-
-	program_call(t->plan->controller, MAKE_OBJECTS, "connection", SYS_connect, fd, A_DATA(address), A(address.len));
-}
-
-static void listen_on(struct topology *t, const struct host *h, uint64_t backlog)
-{
-	program_call(t->plan->controller, MAKE_OBJECTS, "listening", SYS_listen, h->fd, A(backlog));
-}
-
-void unix_bind_host(struct topology *t, struct host *h)
-{
-	h->fd = h->sk ? A_SLOT(h->sk->slot) : unix_new_socket(t, h->type, "unix socket, of the time being");
-	h->place = unix_place_bind(t->plan, h->sk ? h->sk->e : NULL, h->name, h->fd);
-	if (h->listens)
-		listen_on(t, h, h->sk ? MAX(h->sk->e->backlog, h->waiting) : 1);
-}
-
-/* An end that is gone, and is needed until the tasks exist: credentials are sent then. */
-static int gone_end(struct topology *t, struct sk *s, uint32_t *slot, bool *late, struct err *err)
-{
-	const struct sock_packet *v;
-	size_t n;
-	int ret = sock_packets(t->m, t->plan, s->e->id, &v, &n, err);
-
-	*late = false;
-	for (size_t i = 0; i < n && !ret; i++)
-		*late |= v[i].entry->cred != NULL;
-	if (*late) {
-		*slot = plan_slot(t->plan, "unix socket, end that is gone");
-		s->gone_slot = true;
-	}
-	return ret;
-}
-
-/* One connection through a listening host, accepted at once. */
-static int plan_accept(struct topology *t, struct host *h, struct sk *cl, struct sk *acc, struct err *err)
-{
-	struct program *c = t->plan->controller;
-	bool late = false;
-	uint32_t slot = 0;
-	int ret = cl && acc ? 0 : gone_end(t, cl ? cl : acc, &slot, &late, err);
-	struct arg client;
-
-	if (ret < 0)
-		return ret;
-	if (cl) {
-		client = A_SLOT(cl->slot);
-	} else if (late) {
-		plan_slot_is(t->plan, slot, program_call(c, MAKE_OBJECTS, "unix socket, end that is gone", SYS_socket, A(AF_UNIX),
-							 A(h->type | NEW_FLAGS), A(0)));
-		client = A_SLOT(slot);
-	} else {
-		client = unix_new_socket(t, h->type, "unix socket, end that is gone");
-	}
-	unix_place_enter(t->plan, h->place);
-	unix_connect_to(t, h, client);
-	unix_place_leave(t->plan, h->place);
-	struct step_ref accepted = program_call(c, MAKE_OBJECTS, "accepted", SYS_accept4, h->fd, A(0), A(0), A(NEW_FLAGS));
-	if (acc) {
-		plan_slot_is(t->plan, acc->slot, accepted);
-		acc->fed = true;
-		acc->feeder = client;
-	}
-	if (cl) {
-		cl->fed = true;
-		cl->feeder = acc ? A_SLOT(acc->slot) : late ? A_SLOT(slot) : A_RESULT(accepted);
-		if (!acc && late)
-			plan_slot_is(t->plan, slot, accepted);
-	}
-	return 0;
-}
-
-static int plan_accepts(struct topology *t, bool temporary, struct err *err)
-{
-	int ret = 0;
-
-	for (size_t i = 0; i < t->n && !ret; i++) {
-		struct sk *s = &t->sks[i];
-		if ((s->role != CLIENT && s->role != ACCEPTED) || s->fed || s->host->temporary != temporary)
-			continue;
-		ret = plan_accept(t, s->host, s->role == CLIENT ? s : s->peer, s->role == CLIENT ? s->peer : s, err);
-	}
-	return ret;
-}
-
-static int by_place(const void *va, const void *vb)
-{
-	const struct sk *a = *(struct sk *const *)va, *b = *(struct sk *const *)vb;
-	uint32_t pa = a->e->has_queue_place ? a->e->queue_place : 0, pb = b->e->has_queue_place ? b->e->queue_place : 0;
-
-	return pa != pb ? (pa < pb ? -1 : 1) : (a->e->id > b->e->id) - (a->e->id < b->e->id);
-}
-
-static void plan_waiting(struct topology *t)
-{
-	struct sk **v = arena_alloc(t->plan->arena, (t->n + 1) * sizeof(*v));
-	size_t n = 0;
-
-	for (size_t i = 0; i < t->n; i++)
-		if (t->sks[i].role == WAITING)
-			v[n++] = &t->sks[i];
-	if (n)
-		qsort(v, n, sizeof(*v), by_place);
-	for (size_t i = 0; i < n; i++) {
-		unix_place_enter(t->plan, v[i]->host->place);
-		unix_connect_to(t, v[i]->host, A_SLOT(v[i]->slot));
-		unix_place_leave(t->plan, v[i]->host->place);
-	}
-	for (size_t i = 0; i < t->nhosts; i++) {
-		const struct host *h = t->hosts[i];
-		if (h->sk && h->listens && h->waiting > h->sk->e->backlog)
-			listen_on(t, h, h->sk->e->backlog);
-	}
 }
 
 /* ---- content ---- */
@@ -556,7 +440,7 @@ static int plan_how(struct topology *t, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		if (t->hosts[i]->temporary)
 			unix_bind_host(t, t->hosts[i]);
-	ret = plan_accepts(t, true, err);
+	ret = unix_plan_accepts(t, true, err);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < n; i++)
@@ -572,10 +456,10 @@ static int plan_how(struct topology *t, struct err *err)
 		if (s->e->name.len && s->e->state != UNIX_LISTEN && s->e->type != SOCK_DGRAM && s->role != ACCEPTED)
 			unix_place_end(t->plan, unix_place_bind(t->plan, s->e, &s->e->name, A_SLOT(s->slot)));
 	}
-	ret = plan_accepts(t, false, err);
+	ret = unix_plan_accepts(t, false, err);
 	if (ret < 0)
 		return ret;
-	plan_waiting(t);
+	unix_plan_waiting(t);
 	for (size_t i = 0; i < n && !ret; i++)
 		if (t->hosts[i]->sk && t->hosts[i]->type == SOCK_DGRAM && !t->hosts[i]->sk->fed)
 			ret = unix_plan_datagrams(t, t->hosts[i], err);
@@ -631,6 +515,7 @@ int unixsk_plan(const struct model *m, const FileEntry *entry, struct plan *plan
 		fp->unix_planned = true;
 		ret = plan_all(&t, err);
 		free(t.hosts);
+		free(t.creds);
 	}
 	return !ret && !id_map_get(&fp->unix_made, entry->id, &i) ? bad(entry->usk, "is not there", err) : ret;
 }

@@ -32,6 +32,8 @@ struct host {
 	struct unix_place *place;
 	uint32_t waiting; /* connections that nobody accepts */
 	uint32_t next;	  /* with the same hash, +1 */
+	uint64_t backlog;
+	const PeerCredEntry *listener; /* who called listen(2) last; NULL: we */
 	uint32_t nobody;  /* slot + 1 of a nameless sender that is connected to it */
 };
 
@@ -44,6 +46,9 @@ struct topology {
 	size_t nhosts, cap;
 	struct id_map by_name; /* hash -> index of a host + 1, chained */
 	struct host *nobody;   /* sends datagrams without a name */
+	struct id_map by_cred; /* hash -> index of an identity */
+	const struct plan_identity **creds;
+	size_t ncreds, creds_cap;
 };
 
 struct host *unix_find_host(struct topology *t, uint32_t type, bool listens, const ProtobufCBinaryData *name);
@@ -54,7 +59,12 @@ struct arg unix_new_socket(struct topology *t, uint32_t type, const char *note);
 void unix_make_room(struct topology *t, struct arg fd, uint64_t bytes);
 uint64_t unix_queue_room(const struct sock_packet *v, size_t n);
 void unix_bind_host(struct topology *t, struct host *h);
-void unix_connect_to(struct topology *t, const struct host *h, struct arg fd);
+void unix_connect_to(struct topology *t, const struct host *h, struct arg fd, const PeerCredEntry *who);
+/* Connections that were accepted, through temporary hosts or lasting ones; and those that wait for it. */
+int unix_plan_accepts(struct topology *t, bool temporary, struct err *err);
+void unix_plan_waiting(struct topology *t);
+/* The step is made in this name; NULL: in ours. */
+void unix_step_as(struct topology *t, struct step_ref step, const PeerCredEntry *who);
 int unix_no_credentials(const struct sock_packet *p, struct err *err);
 
 /* Datagrams that came by the name of the receiver, each from who sent it. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -117,6 +118,9 @@ struct here {
 	uint32_t *place; /* of each slot: a place in the data that holds its number, +1, chained by also */
 	uint32_t *also;
 	unsigned char *data;
+	const struct plan_identity **who; /* of each step; NULL when all are ours */
+	struct stand_in *stand_ins;
+	const struct log *log;
 };
 
 /* Descriptors in data: those in messages. */
@@ -141,7 +145,7 @@ static void index_places(struct here *h)
 	}
 }
 
-static int64_t run_step(const struct here *h, size_t i, const struct agent_step *s)
+static int run_step(struct here *h, size_t i, struct agent_step *s, struct err *err)
 {
 	const struct arg *args = program_args(h->plan->controller, i);
 	uint64_t a[6];
@@ -154,8 +158,11 @@ static int64_t run_step(const struct here *h, size_t i, const struct agent_step 
 		else if (args[k].kind == ARG_RESULT || args[k].kind == ARG_LOAD)
 			memcpy(&a[k], (const void *)(uintptr_t)s->arg[k], sizeof(a[k]));
 	}
+	if (h->who && h->who[i])
+		return stand_in_call(&h->stand_ins, h->who[i], (long)s->nr, a, &s->result, h->log, err);
 	ret = syscall((long)s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	return ret == -1 ? -errno : ret;
+	s->result = ret == -1 ? -errno : ret;
+	return 0;
 }
 
 /* The slots that a step fills; results and data follow the descriptors to their new numbers. */
@@ -192,9 +199,14 @@ static int run_program(struct here *h, struct err *err)
 		struct agent_step *s = &h->steps[place];
 		enum step_expect expect;
 		int64_t want;
-		int ret, fail = fault("restore:controller-step");
+		int ret = 0, fail = fault("restore:controller-step");
 
-		s->result = fail ? -fail : run_step(h, i, s);
+		if (fail)
+			s->result = -fail;
+		else
+			ret = run_step(h, i, s, err);
+		if (ret)
+			return ret;
 		program_set_result(p, i, s->result);
 		expect = program_expect(p, i, &want);
 		if (!program_met(expect, want, s->result))
@@ -233,33 +245,13 @@ static int make_dead(const struct plan *plan, struct slots *slots, uint32_t numb
 	return ret;
 }
 
-int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err)
+/* Descriptors that no step makes; and which step makes the others. */
+static int fill_slots(struct here *h, struct err *err)
 {
-	cleanup_free unsigned char *bytes = NULL;
-	cleanup_free uint32_t *first = NULL, *next = NULL, *place = NULL, *also = NULL;
-	struct program *p = plan->controller;
-	struct here h = { .plan = plan, .slots = slots };
-	size_t len;
+	struct plan *plan = h->plan;
+	struct slots *slots = h->slots;
 	int ret;
 
-	slots->n = plan->nslots;
-	slots->fd = xreallocarray(NULL, plan->nslots + 1, sizeof(*slots->fd));
-	for (size_t i = 0; i < slots->n; i++)
-		slots->fd[i] = -1;
-	ret = choose_range(plan, slots, err);
-	if (ret)
-		return ret;
-	h.bytes = bytes = xzalloc(program_size(p) + 16);
-	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX },
-		     bytes);
-	h.steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
-	program_data_bytes(p, &len);
-	h.data = bytes + program_size(p) - len;
-	h.first = first = xzalloc((program_steps(p) + 1) * sizeof(*first));
-	h.next = next = xzalloc((plan->nslots + 1) * sizeof(*next));
-	h.place = place = xzalloc((plan->nslots + 1) * sizeof(*place));
-	h.also = also = xzalloc((program_slots(p) + 1) * sizeof(*also));
-	index_places(&h);
 	for (uint32_t i = 0; i < plan->nslots; i++) {
 		const struct plan_bind *b = &plan->binds[i];
 
@@ -275,7 +267,7 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 			ret = take_slot(slots, i, plan->slot_names[i], b->fd, true, err);
 			if (ret)
 				return ret;
-			fill_places(&h, i);
+			fill_places(h, i);
 			continue;
 		}
 		if (b->source == SLOT_DEAD) {
@@ -284,9 +276,51 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 				return ret;
 			continue;
 		}
-		next[i] = first[b->step.i];
-		first[b->step.i] = i + 1;
+		h->next[i] = h->first[b->step.i];
+		h->first[b->step.i] = i + 1;
 	}
+	return 0;
+}
+
+int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err)
+{
+	cleanup_free const struct plan_identity **who = NULL;
+	cleanup_free uint32_t *first = NULL, *next = NULL, *place = NULL, *also = NULL;
+	struct program *p = plan->controller;
+	struct here h = { .plan = plan, .slots = slots, .log = log };
+	size_t len;
+	int ret;
+
+	slots->n = plan->nslots;
+	slots->fd = xreallocarray(NULL, plan->nslots + 1, sizeof(*slots->fd));
+	for (size_t i = 0; i < slots->n; i++)
+		slots->fd[i] = -1;
+	ret = choose_range(plan, slots, err);
+	if (ret)
+		return ret;
+	/* Stand-ins see what we see. */
+	h.bytes = mmap(NULL, program_size(p) + 16, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (h.bytes == MAP_FAILED)
+		return err_sys(err, "no memory for the controller's program");
+	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)h.bytes, .epilogue_phase = INT32_MAX },
+		     h.bytes);
+	h.steps = (struct agent_step *)(h.bytes + sizeof(struct agent_header));
+	program_data_bytes(p, &len);
+	h.data = h.bytes + program_size(p) - len;
+	if (plan->nas)
+		h.who = who = xzalloc(program_steps(p) * sizeof(*who));
+	for (size_t i = 0; i < plan->nas; i++)
+		who[plan->as[i].step.i] = plan->as[i].who;
+	h.first = first = xzalloc((program_steps(p) + 1) * sizeof(*first));
+	h.next = next = xzalloc((plan->nslots + 1) * sizeof(*next));
+	h.place = place = xzalloc((plan->nslots + 1) * sizeof(*place));
+	h.also = also = xzalloc((program_slots(p) + 1) * sizeof(*also));
+	index_places(&h);
+	ret = fill_slots(&h, err);
 	log_debug(log, "controller: %zu steps, %zu descriptors from %d", program_steps(p), slots->n, slots->low);
-	return run_program(&h, err);
+	if (!ret)
+		ret = run_program(&h, err);
+	stand_ins_end(&h.stand_ins);
+	munmap(h.bytes, program_size(p) + 16);
+	return ret;
 }

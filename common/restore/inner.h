@@ -52,6 +52,11 @@ struct slots {
 	size_t n;
 	int low, high; /* numbers that they may have: [low, high) */
 };
+/* A step in the name of somebody else; the process that makes it stays for the next one, until all end. */
+struct stand_in;
+int stand_in_call(struct stand_in **list, const struct plan_identity *who, long nr, const uint64_t a[6], int64_t *result,
+		  const struct log *log, struct err *err);
+void stand_ins_end(struct stand_in **list);
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err);
 /* plan.last: closes all slots that it does not use, then executes it. */
 int last_run(struct plan *plan, struct slots *slots, struct err *err);

@@ -25,6 +25,7 @@ void plan_free(struct plan *plan)
 	program_free(plan->last);
 	free(plan->slot_names);
 	free(plan->binds);
+	free(plan->as);
 	arena_free(plan->arena);
 	free(plan);
 }
@@ -80,4 +81,10 @@ void plan_slot_pty(struct plan *plan, uint32_t slot, const char *path, uint32_t 
 void plan_slot_dead(struct plan *plan, uint32_t slot, uint32_t number, uint32_t flags)
 {
 	plan->binds[slot] = (struct plan_bind){ .source = SLOT_DEAD, .fd = (int)flags, .dead = number };
+}
+
+void plan_step_as(struct plan *plan, struct step_ref step, const struct plan_identity *who)
+{
+	array_reserve(&plan->as, &plan->as_cap, plan->nas, sizeof(*plan->as));
+	plan->as[plan->nas++] = (struct plan_as){ step, who };
 }

@@ -131,6 +131,10 @@ struct plan_bind {
 	const char *path; /* SLOT_PTY; lives as long as the plan */
 };
 
+/* In whose name a step of the controller's program is made: pid and effective ids. */
+struct plan_identity { pid_t pid; uint32_t uid, gid; const uint32_t *groups; size_t ngroups; };
+struct plan_as { struct step_ref step; const struct plan_identity *who; };
+
 struct plan {
 	struct arena *arena;
 	struct program *controller;
@@ -145,6 +149,8 @@ struct plan {
 	uint64_t unique; /* part of temporary names, so that what a killed restore may have left is in nobody's way */
 	const char **slot_names; /* what is in each slot, for --plan: "file 7 /etc/passwd" */
 	struct plan_bind *binds; /* one for each slot */
+	struct plan_as *as; /* steps that others than we make */
+	size_t nas, as_cap;
 	size_t nslots, slots_cap;
 	struct plan_task *tasks; /* those of the model in its order, then helpers */
 	size_t ntasks;
@@ -167,6 +173,8 @@ uint32_t plan_slot(struct plan *plan, const char *name);
 void plan_slot_is(struct plan *plan, uint32_t slot, struct step_ref step);
 /* The descriptor is the int at data+off of the controller's program after `step` ran (pipe2, socketpair). */
 void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step, struct data_ref data, uint32_t off);
+/* The controller's step is made by a process with this number and these ids. who: in the plan's arena. */
+void plan_step_as(struct plan *plan, struct step_ref step, const struct plan_identity *who);
 /* A new slot for a descriptor that we hold already (a pages image of the model): tasks reach it through ARG_SLOT under
  * a number that no target descriptor has. fd stays its owner's and must live as long as the plan. */
 uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd);
