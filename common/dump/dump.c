@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/aside.h"
 #include "common/base/fault.h"
+#include "common/dump/ahead.h"
 #include "common/dump/identity.h"
 #include "common/dump/share.h"
 #include "common/feature/feature.h"
@@ -260,7 +261,9 @@ static int dump_state(struct dump *d, struct err *err)
 	struct aside around = { 0 };
 	int ret = 0, back;
 
-	if (d->task->nthreads >= SHARED_FROM && !d->found)
+	if (d->ahead)
+		ret = ahead_wait(d->ahead, d->task->index, err);
+	else if (d->task->nthreads >= SHARED_FROM && !d->found)
 		aside_start(&around, look_around, d);
 	else
 		ret = look_around(d, err);
@@ -306,8 +309,11 @@ static int dump_frozen(struct dump *d, struct err *err)
 
 	if (!ret)
 		ret = dump_note(d, share_find(d, err), err);
-	if (!ret)
+	if (!ret) {
+		d->ahead = d->found ? NULL : ahead_start(d, look_around);
 		ret = dump_each_task(d, dump_state, err);
+		ahead_end(take_ptr(d->ahead));
+	}
 	if (!ret)
 		ret = dump_note(d, files_dump(d, err), err);
 	if (!ret && d->found)
@@ -400,6 +406,7 @@ static int freeze(struct dump *d, struct err *err)
 		struct dump_task *task = d->tasks[i] = arena_alloc(d->arena, sizeof(*task));
 
 		task->pid = t->pid;
+		task->index = i;
 		task->parent = i ? d->tasks[t->parent] : NULL;
 		task->zombie = t->zombie;
 		task->fz = t->fz;

@@ -63,6 +63,7 @@ struct dump_thread {
 
 struct dump_task {
 	pid_t pid;
+	size_t index; /* in dump.tasks */
 	struct dump_task *parent; /* NULL for the root */
 	bool zombie; /* only pid, parent and stat are known of it */
 	struct freeze fz;
@@ -97,6 +98,7 @@ struct dump {
 	struct inet_diags *inet_diags; /* common/file/inetdiag.c; arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	char run_id[37];      /* dump_run_id() */
+	struct ahead *ahead; /* while tasks are asked; NULL when nobody reads ahead */
 	struct own_links *own_links; /* common/dump/identity.c */
 	struct dump_known *known; /* dump_recall() */
 	struct dump_stats stats;

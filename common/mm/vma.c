@@ -214,7 +214,7 @@ int mm_collect(struct dump *d, struct err *err)
 	if (!d->objects)
 		ret = mm_objects_start(d, err);
 	if (!ret)
-		ret = proc_smaps(d->task->proc_fd, d->arena, maps, err);
+		ret = maps->v ? 0 : proc_smaps(d->task->proc_fd, d->arena, maps, err); /* or read ahead */
 	if (ret)
 		return ret;
 	mm->vmas = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->vmas));
