@@ -4,7 +4,8 @@
 # transaction that goes on after the restore. The tables are right, and so is what a crash recovery makes of the files afterwards.
 # timeout: 180
 . "$TOP/test/lib/common.sh"
-need setpriv psql
+need setpriv psql ip
+own_net
 pg=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -1)
 [ -x "$pg/initdb" ] || skip "initdb is not installed"
 id postgres >/dev/null 2>&1 || skip "there is no user postgres"
@@ -14,7 +15,7 @@ chown postgres "$W/tmp"
 as_postgres() { setpriv --reuid postgres --regid "$(id -g postgres)" --clear-groups env -i PATH="$pg:$PATH" HOME="$W/tmp" PGHOST="$W/tmp" PGDATABASE=postgres "$@"; }
 as_postgres initdb -D "$W/db" -A trust -N --no-locale -E UTF8 >initdb.log 2>&1 || die "initdb: $(tail -3 initdb.log)"
 cat >>db/postgresql.conf <<END
-listen_addresses = ''
+listen_addresses = '127.0.0.1'
 unix_socket_directories = '$W/tmp'
 shared_buffers = 32MB
 max_connections = 20
@@ -87,5 +88,26 @@ wait_for 30 up || die "no recovery: $(cat again/stderr)"
 [ "$(sql "select count(*), sum(n), count(*) filter (where m = md5(n::text)), count(*) filter (where m = 'changed') from t; select what from log; select count(*) from u")" = "100000|5000050000|99990|9
 one
 100000" ] || die "after a recovery: $(sql 'select count(*), sum(n) from t; select what from log; select count(*) from u')"
+# Clients over TCP, outside of the tree, who never connect again: what they were told is what is there.
+if command -v pgbench >/dev/null || [ -x "$pg/pgbench" ]; then
+	as_postgres pgbench -i -s 1 -q >bench.init 2>&1 || die "pgbench -i: $(tail -3 bench.init)"
+	echo tcp-established >tcp.conf
+	export CRIU_CONFIG_FILE=$W/tcp.conf
+	as_postgres PGHOST=127.0.0.1 pgbench -n -c 4 -t 60 >bench.out 2>bench.err &
+	bench=$!
+	working() { [ "$(sql 'select count(*) > 10 from pgbench_history')" = t ]; }
+	wait_for 20 working || die "pgbench does nothing: $(cat bench.err)"
+	n=0
+	while ! is_dead $bench && [ $n -lt 3 ]; do
+		cycle img/b$n "$PID"
+		n=$((n + 1))
+		sleep 0.3
+	done
+	wait $bench || die "pgbench: $(cat bench.err)"
+	[ "$n" -ge 1 ] || die "pgbench was over too early"
+	grep -q 'processed: 240/240' bench.out || die "pgbench: $(cat bench.out)"
+	[ "$(sql 'select count(*), sum(delta) = (select sum(abalance) from pgbench_accounts), sum(delta) = (select sum(bbalance) from pgbench_branches) from pgbench_history')" = "240|t|t" ] ||
+		die "the accounts do not agree: $(sql 'select count(*), sum(delta) from pgbench_history')"
+fi
 kill -INT "$PID"
 wait_gone "$PID" 20 || die "the server does not end"

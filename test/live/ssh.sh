@@ -75,3 +75,28 @@ wait_gone "$client" 10 || die "ssh does not end"
 grep -qiE 'mac|corrupt|disconnect.*(error|bad)|packet' d/stderr && die "sshd: $(cat d/stderr)"
 kill "$server"
 wait_gone "$server" 10 || die "sshd does not end"
+unset CRIU_CONFIG_FILE
+
+# Both ends in one tree, with as much data between them as they can carry.
+cat >both <<END
+$sshd -D -e -f $W/sshd_config &
+until ssh -F $W/ssh_config there true 2>/dev/null; do sleep 0.1; done
+head -c 150000000 /dev/urandom | tee >(sha256sum >sent) | ssh -F $W/ssh_config there 'touch $W/b/begun; sha256sum' >got
+touch sent.all
+kill %1
+wait
+END
+start b bash "$W/both"
+wait_for 20 test -e b/begun || die "no session: $(cat b/stderr)"
+export CRIU_CONFIG_FILE=$W/tcp.conf
+fast_dir img
+n=0
+while [ ! -e b/sent.all ] && [ $n -lt 12 ]; do
+	cycle "img/$n" "$PID"
+	rm -rf "img/$n"
+	n=$((n + 1))
+	sleep 0.1
+done
+[ $n -ge 2 ] || die "only $n dumps while data went"
+wait_gone "$PID" 60 || die "the transfer does not end: $(cat b/stderr)"
+[ -s b/got ] && cmp b/sent b/got || die "other data came than was sent: $(cat b/sent b/got b/stderr)"

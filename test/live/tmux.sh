@@ -3,7 +3,7 @@
 # A tmux server with windows in which vim, a shell and a counter run: all comes back; keys reach vim, and the screens are the same.
 # timeout: 120
 . "$TOP/test/lib/common.sh"
-need tmux vim
+need tmux vim top perl
 
 export TERM=xterm TMUX_TMPDIR=$W/tmp
 unset TMUX
@@ -12,8 +12,9 @@ mkdir -p a
 start a env TERM=xterm TMUX_TMPDIR="$TMUX_TMPDIR" SHELL=/bin/bash tmux -f /dev/null -D
 server=$PID
 t() { tmux -f /dev/null "$@"; }
-up() { t start-server 2>/dev/null && t new-session -d -s s -x 80 -y 24 'bash --norc --noprofile' 2>/dev/null; }
-wait_for 10 up || skip "this tmux does not serve in the foreground: $(cat a/stderr)"
+wait_for 10 test -S "$TMUX_TMPDIR/tmux-0/default" || skip "this tmux does not serve in the foreground: $(cat a/stderr)"
+up() { t new-session -d -s s -x 80 -y 24 'bash --norc --noprofile' 2>/dev/null; }
+wait_for 10 up || die "no session: $(cat a/stderr)"
 printf 'one\ntwo\nthree\n' >text
 t new-window -t s -n edit "vim -u NONE -N -n $W/text"
 t new-window -t s -n count "bash -c 'n=0; while :; do n=\$((n + 1)); echo count \$n; sleep 0.02; done'"
@@ -52,3 +53,29 @@ t send-keys -t s:0 'echo "$x $PWD"' Enter
 wait_for 10 shows s:0 'kept /proc' || die "the shell forgot: $(screen s:0)"
 t kill-server
 wait_gone "$server" 10 || die "tmux does not end"
+
+# In a terminal, as people use it: shell, client, server and what runs there are one tree, adopted by one that stays.
+mkfifo keys
+start b perl -e 'syscall(157, 36, 1, 0, 0, 0); system(@ARGV)' bash -c "exec '$BIN/test/live/on_tty' 24 80 env TERM=xterm TMUX_TMPDIR='$TMUX_TMPDIR' bash --norc -i <>'$W/keys'"
+tree=$PID
+key() { printf '%s\n' "$1" >keys; }
+shown() { grep -qF -- "$1" b/stdout; }
+key "PS1='outer> '; x=outside"
+wait_for 10 shown 'outer>' || die "no shell on the terminal: $(cat b/stdout b/stderr)"
+key 'tmux -L two -f /dev/null new -s y "top -d 0.1; echo inside; exec bash --norc"'
+wait_for 10 shown 'Tasks:' || die "no top within tmux: $(tail -c 300 b/stdout)"
+more_shown() { [ "$(stat -c %s b/stdout)" -gt $(($1 + 500)) ]; }
+for i in 1 2 3; do
+	cycle "attached$i" "$tree"
+	n=$(stat -c %s b/stdout)
+	wait_for 10 more_shown "$n" || die "top shows nothing more after restore $i"
+done
+# Keys go through the client to the server to top, and each gives the terminal back to whom it had it from.
+printf q >keys
+wait_for 10 shown inside || die "top does not hear the key: $(tail -c 300 b/stdout)"
+key exit
+wait_for 10 shown '[exited]' || die "tmux does not end: $(tail -c 300 b/stdout)"
+key 'echo "still $x"'
+wait_for 10 shown 'still outside' || die "the outer shell does not answer: $(tail -c 300 b/stdout)"
+key exit
+wait_gone "$tree" 10 || die "the terminal does not close"
