@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/base/findings.h"
 #include "common/base/io.h"
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
@@ -66,6 +67,18 @@ static void empty(int dir)
 	}
 }
 
+/* --check goes on where a restore gives up. */
+static void check(struct image_dir *dir)
+{
+	cleanup_findings struct findings found = { 0 };
+	struct model *m = NULL;
+	struct err err = ERR_INIT;
+
+	if (findings_note(&found, model_check(dir, &found, &m, &err), &err) || !found.n)
+		abort();
+	model_free(m);
+}
+
 static void load(const char *path)
 {
 	cleanup_model struct model *m = NULL;
@@ -79,6 +92,7 @@ static void load(const char *path)
 	if (model_load(dir, &m, &err)) {
 		if (err.kind == ERR_NONE || m)
 			abort();
+		check(dir);
 	} else if (!plan_build(m, NULL, &plan, &err)) {
 		plan_print(m, plan, &text);
 	}

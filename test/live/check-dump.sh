@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cr-dump --check tells everything at once, of all tasks, threads and descriptors, and the target does not notice.
 . "$TOP/test/lib/common.sh"
-need jq
+need jq perl
 start many "$BIN/test/live/many_things"
 wait_for 5 test -e many/ready -o -e many/verdict
 [ -e many/ready ] || skip "cannot be prepared here: $(cat many/verdict many/stderr)"
@@ -80,6 +80,19 @@ touch many/go
 wait_for 10 test -e many/verdict || die "no verdict"
 grep -qx pass many/verdict || die "the target: $(cat many/verdict)"
 kill "$first" "$second"
+
+# Who would not survive a question is looked at from outside only.
+start strict perl -e 'open $l, ">", "locked"; flock($l, 2); pipe $r, $w; $b = " "; open $f, ">", "ready"; close $f;
+	syscall(157, 22, 1, 0, 0, 0); syscall(0, fileno($r), $b, 1)'
+wait_for 5 grep -qs '^Seccomp:	1' "/proc/$PID/status" || die "no strict mode: $(cat strict/stderr)"
+"$CR_DUMP" --check --json -t "$PID" >json
+[ $? = 1 ] || die "strict mode: $(cat json)"
+has "$PID" '' 'seccomp strict mode' '--suspend-seccomp'
+has "$PID" '^fd [0-9]+$' 'flock' '--file-locks'
+wait_for 2 is_free "$PID" || die "the one in strict mode is not free"
+"$CR_DUMP" --check -t "$PID" --suspend-seccomp --file-locks >words 2>&1 || die "with the options that it named: $(cat words)"
+wait_for 2 is_free "$PID" || die "the one in strict mode is not free"
+kill "$PID"
 
 # Nothing to say of one that can be dumped, which then is.
 start plain sleep 1000
