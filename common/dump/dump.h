@@ -78,6 +78,7 @@ struct dump_task {
 	struct proc_maps maps; /* all mappings, without the agent's */
 	struct mm_dump *mm; /* what they will be in the images; arena memory */
 	uint32_t files_id, vm_id, fs_id, sighand_id; /* equal numbers are one object */
+	struct fd_stats *fd_stats; /* common/file/file.h; arena, NULL until asked for */
 	bool vm_shared, fs_shared; /* with its parent, which stands for both in the images */
 };
 

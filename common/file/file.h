@@ -41,8 +41,13 @@ struct file_table {
 	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
+	dev_t sock_device, pipe_device; /* st_dev of their inodes; 0 until the first was seen */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
+
+/* Of all descriptors of a task, in the order of their numbers; arena. */
+struct fd_stats { size_t n; int *numbers; struct stat *st; };
+int file_stats(struct dump *d, struct dump_task *task, const struct fd_stats **out, struct err *err);
 
 /* Descriptors of all tasks that lead to this inode, at least one of each description: first one and count. Valid inside a
  * kind's dump. */

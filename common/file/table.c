@@ -106,11 +106,40 @@ static int compare(const void *va, const void *vb, void *ctx)
 	return a_later ? 1 : -1;
 }
 
-/* Everything that /proc tells of one descriptor. */
-static int look(struct dump *d, struct file_fd *f, const struct file_fd *parents, struct err *err)
+/* Sockets and pipes have links of one form, each kind on its own device, which the first one of it tells. */
+static bool link_follows(struct dump *d, struct file_fd *f)
 {
-	int proc = f->task->proc_fd, ret;
+	const dev_t *device = S_ISSOCK(f->st.st_mode) ? &d->files->sock_device : &d->files->pipe_device;
+
+	if ((!S_ISSOCK(f->st.st_mode) && !S_ISFIFO(f->st.st_mode)) || !*device || *device != f->st.st_dev)
+		return false;
+	f->link = arena_printf(d->arena, S_ISSOCK(f->st.st_mode) ? "socket:[%llu]" : "pipe:[%llu]", (unsigned long long)f->st.st_ino);
+	return true;
+}
+
+static int read_link(struct dump *d, struct file_fd *f, struct err *err)
+{
 	char path[32], link[4096];
+
+	if (link_follows(d, f))
+		return 0;
+	snprintf(path, sizeof(path), "fd/%d", f->number);
+	ssize_t len = readlinkat(f->task->proc_fd, path, link, sizeof(link) - 1);
+	if (len < 0)
+		return err_sys(err, "cannot read its link");
+	link[len] = 0;
+	f->link = arena_strdup(d->arena, link);
+	if (S_ISSOCK(f->st.st_mode) && !strncmp(link, "socket:[", 8))
+		d->files->sock_device = f->st.st_dev;
+	else if (S_ISFIFO(f->st.st_mode) && !strncmp(link, "pipe:[", 6))
+		d->files->pipe_device = f->st.st_dev;
+	return 0;
+}
+
+/* Everything that /proc tells of one descriptor. */
+static int look(struct dump *d, struct file_fd *f, const struct stat *st, const struct file_fd *parents, struct err *err)
+{
+	int proc = f->task->proc_fd, ret = 0;
 
 	if (parents && same_description(f, parents)) {
 		f->st = parents->st;
@@ -118,15 +147,11 @@ static int look(struct dump *d, struct file_fd *f, const struct file_fd *parents
 		f->origin = parents->origin;
 		f->duplicate = true;
 	} else {
-		snprintf(path, sizeof(path), "fd/%d", f->number);
-		if (fstatat(proc, path, &f->st, 0) < 0)
-			return err_sys(err, "cannot stat");
-		ssize_t len = readlinkat(proc, path, link, sizeof(link) - 1);
-		if (len < 0)
-			return err_sys(err, "cannot read its link");
-		link[len] = 0;
-		f->link = arena_strdup(d->arena, link);
+		f->st = *st;
+		ret = read_link(d, f, err);
 	}
+	if (ret < 0)
+		return ret;
 	ret = proc_fdinfo(proc, f->number, d->arena, &f->info, err);
 	f->flags = f->info.flags;
 	if (f->flags & O_CLOEXEC && S_ISCHR(f->st.st_mode) && tty_kept_on_exec(d, f->task->pid, f->number))
@@ -136,22 +161,23 @@ static int look(struct dump *d, struct file_fd *f, const struct file_fd *parents
 
 static int collect(struct dump *d, struct table *t, uint32_t order, const struct table *parent, struct err *err)
 {
-	int *numbers, ret;
+	const struct fd_stats *stats;
+	int ret = file_stats(d, t->task, &stats, err);
 	size_t k = 0;
 
-	ret = proc_numbers(t->task->proc_fd, "fd", d->arena, &numbers, &t->n, err);
 	if (ret < 0)
 		return err_task(err, t->task->pid, t->task->stat.comm, ret);
+	t->n = stats->n;
 	t->fds = arena_alloc(d->arena, t->n * sizeof(*t->fds));
 	for (size_t i = 0; i < t->n; i++) {
 		struct file_fd *f = &t->fds[i];
 		bool both;
 
-		*f = (struct file_fd){ .task = t->task, .number = numbers[i], .order = order, .origin = f };
+		*f = (struct file_fd){ .task = t->task, .number = stats->numbers[i], .order = order, .origin = f };
 		while (parent && k < parent->n && parent->fds[k].number < f->number)
 			k++;
 		both = parent && k < parent->n && parent->fds[k].number == f->number;
-		ret = look(d, f, both ? &parent->fds[k] : NULL, err);
+		ret = look(d, f, &stats->st[i], both ? &parent->fds[k] : NULL, err);
 		if (ret < 0)
 			return err_task(err, t->task->pid, t->task->stat.comm,
 					err_object(err, ret, "fd %d", f->number));

@@ -102,16 +102,16 @@ static int dump_connected(struct dump *d, const struct fd_source *src, unsigned 
 {
 	char what[300];
 
-	sock_describe(src->fd, what, sizeof(what));
 	if (d->opts->tcp_close || (d->opts->skip_in_flight && state == TCP_SYN_SENT))
 		return tcp_fill_ended(d, src, e, err);
+	if (state != TCP_SYN_RECV && d->opts->tcp_established)
+		return tcp_collect(d, src, entry, err);
+	sock_describe(src->fd, what, sizeof(what));
 	if (state == TCP_SYN_RECV)
 		return err_refuse(err, "%s: its handshake is not complete", what);
-	if (!d->opts->tcp_established)
-		return err_hint(err, err_refuse(err, "%s", what),
-				state == TCP_SYN_SENT ? "use --tcp-established to keep it, or --skip-in-flight to drop it" :
-							"use --tcp-established to keep it, or --tcp-close to drop it");
-	return tcp_collect(d, src, entry, err);
+	return err_hint(err, err_refuse(err, "%s", what),
+			state == TCP_SYN_SENT ? "use --tcp-established to keep it, or --skip-in-flight to drop it" :
+						"use --tcp-established to keep it, or --tcp-close to drop it");
 }
 
 static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, InetSkEntry *e,

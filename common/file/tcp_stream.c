@@ -212,12 +212,16 @@ static void take_answer(const struct request *r, TcpStreamEntry *s)
 static int refuse_odd(const struct connection *c, const TcpStreamEntry *s, struct err *err)
 {
 	struct pollfd p = { c->src.fd, POLLPRI, 0 };
+	const bool some = poll(&p, 1, 0) != 0, peeks = s->inq_len && sock_option(c->src.fd, SO_PEEK_OFF) >= 0;
 	char what[300];
 
+	/* A description takes a dozen questions, and nearly always nobody will read it. */
+	if (!some && !peeks)
+		return 0;
 	sock_describe(c->src.fd, what, sizeof(what));
-	if (poll(&p, 1, 0) == 1 && p.revents & POLLPRI)
+	if (p.revents & POLLPRI)
 		return err_refuse(err, "%s: urgent data waits to be read", what);
-	if (s->inq_len && sock_option(c->src.fd, SO_PEEK_OFF) >= 0)
+	if (peeks)
 		return err_refuse(err, "%s: unread data and SO_PEEK_OFF", what);
 	return sock_refuse_errors(c->src.fd, what, err);
 }

@@ -85,31 +85,28 @@ static struct tty_pair *pair_of(struct dump *d, uint32_t index)
 
 static int collect_task(struct dump *d, struct dump_task *task, struct err *err)
 {
-	int *fds, ret;
-	size_t n;
+	const struct fd_stats *fds;
+	int ret = file_stats(d, task, &fds, err);
 
-	ret = proc_numbers(task->proc_fd, "fd", d->arena, &fds, &n, err);
-	for (size_t i = 0; !ret && i < n; i++) {
+	for (size_t i = 0; !ret && i < fds->n; i++) {
+		const struct stat *st = &fds->st[i];
 		struct proc_fdinfo info;
-		char path[32];
-		struct stat st;
 		uint64_t index;
 
-		snprintf(path, sizeof(path), "fd/%d", fds[i]);
-		if (fstatat(task->proc_fd, path, &st, 0) || !S_ISCHR(st.st_mode))
+		if (!S_ISCHR(st->st_mode))
 			continue;
-		if (is_slave(&st)) {
-			pair_of(d, minor(st.st_rdev))->slave = true;
+		if (is_slave(st)) {
+			pair_of(d, minor(st->st_rdev))->slave = true;
 			continue;
 		}
-		if (!is_master(&st))
+		if (!is_master(st))
 			continue;
-		ret = proc_fdinfo(task->proc_fd, fds[i], d->arena, &info, err);
+		ret = proc_fdinfo(task->proc_fd, fds->numbers[i], d->arena, &info, err);
 		if (ret || fdinfo_value(info.text, "tty-index", 10, &index) < 0 || index >= TTY_INDEX_MAX)
 			continue; /* O_PATH of the node */
 		struct tty_pair *p = pair_of(d, (uint32_t)index);
 		p->master_pid = task->pid;
-		p->master_fd = fds[i];
+		p->master_fd = fds->numbers[i];
 	}
 	return ret;
 }
@@ -616,31 +613,27 @@ struct cloexec_asked { size_t n; int *fds; struct step_ref *steps; };
 static int ask_cloexec(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct cloexec_asked *a = slot;
-	int *fds, ret;
-	size_t n;
+	const struct fd_stats *fds;
+	int ret = file_stats(d, d->task, &fds, err);
 
-	ret = proc_numbers(d->task->proc_fd, "fd", d->arena, &fds, &n, err);
 	if (ret)
 		return ret;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < fds->n; i++) {
 		struct proc_fdinfo info;
-		struct stat st;
-		char path[32];
 
-		snprintf(path, sizeof(path), "fd/%d", fds[i]);
-		if (fstatat(d->task->proc_fd, path, &st, 0) || !S_ISCHR(st.st_mode) || !is_slave(&st))
+		if (!S_ISCHR(fds->st[i].st_mode) || !is_slave(&fds->st[i]))
 			continue;
-		ret = proc_fdinfo(d->task->proc_fd, fds[i], d->arena, &info, err);
+		ret = proc_fdinfo(d->task->proc_fd, fds->numbers[i], d->arena, &info, err);
 		if (ret)
 			return ret;
 		if (!(info.flags & O_CLOEXEC))
 			continue;
 		if (!a->fds) {
-			a->fds = arena_alloc(d->arena, n * sizeof(*a->fds));
-			a->steps = arena_alloc(d->arena, n * sizeof(*a->steps));
+			a->fds = arena_alloc(d->arena, fds->n * sizeof(*a->fds));
+			a->steps = arena_alloc(d->arena, fds->n * sizeof(*a->steps));
 		}
-		a->fds[a->n] = fds[i];
-		a->steps[a->n++] = program_call(prog, 0, "close-on-exec of a terminal", SYS_fcntl, A((uint64_t)fds[i]),
+		a->fds[a->n] = fds->numbers[i];
+		a->steps[a->n++] = program_call(prog, 0, "close-on-exec of a terminal", SYS_fcntl, A((uint64_t)fds->numbers[i]),
 						A(F_GETFD));
 	}
 	return 0;

@@ -301,6 +301,8 @@ int unix_queues_dump(struct dump *d, struct err *err)
 {
 	struct file_table *ft = d->files;
 	struct dump_task *task = d->task;
+	struct dump_task *opened = NULL;
+	cleanup_fd int pidfd = -1; /* of that one */
 	struct unix_table *t;
 	size_t i = 0;
 	int ret;
@@ -315,7 +317,12 @@ int unix_queues_dump(struct dump *d, struct err *err)
 		const struct unix_diag *diag = f->duplicate ? NULL : worth_it(t, f);
 		if (!diag)
 			continue;
-		cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, f->task->pid, 0);
+		if (f->task != opened) {
+			if (pidfd >= 0)
+				close(pidfd);
+			pidfd = (int)syscall(SYS_pidfd_open, f->task->pid, 0);
+			opened = f->task;
+		}
 		cleanup_fd int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
 		d->task = f->task;
 		ret = fd < 0 ? err_sys(err, "cannot get a duplicate (pidfd_getfd)") : scan_one(d, fd, diag, f->id, err);
