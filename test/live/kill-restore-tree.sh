@@ -23,7 +23,9 @@ dump img "$ROOT"
 wait_gone "$ROOT" || die "still there"
 wait_for 10 nobody_there || die "somebody is left of the dumped tree: $(ns_procs)"
 is_whole() {
-	[ "$(members | sed 's/^\([0-9]*\):[0-9]* /\1:/')" = "$whole" ] && ! grep -L '^TracerPid:	0$' $(members | sed 's,^\([0-9]*\):.*,/proc/\1/status,') | grep -q .
+	local p
+	[ "$(members | sed 's/^\([0-9]*\):[0-9]* /\1:/')" = "$whole" ] || return 1
+	for p in $(members | cut -d: -f1); do grep -q '^TracerPid:	0$' "/proc/$p/status" || return 1; done
 }
 end_tree() {
 	local p
