@@ -134,6 +134,9 @@ static int look_outside(struct dump *d, struct err *err)
 	ret = read_all_statuses(d, err);
 	if (ret)
 		return ret;
+	task->stopped = task->fz.threads[0].stop_signal;
+	if (task->parent && task->stopped)
+		task->parent->nstopped++;
 	for (size_t i = 0; i < task->nthreads; i++) {
 		struct dump_thread *t = &task->threads[i];
 

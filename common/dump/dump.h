@@ -71,6 +71,8 @@ struct dump_task {
 	int proc_fd; /* /proc/PID */
 	bool closed; /* a check found what makes it unsafe to ask anything inside of it */
 	bool unfit; /* the same: it could not be looked at */
+	bool stopped; /* by a signal, before we came */
+	size_t nstopped; /* children that are */
 	bool left_busy; /* an earlier dumper died here and its agent is still on the way out */
 	struct proc_stat stat;
 	struct dump_thread *threads; /* same order as fz.threads */
