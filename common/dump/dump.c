@@ -312,6 +312,8 @@ static int dump_frozen(struct dump *d, struct err *err)
 
 	if (!ret)
 		ret = dump_note(d, share_find(d, err), err);
+	if (!ret)
+		ret = dump_note(d, files_look(d, err), err);
 	if (!ret) {
 		d->ahead = d->found ? NULL : ahead_start(d, look_around);
 		ret = dump_each_task(d, dump_state, err);

@@ -38,19 +38,43 @@ static int parse_target(const char *p, EventpollTfdEntry *t)
 
 /*
  * A watch belongs to a file and the number that it had. The number may have been closed, or given to another file,
- * while a duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again.
+ * while a duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again. 1: the task has no such number.
  */
-static int check_target(struct dump *d, const struct fd_source *src, const EventpollTfdEntry *t, struct err *err)
+static int check_target(pid_t pid, int efd, const EventpollTfdEntry *t, struct err *err)
 {
-	struct kcmp_epoll_slot slot = { .efd = (uint32_t)src->number, .tfd = t->tfd, .toff = 0 };
-	long r = syscall(SYS_kcmp, d->task->fz.pid, d->task->fz.pid, KCMP_EPOLL_TFD, (unsigned long)t->tfd, &slot);
+	struct kcmp_epoll_slot slot = { .efd = (uint32_t)efd, .tfd = t->tfd, .toff = 0 };
+	long r = syscall(SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, (unsigned long)t->tfd, &slot);
 
 	if (r == 0)
 		return 0;
-	if (r < 0 && errno != EBADF && errno != ENOENT)
+	if (r < 0 && errno == EBADF)
+		return 1;
+	if (r < 0 && errno != ENOENT)
 		return err_sys(err, "cannot compare the target %u of an epoll (kcmp)", t->tfd);
 	return err_refuse(err, "epoll watches a file as number %u that the task no longer has under this number",
 			  t->tfd);
+}
+
+/* 1: some number is not there at all. */
+static int check_targets(pid_t pid, int efd, const EventpollFileEntry *e, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < e->n_tfd && !ret; i++)
+		ret = check_target(pid, efd, e->tfd[i], err);
+	return ret;
+}
+
+/* Who has all numbers makes the watches again (plan.c takes the first one, too): often the child of who made the set. */
+static int find_holder(struct dump *d, const struct fd_source *src, const EventpollFileEntry *e, struct err *err)
+{
+	int ret = check_targets(d->task->pid, src->number, e, err);
+
+	for (const struct file_fd *f = NULL; ret == 1 && (f = file_next_holder(d, e->id, f));)
+		ret = check_targets(f->task->pid, f->number, e, err);
+	if (ret == 1)
+		ret = err_refuse(err, "epoll watches a file under a number that the task no longer has");
+	return ret;
 }
 
 static int eventpoll_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
@@ -71,11 +95,12 @@ static int eventpoll_dump(struct dump *d, const struct fd_source *src, FileEntry
 		EventpollTfdEntry *t = arena_msg(d->arena, EventpollTfdEntry, eventpoll_tfd_entry__init);
 		if (parse_target(p + 4, t) < 0)
 			return err_set(err, ERR_FEATURE, 0, "this kernel shows the targets of an epoll in another way");
-		int ret = check_target(d, src, t, err);
-		if (ret < 0)
-			return ret;
 		e->tfd[e->n_tfd++] = t;
 	}
+	int ret = find_holder(d, src, e, err);
+
+	if (ret < 0)
+		return ret;
 	return fown_dump(d, src, &e->fown, err);
 }
 

@@ -27,8 +27,12 @@ struct file_fd {
 	bool done;	  /* what belongs to its object and not to it (queued data) was written */
 };
 
+struct table; /* table.c */
+
 struct file_table {
 	uint32_t last_id, last_ghost;
+	struct table *tables; /* of all tasks, each once; arena */
+	size_t ntables;
 	struct file_fd *fds; /* arena; sorted by (device, inode, description, table, number); not all duplicates are here */
 	size_t nfds;
 	void *paths;  /* tsearch(3) tree: files that are no descriptors */
@@ -53,6 +57,9 @@ int file_stats(struct dump *d, struct dump_task *task, const struct fd_stats **o
  * kind's dump. */
 struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n);
 
+/* The descriptors of a description, one of each table, in the order of tables; NULL for the first one and at the end. Slow. */
+const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const struct file_fd *after);
+
 /* Writes the entry of a description of which fd is a duplicate of ours: f says the rest, and learns the type. */
 int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err);
 /* The id of a description found in a message. Takes the fd, which is ours. */
@@ -65,6 +72,11 @@ void inflight_free(struct file_table *t);
 int unix_queues_dump(struct dump *d, struct err *err);
 int unixsk_finish(struct dump *d, struct err *err);
 void unix_table_free(struct unix_table *t);
+
+/* "inotify", "fanotify"; NULL when the link says that the description is something else. */
+const char *fsnotify_name(const char *link);
+/* Refuses events that were not read. */
+int fsnotify_refuse_queue(int fd, const char *what, struct err *err);
 
 /* Looks through all of /proc once for a process outside of the tree that holds link ("pipe:[123]"); fills who with
  * "pid 12 (cat)" and gives true. Only for messages: it is slow. */
@@ -102,6 +114,10 @@ int link_dump(struct dump *d, const struct file_place *p, const char *lost, uint
 void file_links_undo(struct file_table *t);
 /* True when name is an entry of this pid in /proc (a file that only the task itself can open). */
 bool reg_is_own_proc(const char *name, pid_t pid);
+/* N of /proc/N and /proc/N/..., 0 of any other name. */
+pid_t reg_proc_pid(const char *name);
+/* Whether the name leads into /proc/N of a task of the checkpoint. */
+bool reg_is_tree_proc(const struct model *m, const char *name);
 
 /* GNU build-id of the ELF file behind fd, from its first MiB, as little-endian words. Gives their number, 0 = none. */
 #define BUILD_ID_WORDS 16

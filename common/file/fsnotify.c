@@ -151,11 +151,17 @@ static int fill_handle(struct dump *d, struct watched *w, const char *what, FhEn
 	return ret;
 }
 
-static int refuse_queue(const struct fd_source *src, const char *what, struct err *err)
+const char *fsnotify_name(const char *link)
+{
+	return !strcmp(link, "anon_inode:inotify") ? "inotify" : !strcmp(link, "anon_inode:[fanotify]") ? "fanotify" : NULL;
+}
+
+/* Asked before the tasks are looked at more closely: from then on, opened files and directories may be our doing. */
+int fsnotify_refuse_queue(int fd, const char *what, struct err *err)
 {
 	int bytes = 0;
 
-	if (ioctl(src->fd, FIONREAD, &bytes) < 0)
+	if (ioctl(fd, FIONREAD, &bytes) < 0)
 		return err_sys(err, "cannot ask for the queue of %s", what);
 	if (!bytes)
 		return 0;
@@ -202,7 +208,7 @@ static size_t lines(const char *text, const char *start)
 static int inotify_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	InotifyFileEntry *e = arena_msg(d->arena, InotifyFileEntry, inotify_file_entry__init);
-	int ret = refuse_queue(src, "inotify", err);
+	int ret = 0;
 
 	entry->ify = e;
 	e->id = entry->id;
@@ -316,7 +322,7 @@ static int dump_mark(struct dump *d, const char *line, FanotifyMarkEntry *e, str
 static int fanotify_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	FanotifyFileEntry *e = arena_msg(d->arena, FanotifyFileEntry, fanotify_file_entry__init);
-	int ret = refuse_queue(src, "fanotify", err);
+	int ret = 0;
 	const char *text = src->info->text, *head = strstr(text, "fanotify flags:");
 	uint64_t flags, events;
 

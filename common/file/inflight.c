@@ -34,6 +34,8 @@ static int look(struct dump *d, struct file_fd *f, struct err *err)
 	ret = proc_fdinfo(self, f->number, d->arena, &f->info, err);
 	if (!ret && (!strncmp(f->info.text, "lock:", 5) || strstr(f->info.text, "\nlock:")))
 		return err_refuse(err, "%s: a file lock is held through a descriptor on its way in a message", f->link);
+	if (!ret && fsnotify_name(f->link))
+		ret = fsnotify_refuse_queue(f->number, fsnotify_name(f->link), err);
 	f->flags = f->info.flags & ~(uint32_t)O_CLOEXEC; /* ours has it */
 	return ret;
 }

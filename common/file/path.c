@@ -49,6 +49,25 @@ bool reg_is_own_proc(const char *name, pid_t pid)
 	return !strncmp(name, prefix, (size_t)n) && (name[n] == '/' || !name[n]);
 }
 
+pid_t reg_proc_pid(const char *name)
+{
+	char digits[16] = "";
+	uint64_t pid;
+	size_t n = strncmp(name, "/proc/", 6) ? 0 : strspn(name + 6, "0123456789");
+
+	if (!n || n >= sizeof(digits) || (name[6 + n] && name[6 + n] != '/'))
+		return 0;
+	memcpy(digits, name + 6, n);
+	return parse_u64(digits, 10, &pid) || pid > INT32_MAX ? 0 : (pid_t)pid;
+}
+
+static bool in_tree_proc(const struct dump *d, const char *name)
+{
+	pid_t pid = reg_proc_pid(name);
+
+	return pid && dump_find_task(d, pid);
+}
+
 static int check_proc(struct dump *d, const struct file_place *p, struct err *err)
 {
 	const char *name = p->link;
@@ -56,7 +75,7 @@ static int check_proc(struct dump *d, const struct file_place *p, struct err *er
 
 	if (strncmp(name, "/proc/", 6) && strcmp(name, "/proc"))
 		return err_refuse(err, "%s is on a procfs that is not at /proc", name);
-	if (!name[5] || reg_is_own_proc(name, d->task->fz.pid))
+	if (!name[5] || in_tree_proc(d, name))
 		return 0;
 	digits = strspn(name + 6, "0123456789");
 	if (digits && (!name[6 + digits] || name[6 + digits] == '/'))
@@ -207,8 +226,8 @@ static int put_path(struct dump *d, const struct file_place *p, uint32_t id, str
 	ret = reg_fill(d, p, reg, err);
 	if (ret < 0)
 		return ret;
-	if (p->fs_type == PROC_SUPER_MAGIC && reg_is_own_proc(reg->name, d->task->fz.pid))
-		return err_refuse(err, "%s is an entry of the process itself in /proc", reg->name);
+	if (p->fs_type == PROC_SUPER_MAGIC && in_tree_proc(d, reg->name))
+		return err_refuse(err, "%s is an entry of a process of the tree in /proc", reg->name);
 	file_put(d, entry);
 	return 0;
 }

@@ -118,23 +118,40 @@ static int by_fd(const void *va, const void *vb)
 
 /*
  * /proc/PID/... of the task itself names the process as it is then, so only the restored task can open it, when its
- * threads and memory are there. Until then a stand-in keeps the number.
+ * threads and memory are there; that of another task when all exist. Until then a stand-in keeps the number.
  */
-static void plan_own_proc(struct plan *plan, struct plan_task *pt, const RegFileEntry *reg, const FdinfoEntry **same,
-			  size_t n)
+static void plan_tree_proc(struct plan_task *pt, const RegFileEntry *reg, const FdinfoEntry **same, size_t n)
 {
+	const bool own = reg_is_own_proc(reg->name, pt->pid);
 	struct program *prog = pt->threads[0].prog;
-	struct step_ref opened = program_call(prog, THREAD_SELF, "an entry of its own in /proc", SYS_openat,
-					      A((uint64_t)AT_FDCWD), A_DATA(program_string(prog, reg->name)),
-					      A((uint64_t)reg_open_flags(reg->flags)));
+	int phase = own ? THREAD_SELF : TASK_CLOSE;
+	struct step_ref opened;
 
+	if (!own && strstr(reg->name, "/task/")) { /* threads of others exist for certain only when all stand ready */
+		if (!pt->threads[0].late)
+			pt->threads[0].late = program_new();
+		prog = pt->threads[0].late;
+		phase = 0;
+	}
+	opened = program_call(prog, phase, "an entry of a process in /proc", SYS_openat, A((uint64_t)AT_FDCWD),
+			      A_DATA(program_string(prog, reg->name)), A((uint64_t)reg_open_flags(reg->flags)));
 	for (size_t i = 0; i < n; i++)
-		program_call_eq(prog, THREAD_SELF, "in its place", same[i]->fd, SYS_dup3, A_RESULT(opened),
-				A(same[i]->fd), A(same[i]->flags & 1 ? O_CLOEXEC : 0));
-	program_call(prog, THREAD_SELF, "was only for opening", SYS_close, A_RESULT(opened));
+		program_call_eq(prog, phase, "in its place", same[i]->fd, SYS_dup3, A_RESULT(opened), A(same[i]->fd),
+				A(same[i]->flags & 1 ? O_CLOEXEC : 0));
+	program_call(prog, phase, "was only for opening", SYS_close, A_RESULT(opened));
 	if (reg->pos && reg->pos != UINT64_MAX && !(reg->flags & O_PATH))
-		program_call_eq(prog, THREAD_SELF, "position", reg->pos, SYS_lseek, A(same[0]->fd), A(reg->pos),
+		program_call_eq(prog, phase, "position", reg->pos, SYS_lseek, A(same[0]->fd), A(reg->pos),
 				A(SEEK_SET));
+}
+
+bool reg_is_tree_proc(const struct model *m, const char *name)
+{
+	pid_t pid = reg_proc_pid(name);
+
+	for (size_t i = 0; pid && i < m->ntasks; i++)
+		if ((pid_t)m->tasks[i].pstree->pid == pid)
+			return true;
+	return false;
 }
 
 static uint32_t stand_in(struct plan *plan)
@@ -161,9 +178,9 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 
 	if (ret < 0)
 		return ret;
-	const bool own = entry->type == FD_TYPES__REG && reg_is_own_proc(entry->reg->name, pt->pid);
+	const bool proc = entry->type == FD_TYPES__REG && reg_is_tree_proc(m, entry->reg->name);
 	const bool pidfd = entry->type == FD_TYPES__PIDFD && entry->pidfd->nspid != -1;
-	if (own) {
+	if (proc) {
 		slot = stand_in(plan);
 		ret = reg_check(entry->reg, err);
 	} else if (pidfd) {
@@ -177,14 +194,50 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 	for (size_t i = 0; i < n; i++)
 		program_call_eq(prog, TASK_FILES, "descriptor", same[i]->fd, SYS_dup3, A_SLOT(slot), A(same[i]->fd),
 				A(same[i]->flags & 1 ? O_CLOEXEC : 0));
-	if (own)
-		plan_own_proc(plan, pt, entry->reg, same, n);
+	if (proc)
+		plan_tree_proc(pt, entry->reg, same, n);
 	return 0;
+}
+
+/* Has the table all numbers that the set watches? sorted is by number. */
+static bool has_targets(FdinfoEntry **sorted, size_t n, const EventpollFileEntry *e)
+{
+	for (size_t i = 0; i < e->n_tfd; i++) {
+		FdinfoEntry key = { .fd = e->tfd[i]->tfd }, *k = &key;
+
+		if (!n || !bsearch(&k, sorted, n, sizeof(*sorted), by_fd))
+			return false;
+	}
+	return true;
+}
+
+/* A set of epoll is filled by the first holder that has what is watched, under the same numbers. */
+static bool another_fills(const struct model *m, const struct plan_task *pt, const FileEntry *entry, FdinfoEntry **sorted,
+			  size_t n)
+{
+	if (entry->type != FD_TYPES__EVENTPOLL || has_targets(sorted, n, entry->epfd))
+		return false;
+	for (size_t i = pt->index + 1; i < m->ntasks; i++) {
+		const struct model_task *t = &m->tasks[i];
+		cleanup_free FdinfoEntry **v = NULL;
+		bool holds = false;
+
+		for (size_t k = 0; k < t->nfds && !holds; k++)
+			holds = t->fds[k]->type == entry->type && t->fds[k]->id == entry->id;
+		if (!holds)
+			continue;
+		v = xreallocarray(NULL, t->nfds, sizeof(*v));
+		memcpy(v, t->fds, t->nfds * sizeof(*v));
+		qsort(v, t->nfds, sizeof(*v), by_fd);
+		if (has_targets(v, t->nfds, entry->epfd))
+			return true;
+	}
+	return false;
 }
 
 /* What only the task can do, when all its descriptors are in place. */
 static int finish(const struct model *m, struct plan *plan, struct plan_task *pt, const FdinfoEntry *fd,
-		  struct err *err)
+		  FdinfoEntry **sorted, size_t n, struct err *err)
 {
 	const FileEntry *entry = model_file(m, fd->type, fd->id);
 	const struct file_kind *kind = kind_of(entry->type);
@@ -194,7 +247,7 @@ static int finish(const struct model *m, struct plan *plan, struct plan_task *pt
 	uint32_t done;
 
 	/* What only a holder can do is done by the first one, for all that share the description. */
-	if (id_map_get(&file_plan_of(plan)->finished, key, &done))
+	if (id_map_get(&file_plan_of(plan)->finished, key, &done) || another_fills(m, pt, entry, sorted, n))
 		return 0;
 	id_map_put(&file_plan_of(plan)->finished, plan->arena, key, 1);
 	if (kind->plan_task) {
@@ -269,7 +322,7 @@ int plan_files(const struct model *m, const struct model_task *task, struct plan
 	for (size_t i = 0; i < n; i++) {
 		if (i && same_description(byid[i - 1], byid[i]))
 			continue;
-		ret = finish(m, plan, pt, byid[i], err);
+		ret = finish(m, plan, pt, byid[i], sorted, n, err);
 		ret = plan_note(plan, pt, err_object(err, ret, "fd %u", byid[i]->fd), err);
 		if (ret < 0)
 			return ret;

@@ -154,8 +154,6 @@ static int look(struct dump *d, struct file_fd *f, const struct stat *st, const 
 		return ret;
 	ret = proc_fdinfo(proc, f->number, d->arena, &f->info, err);
 	f->flags = f->info.flags;
-	if (f->flags & O_CLOEXEC && S_ISCHR(f->st.st_mode) && tty_kept_on_exec(d, f->task->pid, f->number))
-		f->flags &= ~(uint32_t)O_CLOEXEC;
 	return ret;
 }
 
@@ -236,6 +234,53 @@ static int refuse_hopeless(const struct table *tables, size_t n, struct err *err
 	return all.len ? err_refuse(err, "nothing can bring these back: %s", all.s) : 0;
 }
 
+/* Events that wait, before anything of ours can add to them. */
+static int look_at_events(struct dump *d, const struct table *tables, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < tables[i].n; k++) {
+			const struct file_fd *f = &tables[i].fds[k];
+			const char *what = f->origin == f ? fsnotify_name(f->link) : NULL;
+
+			if (!what)
+				continue;
+			cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, f->task->pid, 0);
+			cleanup_fd int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
+			int ret = fd < 0 ? blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)") :
+					   fsnotify_refuse_queue(fd, what, err);
+
+			if (ret)
+				ret = dump_note(d, err_task(err, f->task->pid, f->task->stat.comm,
+							    err_object(err, ret, "fd %d", f->number)), err);
+			if (ret)
+				return ret;
+		}
+	return 0;
+}
+
+int files_look(struct dump *d, struct err *err)
+{
+	struct file_table *t = d->files;
+	int ret = collect_all(d, &t->tables, &t->ntables, err); /* one table for all threads: common/task/check.c sees to that */
+
+	if (ret)
+		t->ntables = 0;
+	if (!ret && !d->found) /* a check says each in its place */
+		ret = refuse_hopeless(t->tables, t->ntables, err);
+	return ret ? ret : look_at_events(d, t->tables, t->ntables, err);
+}
+
+/* What the descriptor of a terminal was before the agent's questions about it: known since they were answered. */
+static void correct_flags(const struct dump *d, struct table *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct file_fd *f = &t->fds[i];
+
+		if (f->flags & O_CLOEXEC && S_ISCHR(f->st.st_mode) && tty_kept_on_exec(d, f->task->pid, f->number))
+			f->flags &= ~(uint32_t)O_CLOEXEC;
+	}
+}
+
 static int assign_ids(struct dump *d, struct table *tables, size_t ntables, struct err *err)
 {
 	struct file_table *t = d->files;
@@ -281,6 +326,17 @@ struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n
 		;
 	*n = end - lo;
 	return t->fds + lo;
+}
+
+const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const struct file_fd *after)
+{
+	const struct file_table *t = d->files;
+
+	for (size_t i = after ? after->order + 1 : 0; i < t->ntables; i++)
+		for (size_t k = 0; k < t->tables[i].n; k++)
+			if (t->tables[i].fds[k].id == id)
+				return &t->tables[i].fds[k];
+	return NULL;
 }
 
 int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err)
@@ -357,15 +413,13 @@ static int dump_table(struct dump *d, const struct table *t, FdTypes *types, str
 int files_dump(struct dump *d, struct err *err)
 {
 	struct file_table *t = d->files;
-	struct table *tables;
-	size_t n;
+	struct table *tables = t->tables;
+	size_t n = t->ntables;
 	int ret;
 
-	ret = collect_all(d, &tables, &n, err); /* one table for all threads: common/task/check.c has seen to that */
-	if (!ret)
-		ret = d->found ? 0 : refuse_hopeless(tables, n, err); /* a check says each in its place */
-	if (!ret)
-		ret = assign_ids(d, tables, n, err);
+	for (size_t i = 0; i < n; i++)
+		correct_flags(d, &tables[i]);
+	ret = assign_ids(d, tables, n, err);
 	if (ret < 0)
 		return ret;
 	FdTypes *types = arena_alloc(d->arena, (t->last_id + 1) * sizeof(*types));

@@ -16,6 +16,9 @@ void file_table_free(struct file_table *t);
 void file_links_keep(struct file_table *t);
 
 /* All descriptors of the task: writes fdinfo-F and file entries. */
+/* Before anything runs in the tasks: reads all tables, and refuses what cannot come back in any way or is lost by being looked
+ * at longer. */
+int files_look(struct dump *d, struct err *err);
 int files_dump(struct dump *d, struct err *err);
 /*
  * A REG entry for a file that is not a descriptor: link is a magic link of the task such as "exe", "cwd", "root",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Rings of io_uring are refused by their name.
+/* Rings of io_uring are refused by their name, also when their descriptor is closed.
  * test: refused=rings_of_io.uring */
 #include <linux/io_uring.h>
 #include <sys/mman.h>
@@ -17,9 +17,8 @@ int main(void)
 	if (fd < 0)
 		TEST_SKIP("no io_uring");
 	ring = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
-	CHECK(ring != MAP_FAILED);
+	CHECK(ring != MAP_FAILED && !close(fd));
 	test_ready();
 	CHECK_EQ(ring[params.sq_off.ring_entries / 4], params.sq_entries);
-	CHECK_EQ(syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0), 0);
 	pass();
 }

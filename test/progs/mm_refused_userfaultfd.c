@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A range whose faults are served through userfaultfd is refused by its name.
+/* A range whose faults another process serves through userfaultfd is refused by its name.
  * test: refused=registered_with_userfaultfd */
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "test.h"
 
@@ -16,14 +17,26 @@ int main(void)
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	pid_t pid;
+
 	if (fd < 0)
 		TEST_SKIP("no userfaultfd");
 	CHECK(p != MAP_FAILED);
 	CHECK(!ioctl(fd, UFFDIO_API, &api));
 	reg.range.start = zero.range.start = (uintptr_t)p;
 	CHECK(!ioctl(fd, UFFDIO_REGISTER, &reg));
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) { /* whose child is not in the tree */
+		if (fork())
+			_exit(0);
+		setsid();
+		test_wait_told();
+		_exit(ioctl(fd, UFFDIO_ZEROPAGE, &zero) ? 1 : 0);
+	}
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK(!close(fd));
 	test_ready();
-	CHECK(!ioctl(fd, UFFDIO_ZEROPAGE, &zero));
-	CHECK_EQ(*p, 0);
+	CHECK_EQ(*(volatile char *)p, 0);
 	pass();
 }
