@@ -134,12 +134,14 @@ struct plan_bind {
 /* In whose name a step of the controller's program is made: pid and effective ids. */
 struct plan_identity { pid_t pid; uint32_t uid, gid; const uint32_t *groups; size_t ngroups; };
 struct plan_as { struct step_ref step; const struct plan_identity *who; };
+struct plan_cgroup { struct step_ref made; const char *dir; struct plan_cgroup *next; };
 
 struct plan {
 	struct arena *arena;
 	struct program *controller;
 	struct program *last; /* the controller's too, when all tasks stand ready: watches; no results into slots */
 	enum cgroups_mode cgroups;
+	struct plan_cgroup *groups; /* those that will be made where they are not there (common/task/cgroup.c); arena */
 	bool link_remap;
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */

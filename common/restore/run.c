@@ -11,6 +11,7 @@
 #include "common/file/tcp.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
+#include "common/task/cgroup.h"
 
 static void count_pages(const struct model *m, struct restore_stats *stats)
 {
@@ -78,6 +79,8 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		ret = tcp_run_begin(m, plan, log, &tcp, err);
 	if (!ret)
 		ret = controller_run(plan, log, &slots, err);
+	if (!ret)
+		cgroups_tell(plan, log);
 	/*
 	 * The number of a task that was waited for a moment ago is given back a little later (release_task() in kernel/exit.c,
 	 * 6.18), and a restore right after a dump may be quicker. What was made is gone again, so it can be made again; but a

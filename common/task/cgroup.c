@@ -255,8 +255,13 @@ static int members_slot(struct plan *plan, const CgMemberEntry *e, const char *f
 		char kept = *p;
 
 		*p = 0;
-		program_try(c, MAKE_OBJECTS, "cgroup, when it is not there", SYS_mkdir,
-			    A_DATA(program_string(c, dir)), A(0755));
+		struct plan_cgroup *g = arena_alloc(plan->arena, sizeof(*g));
+
+		g->made = program_try(c, MAKE_OBJECTS, "cgroup, when it is not there", SYS_mkdir,
+				      A_DATA(program_string(c, dir)), A(0755));
+		g->dir = arena_strdup(plan->arena, dir);
+		g->next = plan->groups;
+		plan->groups = g;
 		*p = kept;
 		p += kept == '/';
 	}
@@ -264,6 +269,14 @@ static int members_slot(struct plan *plan, const CgMemberEntry *e, const char *f
 	plan_slot_is(plan, *slot, program_call(c, MAKE_OBJECTS, members_note, SYS_openat, A((uint64_t)AT_FDCWD),
 					       A_DATA(program_string(c, path)), A(O_WRONLY | O_CLOEXEC)));
 	return 0;
+}
+
+void cgroups_tell(const struct plan *plan, const struct log *log)
+{
+	for (const struct plan_cgroup *g = plan->groups; g; g = g->next)
+		if (!program_result(plan->controller, g->made))
+			log_warn(log, "cgroup %s was not there and was made with default settings: limits that it had are lost",
+				 g->dir);
 }
 
 static bool all_move(const struct model *m)

@@ -15,4 +15,7 @@ int cgroup_verify(const struct model *m, const struct model_thread *t, const cha
 /* Groups that the plan needs and that this host does not have. */
 void cgroup_preflight(const struct plan *plan, finding_fn report, void *ctx);
 
+/* Groups that the controller's program had to make: whatever was set in them before the dump is lost, which is said by name. */
+void cgroups_tell(const struct plan *plan, const struct log *log);
+
 #endif
