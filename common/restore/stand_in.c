@@ -28,9 +28,10 @@ struct call {
 	long nr;
 	uint64_t a[6];
 	int64_t result;
+	int refused; /* errno: the call was made with other ids */
 };
 
-struct stand_in { pid_t wants, pid; struct call *call; struct stand_in *next; };
+struct stand_in { pid_t wants, pid; bool warned; struct call *call; struct stand_in *next; };
 
 static void pass_turn(struct call *c, uint32_t turn)
 {
@@ -38,17 +39,31 @@ static void pass_turn(struct call *c, uint32_t turn)
 	syscall(SYS_futex, &c->turn, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+static bool same_groups(const struct plan_identity *who)
+{
+	gid_t now[256];
+	long n = syscall(SYS_getgroups, ARRAY_SIZE(now), now);
+
+	return n >= 0 && (size_t)n == who->ngroups && (!n || !memcmp(now, who->groups, (size_t)n * sizeof(*now)));
+}
+
 /*
  * Effective ids only: with the real ones it may come back. Files are reached as before: the file system ids go back to ours, which
  * gives the capabilities for files again (cap_task_fix_setuid() in security/commoncap.c).
+ * Who is that already needs no capability for it.
  */
 static int become(const struct plan_identity *who)
 {
-	if (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setgroups, who->ngroups, who->groups) < 0 ||
+	const long uid = syscall(SYS_getuid), gid = syscall(SYS_getgid);
+	const bool same = same_groups(who);
+
+	if (same && syscall(SYS_getegid) == who->gid && syscall(SYS_geteuid) == who->uid)
+		return 0;
+	if (syscall(SYS_setresuid, -1, uid, -1) < 0 || (!same && syscall(SYS_setgroups, who->ngroups, who->groups) < 0) ||
 	    syscall(SYS_setresgid, -1, who->gid, -1) < 0 || syscall(SYS_setresuid, -1, who->uid, -1) < 0)
 		return -errno;
-	syscall(SYS_setfsuid, 0);
-	syscall(SYS_setfsgid, 0);
+	syscall(SYS_setfsuid, uid);
+	syscall(SYS_setfsgid, gid);
 	/* A change of credentials takes it away. */
 	return syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ? -errno : 0;
 }
@@ -71,12 +86,10 @@ _Noreturn static void stand_in_main(struct call *c, pid_t parent)
 		}
 		if (turn == OVER)
 			syscall(SYS_exit_group, 0);
-		c->result = c->who == now ? 0 : become(c->who);
-		if (!c->result) {
-			now = c->who;
-			long ret = syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
-			c->result = ret < 0 ? -errno : ret;
-		}
+		c->refused = c->who == now ? c->refused : -become(c->who);
+		now = c->who;
+		long ret = syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+		c->result = ret < 0 ? -errno : ret;
 		pass_turn(c, OURS);
 	}
 }
@@ -119,7 +132,8 @@ static struct stand_in *get(struct stand_in **list, pid_t wants, const struct lo
 	}
 	s->pid = make(s->call, wants);
 	if (s->pid < 0) {
-		log_warn(log, "a peer of unix sockets was pid %d, which is in use here: they will see another number", (int)wants);
+		log_warn(log, "a peer of unix sockets was pid %d, which cannot be had here (%s): they will see another number",
+			 (int)wants, s->pid == -EEXIST ? "it is in use" : strerror(-s->pid));
 		s->pid = make(s->call, 0);
 	}
 	if (s->pid < 0) {
@@ -150,6 +164,11 @@ int stand_in_call(struct stand_in **list, const struct plan_identity *who, long 
 			s->pid = 0;
 			return err_set(err, ERR_FAILED, ECHILD, "the stand-in for pid %d was killed", (int)who->pid);
 		}
+	}
+	if (s->call->refused && !s->warned) {
+		log_warn(log, "a peer of unix sockets was pid %d with uid %u and gid %u, which we cannot take (%s): they will see ours",
+			 (int)who->pid, who->uid, who->gid, strerror(s->call->refused));
+		s->warned = true;
 	}
 	*result = s->call->result;
 	return 0;
