@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-dump: options in, one dump, one line about what went wrong. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
@@ -86,11 +87,28 @@ static int run_check(const struct opts *o, const struct dump_opts *opts, const s
 	return found.n ? 1 : 0;
 }
 
+/* Standard output becomes the stream and nothing else: what anybody writes there by mistake goes to standard error. */
+static int take_stdout(int *stream, struct err *err)
+{
+	if (isatty(STDOUT_FILENO))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "standard output is a terminal: images do not go there"),
+				"send them through a pipe or into a file: cr-dump -D - ... | ...");
+	*stream = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (*stream < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return err_sys(err, "cannot write to standard output");
+	/* A pipe of the size that anybody may have: fewer and longer turns of both sides. */
+	fcntl(*stream, F_SETPIPE_SZ, 1 << 20);
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
 /* Negative: err says why. Else the exit status. */
 static int run(const struct opts *o, struct log *log, struct err *err)
 {
 	bool check = opt_bool(o, OPT_CHECK);
-	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
+	const char *images = opt_str(o, OPT_IMAGES_DIR);
+	bool streams = !check && !strcmp(images, "-");
+	const char *work = opt_str(o, OPT_WORK_DIR) ?: !strcmp(images, "-") ? "." : images;
 	const char *log_file = opt_str(o, OPT_LOG_FILE), *pidfile = check ? NULL : opt_str(o, OPT_PIDFILE);
 	cleanup_free char *log_path = log_file && strcmp(log_file, "-") != 0 ? path_join(work, log_file) : NULL;
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
@@ -115,15 +133,22 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.progress = isatty(STDERR_FILENO),
 		.cow_pages = opt_bool(o, OPT_COW_PAGES),
 		.seal = opt_bool(o, OPT_SEAL),
+		.compress = opt_is_set(o, OPT_COMPRESS) ? (int)opt_int(o, OPT_COMPRESS) : 0,
+		.stream = -1,
 		.given = &given,
 		.cgroups = cgroups,
 		.link_remap = opt_bool(o, OPT_LINK_REMAP),
 		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.suspend_seccomp = opt_bool(o, OPT_SUSPEND_SECCOMP),
 	};
+	cleanup_fd int stream = -1;
 	struct dump_stats stats = { 0 };
+
 	if (!ret)
 		ret = read_externals(o, &given, err);
+	if (!ret && streams)
+		ret = take_stdout(&stream, err);
+	opts.stream = stream;
 
 	if (!ret)
 		ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),

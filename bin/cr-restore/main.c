@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-restore: options in, one restore; then out of the way, in the task's place as its parent, or another command. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -107,9 +108,26 @@ static int run_check(const struct opts *o, const struct restore_opts *opts, cons
 	return found.n ? 1 : 0;
 }
 
+/* Standard input is the stream, and not one of ours any more: what is run later finds nothing in it. */
+static int take_stdin(int *stream, struct err *err)
+{
+	cleanup_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (isatty(STDIN_FILENO))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "standard input is a terminal: no images come from there"),
+				"give them through a pipe or from a file: ... | cr-restore -D - ...");
+	*stream = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (*stream < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0)
+		return err_sys(err, "cannot read standard input");
+	fcntl(*stream, F_SETPIPE_SZ, 1 << 20);
+	return 0;
+}
+
 static int run(const struct opts *o, struct log *log, const struct tty_job *job, pid_t *root, struct err *err)
 {
-	const char *images = opt_str(o, OPT_IMAGES_DIR), *work = opt_str(o, OPT_WORK_DIR) ?: images;
+	const char *images = opt_str(o, OPT_IMAGES_DIR);
+	bool streams = !strcmp(images, "-");
+	const char *work = opt_str(o, OPT_WORK_DIR) ?: streams ? "." : images;
 	bool plan = opt_bool(o, OPT_PLAN), check = opt_bool(o, OPT_CHECK);
 	const char *pidfile = plan || check ? NULL : opt_str(o, OPT_PIDFILE);
 	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
@@ -119,6 +137,7 @@ static int run(const struct opts *o, struct log *log, const struct tty_job *job,
 	int ret = cgroups_mode(opt_str(o, OPT_MANAGE_CGROUPS), &cgroups, err);
 	struct restore_opts opts = {
 		.images_dir = images,
+		.stream = -1,
 		.work_dir = work,
 		.sibling = opt_bool(o, OPT_RESTORE_SIBLING),
 		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
@@ -140,8 +159,13 @@ static int run(const struct opts *o, struct log *log, const struct tty_job *job,
 		.foreground = job->lent,
 	};
 	struct restore_stats stats = { 0 };
+	cleanup_fd int stream = -1;
+
 	if (!ret)
 		ret = read_externals(o, &given, err); /* before anything of ours takes a number */
+	if (!ret && streams)
+		ret = take_stdin(&stream, err);
+	opts.stream = stream;
 
 	if (!ret)
 		ret = open_log(o, work, log, err);

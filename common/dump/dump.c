@@ -20,6 +20,7 @@
 #include "common/feature/feature.h"
 #include "common/file/table.h"
 #include "common/file/tcp.h"
+#include "common/image/threads.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
 #include "common/task/cgroup.h"
@@ -337,7 +338,10 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = dump_each_task(d, put_cores, err);
 	if (!ret)
 		identity_put(d);
-	return ret;
+	if (ret || !image_store_is_stream(d->store))
+		return ret;
+	ret = image_store_send_images(d->store, err);
+	return ret ? ret : pages_send(d, err);
 }
 
 /*
@@ -388,10 +392,12 @@ static int dump_open(struct dump *d, struct err *err)
 
 	if (d->found)
 		d->store = image_store_nowhere();
+	else if (!ret && d->opts->stream >= 0)
+		ret = image_store_stream(d->opts->stream, d->opts->compress, image_threads_default(), &d->store, err);
 	else if (!ret)
 		ret = image_store_open(d->opts->images_dir, &d->store, err);
 	if (!ret && !d->found)
-		image_store_seal(d->store, "cr-dump", d->opts->seal);
+		image_store_seal(d->store, "cr-dump", false);
 	d->files = file_table_new();
 	identity_read_own(d);
 	return ret;
@@ -495,6 +501,7 @@ static void dump_close(struct dump *d)
 {
 	tcp_dump_end(d);
 	file_table_free(d->files);
+	pages_sets_free(d);
 	seccomp_images_free(d);
 	cgroup_sets_free(d);
 	image_store_free(d->store);

@@ -25,6 +25,7 @@ struct mm_objects; /* common/mm/private.h */
 struct inetopt_fresh; /* common/file/inetopt.h */
 struct tcp_dump; /* common/file/tcp.h */
 
+struct pages_sets; /* common/mm/pages_out.h */
 struct externals; /* common/file/external.h */
 
 struct dump_opts {
@@ -37,7 +38,9 @@ struct dump_opts {
 	uint64_t ghost_limit; /* bytes */
 	bool progress;	      /* a terminal is watching */
 	bool cow_pages;	      /* leave to the parent what is the parent's */
-	bool seal;	      /* checksums of memory pages too, which are read again for it */
+	bool seal;	      /* checksums of memory pages too */
+	int compress;	      /* level of zstd; 0: not at all */
+	int stream;	      /* descriptor that the images go to; -1: to images_dir */
 	bool display_stats;
 	bool tcp_established, tcp_close, skip_in_flight;
 	int network_lock;     /* enum net_lock_method */
@@ -104,6 +107,7 @@ struct dump {
 	struct ahead *ahead; /* while tasks are asked; NULL when nobody reads ahead */
 	struct own_links *own_links; /* common/dump/identity.c */
 	struct dump_known *known; /* dump_recall() */
+	struct pages_sets *sets; /* of a stream: pages that are to be sent; NULL when there are none */
 	struct dump_stats stats;
 	struct findings *found; /* of a check, which goes on where a dump gives up; else NULL */
 };

@@ -130,7 +130,7 @@ int image_file_pread(struct image_file *f, void *buf, size_t n, uint64_t off, st
 			f->cursor = seekable_cursor_new(f->table);
 		return seekable_pread(f->cursor, buf, n, off, err);
 	}
-	ret = pread_full(f->fd, buf, n, (off_t)off);
+	ret = pread_full(f->fd, buf, n, (off_t)(f->base + off));
 	if (ret == -ENODATA)
 		return err_image(err, "the file is cut short");
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot read") : 0;
@@ -154,8 +154,11 @@ int image_file_plain(struct image_file *f, int *fd, struct err *err)
 		*fd = take_fd(&mem);
 		return 0;
 	}
-	*fd = take_fd(&f->fd);
-	return 0;
+	if (f->shared)
+		*fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+	else
+		*fd = take_fd(&f->fd);
+	return *fd < 0 ? err_sys(err, "no descriptor for an image") : 0;
 }
 
 struct same {

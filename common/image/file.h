@@ -15,6 +15,7 @@
 
 struct image_file {
 	int fd;	       /* of the file as it is; -1: absent */
+	uint64_t base; /* where the content begins in a plain file that others share */
 	uint64_t size; /* of the content */
 	uint64_t stored; /* bytes of the file */
 	struct seekable *table; /* NULL: fd has the content itself */
@@ -35,7 +36,8 @@ void image_file_close(struct image_file *f);
 int image_file_pread(struct image_file *f, void *buf, size_t n, uint64_t off, struct err *err);
 /* A raw image of a directory in either form, for reading at any place: compressed, one frame at a time is unpacked. */
 int image_raw_file(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_file *f, struct err *err);
-/* The content as a plain descriptor, which becomes the caller's; compressed content goes to a memfd, by several threads. */
+/* The content as a plain descriptor, which becomes the caller's (a copy of it when the file is shared); compressed content goes to a memfd,
+ * by several threads. */
 int image_file_plain(struct image_file *f, int *fd, struct err *err);
 /* Compares contents by several threads: 1 the same, 0 not, *at says where (the first difference of some thread). */
 int image_file_same(const struct image_file *a, const struct image_file *b, unsigned threads, uint64_t *at, struct err *err);

@@ -72,11 +72,18 @@ ProtobufCMessage *image_unpack(const ProtobufCMessageDescriptor *desc, struct ar
 
 /* ---- reading ---- */
 
-/* A directory of images. (A stream becomes one more implementation behind this type.) */
+/* A directory of images, or a stream of them. */
 struct image_dir;
+struct source; /* source.h */
+struct manifest_file; /* manifest.h */
 /* Reads the manifest too, when there is one: images are then compared with it as they are opened. */
 int image_dir_open(const char *path, struct image_dir **dir, struct err *err);
 int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err *err); /* whatever the manifest says */
+/* From a pipe (source.h): fd stays the caller's and must live as long. */
+int image_dir_stream(int fd, struct image_dir **dir, struct err *err);
+struct source *image_dir_source(const struct image_dir *dir); /* NULL: it is a directory */
+/* What the manifest of a directory says of an image; NULL: nothing. */
+const struct manifest_file *image_dir_manifest(const struct image_dir *dir, enum image_kind kind, unsigned long id);
 void image_dir_free(struct image_dir *dir);
 int image_dir_fd(const struct image_dir *dir);
 const char *image_dir_path(const struct image_dir *dir);
@@ -131,13 +138,29 @@ void image_store_payload(struct image_store *st, enum image_kind kind, unsigned 
 void image_store_touch(struct image_store *st, enum image_kind kind, unsigned long id);
 /* A raw image: *fd stays the store's; write it in any way before the commit. */
 int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long id, int *fd, struct err *err);
-/* The commit writes a manifest (manifest.h) too, that names this tool. sum_raw: with checksums of raw images, which are read again for
- * it; else with their sizes only. */
+/* What became of a raw image: its content's size, the sums of it (sums.h; taken over, NULL: none), and whether the file is compressed. */
+void image_store_raw_done(struct image_store *st, enum image_kind kind, unsigned long id, uint64_t size, uint64_t *sums, bool packed);
+/* The commit writes a manifest (manifest.h) too, that names this tool. sum_raw: raw images whose sums are not given are read again
+ * for them; else it has only their sizes. */
 void image_store_seal(struct image_store *st, const char *tool, bool sum_raw);
 /* Total bytes of entries so far (for statistics). */
 uint64_t image_store_bytes(const struct image_store *st);
 /* Makes all durable and names it. On failure nothing new is left in the directory. */
 int image_store_commit(struct image_store *st, struct err *err);
 void image_store_free(struct image_store *st); /* without commit: leaves nothing */
+
+/*
+ * A store that is a stream (stream.h): images are put as into a directory, then sent, then each raw one is sent as it comes; the commit
+ * sends the end record. level: of zstd for all of it, 0: not compressed. fd stays the caller's. Writing to nobody is -EPIPE.
+ */
+int image_store_stream(int fd, int level, unsigned threads, struct image_store **st, struct err *err);
+bool image_store_is_stream(const struct image_store *st);
+/* All that was put so far but files that no restore reads; nothing but those may be put after it. */
+int image_store_send_images(struct image_store *st, struct err *err);
+/* A raw image: exactly size bytes in order, then image_store_raw_done(). */
+int image_store_send_raw(struct image_store *st, enum image_kind kind, unsigned long id, uint64_t size, struct err *err);
+int image_store_send(struct image_store *st, const void *p, size_t n, struct err *err);
+/* Waits until the reader took all of it: then nothing can be lost any more but by it. Where that cannot be told, returns at once. */
+int image_store_drained(struct image_store *st, struct err *err);
 
 #endif

@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "common/image/threads.h"
-#include "common/image/xxh64.h"
 
 #define PART (256u << 10)
 
@@ -52,18 +51,13 @@ bool manifest_covers(enum image_kind kind)
 	return kind < IMG_KINDS && image_kinds[kind].first_magic != IMAGE_SERVICE;
 }
 
-size_t manifest_pieces(uint64_t size)
-{
-	return size ? (size_t)((size + MANIFEST_PIECE - 1) / MANIFEST_PIECE) : 1;
-}
-
 void manifest_add(struct manifest *m, const char *name, uint64_t size, uint64_t *sums)
 {
 	struct manifest_file *f;
 
 	array_reserve(&m->files, &m->cap, m->n, sizeof(*m->files));
 	f = &m->files[m->n++];
-	*f = (struct manifest_file){ .size = size, .sums = sums, .nsums = sums ? manifest_pieces(size) : 0 };
+	*f = (struct manifest_file){ .size = size, .sums = sums, .nsums = sums ? sums_pieces(size) : 0 };
 	snprintf(f->name, sizeof(f->name), "%s", name);
 }
 
@@ -90,12 +84,10 @@ const struct manifest_file *manifest_find(const struct manifest *m, const char *
 
 uint64_t *manifest_sums_of(const void *p, size_t n)
 {
-	size_t pieces = manifest_pieces(n);
-	uint64_t *sums = xreallocarray(NULL, pieces, sizeof(*sums));
+	struct sums_passing x = { 0 };
 
-	for (size_t i = 0; i < pieces; i++)
-		sums[i] = xxh64((const uint8_t *)p + i * MANIFEST_PIECE, MIN(n - i * MANIFEST_PIECE, (size_t)MANIFEST_PIECE));
-	return sums;
+	sums_pass(&x, p, n);
+	return sums_pass_end(&x);
 }
 
 struct summing {
@@ -115,22 +107,22 @@ static int sum_work(void *arg, struct err *err)
 	image_file_share(s->f, &f);
 	while (!ret && !__atomic_load_n(&s->failed, __ATOMIC_RELAXED)) {
 		size_t i = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
-		uint64_t off = (uint64_t)i * MANIFEST_PIECE, end;
-		struct xxh64 x;
+		uint64_t off = (uint64_t)i * SUMS_PIECE, end;
+		struct sums_part part;
 
 		if (i >= s->n)
 			break;
-		end = MIN(off + MANIFEST_PIECE, f.size);
-		xxh64_start(&x);
+		end = MIN(off + SUMS_PIECE, f.size);
+		part = (struct sums_part){ .first = i };
 		while (!ret && off < end) {
 			size_t n = (size_t)MIN(end - off, (uint64_t)PART);
 
 			ret = image_file_pread(&f, buf, n, off, err);
 			if (!ret)
-				xxh64_add(&x, buf, n);
+				sums_part_add(&part, off, buf, n);
 			off += n;
 		}
-		s->sums[i] = xxh64_end(&x);
+		s->sums[i] = f.size ? part.v[0] : xxh64("", 0, 0);
 	}
 	if (ret)
 		__atomic_store_n(&s->failed, true, __ATOMIC_RELAXED);
@@ -139,7 +131,7 @@ static int sum_work(void *arg, struct err *err)
 
 int manifest_sums(const struct image_file *f, unsigned threads, uint64_t **sums, struct err *err)
 {
-	struct summing s = { .f = f, .n = manifest_pieces(f->size) };
+	struct summing s = { .f = f, .n = sums_pieces(f->size) };
 	cleanup_free uint64_t *list = xreallocarray(NULL, s.n, sizeof(*list));
 	int ret;
 
@@ -148,6 +140,15 @@ int manifest_sums(const struct image_file *f, unsigned threads, uint64_t **sums,
 	if (!ret)
 		*sums = take_ptr(list);
 	return ret;
+}
+
+int manifest_compare(const struct manifest_file *want, const uint64_t *sums, struct err *err)
+{
+	for (size_t i = 0; i < want->nsums; i++)
+		if (sums[i] != want->sums[i])
+			return err_image(err, "the content is not what the manifest says, from byte %" PRIu64 " to %" PRIu64,
+					 (uint64_t)i * SUMS_PIECE, MIN((uint64_t)(i + 1) * SUMS_PIECE, want->size));
+	return 0;
 }
 
 int manifest_verify(const struct manifest_file *want, const struct image_file *f, unsigned threads, struct err *err)
@@ -160,9 +161,5 @@ int manifest_verify(const struct manifest_file *want, const struct image_file *f
 	if (!want->sums)
 		return 0;
 	ret = manifest_sums(f, threads, &sums, err);
-	for (size_t i = 0; !ret && i < want->nsums; i++)
-		if (sums[i] != want->sums[i])
-			return err_image(err, "the content is not what the manifest says, from byte %" PRIu64 " to %" PRIu64,
-					 (uint64_t)i * MANIFEST_PIECE, MIN((uint64_t)(i + 1) * MANIFEST_PIECE, f->size));
-	return ret;
+	return ret ? ret : manifest_compare(want, sums, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The manifest, cr-manifest.json beside the images: which images make up a checkpoint, how long they are, and XXH64 sums of each
- * MANIFEST_PIECE bytes of them; no other program reads that name. All is about contents: compressing changes nothing in it.
+ * The manifest, cr-manifest.json beside the images: which images make up a checkpoint, how long they are, and sums of each
+ * 4 MiB of them (sums.h); no other program reads that name. All is about contents: compressing changes nothing in it.
  * Statistics and caches (files that no restore reads) are not in it.
  */
 #ifndef CR_IMAGE_MANIFEST_H
@@ -9,9 +9,9 @@
 
 #include "common/base/strbuf.h"
 #include "common/image/file.h"
+#include "common/image/sums.h"
 
 #define MANIFEST_NAME "cr-manifest.json"
-#define MANIFEST_PIECE (4u << 20)
 
 struct manifest_file {
 	char name[64]; /* "core-12.img" */
@@ -38,13 +38,15 @@ void manifest_add(struct manifest *m, const char *name, uint64_t size, uint64_t 
 void manifest_sort(struct manifest *m);
 const struct manifest_file *manifest_find(const struct manifest *m, const char *name);
 
-size_t manifest_pieces(uint64_t size);
 /* The sums of a file's content, malloc'ed. */
 int manifest_sums(const struct image_file *f, unsigned threads, uint64_t **sums, struct err *err);
 uint64_t *manifest_sums_of(const void *p, size_t n);
 
 /* Size and content of a file against the manifest. 0: as it should be; otherwise err says what is wrong, and at which byte. */
 int manifest_verify(const struct manifest_file *want, const struct image_file *f, unsigned threads, struct err *err);
+
+/* Sums that were made of a content of the right size. */
+int manifest_compare(const struct manifest_file *want, const uint64_t *sums, struct err *err);
 
 /* What is in the directory: *m NULL when there is none. */
 int manifest_load(int dirfd, struct manifest **m, struct err *err);

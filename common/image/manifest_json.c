@@ -13,7 +13,7 @@
 #include "common/image/manifest.h"
 #include "common/image/threads.h"
 
-#define VERSION 1
+#define VERSION 2 /* 1 had sums of whole pieces */
 #define TEXT_MAX (64u << 20)
 
 void manifest_print(const struct manifest *m, struct strbuf *b)
@@ -28,7 +28,7 @@ void manifest_print(const struct manifest *m, struct strbuf *b)
 		strbuf_put_json(b, head[i].value);
 		strbuf_puts(b, "\",\n");
 	}
-	strbuf_printf(b, "  \"piece\": %u,\n  \"images\": {", MANIFEST_PIECE);
+	strbuf_printf(b, "  \"piece\": %u,\n  \"images\": {", SUMS_PIECE);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct manifest_file *f = &m->files[i];
 
@@ -45,7 +45,7 @@ static int parse_sums(const char *name, json_object *list, uint64_t size, uint64
 	cleanup_free uint64_t *v = NULL;
 	size_t n = json_object_array_length(list);
 
-	if (n != manifest_pieces(size))
+	if (n != sums_pieces(size))
 		return err_image(err, "%s: %zu checksums for %" PRIu64 " bytes", name, n, size);
 	v = xreallocarray(NULL, n, sizeof(*v));
 	for (size_t i = 0; i < n; i++) {
@@ -103,11 +103,13 @@ static int parse(json_object *o, struct manifest **out, struct err *err)
 	if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, "version", &v) ||
 	    !json_object_is_type(v, json_type_int))
 		return err_image(err, "not a manifest: no version");
+	if (json_object_get_int64(v) == 1)
+		return err_hint(err, err_image(err, "version 1 of manifests is no longer read"), "cr-image seal makes a new one");
 	if (json_object_get_int64(v) != VERSION)
 		return err_hint(err, err_image(err, "version %" PRId64 " of manifests is not known", json_object_get_int64(v)),
 				"a later cr-utils wrote it");
-	if (!json_object_object_get_ex(o, "piece", &v) || json_object_get_int64(v) != MANIFEST_PIECE)
-		return err_image(err, "checksums of pieces of another size than %u bytes", MANIFEST_PIECE);
+	if (!json_object_object_get_ex(o, "piece", &v) || json_object_get_int64(v) != SUMS_PIECE)
+		return err_image(err, "checksums of pieces of another size than %u bytes", SUMS_PIECE);
 	if (!json_object_object_get_ex(o, "images", &images) || !json_object_is_type(images, json_type_object))
 		return err_image(err, "not a manifest: no images");
 	m->tool = text_of(o, "tool");

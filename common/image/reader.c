@@ -11,15 +11,16 @@
 
 #include "common/base/io.h"
 #include "common/image/manifest.h"
-#include "common/image/xxh64.h"
+#include "common/image/source.h"
 #include "ipc-msg.pb-c.h"
 
 #define BUFFER (64u << 10)
 
 struct image_dir {
-	int fd;
+	int fd; /* -1: it is a stream */
 	char *path;
 	struct manifest *manifest; /* NULL: there is none */
+	struct source *source;
 };
 
 struct image_reader {
@@ -62,12 +63,40 @@ int image_dir_open(const char *path, struct image_dir **dir, struct err *err)
 	return ret;
 }
 
+int image_dir_stream(int fd, struct image_dir **dir, struct err *err)
+{
+	struct source *source = NULL;
+	int ret = source_open(fd, &source, err);
+
+	*dir = NULL;
+	if (ret)
+		return err_object(err, ret, "standard input");
+	*dir = xzalloc(sizeof(**dir));
+	**dir = (struct image_dir){ .fd = -1, .path = xstrdup("the stream"), .source = source };
+	return 0;
+}
+
+struct source *image_dir_source(const struct image_dir *dir)
+{
+	return dir->source;
+}
+
+const struct manifest_file *image_dir_manifest(const struct image_dir *dir, enum image_kind kind, unsigned long id)
+{
+	char name[64];
+
+	image_name(kind, id, name);
+	return dir->manifest ? manifest_find(dir->manifest, name) : NULL;
+}
+
 void image_dir_free(struct image_dir *dir)
 {
 	if (!dir)
 		return;
 	manifest_free(dir->manifest);
-	close(dir->fd);
+	source_free(dir->source);
+	if (dir->fd >= 0)
+		close(dir->fd);
 	free(dir->path);
 	free(dir);
 }
@@ -80,6 +109,14 @@ int image_dir_fd(const struct image_dir *dir)
 const char *image_dir_path(const struct image_dir *dir)
 {
 	return dir->path;
+}
+
+/* A content in memory; of one piece, as long as it is small. */
+static bool sums_match(const struct manifest_file *want, const uint8_t *content)
+{
+	cleanup_free uint64_t *sums = want->nsums ? manifest_sums_of(content, (size_t)want->size) : NULL;
+
+	return sums && !memcmp(sums, want->sums, want->nsums * sizeof(*sums));
 }
 
 /*
@@ -101,7 +138,7 @@ static int against_manifest(const struct image_dir *dir, enum image_kind kind, c
 		ret = err_image(err, "the manifest does not name this image: it is not part of this checkpoint");
 	else if (f->size == want->size && !image_kinds[kind].message)
 		ret = 0;
-	else if (content && f->size == want->size && want->nsums == 1 && xxh64(content, f->size) == want->sums[0])
+	else if (content && f->size == want->size && sums_match(want, content))
 		ret = 0;
 	else
 		ret = manifest_verify(want, f, 1, err);
@@ -114,8 +151,12 @@ static int open_image(struct image_dir *dir, enum image_kind kind, const char *n
 		      struct err *err)
 {
 	cleanup_free uint8_t *content = NULL;
-	int ret = image_file_open(dir->fd, name, f, err);
+	int ret = 0;
 
+	if (dir->source)
+		source_find(dir->source, name, f);
+	else
+		ret = image_file_open(dir->fd, name, f, err);
 	if (!ret && small && f->fd >= 0 && f->size <= BUFFER && image_kinds[kind].message) {
 		content = xmalloc(MAX((size_t)f->size, (size_t)1));
 		ret = image_file_pread(f, content, (size_t)f->size, 0, err);

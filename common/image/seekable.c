@@ -187,7 +187,7 @@ static int unpack_frame(struct seekable_cursor *c, size_t i, uint8_t *to, struct
 	if (got != want)
 		return err_image(err, "compressed frame %zu, byte %llu: %zu bytes come out, the seek table says %zu", i,
 				 (unsigned long long)s->at[i], got, want);
-	if (s->sums && (uint32_t)xxh64(to, want) != s->sums[i])
+	if (s->sums && (uint32_t)xxh64(to, want, 0) != s->sums[i])
 		return err_image(err, "compressed frame %zu, byte %llu: the checksum is wrong", i, (unsigned long long)s->at[i]);
 	return 0;
 }

@@ -16,16 +16,12 @@
 #include "common/image/threads.h"
 #include "common/image/xxh64.h"
 
-struct entry {
-	uint32_t packed, frame, sum;
-};
-
 struct writing {
 	const struct seekable_opts *opts;
 	int from, to;
 	uint64_t size;
 	size_t n, next; /* frames; the next one to be taken */
-	struct entry *entries;
+	struct seekable_entry *entries;
 	pthread_mutex_t lock;
 	pthread_cond_t turned;
 	size_t turn;  /* whose place is the next */
@@ -42,7 +38,7 @@ static void fail(struct writing *w)
 }
 
 /* Where frame i goes; false when another thread failed. */
-static bool take_place(struct writing *w, size_t i, const struct entry *e, uint64_t *off)
+static bool take_place(struct writing *w, size_t i, const struct seekable_entry *e, uint64_t *off)
 {
 	bool ok;
 
@@ -66,7 +62,7 @@ static bool take_place(struct writing *w, size_t i, const struct entry *e, uint6
 static int write_frame(struct writing *w, size_t i, ZSTD_CCtx *cctx, uint8_t *in, uint8_t *out, size_t cap, struct err *err)
 {
 	uint64_t at = i * (uint64_t)SEEKABLE_FRAME, off;
-	struct entry e = { .frame = (uint32_t)MIN((uint64_t)SEEKABLE_FRAME, w->size - at) };
+	struct seekable_entry e = { .frame = (uint32_t)MIN((uint64_t)SEEKABLE_FRAME, w->size - at) };
 	int ret = pread_full(w->from, in, e.frame, (off_t)at);
 	size_t packed;
 
@@ -76,7 +72,7 @@ static int write_frame(struct writing *w, size_t i, ZSTD_CCtx *cctx, uint8_t *in
 	if (ZSTD_isError(packed))
 		return err_set(err, ERR_FAILED, EIO, "zstd: %s", ZSTD_getErrorName(packed));
 	e.packed = (uint32_t)packed;
-	e.sum = (uint32_t)xxh64(in, e.frame);
+	e.sum = (uint32_t)xxh64(in, e.frame, 0);
 	if (!take_place(w, i, &e, &off))
 		return 0;
 	ret = pwrite_full(w->to, out, packed, (off_t)off);
@@ -116,22 +112,28 @@ static void add_word(struct strbuf *b, uint32_t v)
 	strbuf_add(b, le, 4);
 }
 
+void seekable_table(struct strbuf *b, const struct seekable_entry *entries, size_t n)
+{
+	const uint8_t descriptor = TABLE_SUMS;
+
+	add_word(b, TABLE_SKIP);
+	add_word(b, (uint32_t)(n * 12 + TABLE_FOOT));
+	for (size_t i = 0; i < n; i++) {
+		add_word(b, entries[i].packed);
+		add_word(b, entries[i].frame);
+		add_word(b, entries[i].sum);
+	}
+	add_word(b, (uint32_t)n);
+	strbuf_add(b, &descriptor, 1);
+	add_word(b, TABLE_MAGIC);
+}
+
 static int write_table(struct writing *w, uint64_t *out_size, struct err *err)
 {
 	cleanup_strbuf struct strbuf b = STRBUF_INIT;
-	const uint8_t descriptor = TABLE_SUMS;
 	int ret;
 
-	add_word(&b, TABLE_SKIP);
-	add_word(&b, (uint32_t)(w->n * 12 + TABLE_FOOT));
-	for (size_t i = 0; i < w->n; i++) {
-		add_word(&b, w->entries[i].packed);
-		add_word(&b, w->entries[i].frame);
-		add_word(&b, w->entries[i].sum);
-	}
-	add_word(&b, (uint32_t)w->n);
-	strbuf_add(&b, &descriptor, 1);
-	add_word(&b, TABLE_MAGIC);
+	seekable_table(&b, w->entries, w->n);
 	ret = pwrite_full(w->to, b.s, b.len, (off_t)w->off);
 	*out_size = w->off + b.len;
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot write") : 0;

@@ -17,6 +17,7 @@
 #include "common/base/strbuf.h"
 #include "common/image/draft.h"
 #include "common/image/manifest.h"
+#include "common/image/store_inside.h"
 #include "common/image/threads.h"
 
 /* From so many files on, one syncfs(2) is cheaper than an fsync(2) for each. */
@@ -25,31 +26,6 @@
 #define THREADS_FROM 32
 /* Descriptors that the process may need besides the images'. */
 #define SPARE_FDS 256
-
-struct stored {
-	enum image_kind kind;
-	unsigned long id;
-	struct strbuf bytes; /* magics and entries; nothing for a raw image */
-	bool raw;
-	bool manifest; /* not an image, but the manifest of all of them */
-	struct draft draft; /* its descriptor is -1 before, and when it has a hidden name and needs none */
-	uint64_t size, *sums; /* for the manifest */
-	bool linked;	    /* has its final name */
-};
-
-struct image_store {
-	int dirfd;
-	char *path;
-	struct stored **images; /* in order of creation */
-	size_t n, cap;
-	void *by_key;	     /* tsearch tree of the same */
-	struct stored *last; /* entries come in runs */
-	uint64_t bytes;
-	const char *tool; /* whose name the manifest bears, NULL: no manifest */
-	bool sum_raw;
-	bool had_compressed; /* images of an earlier checkpoint */
-	bool committed;
-};
 
 int image_store_open(const char *path, struct image_store **st, struct err *err)
 {
@@ -93,7 +69,7 @@ static void add_word(struct strbuf *b, uint32_t v)
 	strbuf_add(b, le, 4);
 }
 
-static struct stored *get(struct image_store *st, enum image_kind kind, unsigned long id)
+struct stored *store_get(struct image_store *st, enum image_kind kind, unsigned long id)
 {
 	const struct image_kind_info *info = &image_kinds[kind];
 	struct stored key = { .kind = kind, .id = id }, *new, **found;
@@ -120,7 +96,7 @@ static struct stored *get(struct image_store *st, enum image_kind kind, unsigned
 
 void image_store_put(struct image_store *st, enum image_kind kind, unsigned long id, const ProtobufCMessage *msg)
 {
-	struct stored *s = get(st, kind, id);
+	struct stored *s = store_get(st, kind, id);
 	size_t len = protobuf_c_message_get_packed_size(msg), at = s->bytes.len + 4;
 	cleanup_free uint8_t *big = NULL;
 	uint8_t small[1024], *packed = small;
@@ -135,13 +111,13 @@ void image_store_put(struct image_store *st, enum image_kind kind, unsigned long
 
 void image_store_payload(struct image_store *st, enum image_kind kind, unsigned long id, const void *p, size_t n)
 {
-	strbuf_add(&get(st, kind, id)->bytes, p, n);
+	strbuf_add(&store_get(st, kind, id)->bytes, p, n);
 	st->bytes += n;
 }
 
 void image_store_touch(struct image_store *st, enum image_kind kind, unsigned long id)
 {
-	get(st, kind, id);
+	store_get(st, kind, id);
 }
 
 uint64_t image_store_bytes(const struct image_store *st)
@@ -149,12 +125,12 @@ uint64_t image_store_bytes(const struct image_store *st)
 	return st->bytes;
 }
 
-static void final_name(const struct stored *s, char name[64])
+void stored_name(const struct stored *s, char name[80])
 {
-	if (s->manifest)
-		snprintf(name, 64, MANIFEST_NAME);
-	else
-		image_name(s->kind, s->id, name);
+	char plain[64];
+
+	image_name(s->manifest ? IMG_INVENTORY : s->kind, s->id, plain);
+	snprintf(name, 80, "%s%s", s->manifest ? MANIFEST_NAME : plain, s->packed ? IMAGE_ZST : "");
 }
 
 static int create(struct image_store *st, struct stored *s, size_t i, bool hide, struct err *err)
@@ -175,7 +151,7 @@ void image_store_seal(struct image_store *st, const char *tool, bool sum_raw)
 
 int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long id, int *fd, struct err *err)
 {
-	struct stored *s = get(st, kind, id);
+	struct stored *s = store_get(st, kind, id);
 	int ret = 0;
 
 	if (s->draft.fd < 0)
@@ -185,18 +161,29 @@ int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long 
 	return ret;
 }
 
+void image_store_raw_done(struct image_store *st, enum image_kind kind, unsigned long id, uint64_t size, uint64_t *sums, bool packed)
+{
+	struct stored *s = store_get(st, kind, id);
+
+	free(s->sums);
+	s->size = size;
+	s->sums = sums;
+	s->packed = packed;
+	s->summed = true;
+}
+
 static int failed(const struct stored *s, int ret, struct err *err)
 {
-	char name[64];
+	char name[80];
 
-	final_name(s, name);
+	stored_name(s, name);
 	return err_object(err, ret, "%s", name);
 }
 
 /* A compressed image of an earlier checkpoint must not stand beside the new one. */
 static void drop_compressed(struct image_store *st, const char *name)
 {
-	char packed[80];
+	char packed[96];
 
 	if (!st->had_compressed)
 		return;
@@ -206,15 +193,20 @@ static void drop_compressed(struct image_store *st, const char *name)
 
 static int name_it(struct image_store *st, struct stored *s, struct err *err)
 {
-	char name[64];
+	char name[80], plain[64];
 	int ret;
 
-	final_name(s, name);
+	stored_name(s, name);
+	if (s->packed) {
+		image_name(s->kind, s->id, plain);
+		unlinkat(st->dirfd, plain, 0); /* an earlier checkpoint's: it would count before ours */
+	}
 	ret = draft_name(&s->draft, name, err);
 	if (ret)
 		return ret;
 	s->linked = true;
-	drop_compressed(st, name);
+	if (!s->packed)
+		drop_compressed(st, name);
 	return 0;
 }
 
@@ -246,28 +238,28 @@ static int write_one(struct image_store *st, struct stored *s, size_t i, bool hi
 }
 
 /* What the manifest says of an image. Its file is open. */
-static int sum(struct image_store *st, struct stored *s, struct err *err)
+static int sum(const struct image_store *st, struct stored *s, struct err *err)
 {
-	struct image_file f = { .fd = s->draft.fd, .size = s->bytes.len, .shared = true };
+	struct image_file f = { .fd = s->draft.fd, .shared = true };
 	struct stat file;
-	int ret = 0;
 
+	if (s->summed)
+		return 0;
 	if (s->raw) {
-		if (fstat(f.fd, &file) < 0)
+		if (fstat(s->draft.fd, &file) < 0)
 			return failed(s, err_sys(err, "fstat"), err);
-		f.size = (uint64_t)file.st_size;
-		if (st->sum_raw)
-			ret = manifest_sums(&f, image_threads_default(), &s->sums, err);
-		if (ret)
-			return failed(s, ret, err);
+		s->size = f.size = (uint64_t)file.st_size;
+		if (st->sum_raw && manifest_sums(&f, image_threads_default(), &s->sums, err))
+			return failed(s, -EIO, err);
 	} else {
+		s->size = s->bytes.len;
 		s->sums = manifest_sums_of(s->bytes.s, s->bytes.len);
 	}
-	s->size = f.size;
+	s->summed = true;
 	return 0;
 }
 
-static void append_manifest(struct image_store *st)
+struct stored *store_append_manifest(struct image_store *st)
 {
 	cleanup_manifest struct manifest *m = manifest_new(st->tool);
 	struct stored *s = xzalloc(sizeof(*s));
@@ -285,7 +277,7 @@ static void append_manifest(struct image_store *st)
 	manifest_sort(m);
 	manifest_print(m, &s->bytes);
 	array_reserve(&st->images, &st->cap, st->n, sizeof(*st->images));
-	st->images[st->n++] = s;
+	return st->images[st->n++] = s;
 }
 
 /* Images that threads take from each other. */
@@ -349,7 +341,7 @@ static int write_all(struct image_store *st, bool hide, struct err *err)
 	int ret = for_all(&c, err);
 
 	if (!ret && st->tool) {
-		append_manifest(st);
+		store_append_manifest(st);
 		ret = fill(&c, st->images[st->n - 1], st->n - 1, err);
 	}
 	if (!ret && st->n > SYNC_EACH_MAX && syncfs(st->dirfd) < 0)
@@ -440,12 +432,12 @@ static int name_all(struct image_store *st, struct err *err)
 
 static void undo(struct image_store *st)
 {
-	char name[64];
+	char name[80];
 
 	for (size_t i = st->n; i--;) {
 		if (!st->images[i]->linked)
 			continue; /* gone with its draft */
-		final_name(st->images[i], name);
+		stored_name(st->images[i], name);
 		unlinkat(st->dirfd, name, 0);
 	}
 }
@@ -453,9 +445,13 @@ static void undo(struct image_store *st)
 int image_store_commit(struct image_store *st, struct err *err)
 {
 	struct rlimit was;
-	bool room = make_room(st->n + 1, &was);
-	int ret = write_all(st, !room, err);
+	bool room;
+	int ret;
 
+	if (st->tar)
+		return store_stream_end(st, err);
+	room = make_room(st->n + 1, &was);
+	ret = write_all(st, !room, err);
 	if (!ret)
 		ret = name_all(st, err);
 	if (room)
@@ -489,5 +485,6 @@ void image_store_free(struct image_store *st)
 	free(st->path);
 	if (st->dirfd >= 0)
 		close(st->dirfd);
+	store_stream_free(st);
 	free(st);
 }

@@ -13,7 +13,6 @@
 #include "common/image/manifest.h"
 #include "common/image/tar.h"
 #include "common/image/threads.h"
-#include "common/image/xxh64.h"
 
 #define PART (256u << 10)
 #define SYNC_EACH_MAX 64
@@ -25,10 +24,9 @@ struct part {
 	int rank;
 };
 
-/* What a reader needs early: the tree, then tasks, then files; memory late; what is no image at the end. */
-static int rank_of(const struct part *p)
+int stream_rank(enum image_kind kind)
 {
-	switch (p->kind) {
+	switch (kind) {
 	case IMG_INVENTORY: return 0;
 	case IMG_PSTREE: return 1;
 	case IMG_IDS: return 2;
@@ -41,7 +39,7 @@ static int rank_of(const struct part *p)
 	case IMG_SHMEM_PAGEMAP: return 30;
 	case IMG_PAGES:
 	case IMG_PAGES_OLD:
-	case IMG_SHM_PAGES_OLD: return 40;
+	case IMG_SHM_PAGES_OLD: return STREAM_RANK_PAGES;
 	case IMG_KINDS: return 15;
 	default: return 10;
 	}
@@ -76,7 +74,7 @@ static int list_parts(int dirfd, struct part **list, size_t *n, struct err *err)
 			continue;
 		snprintf(p.name, sizeof(p.name), "%s", e->d_name);
 		p.kind = image_kind_of_name(p.name, &p.id);
-		p.rank = rank_of(&p);
+		p.rank = stream_rank(p.kind);
 		array_reserve(list, &cap, *n, sizeof(**list));
 		(*list)[(*n)++] = p;
 	}
@@ -84,47 +82,6 @@ static int list_parts(int dirfd, struct part **list, size_t *n, struct err *err)
 	if (*n)
 		qsort(*list, *n, sizeof(**list), by_rank);
 	return 0;
-}
-
-/* Sums of what goes by. */
-struct passing {
-	struct xxh64 x;
-	uint64_t *sums;
-	size_t n, cap;
-	uint64_t size;
-};
-
-static void pass(struct passing *p, const uint8_t *buf, size_t n)
-{
-	while (n) {
-		size_t room = MANIFEST_PIECE - (size_t)(p->size % MANIFEST_PIECE), part = MIN(n, room);
-
-		if (room == MANIFEST_PIECE)
-			xxh64_start(&p->x);
-		xxh64_add(&p->x, buf, part);
-		p->size += part;
-		buf += part;
-		n -= part;
-		if (p->size % MANIFEST_PIECE)
-			break;
-		array_reserve(&p->sums, &p->cap, p->n, sizeof(*p->sums));
-		p->sums[p->n++] = xxh64_end(&p->x);
-	}
-}
-
-static uint64_t *pass_end(struct passing *p)
-{
-	array_reserve(&p->sums, &p->cap, p->n, sizeof(*p->sums));
-	if (!p->size)
-		xxh64_start(&p->x);
-	if (!p->size || p->size % MANIFEST_PIECE)
-		p->sums[p->n++] = xxh64_end(&p->x);
-	return take_ptr(p->sums);
-}
-
-static void pass_drop(struct passing *p)
-{
-	free(p->sums);
 }
 
 /* Against the manifest that the directory has, or into the one that is made. */
@@ -163,7 +120,7 @@ static int account(struct manifest *made, const struct manifest *old, const stru
 static int pack_one(struct tar_writer *w, int dirfd, const struct part *p, struct manifest *made, const struct manifest *old,
 		    struct stream_result *res, struct err *err)
 {
-	cleanup(pass_drop) struct passing sums = { 0 };
+	cleanup(sums_pass_drop) struct sums_passing sums = { 0 };
 	cleanup_free uint8_t *buf = xmalloc(PART);
 	cleanup_fd int fd = openat(dirfd, p->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct tar_member m;
@@ -182,14 +139,14 @@ static int pack_one(struct tar_writer *w, int dirfd, const struct part *p, struc
 		if (ret)
 			return err_set(err, ERR_FAILED, -ret, "cannot read");
 		if (manifest_covers(p->kind))
-			pass(&sums, buf, n);
+			sums_pass(&sums, buf, n);
 		ret = tar_put(w, buf, n, err);
 	}
 	if (ret)
 		return ret;
 	res->files++;
 	res->bytes += m.size;
-	return account(made, old, p, dirfd, m.size, pass_end(&sums), err);
+	return account(made, old, p, dirfd, m.size, sums_pass_end(&sums), err);
 }
 
 static int pack_manifest(struct tar_writer *w, const struct manifest *m, struct err *err)
@@ -302,7 +259,7 @@ static int open_target(struct unpacking *u, const char *path, struct err *err)
 
 static int copy_member(struct unpacking *u, struct tar_reader *r, const struct tar_member *m, int fd, bool sum, struct err *err)
 {
-	cleanup(pass_drop) struct passing sums = { 0 };
+	cleanup(sums_pass_drop) struct sums_passing sums = { 0 };
 	cleanup_free uint8_t *buf = xmalloc(PART);
 	const struct timespec times[2] = { { m->mtime, 0 }, { m->mtime, 0 } };
 
@@ -320,13 +277,13 @@ static int copy_member(struct unpacking *u, struct tar_reader *r, const struct t
 		if (!got)
 			break;
 		if (sum)
-			pass(&sums, buf, got);
+			sums_pass(&sums, buf, got);
 	}
 	/* Nobody but us has less to lose: what others may read is up to the owner of the directory. */
 	if (fchmod(fd, (m->mode & 0777) | 0600) < 0 || futimens(fd, times) < 0)
 		return err_sys(err, "cannot set the attributes");
 	if (sum)
-		manifest_add(u->seen, m->name, m->size, pass_end(&sums));
+		manifest_add(u->seen, m->name, m->size, sums_pass_end(&sums));
 	return 0;
 }
 

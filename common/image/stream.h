@@ -13,6 +13,10 @@ struct stream_result {
 	uint64_t bytes;
 };
 
+/* What a reader needs early: the tree, then tasks, then files; memory late; what is no image at the end. */
+int stream_rank(enum image_kind kind);
+#define STREAM_RANK_PAGES 40
+
 /* Writes the directory to a descriptor. Images stay compressed as they are. */
 int stream_pack(const char *path, int to, struct stream_result *res, struct err *err);
 /* Reads any tar of one directory, members in any order, into a directory that has no checkpoint yet and is made when it is missing. The

@@ -6,11 +6,17 @@
 #include <string.h>
 
 #include "common/base/io.h"
+#include "common/image/frames.h"
 #include "common/image/image.h"
+#include "common/image/seekable.h"
+#include "common/image/threads.h"
 
+#define RECORD (20u * TAR_BLOCK)
 #define PAX_MAX (64u << 10)	  /* bytes of one extended header */
 #define OCTAL_MAX 077777777777ull /* what eleven octal digits hold */
 #define MEMBERS_MAX (16u << 20)
+/* Other tools pass over comments. */
+#define LAST_PART "cr-utils: memory pages from here on"
 
 /* A header as POSIX has it (ustar). */
 struct header {
@@ -41,9 +47,12 @@ static unsigned checksum(const struct header *h)
 
 static int put(struct tar_writer *w, const void *p, size_t n, struct err *err)
 {
-	int ret = write_full(w->fd, p, n);
+	int ret;
 
 	w->bytes += n;
+	if (w->frames)
+		return frames_writer_put(w->frames, p, n, err);
+	ret = write_full(w->fd, p, n);
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot write the archive") : 0;
 }
 
@@ -91,6 +100,8 @@ int tar_begin(struct tar_writer *w, const struct tar_member *m, struct err *err)
 		snprintf(number, sizeof(number), "%" PRIu64, m->size);
 		n += pax_record(block + n, sizeof(block) - n, "size", number);
 	}
+	if (m->last_part)
+		n += pax_record(block + n, sizeof(block) - n, "comment", LAST_PART);
 	if (n)
 		ret = put_header(w, "PaxHeader", 'x', n, 0644, m->mtime, err);
 	if (!ret && n)
@@ -115,7 +126,7 @@ int tar_put(struct tar_writer *w, const void *p, size_t n, struct err *err)
 
 int tar_end(struct tar_writer *w, struct err *err)
 {
-	static const char zero[TAR_BLOCK * 20];
+	static const char zero[RECORD];
 	/* Two empty blocks, and then to the end of a record of twenty, which some readers want whole. */
 	size_t n = sizeof(zero) - w->bytes % sizeof(zero);
 
@@ -137,10 +148,57 @@ static int damaged(const struct tar_reader *r, struct err *err, const char *what
 	return err_object(err, err_image(err, "%s", what), "tar: byte %" PRIu64, r->at);
 }
 
+int tar_unpack(struct tar_reader *r, struct err *err)
+{
+	int ret = read_full(r->fd, r->head, sizeof(r->head));
+
+	if (ret == -ENODATA)
+		return damaged(r, err, "the archive is cut short");
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot read the archive");
+	if (zstd_magic(r->head, sizeof(r->head)))
+		return frames_reader_new(r->fd, r->head, sizeof(r->head), image_threads_default(), &r->frames, err);
+	r->nhead = sizeof(r->head);
+	return 0;
+}
+
+int tar_drain(struct tar_reader *r, struct err *err)
+{
+	uint64_t left = -r->at % RECORD;
+	uint8_t block[TAR_BLOCK];
+	int ret = 0;
+
+	if (r->frames)
+		return frames_reader_end(r->frames, err);
+	for (; left && !ret; left -= sizeof(block)) /* other tools may end without it */
+		ret = read_full(r->fd, block, sizeof(block));
+	return ret && ret != -ENODATA ? err_set(err, ERR_FAILED, -ret, "cannot read the archive") : 0;
+}
+
+void tar_close(struct tar_reader *r)
+{
+	frames_reader_free(r->frames);
+}
+
+static int take_bytes(struct tar_reader *r, uint8_t *buf, size_t n)
+{
+	size_t head = MIN((size_t)r->nhead, n);
+
+	memcpy(buf, r->head + sizeof(r->head) - r->nhead, head);
+	r->nhead -= (unsigned)head;
+	return read_full(r->fd, buf + head, n - head);
+}
+
 static int take(struct tar_reader *r, void *buf, size_t n, struct err *err)
 {
-	int ret = read_full(r->fd, buf, n);
+	int ret;
 
+	if (r->frames) {
+		ret = frames_reader_take(r->frames, buf, n, err);
+		r->at += ret ? 0 : n;
+		return ret;
+	}
+	ret = take_bytes(r, buf, n);
 	if (ret == -ENODATA)
 		return damaged(r, err, "the archive is cut short");
 	if (ret)
@@ -174,7 +232,7 @@ static bool number(const char *s, size_t n, uint64_t *v)
 
 /* What an extended header may change. */
 struct pax {
-	bool has_size, has_path;
+	bool has_size, has_path, last_part;
 	uint64_t size;
 	char path[256];
 };
@@ -199,6 +257,8 @@ static const char *pax_value(struct pax *p, const char *key, const char *value, 
 		p->has_path = true;
 		return NULL;
 	}
+	if (!strcmp(key, "comment"))
+		p->last_part |= len == strlen(LAST_PART) && !memcmp(value, LAST_PART, len);
 	if (!strncmp(key, "GNU.sparse.", 11))
 		return "sparse files are not taken";
 	return NULL; /* owners, times, comments */
@@ -309,6 +369,7 @@ static int take_member(struct tar_reader *r, const struct header *h, const struc
 	r->left = size;
 	r->pad = (unsigned)(-size % TAR_BLOCK);
 	m->size = size;
+	m->last_part = p->last_part;
 	m->mode = number(h->mode, sizeof(h->mode), &mode) ? (unsigned)mode & 0777 : 0600;
 	m->mtime = number(h->mtime, sizeof(h->mtime), &mtime) && mtime <= INT64_MAX ? (int64_t)mtime : 0;
 	return ret;

@@ -10,6 +10,8 @@
 
 #include "common/base/err.h"
 
+struct frames_writer; /* frames.h */
+
 #define TAR_BLOCK 512u
 
 struct tar_member {
@@ -17,12 +19,14 @@ struct tar_member {
 	uint64_t size;
 	unsigned mode; /* permission bits */
 	int64_t mtime; /* s */
+	bool last_part; /* nothing comes behind it but memory pages, the end record, and what no restore reads; in a comment */
 };
 
 /* ---- writing ---- */
 
 struct tar_writer {
 	int fd;	       /* the caller's */
+	struct frames_writer *frames; /* not NULL: goes through it instead */
 	uint64_t left; /* of the member */
 	unsigned pad;
 	uint64_t bytes; /* all that was written */
@@ -40,7 +44,15 @@ struct tar_reader {
 	unsigned pad;
 	uint64_t at;   /* bytes read so far, for messages */
 	size_t members;
+	uint8_t head[4]; /* that were read to see what it is */
+	unsigned nhead;
+	struct frames_reader *frames; /* not NULL: it is compressed */
 };
+/* At the very beginning: finds out whether all of it is compressed by zstd, and then unpacks it. */
+int tar_unpack(struct tar_reader *r, struct err *err);
+/* After the end: reads what is left of the last record, so that a writer comes to its own end. */
+int tar_drain(struct tar_reader *r, struct err *err);
+void tar_close(struct tar_reader *r);
 /*
  * The next member: 1, 0 at the end of the archive (which must be there: a stream that just stops is damaged), or a negative errno.
  * What is left of the one before is passed over. Directories "." are passed over; everything else that is no regular file with a

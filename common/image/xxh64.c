@@ -47,9 +47,9 @@ static const uint8_t *stripes(uint64_t acc[4], const uint8_t *p, size_t n)
 	return p;
 }
 
-void xxh64_start(struct xxh64 *x)
+void xxh64_start(struct xxh64 *x, uint64_t seed)
 {
-	*x = (struct xxh64){ .acc = { P1 + P2, P2, 0, 0 - P1 } };
+	*x = (struct xxh64){ .seed = seed, .acc = { seed + P1 + P2, seed + P2, seed, seed - P1 } };
 }
 
 void xxh64_add(struct xxh64 *x, const void *data, size_t n)
@@ -78,7 +78,7 @@ uint64_t xxh64_end(const struct xxh64 *x)
 {
 	const uint8_t *p = x->rest;
 	size_t n = x->total % 32;
-	uint64_t h = P5;
+	uint64_t h = x->seed + P5;
 
 	if (x->total >= 32) {
 		h = rotate(x->acc[0], 1) + rotate(x->acc[1], 7) + rotate(x->acc[2], 12) + rotate(x->acc[3], 18);
@@ -103,11 +103,11 @@ uint64_t xxh64_end(const struct xxh64 *x)
 	return h ^ h >> 32;
 }
 
-uint64_t xxh64(const void *p, size_t n)
+uint64_t xxh64(const void *p, size_t n, uint64_t seed)
 {
 	struct xxh64 x;
 
-	xxh64_start(&x);
+	xxh64_start(&x, seed);
 	xxh64_add(&x, p, n);
 	return xxh64_end(&x);
 }

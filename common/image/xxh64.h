@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* XXH64 with seed 0, as its public specification has it: a fast checksum against damage, not against forgery. */
+/* XXH64, as its public specification has it: a fast checksum against damage, not against forgery. */
 #ifndef CR_IMAGE_XXH64_H
 #define CR_IMAGE_XXH64_H
 
@@ -7,14 +7,15 @@
 #include <stdint.h>
 
 struct xxh64 {
+	uint64_t seed;
 	uint64_t acc[4];
 	uint64_t total;
 	uint8_t rest[32]; /* total % 32 bytes that fill no stripe yet */
 };
 
-void xxh64_start(struct xxh64 *x);
+void xxh64_start(struct xxh64 *x, uint64_t seed);
 void xxh64_add(struct xxh64 *x, const void *p, size_t n);
 uint64_t xxh64_end(const struct xxh64 *x);
-uint64_t xxh64(const void *p, size_t n);
+uint64_t xxh64(const void *p, size_t n, uint64_t seed);
 
 #endif

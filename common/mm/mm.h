@@ -26,6 +26,9 @@ int pages_dump(struct dump *d, struct err *err);
 int objects_dump(struct dump *d, struct err *err);
 /* The part of it that refuses. */
 int objects_check(struct dump *d, struct err *err);
+/* To a stream: what the two above have listed, when all other images are sent. */
+int pages_send(struct dump *d, struct err *err);
+void pages_sets_free(struct dump *d);
 
 /* Finds the range of addresses where the agent lives in all tasks while they are made: plan.hole. Once, before all
  * plan_mm(). */
@@ -50,7 +53,7 @@ void mm_preflight(const struct model *m, finding_fn report, void *ctx);
  * and then how many bytes are done, by the calling thread. The error says what could not be written, which may be for
  * the death of the task.
  */
-int pages_restore(const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
+int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
 		  struct err *err);
 
 #endif

@@ -13,19 +13,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/progress.h"
 #include "common/mm/cow.h"
+#include "common/mm/pages_out.h"
 
-enum {
-	BATCH_PAGES = 256, /* 1 MiB: two of them fit into the cache of one core */
-	TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES,
-};
+enum { TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES };
 
 /* One piece of a target range, in one mapping. by_mem: only /proc/PID/mem may read it. cow: is left to the parent. */
 struct piece { uint64_t addr; uint32_t npages; bool lazy, anon, by_mem, cow; };
@@ -41,82 +37,20 @@ struct pump {
 	pthread_mutex_t lock;
 	pthread_cond_t turned;
 	struct dump *d;
-	struct scan *scan;
+	struct scan *scan; /* where pages come from, or, when they were listed before: */
+	const struct pages_set *set;
+	size_t run;	   /* of the set, the next one, */
+	uint32_t run_done; /* and how many of its pages are given out */
 	struct cow cow;
-	int out;	 /* pages image */
+	struct pages_out out;
 	uint64_t issued, turn; /* tickets: batches taken, batches that have their place */
-	uint64_t off;	 /* where the next batch goes */
 	int ret;
 	struct err *err;
-	struct pagemap_out *map;
 	uint64_t done_pages;
 	struct progress progress;
 };
 
-/* ---- the pagemap image: runs are merged while they touch ---- */
-
-struct pagemap_out {
-	struct image_store *store;
-	enum image_kind kind;
-	unsigned long id;
-	uint64_t addr, npages;
-	uint32_t flags;
-};
-
-static void map_flush(struct pagemap_out *o)
-{
-	PagemapEntry e = PAGEMAP_ENTRY__INIT;
-
-	if (!o->npages)
-		return;
-	e.vaddr = o->addr;
-	e.has_flags = e.has_nr_pages = true;
-	e.flags = o->flags;
-	e.nr_pages = o->npages;
-	image_store_put(o->store, o->kind, o->id, &e.base);
-	o->npages = 0;
-}
-
-static void map_add(struct pagemap_out *o, uint64_t addr, uint64_t npages, uint32_t flags)
-{
-	if (o->npages && o->flags == flags && o->addr + o->npages * PAGE_BYTES == addr) {
-		o->npages += npages;
-		return;
-	}
-	map_flush(o);
-	o->addr = addr;
-	o->npages = npages;
-	o->flags = flags;
-}
-
-static int map_open(struct dump *d, struct pagemap_out *o, enum image_kind kind, unsigned long id, int *pages,
-		    struct err *err)
-{
-	PagemapHead head = PAGEMAP_HEAD__INIT;
-
-	*o = (struct pagemap_out){ .store = d->store, .kind = kind, .id = id };
-	head.pages_id = ++d->objects->last_pages_id;
-	image_store_put(d->store, kind, id, &head.base);
-	return image_store_raw(d->store, IMG_PAGES, head.pages_id, pages, err);
-}
-
 /* ---- moving ---- */
-
-/* One aligned page at a time; or-ing whole cache lines lets the compiler use the widest registers it may. */
-static bool is_zero_page(const void *page)
-{
-	const uint64_t *w = page;
-
-	for (size_t i = 0; i < PAGE_BYTES / sizeof(*w); i += 32) {
-		uint64_t any = 0;
-
-		for (size_t k = 0; k < 32; k++)
-			any |= w[i + k];
-		if (any)
-			return false;
-	}
-	return true;
-}
 
 /* Pages that process_vm_readv refuses (no read permission) or must not touch come through /proc/PID/mem. */
 static int read_by_mem(struct pump *p, const struct batch *b, bool all, unsigned char *buf, struct err *err)
@@ -159,7 +93,7 @@ static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf,
 /* What is left of a batch without its zero pages: iovecs of the buffer. */
 struct rest { struct iovec v[BATCH_PAGES]; size_t n, npages; bool keep[BATCH_PAGES]; };
 
-static void sift(const struct batch *b, unsigned char *buf, struct rest *r)
+static void sift(const struct pump *p, const struct batch *b, unsigned char *buf, struct rest *r)
 {
 	size_t page = 0;
 
@@ -168,7 +102,7 @@ static void sift(const struct batch *b, unsigned char *buf, struct rest *r)
 		for (uint32_t k = 0; k < b->pieces[i].npages && !b->pieces[i].cow; k++, page++) {
 			unsigned char *at = buf + page * PAGE_BYTES;
 
-			r->keep[page] = !b->pieces[i].anon || !is_zero_page(at);
+			r->keep[page] = p->set || !b->pieces[i].anon || !is_zero_page(at);
 			if (!r->keep[page])
 				continue;
 			r->npages++;
@@ -188,7 +122,7 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 		uint32_t flags = PME_PRESENT | (c->lazy ? PME_LAZY : 0);
 
 		if (c->cow) {
-			map_add(p->map, c->addr, c->npages, PAGES_COW);
+			pages_out_map(&p->out, c->addr, c->npages, PAGES_COW, false);
 			p->d->stats.pages_cow += c->npages;
 			continue;
 		}
@@ -201,37 +135,12 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 			}
 			while (k < c->npages && r->keep[page + k])
 				k++;
-			map_add(p->map, c->addr + from * PAGE_BYTES, k - from, flags);
+			pages_out_map(&p->out, c->addr + from * PAGE_BYTES, k - from, flags, c->by_mem);
 		}
 		page += c->npages;
 	}
 	p->d->stats.pages_written += r->npages;
 	p->d->stats.pages_zero += b->npages - r->npages;
-}
-
-static int pwritev_full(int fd, struct iovec *v, size_t n, uint64_t off)
-{
-	while (n) {
-		ssize_t done = pwritev(fd, v, (int)n, (off_t)off);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		if (!done)
-			return -EIO;
-		off += (uint64_t)done;
-		while (n && (size_t)done >= v->iov_len) {
-			done -= (ssize_t)v->iov_len;
-			v++;
-			n--;
-		}
-		if (n) {
-			v->iov_base = (char *)v->iov_base + done;
-			v->iov_len -= (size_t)done;
-		}
-	}
-	return 0;
 }
 
 /* Adds a run, cut where pages are the parent's and where they are not: a batch has room for as many pieces as pages. */
@@ -262,11 +171,30 @@ static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 	return ret;
 }
 
+/* The next pages of a set that was listed. */
+static void take_listed(struct pump *p, struct batch *b)
+{
+	while (b->npages < BATCH_PAGES && p->run < p->set->n) {
+		const struct pages_run *r = &p->set->runs[p->run];
+		uint32_t n = MIN(r->npages - p->run_done, (uint32_t)(BATCH_PAGES - b->npages));
+
+		b->pieces[b->n++] = (struct piece){ .addr = r->addr + p->run_done * PAGE_BYTES, .npages = n, .by_mem = r->by_mem };
+		b->npages += n;
+		p->run_done += n;
+		if (p->run_done == r->npages) {
+			p->run++;
+			p->run_done = 0;
+		}
+	}
+}
+
 /* Under lock: the next batch with its ticket. False at the end or after a failure. */
 static bool take_batch(struct pump *p, struct batch *b)
 {
 	b->n = b->npages = 0;
-	while (!p->ret && b->npages < BATCH_PAGES && b->n < BATCH_PAGES) {
+	if (p->set && !p->ret)
+		take_listed(p, b);
+	while (p->scan && !p->ret && b->npages < BATCH_PAGES && b->n < BATCH_PAGES) {
 		struct scan_run run;
 		int more = scan_next(p->scan, BATCH_PAGES - MAX(b->npages, b->n), &run, p->err);
 
@@ -291,6 +219,34 @@ static void pump_fail(struct pump *p, int ret, const struct err *err)
 	pthread_cond_broadcast(&p->turned);
 }
 
+/* Writes what is left of a batch, and takes its sums while it is in the cache. Called and left with the lock held. */
+static void put_batch(struct pump *p, struct rest *r, uint64_t off)
+{
+	bool ordered = pages_out_ordered(&p->out);
+	struct err err = ERR_INIT;
+	struct sums_part part;
+	int ret;
+
+	if (!ordered)
+		p->turn++;
+	pthread_cond_broadcast(&p->turned);
+	pthread_mutex_unlock(&p->lock);
+	ret = pages_out_write(&p->out, r->v, r->n, off, &err);
+	if (ordered) {
+		pthread_mutex_lock(&p->lock);
+		p->turn++;
+		pthread_cond_broadcast(&p->turned);
+		pthread_mutex_unlock(&p->lock);
+	}
+	if (p->out.sum && !p->out.list && !ret)
+		pages_sum(&part, r->v, r->n, off);
+	pthread_mutex_lock(&p->lock);
+	if (ret)
+		pump_fail(p, ret, &err);
+	else if (p->out.sum && !p->out.list)
+		sums_merge(&p->out.sums, &part, off + r->npages * PAGE_BYTES);
+}
+
 /* Reads, and gives the batch its place once all before it have theirs. Called and left with the lock held. */
 static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, struct rest *r)
 {
@@ -301,7 +257,7 @@ static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, stru
 	pthread_mutex_unlock(&p->lock);
 	ret = read_batch(p, b, buf, &err);
 	if (!ret)
-		sift(b, buf, r);
+		sift(p, b, buf, r);
 	pthread_mutex_lock(&p->lock);
 	if (ret)
 		pump_fail(p, ret, &err);
@@ -309,20 +265,13 @@ static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, stru
 		pthread_cond_wait(&p->turned, &p->lock);
 	if (p->ret)
 		return;
-	record(p, b, r);
-	off = p->off;
-	p->off += r->npages * PAGE_BYTES;
-	p->turn++;
-	pthread_cond_broadcast(&p->turned);
-	pthread_mutex_unlock(&p->lock);
-	ret = pwritev_full(p->out, r->v, r->n, off);
-	pthread_mutex_lock(&p->lock);
-	if (ret) {
-		err_set(&err, ERR_FAILED, -ret, "cannot write memory to the images");
-		pump_fail(p, ret, &err);
-	}
+	if (!p->set)
+		record(p, b, r);
+	off = p->out.off;
+	p->out.off += r->npages * PAGE_BYTES;
+	put_batch(p, r, off);
 	p->done_pages += b->npages;
-	progress_show(&p->progress, p->done_pages * PAGE_BYTES, 0, "of memory written");
+	progress_show(&p->progress, p->done_pages * PAGE_BYTES, 0, p->out.list ? "of memory looked at" : "of memory written");
 }
 
 static void *pump_work(void *arg)
@@ -363,129 +312,95 @@ static int pump_run(struct pump *p, uint64_t expected_pages)
 	return p->ret;
 }
 
-static int dump_private(struct dump *d, struct scan *scan, struct err *err)
-{
-	struct pagemap_out map;
-	struct pump p = { .d = d, .scan = scan, .err = err, .map = &map };
-	uint64_t expected = 0;
-	int ret = map_open(d, &map, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, &p.out, err);
-
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < d->task->maps.n; i++)
-		expected += d->task->maps.v[i].rss_kb * 1024 / PAGE_BYTES;
-	ret = cow_open(d, &p.cow, err);
-	if (ret) {
-		cow_close(&p.cow);
-		return ret;
-	}
-	pthread_mutex_init(&p.lock, NULL);
-	pthread_cond_init(&p.turned, NULL);
-	ret = pump_run(&p, expected);
-	pthread_cond_destroy(&p.turned);
-	pthread_mutex_destroy(&p.lock);
-	cow_close(&p.cow);
-	map_flush(&map);
-	return ret;
-}
-
-/* ---- objects of shared memory ---- */
-
-/* One range that may hold data: whole pages that are not zero go out. */
-static int dump_extent(struct dump *d, struct pagemap_out *map, int in, int out, uint64_t *off, uint64_t from,
-		       uint64_t to, unsigned char *buf, struct err *err)
-{
-	while (from < to) {
-		size_t n = (size_t)MIN(to - from, (uint64_t)BATCH_PAGES * PAGE_BYTES);
-		size_t whole = (n + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-		int ret = pread_full(in, buf, n, (off_t)from);
-
-		if (ret)
-			return err_set(err, ERR_FAILED, -ret, "cannot read");
-		memset(buf + n, 0, whole - n);
-		d->stats.pages_scanned += whole / PAGE_BYTES;
-		for (size_t at = 0, end; at < whole; at = end) {
-			bool zero = is_zero_page(buf + at);
-
-			for (end = at + PAGE_BYTES; end < whole && is_zero_page(buf + end) == zero;)
-				end += PAGE_BYTES;
-			if (zero) {
-				d->stats.pages_zero += (end - at) / PAGE_BYTES;
-				continue;
-			}
-			ret = pwrite_full(out, buf + at, end - at, (off_t)*off);
-			if (ret)
-				return err_set(err, ERR_FAILED, -ret, "cannot write memory to the images");
-			map_add(map, from + at, (end - at) / PAGE_BYTES, PME_PRESENT);
-			*off += end - at;
-			d->stats.pages_written += (end - at) / PAGE_BYTES;
-		}
-		from += n;
-	}
-	return 0;
-}
-
-static int dump_object(struct dump *d, const struct mm_object *o, unsigned char *buf, struct err *err)
-{
-	struct pagemap_out map;
-	uint64_t off = 0, pos = 0;
-	struct stat st;
-	cleanup_fd int in = openat(o->task->proc_fd, o->link, O_RDONLY | O_CLOEXEC);
-	int out, ret;
-
-	if (in < 0 || fstat(in, &st) < 0)
-		return err_sys(err, "cannot open /proc/PID/%s", o->link);
-	ret = map_open(d, &map, IMG_SHMEM_PAGEMAP, o->shmid, &out, err);
-	while (!ret) {
-		/* Swapped pages count as data too (mm/shmem.c through mapping_seek_hole_data). */
-		off_t data = lseek(in, (off_t)pos, SEEK_DATA), hole;
-
-		if (data < 0 && errno == ENXIO)
-			break;
-		hole = data < 0 ? -1 : lseek(in, data, SEEK_HOLE);
-		if (hole < 0)
-			return err_sys(err, "cannot find its content");
-		if ((uint64_t)data >= o->size)
-			break;
-		pos = (uint64_t)hole;
-		ret = dump_extent(d, &map, in, out, &off, (uint64_t)data & ~(PAGE_BYTES - 1), MIN(pos, o->size), buf,
-				  err);
-	}
-	map_flush(&map);
-	return ret;
-}
-
 static void took(struct dump *d, uint64_t start_ns)
 {
 	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start_ns) / 1000;
 }
 
-int objects_check(struct dump *d, struct err *err)
+static int pump_all(struct pump *p, uint64_t expected_pages)
 {
-	int ret = 0;
+	int ret;
 
-	for (size_t i = 0; d->objects && i < d->objects->n && !ret; i++)
-		if (d->objects->v[i].segment)
-			ret = dump_note(d, sysv_put(d, &d->objects->v[i], err), err);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->turned, NULL);
+	ret = pump_run(p, expected_pages);
+	pthread_cond_destroy(&p->turned);
+	pthread_mutex_destroy(&p->lock);
+	if (!ret)
+		ret = pages_out_close(&p->out, p->err);
+	pages_out_drop(&p->out);
 	return ret;
 }
 
-int objects_dump(struct dump *d, struct err *err)
+static int dump_private(struct dump *d, struct scan *scan, struct err *err)
+{
+	struct pump p = { .d = d, .scan = scan, .err = err };
+	uint64_t expected = 0;
+	int ret = cow_open(d, &p.cow, err);
+
+	if (!ret)
+		ret = pages_out_open(d, &p.out, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, NULL, err);
+	for (size_t i = 0; i < d->task->maps.n; i++)
+		expected += d->task->maps.v[i].rss_kb * 1024 / PAGE_BYTES;
+	if (!ret)
+		ret = pump_all(&p, expected);
+	cow_close(&p.cow);
+	return ret;
+}
+
+int pages_send_task(struct dump *d, const struct pages_set *set, struct err *err)
+{
+	struct pump p = { .d = d, .set = set, .err = err };
+	int ret = pages_out_send(d, &p.out, set, err);
+
+	return ret ? ret : pump_all(&p, set->npages);
+}
+
+int pages_send(struct dump *d, struct err *err)
 {
 	uint64_t start = now_ns();
-	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
-	int ret;
+	int ret = 0;
 
-	if (!buf)
-		return err_set(err, ERR_FAILED, ENOMEM, "no memory for a buffer");
-	ret = objects_check(d, err); /* before content is written that nobody needs */
-	for (size_t i = 0; i < d->objects->n && !ret; i++)
-		if (d->objects->v[i].size)
-			ret = err_object(err, dump_object(d, &d->objects->v[i], buf, err), "shared memory (inode %lu)",
-					 d->objects->v[i].ino);
-	free(buf);
+	/* A reader needs shared memory before the tasks that map it. */
+	for (size_t i = 0; d->sets && i < d->sets->n && !ret; i++)
+		if (d->sets->v[i].object)
+			ret = pages_send_object(d, &d->sets->v[i], err);
+	for (size_t i = 0; d->sets && i < d->sets->n && !ret; i++) {
+		if (d->sets->v[i].object)
+			continue;
+		d->task = d->sets->v[i].task;
+		ret = pages_send_task(d, &d->sets->v[i], err);
+		if (ret && ret != -EPIPE)
+			err_task(err, d->task->pid, d->task->stat.comm, ret);
+	}
+	d->task = d->tasks[0];
 	took(d, start);
 	return ret;
+}
+
+/* A plan of the restore needs the vdso before the pages come. Most tasks have the same one as the root. */
+static int put_vdso(struct dump *d, struct err *err)
+{
+	struct mm_dump *mm = d->task->mm, *root = d->tasks[0]->mm;
+	MmEntry *e = mm->entry, *r = root ? root->entry : NULL;
+
+	for (size_t i = 0; i < mm->nvmas; i++) {
+		size_t len = mm->vmas[i]->end - mm->vmas[i]->start;
+		uint8_t *bytes;
+		int ret;
+
+		if (!(mm->vmas[i]->status & VS_VDSO) || len > VDSO_BYTES_MAX)
+			continue;
+		bytes = arena_alloc(d->arena, len);
+		ret = pread_full(d->task->fz.mem_fd, bytes, len, (off_t)mm->vmas[i]->start);
+		if (ret)
+			return err_set(err, ERR_FAILED, -ret, "cannot read its vdso");
+		if (d->task != d->tasks[0] && r && r->has_vdso && r->vdso.len == len && !memcmp(r->vdso.data, bytes, len))
+			continue;
+		e->has_vdso = true;
+		e->vdso = (ProtobufCBinaryData){ len, bytes };
+	}
+	return 0;
 }
 
 /* Guard ranges stand behind all mappings in the image. */
@@ -520,6 +435,8 @@ int pages_dump(struct dump *d, struct err *err)
 		ret = scan_open(d, &scan, err);
 	if (!ret)
 		ret = dump_private(d, &scan, err);
+	if (!ret && image_store_is_stream(d->store))
+		ret = put_vdso(d, err);
 	if (!ret)
 		put_mm(d, &scan);
 	took(d, start);

@@ -303,7 +303,7 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 	struct mm_plan mp = { .m = m, .task = task, .here = here, .plan = plan, .pt = pt, .prog = pt->threads[0].prog };
 	int ret = check_image(task->mm, err);
 
-	pt->pages_fd = task->pages.fd;
+	pt->set = &task->pages;
 	take_hole(&mp);
 	if (!ret)
 		ret = plan_vdso_choose(&mp, err);

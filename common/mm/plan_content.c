@@ -111,9 +111,9 @@ static void list_pages(struct mm_plan *mp)
 }
 
 /*
- * Small sets are read by the task itself. Large ones are written into it by the controller, which may have threads
- * for that: a second thread inside the task would need a number of its own, and any might be wanted by something that
- * is restored.
+ * Small sets are read by the task itself. Large ones, and those that are compressed or still to come, are written into it
+ * by the controller, which may have threads for that: a second thread inside the task would need a number of its own, and
+ * any might be wanted by something that is restored.
  */
 static void share_pages(struct plan_task *pt)
 {
@@ -121,7 +121,7 @@ static void share_pages(struct plan_task *pt)
 
 	for (size_t i = 0; i < pt->npages; i++)
 		total += pt->pages[i].len;
-	pt->nown = total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
+	pt->nown = pt->set->fd >= 0 && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
 }
 
 /* Shared memory that only this task has, and whole. */
@@ -177,8 +177,10 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	list_pages(mp);
 	if (!pt->npages)
 		return 0;
-	r->slot = plan_slot_fd(mp->plan, "pages", mp->task->pages.fd);
 	share_pages(pt);
+	if (!pt->nown)
+		return 0; /* the controller writes all of it */
+	r->slot = plan_slot_fd(mp->plan, "pages", mp->task->pages.fd);
 	for (size_t i = 0; i < pt->nown; i++)
 		reader_add(r, pt->pages[i].addr, pt->pages[i].len, pt->pages[i].off);
 	reader_flush(r);

@@ -10,9 +10,6 @@
 #include "common/base/io.h"
 #include "common/mm/private.h"
 
-/* A vdso is two pages, or three; an image may claim anything. */
-#define VDSO_BYTES_MAX (64ul << 10)
-
 static uint64_t vvar_len(const struct vdso_here *h)
 {
 	uint64_t len = 0;
@@ -22,15 +19,30 @@ static uint64_t vvar_len(const struct vdso_here *h)
 	return len;
 }
 
+/* The pages come later: the mm image has it. */
+static int streamed_vdso(const struct mm_plan *mp, uint64_t len, const unsigned char **out, struct err *err)
+{
+	const MmEntry *mm = mp->task->mm->has_vdso ? mp->task->mm : mp->m->tasks[0].mm;
+
+	if (!mm || !mm->has_vdso || mm->vdso.len != len)
+		return err_image(err, "the stream does not tell what is in the vdso");
+	*out = mm->vdso.data;
+	return 0;
+}
+
 /* The dumped vdso, from the pages image; arena memory. */
 static int read_dumped(struct mm_plan *mp, const unsigned char **out, struct err *err)
 {
 	const VmaEntry *v = mp->vdso;
 	uint64_t len = v->end - v->start, off = 0, got = 0;
+	cleanup_image_file struct image_file file = IMAGE_FILE_INIT;
 	unsigned char *bytes;
 
+	image_file_share(&mp->task->pages.file, &file);
 	if (len > VDSO_BYTES_MAX)
 		return err_image(err, "a vdso of %lu bytes", len);
+	if (mp->task->pages.streamed)
+		return streamed_vdso(mp, len, out, err);
 	bytes = arena_alloc(mp->plan->arena, len);
 	for (size_t i = 0; i < mp->task->pages.nentries; i++) {
 		const PagemapEntry *e = mp->task->pages.entries[i];
@@ -40,11 +52,10 @@ static int read_dumped(struct mm_plan *mp, const unsigned char **out, struct err
 		if (e->flags & PAGES_COW)
 			continue;
 		if (from < to) {
-			int ret = pread_full(mp->task->pages.fd, bytes + (from - v->start), to - from,
-					     (off_t)(off + from - e->vaddr));
+			int ret = image_file_pread(&file, bytes + (from - v->start), to - from, off + from - e->vaddr, err);
 
 			if (ret)
-				return err_set(err, ERR_IMAGE, -ret, "cannot read the dumped vdso");
+				return err_object(err, ret, "the dumped vdso");
 			got += to - from;
 		}
 		off += e->nr_pages * PAGE_BYTES;

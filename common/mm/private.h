@@ -88,6 +88,9 @@ int vma_classify(const struct proc_map *map, bool shmem, VmaEntry *e, struct err
 
 /* ---- restore ---- */
 
+/* A vdso is two pages, or three; an image may claim anything. */
+#define VDSO_BYTES_MAX (64ul << 10)
+
 struct vdso_area { uint64_t start, len; };
 /* vdso and vvar of this process: a restored child has them at the same places. */
 struct vdso_here {

@@ -89,7 +89,7 @@ struct opts *opt_new(const struct opt_tool *tool)
 	for (unsigned i = 0; i < OPT_COUNT_; i++) {
 		const struct opt_def *d = &opt_defs[i];
 
-		o->slots[i].number = d->type == OPT_T_ENUM ? -1 : 0;
+		o->slots[i].number = d->type == OPT_T_ENUM ? -1 : d->type == OPT_T_BOOL && d->deflt && !strcmp(d->deflt, "yes");
 		if (d->deflt && d->type != OPT_T_BOOL && d->type != OPT_T_STRING &&
 		    parse_number(d, "", d->deflt, &o->slots[i].number, &err) < 0)
 			abort(); /* a default that its own row forbids */

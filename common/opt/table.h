@@ -68,7 +68,7 @@ enum opt_group {
 	X(TREE, "tree", 't', OPT_T_INT, "PID", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                                 \
 	  "the task to dump, with all its threads", .min = 1, .max = 0x7fffffff)                                       \
 	X(IMAGES_DIR, "images-dir", 'D', OPT_T_STRING, "DIR", ".", TOOL_CR, TOOL_CR, OPT_G_MAIN,                       \
-	  "directory of the images")                                                                                   \
+	  "directory of the images; -: standard output, or input, as one tar stream")                                  \
 	X(WORK_DIR, "work-dir", 'W', OPT_T_STRING, "DIR", NULL, TOOL_CR, TOOL_CR, OPT_G_MAIN,                          \
 	  "directory of log, pid file and statistics (default: that of the images)")                                   \
 	X(PLAN, "plan", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_MAIN,                             \
@@ -162,8 +162,10 @@ enum opt_group {
 	X(CLOSE, "close", 0, OPT_T_LIST, "FD", NULL, TOOL_CR, 0, OPT_G_RESOURCES,                                      \
 	  "close descriptor FD before anything else")                                                                  \
 	/* memory */                                                                                                   \
-	X(SEAL, "seal", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,                                 \
-	  "put checksums of memory pages into the manifest too, not only their size; reads them again for it")         \
+	X(SEAL, "seal", 0, OPT_T_BOOL, NULL, "yes", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                                \
+	  "checksums of memory pages in the manifest too, made on their way; --no-seal: only their sizes")             \
+	X(COMPRESS, "compress", 0, OPT_T_INT, "LEVEL", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
+	  "compress memory pages, or all of a stream, by zstd while they are written", .min = 1, .max = 19, .implied = "1")\
 	X(COW_PAGES, "cow-pages", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
 	  "store once what parent and child share since fork; only cr-restore reads such images (version 3)")          \
 	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_MEMORY,                               \

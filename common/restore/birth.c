@@ -22,6 +22,7 @@
 #include "common/base/fault.h"
 #include "common/mm/mm.h"
 #include "common/feature/feature.h"
+#include "common/image/source.h"
 #include "common/proc/proc.h"
 #include "common/restore/inner.h"
 
@@ -497,7 +498,7 @@ static int write_pages(struct birth *b, struct err *err)
 	ret = wait_zero(b->all, &c->unmade, err);
 	if (ret)
 		return ret;
-	ret = pages_restore(b->pt, b->pt->pid, count_written, b, err);
+	ret = pages_restore(b->all->model, b->pt, b->pt->pid, count_written, b, err);
 	/* A step of its own that failed says more than that we could not go on. */
 	if (ret && look_for_failures(b->all, &failed)) {
 		*err = failed;
@@ -507,6 +508,21 @@ static int write_pages(struct birth *b, struct err *err)
 		return of_task(b, ret, err);
 	open_gate(&c->filled);
 	return 0;
+}
+
+/*
+ * What comes from a pipe comes once: before any of it is taken, all tasks stand that could be refused their numbers, but for copies of
+ * those that are filled.
+ */
+static int wait_streamed(struct births *b, struct err *err)
+{
+	const struct source *source = b->model ? image_dir_source(b->model->dir) : NULL;
+	int ret = 0;
+
+	for (size_t i = 0; source && source_more(source) && !ret && i < b->plan->ntasks; i++)
+		if (b->plan->tasks[i].kind == TASK_IS_LIVE && !b->plan->tasks[i].copy_of && b->plan->tasks[i].npages)
+			ret = wait_zero(b, &birth_control(&b->v[i])->unmade, err);
+	return ret;
 }
 
 static int fault_point(const char *name, struct err *err)
@@ -572,6 +588,8 @@ int births_run(struct births *b, enum born how, struct err *err)
 		ret = fault_point("restore:after-clone", err);
 	if (ret)
 		return of_task(&b->v[0], ret, err);
+	if (!ret)
+		ret = wait_streamed(b, err);
 	for (size_t i = 0; !ret && i < b->plan->ntasks; i++)
 		ret = write_pages(&b->v[i], err);
 	if (!ret)

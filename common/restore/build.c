@@ -42,7 +42,6 @@ static void plan_programs(const struct model_task *t, size_t index, struct plan 
 	pt->index = index;
 	pt->pid = (pid_t)t->pstree->pid;
 	pt->comm = t->threads[0].core->tc->comm;
-	pt->pages_fd = -1;
 	pt->nthreads = t->nthreads;
 	pt->threads = arena_alloc(plan->arena, t->nthreads * sizeof(*pt->threads));
 	for (size_t i = 0; i < t->nthreads; i++) {

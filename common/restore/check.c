@@ -7,6 +7,7 @@
 
 #include "common/feature/feature.h"
 #include "common/image/check.h"
+#include "common/image/source.h"
 #include "common/image/threads.h"
 #include "common/restore/inner.h"
 
@@ -60,6 +61,10 @@ static void check_checkpoint(struct image_dir *dir, const struct restore_opts *o
 	cleanup_plan struct plan *plan = NULL;
 
 	findings_note(&of_images, model_check(dir, &of_images, &m, err), err);
+	if (m && image_dir_source(dir) && !of_images.n)
+		findings_note(&of_images, model_spool(m, true, err), err);
+	if (image_dir_source(dir) && !of_images.n)
+		findings_note(&of_images, source_end(image_dir_source(dir), err), err);
 	if (m && !of_images.n)
 		findings_note(&of_images, plan_check(m, opts, &of_images, &plan, err), err);
 	take_over(f, &of_images);
@@ -76,8 +81,11 @@ int restore_check(const struct restore_opts *given, const struct log *log, struc
 
 	restore_complete(&opts);
 	features_check(f, GROUP_RESTORE);
-	ret = image_check(opts.images_dir, image_threads_default(), damaged, f, &result, err);
-	if (!ret)
+	if (opts.stream >= 0)
+		ret = image_dir_stream(opts.stream, &dir, err);
+	else
+		ret = image_check(opts.images_dir, image_threads_default(), damaged, f, &result, err);
+	if (!ret && !dir)
 		ret = image_dir_open(opts.images_dir, &dir, err);
 	if (!ret)
 		check_checkpoint(dir, &opts, log, f, err);

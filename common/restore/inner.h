@@ -90,6 +90,7 @@ struct birth {
 /* All of them, parents before children. */
 struct births {
 	const struct plan *plan;
+	struct model *model; /* where pages come from; set before births_run() */
 	struct birth *v; /* as plan->tasks */
 	char *at;	 /* the region in our address space */
 	size_t len;

@@ -176,7 +176,7 @@ static int load_tree(struct model *m, struct err *err)
 		if (ret)
 			return ret;
 		t->pstree = e;
-		t->pages.fd = -1;
+		t->pages.fd = t->pages.file.fd = -1;
 		t->nthreads = e->n_threads;
 		t->threads = arena_alloc(m->arena, t->nthreads * sizeof(*t->threads));
 		for (size_t j = 0; j < t->nthreads; j++)
@@ -546,11 +546,9 @@ void model_free(struct model *m)
 	if (!m)
 		return;
 	for (size_t i = 0; i < m->ntasks; i++)
-		if (m->tasks[i].pages.fd >= 0)
-			close(m->tasks[i].pages.fd);
+		image_file_close(&m->tasks[i].pages.file);
 	for (size_t i = 0; i < m->nshmem; i++)
-		if (m->shmem[i].pages.fd >= 0)
-			close(m->shmem[i].pages.fd);
+		image_file_close(&m->shmem[i].pages.file);
 	arena_free(m->arena);
 	arena_free(m->beside);
 	arena_free(m->later);

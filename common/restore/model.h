@@ -7,7 +7,7 @@
 #define CR_RESTORE_MODEL_H
 
 #include "common/base/arena.h"
-#include "common/image/image.h"
+#include "common/image/file.h"
 #include "cgroup.pb-c.h"
 #include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
@@ -28,8 +28,12 @@
 struct model_pages {		/* one page set: pagemap-X and its pages-Y */
 	PagemapEntry **entries; /* sorted, checked: no overlap, sizes agree with the file */
 	size_t nentries;
-	int fd;			/* pages-Y.img, -1 when there is none; owned by the model */
+	uint32_t pages_id;
+	struct image_file file; /* pages-Y.img; fd -1: there is none, or none yet */
+	int fd;			/* the same when it is plain, else -1 */
 	uint64_t size;
+	const struct manifest_file *want; /* what the manifest says of it; NULL: nothing */
+	bool streamed;		/* the content comes when the tasks are there: fd is -1, though there is some */
 	struct model_piece *cow; /* what it has of ancestors, ascending */
 	size_t ncow;
 };
@@ -110,6 +114,9 @@ int model_load(struct image_dir *dir, struct model **m, struct err *err);
 /* The same, but what is wrong goes into found, and the rest is read as far as may be: such a model is good for a preflight, and
  * for a plan only when nothing was found. */
 int model_check(struct image_dir *dir, struct findings *found, struct model **m, struct err *err);
+/* Of a stream: reads pages into memory until all sets are there that cannot wait for the tasks; all: all of them. */
+int model_spool(struct model *m, bool all, struct err *err);
+int model_spool_one(struct model *m, struct err *err); /* the one at which the stream stands */
 void model_free(struct model *m);
 void model_freep(struct model **m);
 #define cleanup_model cleanup(model_freep)

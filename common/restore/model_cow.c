@@ -101,6 +101,8 @@ int model_resolve_cow(struct model *m, struct err *err)
 			m->tasks[i].pages.cow = arena_dup(m->arena, l.v, l.n * sizeof(*l.v));
 			m->tasks[i].pages.ncow = l.n;
 		}
+		for (size_t k = 0; k < l.n && !ret; k++)
+			ret = model_pages_plain(&m->tasks[l.v[k].owner].pages, err);
 		free(l.v);
 	}
 	return ret;

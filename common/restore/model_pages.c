@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/image/source.h"
 #include "common/restore/verify.h"
 
 #define PAGE 4096u
@@ -42,25 +43,110 @@ static int check_entry(PagemapEntry *e, bool cow, uint64_t *end, uint64_t *prese
 	return 0;
 }
 
-static int open_pages(struct model *m, uint32_t pages_id, uint64_t present, struct model_pages *out, struct err *err)
+/* One that tasks read themselves, or sendfile(2) reads, must be plain. */
+static int make_plain(struct image_file *f, struct err *err)
 {
-	struct err missing = ERR_INIT;
-	int ret;
+	struct image_file plain = { .size = f->size, .stored = f->size };
+	int ret = image_file_plain(f, &plain.fd, err);
 
-	/* The size first: a compressed file is not taken into memory for nothing. */
-	ret = image_raw_size(m->dir, IMG_PAGES, pages_id, &out->size, present ? err : &missing);
+	image_file_close(f);
+	*f = ret ? (struct image_file)IMAGE_FILE_INIT : plain;
+	return ret;
+}
+
+int model_pages_plain(struct model_pages *pages, struct err *err)
+{
+	int ret = pages->file.table ? make_plain(&pages->file, err) : 0;
+
+	pages->fd = pages->file.fd;
+	return ret;
+}
+
+static int open_pages(struct model *m, enum image_kind kind, uint64_t present, struct model_pages *out, struct err *err)
+{
+	const struct source *source = image_dir_source(m->dir);
+	struct image_file f = IMAGE_FILE_INIT;
+	struct err missing = ERR_INIT;
+	int ret = image_raw_file(m->dir, IMG_PAGES, out->pages_id, &f, present ? err : &missing);
+
+	out->size = present * PAGE;
+	if (ret && source && source_more(source)) {
+		*err = (struct err)ERR_INIT;
+		out->streamed = present;
+		return 0;
+	}
 	if (ret && present)
 		return ret;
 	/* Nothing is read from it: whether it is there at all does not matter, but bytes in it would. */
-	if (ret) {
-		out->size = 0;
+	if (ret)
 		return 0;
+	if (f.size != out->size)
+		ret = bad_image(err, AT(PAGES, out->pages_id, -1),
+				"%lu bytes, but its pagemap describes %lu pages (%lu bytes)", f.size, present, out->size);
+	else if (f.shared || (f.table && kind != IMG_PAGEMAP))
+		ret = make_plain(&f, err);
+	if (ret) {
+		image_file_close(&f);
+		return ret;
 	}
-	if (out->size != present * PAGE)
-		return bad_image(err, AT(PAGES, pages_id, -1),
-				 "%lu bytes, but its pagemap describes %lu pages (%lu bytes)", out->size, present,
-				 present * PAGE);
-	return image_raw_open(m->dir, IMG_PAGES, pages_id, &out->fd, &out->size, err);
+	out->file = f;
+	out->fd = f.table ? -1 : f.fd;
+	out->want = image_dir_manifest(m->dir, IMG_PAGES, out->pages_id);
+	return 0;
+}
+
+static int pages_arrived(struct model *m, struct model_pages *pages, struct err *err)
+{
+	pages->streamed = false;
+	return open_pages(m, IMG_SHMEM_PAGEMAP, pages->size / PAGE, pages, err);
+}
+
+/* Whose pages are read before the tasks are there, or from more than one place. */
+static bool cannot_wait(const struct model *m)
+{
+	for (size_t i = 0; i < m->nshmem; i++)
+		if (m->shmem[i].pages.streamed)
+			return true;
+	for (size_t i = 0; i < m->ntasks; i++)
+		for (size_t k = 0; k < m->tasks[i].pages.ncow; k++)
+			if (m->tasks[m->tasks[i].pages.cow[k].owner].pages.streamed)
+				return true;
+	return false;
+}
+
+static int arrived(struct model *m, unsigned long id, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < m->nshmem && !ret; i++)
+		if (m->shmem[i].pages.streamed && m->shmem[i].pages.pages_id == id)
+			ret = pages_arrived(m, &m->shmem[i].pages, err);
+	for (size_t i = 0; i < m->ntasks && !ret; i++)
+		if (m->tasks[i].pages.streamed && m->tasks[i].pages.pages_id == id)
+			ret = pages_arrived(m, &m->tasks[i].pages, err);
+	return ret;
+}
+
+int model_spool_one(struct model *m, struct err *err)
+{
+	struct source *source = image_dir_source(m->dir);
+	unsigned long id;
+	uint64_t size;
+	int ret = source_next(source, &id, &size, err);
+
+	if (ret > 0)
+		ret = source_spool(source, err);
+	return ret ? ret : arrived(m, id, err);
+}
+
+int model_spool(struct model *m, bool all, struct err *err)
+{
+	struct source *source = image_dir_source(m->dir);
+	int ret = 0;
+
+	while (source && !ret && (all || cannot_wait(m)) && source_more(source))
+		ret = model_spool_one(m, err);
+	return ret;
 }
 
 int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, struct model_pages *out, struct err *err)
@@ -73,7 +159,7 @@ int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, st
 	bool absent;
 	int ret;
 
-	out->fd = -1;
+	out->fd = out->file.fd = -1;
 	ret = image_read_all(m->dir, kind, id, m->arena, &v, &n, &absent, err);
 	if (ret)
 		return ret;
@@ -92,5 +178,6 @@ int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, st
 		if (ret)
 			return ret;
 	}
-	return open_pages(m, ((PagemapHead *)v[0])->pages_id, present, out, err);
+	out->pages_id = ((PagemapHead *)v[0])->pages_id;
+	return open_pages(m, kind, present, out, err);
 }

@@ -102,7 +102,7 @@ static int make_object(const struct use *u, size_t n, struct model_shmem *s, str
 {
 	uint64_t told = 0;
 
-	*s = (struct model_shmem){ .shmid = u->shmid, .pages.fd = -1, .memfd = u->memfd, .segment = u->segment };
+	*s = (struct model_shmem){ .shmid = u->shmid, .pages.fd = -1, .pages.file.fd = -1, .memfd = u->memfd, .segment = u->segment };
 	for (size_t i = 0; i < n; i++) {
 		const VmaEntry *v = u[i].vma;
 

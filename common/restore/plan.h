@@ -103,7 +103,7 @@ struct plan_task {
 	uint64_t caps_dropped; /* from the bounding set, by the leader before it makes threads */
 	int stop_signal; /* the task comes back stopped by it; 0 = running */
 	uint64_t hole, hole_len; /* address range that is free before and after: the agent's home while restoring */
-	int pages_fd; /* slot-less descriptor of the pages image, -1 = none; owned by the model */
+	const struct model_pages *set; /* of the model: what pages are ranges of; NULL = none */
 	struct plan_pages *pages;
 	size_t npages;
 	/* The first ones are read by the task itself, the others written into it by the controller: all of a large

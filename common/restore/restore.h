@@ -14,6 +14,7 @@ struct externals; /* common/file/external.h */
 
 struct restore_opts {
 	const char *images_dir; /* -D */
+	int stream;		/* descriptor that the images come from; -1: from images_dir */
 	const char *work_dir;	/* -W, images_dir by default */
 	bool sibling;		/* -S: the tree becomes our sibling (clone3 CLONE_PARENT) */
 	bool leave_stopped;	/* -s: the tree is left in SIGSTOP */

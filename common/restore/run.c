@@ -2,13 +2,17 @@
 /* A restore from beginning to end. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/file/table.h"
 #include "common/file/tcp.h"
+#include "common/image/manifest.h"
+#include "common/image/source.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
 #include "common/task/cgroup.h"
@@ -36,16 +40,47 @@ static enum born how_born(const struct restore_opts *opts, const struct model_ta
 	return BORN_CHILD;
 }
 
+/* Contents that are not written by us, and so not verified on their way: tasks read them at this time, and run later. */
+struct beside_verify { const struct model *m; const struct plan *plan; };
+
+static int verify_set(const struct model_pages *p, struct err *err)
+{
+	int ret = p->want && p->file.fd >= 0 ? manifest_verify(p->want, &p->file, 1, err) : 0;
+
+	return ret ? err_object(err, ret, "pages-%u.img", p->pages_id) : 0;
+}
+
+static int verify_pages(void *arg, struct err *err)
+{
+	const struct beside_verify *v = arg;
+	int ret = 0;
+
+	for (size_t i = 0; i < v->m->ntasks && !ret; i++) {
+		const struct plan_task *pt = &v->plan->tasks[i];
+
+		if (!v->m->tasks[i].zombie && (pt->nown || !pt->npages))
+			ret = verify_set(&v->m->tasks[i].pages, err);
+	}
+	for (size_t i = 0; i < v->m->nshmem && !ret; i++)
+		ret = verify_set(&v->m->shmem[i].pages, err);
+	return ret;
+}
+
 /* Births and last acts. On failure everything that was made is gone again. */
-static int make_tasks(const struct restore_opts *opts, const struct log *log, const struct model *m,
+static int make_tasks(const struct restore_opts *opts, const struct log *log, struct model *m,
 		      struct plan *plan, struct slots *slots, struct tcp_run *tcp, struct restore_stats *stats,
 		      struct err *err)
 {
+	struct source *source = image_dir_source(m->dir);
+	struct beside_verify v = { m, plan };
 	struct births births;
+	struct aside beside = { 0 };
 	uint64_t start = now_us();
-	int ret = births_prepare(&births, plan, slots, err);
+	int ret = births_prepare(&births, plan, slots, err), back;
 
+	births.model = m;
 	if (!ret) {
+		aside_start(&beside, verify_pages, &v);
 		progress_start(&births.progress, opts->progress);
 		for (size_t i = 0; i < m->ntasks; i++)
 			births.memory_bytes += m->tasks[i].pages.size;
@@ -56,6 +91,12 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 		stats->memory_us = births_memory_us(&births);
 	stats->forking_us = now_us() - start;
 	log_debug(log, "programs ran in %lu us", (unsigned long)stats->forking_us);
+	/* Here everything is known that could be wrong with the images, and no task has run yet. */
+	back = aside_join(&beside, err);
+	if (!ret)
+		ret = back;
+	if (!ret && source)
+		ret = source_end(source, err);
 	if (!ret)
 		ret = last_run(plan, slots, err);
 	if (!ret)
@@ -66,6 +107,15 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, co
 		births_abort(&births);
 	births_release(&births);
 	return ret;
+}
+
+/* Pages that a stream gave once do not come again. */
+static bool taken_from(const struct model *m)
+{
+	for (size_t i = 0; i < m->ntasks; i++)
+		if (m->tasks[i].pages.streamed)
+			return true;
+	return false;
 }
 
 static int restore(const struct restore_opts *opts, const struct log *log, struct model *m, struct plan *plan,
@@ -90,7 +140,7 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		const struct timespec pause = { 0, 2000000 << tries };
 
 		ret = make_tasks(opts, log, m, plan, &slots, tcp, stats, err);
-		if (ret != -EEXIST || opts->sibling || tries == 5)
+		if (ret != -EEXIST || opts->sibling || tries == 5 || taken_from(m))
 			break;
 		*err = (struct err)ERR_INIT;
 		nanosleep(&pause, NULL);
@@ -102,6 +152,38 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 	slots_close(&slots);
 	shmem_finish(plan, ret != 0);
 	return ret;
+}
+
+/* How long a dumper may take to end what it has dumped. */
+#define TAKEN_MS 30000
+
+static bool pids_taken(const struct model *m)
+{
+	for (size_t i = 0; i < m->ntasks; i++)
+		if (!kill((pid_t)m->tasks[i].pstree->pid, 0) || errno == EPERM)
+			return true;
+	return false;
+}
+
+/*
+ * What has to be there before the tasks. cr-dump ends its tasks when we have all of the stream: on one host, they stand in our way until
+ * then, so all of it goes into memory first.
+ */
+static int take_stream(const struct restore_opts *opts, const struct log *log, struct model *m, struct err *err)
+{
+	struct source *source = image_dir_source(m->dir);
+	bool all = opts->plan_only || !source_more(source) || pids_taken(m);
+	int ret = model_spool(m, all, err);
+
+	if (ret || !all)
+		return ret;
+	ret = source_end(source, err);
+	if (ret || opts->plan_only || !pids_taken(m))
+		return ret;
+	log_info(log, "pids are taken; waiting for who may be about to end them");
+	for (unsigned ms = 0; ms < TAKEN_MS && pids_taken(m); ms += 2)
+		nanosleep(&(const struct timespec){ 0, 2000000 }, NULL);
+	return 0;
 }
 
 /* What this process may not do. Nothing, when the kernel does not tell: then a step says which it is. */
@@ -137,10 +219,12 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	*stats = (struct restore_stats){ 0 };
 	if (!opts->plan_only) /* a plan that is only shown is the same for everybody, every time */
 		restore_complete(opts);
-	ret = image_dir_open(opts->images_dir, &dir, err);
+	ret = opts->stream >= 0 ? image_dir_stream(opts->stream, &dir, err) : image_dir_open(opts->images_dir, &dir, err);
 	if (ret)
 		return ret;
 	ret = model_load(dir, &m, err);
+	if (!ret && opts->stream >= 0)
+		ret = take_stream(opts, log, m, err);
 	if (!ret) {
 		log_debug(log, "checkpoint read in %lu us", (unsigned long)(now_us() - start));
 		ret = plan_build(m, opts, &plan, err);

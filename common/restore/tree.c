@@ -97,7 +97,7 @@ static int helper(struct tree *t, size_t parent, const struct node *node, size_t
 				 node->pid);
 	*pt = (struct plan_task){
 		.kind = TASK_IS_HELPER, .index = t->n, .pid = node->pid, .comm = "helper", .nthreads = 1,
-		.threads = arena_alloc(t->plan->arena, sizeof(*pt->threads)), .pages_fd = -1,
+		.threads = arena_alloc(t->plan->arena, sizeof(*pt->threads)),
 	};
 	pt->threads[0] = (struct plan_thread){ .tid = node->pid, .prog = program_new() };
 	t->v[t->n] = *node;

@@ -153,7 +153,7 @@ edit() { "$IMAGE" decode "$1" | jq -c "$2" | "$IMAGE" encode >new && cat new >"$
 	need_corpus
 	take perl-objects
 	"$IMAGE" seal ckpt
-	jq -e '.version == 1 and .images["core-'"$(cd ckpt && ls core-*.img | head -n 1 | tr -dc 0-9)"'.img"].size > 1000' ckpt/cr-manifest.json
+	jq -e '.version == 2 and .images["core-'"$(cd ckpt && ls core-*.img | head -n 1 | tr -dc 0-9)"'.img"].size > 1000' ckpt/cr-manifest.json
 	if command -v xxhsum; then
 		[ "$(xxhsum -H64 ckpt/files.img | cut -d' ' -f1)" = "$(jq -r '.images["files.img"].xxh64[0]' ckpt/cr-manifest.json)" ]
 	fi

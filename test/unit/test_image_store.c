@@ -39,14 +39,15 @@ static void sums_are_those_of_the_specification(void **state)
 		buf[i] = (uint8_t)(gen >> 24);
 		gen *= gen;
 	}
-	assert_true(xxh64("", 0) == 0xef46db3751d8e999u);
-	assert_true(xxh64("abc", 3) == 0x44bc2cf5ad770999u);
+	assert_true(xxh64("", 0, 0) == 0xef46db3751d8e999u);
+	assert_true(xxh64("abc", 3, 0) == 0x44bc2cf5ad770999u);
+	assert_true(xxh64("xxhash", 6, 20141025) == 0xb559b98d844e0635u);
 	/* In any parts the same. */
 	for (size_t cut = 0; cut <= sizeof(buf); cut++) {
-		xxh64_start(&x);
+		xxh64_start(&x, 0);
 		xxh64_add(&x, buf, cut);
 		xxh64_add(&x, buf + cut, sizeof(buf) - cut);
-		assert_true(xxh64_end(&x) == xxh64(buf, sizeof(buf)));
+		assert_true(xxh64_end(&x) == xxh64(buf, sizeof(buf), 0));
 	}
 }
 
@@ -183,7 +184,7 @@ static void manifest_there_and_back(void **state)
 	assert_int_equal(manifest_parse(b.s, b.len, &back, &err), 0);
 	assert_int_equal(back->n, 2);
 	assert_string_equal(back->kernel, m->kernel);
-	assert_true(manifest_find(back, "core-7.img")->sums[0] == xxh64("abc", 3));
+	assert_true(manifest_find(back, "core-7.img")->sums[0] == xxh64("abc", 3, 0));
 	assert_null(manifest_find(back, "pages-1.img")->sums);
 	assert_int_equal(manifest_find(back, "pages-1.img")->size, 10ull << 30);
 	assert_null(manifest_find(back, "core-8.img"));
@@ -198,9 +199,9 @@ static void manifest_there_and_back(void **state)
 
 static void hostile_manifests_are_refused(void **state)
 {
-#define HEAD "{\"version\": 1, \"piece\": 4194304, \"images\": {"
+#define HEAD "{\"version\": 2, \"piece\": 4194304, \"images\": {"
 	static const char *const texts[] = {
-		"", "[]", "{}", "{\"version\": 2}", "{\"version\": 1, \"piece\": 5, \"images\": {}}",
+		"", "[]", "{}", "{\"version\": 3}", "{\"version\": 2, \"piece\": 5, \"images\": {}}",
 		HEAD "\"../core-1.img\": {\"size\": 1}}}", HEAD "\"/etc/passwd\": {\"size\": 1}}}", HEAD "\"stats-dump\": {\"size\": 1}}}",
 		HEAD "\"core-1.img.zst\": {\"size\": 1}}}", HEAD "\"core-1.img\": {\"size\": -1}}}",
 		HEAD "\"core-1.img\": {\"size\": 9223372036854775807}}}", HEAD "\"core-1.img\": {}}}",

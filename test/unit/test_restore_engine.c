@@ -132,7 +132,6 @@ static struct plan *make_plan(size_t nthreads)
 	pt->pid = free_pid();
 	plan->hole = pt->hole = 0x200000000000; /* free in every build: AddressSanitizer has its shadow below */
 	plan->hole_len = pt->hole_len = 1 << 20;
-	pt->pages_fd = -1;
 	pt->nthreads = nthreads;
 	pt->threads = arena_alloc(plan->arena, nthreads * sizeof(*pt->threads));
 	for (size_t k = 0; k < nthreads; k++) {
