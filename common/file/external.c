@@ -71,6 +71,14 @@ int external_add_sockets(struct externals *e, const char *text, struct err *err)
 	return 0;
 }
 
+static struct inherited *find(const struct externals *e, const char *key)
+{
+	for (size_t i = 0; e && i < e->nfds; i++)
+		if (!strcmp(e->fds[i].key, key))
+			return &e->fds[i];
+	return NULL;
+}
+
 int inherited_add(struct externals *e, const char *text, struct err *err)
 {
 	const char *close = strncmp(text, "fd[", 3) ? NULL : strstr(text, "]:");
@@ -82,7 +90,7 @@ int inherited_add(struct externals *e, const char *text, struct err *err)
 	if (!close || !close[2] || parse_u64(number, 10, &fd) < 0 || fd > INT32_MAX)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--inherit-fd %s: not of the form fd[N]:RESOURCE", text),
 				"N is the number of a descriptor that cr-restore was started with");
-	if (inherited_find(e, close + 2) >= 0)
+	if (find(e, close + 2))
 		return err_set(err, ERR_USAGE, 0, "--inherit-fd %s: there is another descriptor for that already", text);
 	e->fds = xreallocarray(e->fds, e->nfds + 1, sizeof(*e->fds));
 	e->fds[e->nfds++] = (struct inherited){ .key = xstrdup(close + 2), .fd = (int)fd };
@@ -133,8 +141,14 @@ const struct external *external_find(const struct externals *e, const char *type
 
 int inherited_find(const struct externals *e, const char *key)
 {
-	for (size_t i = 0; e && i < e->nfds; i++)
-		if (!strcmp(e->fds[i].key, key))
-			return e->fds[i].fd;
-	return -1;
+	struct inherited *i = find(e, key);
+
+	if (i)
+		i->used = true;
+	return i ? i->fd : -1;
+}
+
+void external_file_id(int mnt_id, uint64_t ino, char id[EXTERNAL_FILE_MAX])
+{
+	snprintf(id, EXTERNAL_FILE_MAX, "%x:%llx", (unsigned)mnt_id, (unsigned long long)ino);
 }

@@ -10,7 +10,7 @@
 #include "common/base/err.h"
 
 struct external { const char *type, *id, *value; }; /* value: "" when there is none */
-struct inherited { const char *key; int fd; };
+struct inherited { const char *key; int fd; bool used; };
 
 struct externals {
 	struct external *v;
@@ -34,7 +34,11 @@ void externals_release(struct externals *e);
 
 /* NULL when the resource was not named. e may be NULL. */
 const struct external *external_find(const struct externals *e, const char *type, const char *id);
-/* The descriptor given for the key, -1 when there is none. e may be NULL. */
+/* The descriptor given for the key, which counts as used then; -1 when there is none. e may be NULL. */
 int inherited_find(const struct externals *e, const char *key);
+
+/* The text by which --external and --inherit-fd name an open file that has no other: "file[mnt_id:inode]", and that within the brackets. */
+#define EXTERNAL_FILE_MAX 48
+void external_file_id(int mnt_id, uint64_t ino, char id[EXTERNAL_FILE_MAX]);
 
 #endif

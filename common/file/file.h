@@ -114,6 +114,8 @@ int link_dump(struct dump *d, const struct file_place *p, const char *lost, uint
 void file_links_undo(struct file_table *t);
 /* True when name is an entry of this pid in /proc (a file that only the task itself can open). */
 bool reg_is_own_proc(const char *name, pid_t pid);
+/* The descriptor that the caller gives for this file, -1 when there is none. */
+int reg_inherited(const struct plan *plan, const RegFileEntry *reg);
 /* N of /proc/N and /proc/N/..., 0 of any other name. */
 pid_t reg_proc_pid(const char *name);
 /* Whether the name leads into /proc/N of a task of the checkpoint. */

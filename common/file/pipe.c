@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Pipes: both ends, capacity, packet mode, and what is queued in them. */
 #include "common/file/pipe.h"
+#include "common/file/external.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -123,6 +124,14 @@ int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind 
 	return 0;
 }
 
+static bool is_given(const struct dump *d, const struct fd_source *src)
+{
+	char id[EXTERNAL_FILE_MAX];
+
+	external_file_id(src->info->mnt_id, src->st.st_ino, id);
+	return external_find(d->opts->given, "file", id);
+}
+
 static int pipe_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	PipeEntry *pipe = arena_msg(d->arena, PipeEntry, pipe_entry__init);
@@ -135,9 +144,17 @@ static int pipe_dump(struct dump *d, const struct fd_source *src, FileEntry *ent
 	ret = fown_dump(d, src, &pipe->fown, err);
 	if (ret < 0)
 		return ret;
+	if (is_given(d, src)) { /* with what is in it: the others have that */
+		pipe->has_given = pipe->given = true;
+		return 0;
+	}
 	ret = pipe_check_ends(d, src, err);
-	if (ret < 0)
-		return ret;
+	if (ret < 0) {
+		char id[EXTERNAL_FILE_MAX];
+
+		external_file_id(src->info->mnt_id, src->st.st_ino, id);
+		return err_hint(err, ret, "--external file[%s] leaves it to --inherit-fd 'fd[N]:%s' at the restore", id, src->link);
+	}
 	return pipe_dump_data(d, src, IMG_PIPES_DATA, pipe->pipe_id, err);
 }
 
@@ -209,6 +226,23 @@ static void pick_ends(const struct model *m, struct plan *plan, const struct fil
 			ends->slot[i] = plan_slot(plan, "pipe, further end");
 }
 
+/* All openings of a pipe that the caller gives: descriptions of their own, so that nobody's flags change. */
+static void plan_given(const struct model *m, struct plan *plan, const struct file_group_index *group, size_t n, int fd)
+{
+	struct program *c = plan->controller;
+	struct data_ref path = program_string(c, arena_printf(plan->arena, "/proc/self/fd/%d", fd));
+
+	for (size_t i = 0; i < n; i++) {
+		const FileEntry *e = m->files[group[i].i];
+		uint32_t slot = file_slot_get(plan, e, "pipe");
+
+		plan_slot_is(plan, slot,
+			     program_call(c, MAKE_OBJECTS, "opening of a pipe that was given", SYS_openat, A((uint64_t)AT_FDCWD),
+					  A_DATA(path), A((ACCESS(e->pipe->flags) | O_NONBLOCK | O_CLOEXEC))));
+		plan_setfl(plan, slot, O_NONBLOCK, e->pipe->flags);
+	}
+}
+
 static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err)
 {
 	const uint32_t id = entry->pipe->pipe_id;
@@ -220,6 +254,17 @@ static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan 
 	uint32_t made = O_NONBLOCK;
 	int ret;
 
+	char key[32];
+
+	snprintf(key, sizeof(key), "pipe:[%u]", id);
+	int fd = inherited_find(plan->given, key);
+	if (fd >= 0) {
+		plan_given(m, plan, group, n, fd);
+		return 0;
+	}
+	if (entry->pipe->given)
+		return err_hint(err, err_refuse(err, "%s has its other end outside of the checkpoint", key),
+				"give it: --inherit-fd 'fd[N]:%s'", key);
 	for (size_t i = 0; i < n; i++)
 		made |= m->files[group[i].i]->pipe->flags & O_DIRECT;
 	if (data && data->entry->n_packets)

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "common/file/external.h"
 #include "common/file/file.h"
 
 #define MQUEUE_SUPER 0x19800202 /* ipc/mqueue.c, MQUEUE_MAGIC */
@@ -38,7 +39,7 @@ static bool regfile_match(const struct fd_source *src)
 
 static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
-	char magic[32];
+	char magic[EXTERNAL_FILE_MAX];
 	struct file_place p = { .magic = magic, .link = src->link, .st = src->st, .flags = src->flags };
 	RegFileEntry *reg = arena_msg(d->arena, RegFileEntry, reg_file_entry__init);
 	struct statfs fs;
@@ -57,17 +58,44 @@ static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	ret = fown_dump(d, src, &reg->fown, err);
 	if (ret < 0)
 		return ret;
+	external_file_id(src->info->mnt_id, src->st.st_ino, magic);
+	if (external_find(d->opts->given, "file", magic)) {
+		reg->has_ext = reg->ext = true;
+		reg->flags = (uint32_t)src->flags & ~(uint32_t)O_CLOEXEC;
+		reg->pos = p.pos;
+		reg->name = arena_printf(d->arena, "file[%s]", magic);
+		return 0;
+	}
+	snprintf(magic, sizeof(magic), "fd/%d", src->number);
 	/* F_NOTIFY gives the directory an owner; nothing else does, and nothing else tells (fs/notify/dnotify). */
 	if (S_ISDIR(src->st.st_mode) && reg->fown->pid)
 		return err_refuse(err, "%s is watched by F_NOTIFY, for what nobody can see", src->link);
 	return reg_fill(d, &p, reg, err);
 }
 
+/* A description from outside: its position and flags are its giver's. Only what it may be used for is compared. */
+static int plan_given(struct plan *plan, const RegFileEntry *reg, uint32_t slot, int fd, struct err *err)
+{
+	int flags = fcntl(fd, F_GETFL), want = (int)reg->flags & O_ACCMODE;
+
+	if (flags >= 0 && !(reg->flags & O_PATH) && (flags & O_ACCMODE) != O_RDWR && (flags & O_ACCMODE) != want)
+		return err_set(err, ERR_USAGE, 0, "fd[%d] given for %s is open for %s only", fd, reg->name,
+			       (flags & O_ACCMODE) == O_RDONLY ? "reading" : "writing");
+	plan->binds[slot].source = SLOT_FD;
+	plan->binds[slot].fd = fd;
+	return 0;
+}
+
+int reg_inherited(const struct plan *plan, const RegFileEntry *reg)
+{
+	return inherited_find(plan->given, reg->name + (reg->name[0] == '/' && !(reg->has_ext && reg->ext)));
+}
+
 int reg_check(const RegFileEntry *reg, struct err *err)
 {
 	if (reg->has_ext && reg->ext)
 		return err_hint(err, err_refuse(err, "file %u (%s) was given from outside", reg->id, reg->name),
-				"external files come back only with --inherit-fd, which this version lacks");
+				"give it: --inherit-fd 'fd[N]:%s'", reg->name);
 	if (reg->name[0] != '/')
 		return err_image(err, "files.img: file %u: name \"%s\" is not an absolute path", reg->id, reg->name);
 	if (reg->pos != NO_SEEK && reg->pos > INT64_MAX)
@@ -105,8 +133,10 @@ static int regfile_plan(const struct model *m, const FileEntry *entry, struct pl
 {
 	const RegFileEntry *reg = entry->reg;
 	struct program *c = plan->controller;
-	int ret = reg_check(reg, err);
+	int fd = reg_inherited(plan, reg), ret = fd >= 0 ? 0 : reg_check(reg, err);
 
+	if (fd >= 0)
+		return plan_given(plan, reg, slot, fd, err);
 	if (ret < 0)
 		return ret;
 	const RemapFilePathEntry *remap = model_remap(m, reg->id);

@@ -224,7 +224,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 		      const struct log *log, struct findings *f, struct err *err)
 {
 	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check,
-					   .size_only = opts->validate_size_only };
+					   .size_only = opts->validate_size_only, .plan = plan };
 	cleanup_arena struct arena *arena = arena_new();
 	struct task_own own;
 	int ret;

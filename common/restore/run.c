@@ -9,6 +9,7 @@
 #include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/file/external.h"
 #include "common/file/table.h"
 #include "common/file/tcp.h"
 #include "common/image/manifest.h"
@@ -64,6 +65,14 @@ static int verify_pages(void *arg, struct err *err)
 	for (size_t i = 0; i < v->m->nshmem && !ret; i++)
 		ret = verify_set(&v->m->shmem[i].pages, err);
 	return ret;
+}
+
+static void tell_unused(const struct externals *given, const struct log *log)
+{
+	for (size_t i = 0; given && i < given->nfds; i++)
+		if (!given->fds[i].used)
+			log_warn(log, "--inherit-fd fd[%d]:%s: nothing in the checkpoint has this name", given->fds[i].fd,
+				 given->fds[i].key);
 }
 
 /* Births and last acts. On failure everything that was made is gone again. */
@@ -127,6 +136,8 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 
 	if (!ret)
 		ret = tcp_run_begin(m, plan, log, &tcp, err);
+	if (!ret)
+		tell_unused(plan->given, log);
 	if (!ret)
 		ret = controller_run(plan, log, &slots, err);
 	if (!ret)
