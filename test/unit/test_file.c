@@ -135,6 +135,7 @@ struct fixture {
 	struct plan *plan;
 	struct plan_task pt;
 	struct plan_thread thread;
+	PstreeEntry pstree;
 	FownEntry fown;
 	struct err err;
 	struct strbuf text;
@@ -152,6 +153,9 @@ static int setup(void **state)
 	f->pt.pid = 77;
 	f->pt.threads = &f->thread;
 	f->pt.nthreads = 1;
+	pstree_entry__init(&f->pstree);
+	f->pstree.pid = 77;
+	f->task.pstree = &f->pstree;
 	fown_entry__init(&f->fown);
 	*state = f;
 	return 0;
