@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 120
+# Trees through a stream, where pages go from the pipe into each task as it comes: with memory that processes share by fork, and by a
+# memfd; plain, compressed, and with --cow-pages.
+. "$TOP/test/lib/common.sh"
+need perl zstd
+
+cat >t.pl <<'END'
+use strict;
+my %h = map { $_ => "value $_" x 50 } 1 .. 20000;
+for my $i (1 .. 4) {
+	next if fork;
+	my $mine = "child $i " x 300000;
+	open my $r, '>', "ready$i"; close $r;
+	my $n = 0;
+	for (;;) {
+		my $k = 1 + $n++ % 20000;
+		$h{$k} eq "value $k" x 50 && $mine eq "child $i " x 300000 or exit 1;
+		open my $o, '>', "beat$i.new"; print $o $n; close $o; rename "beat$i.new", "beat$i";
+		select undef, undef, undef, 0.01;
+	}
+}
+my $dead = 0;
+$SIG{CHLD} = sub { open my $o, '>', 'dead' };
+open my $r, '>', 'ready'; close $r;
+sleep 1 while 1;
+END
+start t perl "$W/t.pl"
+wait_for 20 test -e t/ready4 || die "not ready"
+wait_for 20 test -e t/ready || die "not ready"
+beats() { local i; for i in 1 2 3 4; do [ "$(cat "t/beat$i")" != "${was[$i]}" ] || return 1; done; }
+there() {
+	local i
+	for i in 1 2 3 4; do was[i]=$(cat "t/beat$i"); done
+	"$TOP/test/lib/in-ns" sh -c "i=0; while [ \$i -lt 50 ]; do /bin/true; i=\$((i + 1)); done
+		\"$CR_RESTORE\" -D - -d 2>&1 && sleep 1" >out || die "$1: $(cat out)"
+	[ ! -e t/dead ] || die "$1: a child died"
+	beats || die "$1: a child does not go on"
+}
+was=()
+for way in '' --compress --cow-pages; do
+	# shellcheck disable=SC2086
+	"$CR_DUMP" -t "$PID" -D - $way >s.tar 2>err || die "cr-dump $way: $(cat err)"
+	wait_gone "$PID" || die "still there"
+	there "tree $way" <s.tar
+	"$CR_RESTORE" -D - -d <s.tar >out 2>&1 || die "restore $way: $(cat out)"
+done
+kill -9 "$PID"
