@@ -334,7 +334,7 @@ static int transact(struct net_lock *l, struct batch *b)
 			continue;
 		if (n < 0)
 			return -errno;
-		int left = (int)n;
+		unsigned left = (unsigned)n;
 		for (struct nlmsghdr *h = &in.h; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
 			const struct nlmsgerr *e = NLMSG_DATA(h);
 
