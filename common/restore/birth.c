@@ -614,7 +614,8 @@ static void reap(pid_t pid)
 
 /*
  * Only what is surely ours is killed: the root, and whom we trace. The others die with their parents, and come to us
- * as orphans.
+ * as orphans. Whoever has another user's ids by now may be out of reach of a restorer without CAP_KILL: that one dies
+ * when the restorer ends, of PTRACE_O_EXITKILL, and is not waited for.
  */
 void births_abort(struct births *b)
 {
@@ -622,22 +623,23 @@ void births_abort(struct births *b)
 		return;
 	for (size_t i = 0; i < b->plan->ntasks; i++)
 		if (!b->v[i].dead && (!i || b->v[i].seized))
-			kill(b->plan->tasks[i].pid, SIGKILL);
+			b->v[i].beyond = kill(b->plan->tasks[i].pid, SIGKILL) && errno == EPERM;
 	for (size_t i = 0; i < b->plan->ntasks; i++) {
 		const struct plan_task *pt = &b->plan->tasks[i];
 
 		/* A traced thread stays a zombie until its tracer has seen it; the leader comes last, by the kernel's
 		 * own rule. */
-		for (size_t k = 1; k < b->v[i].seized; k++)
+		for (size_t k = 1; k < b->v[i].seized && !b->v[i].beyond; k++)
 			while (waitpid(pt->threads[k].tid, NULL, __WALL) > 0)
 				;
-		if (!b->v[i].dead)
+		if (!b->v[i].dead && !b->v[i].beyond)
 			reap(pt->pid);
 		b->v[i].dead = true;
 	}
 	/* Those whose parents had not been waited for yet. */
 	for (size_t i = 1; i < b->plan->ntasks; i++)
-		reap(b->plan->tasks[i].pid);
+		if (!b->v[i].beyond)
+			reap(b->plan->tasks[i].pid);
 	b->begun = false;
 	if (b->plan->ntasks > 1)
 		prctl(PR_SET_CHILD_SUBREAPER, 0);

@@ -84,6 +84,7 @@ struct birth {
 	uint64_t memory_bytes; /* that the task will read */
 	uint64_t written;      /* of them, by us */
 	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
+	bool beyond;	   /* has ids by which we may not kill it */
 	bool dead;	   /* was killed, or has ended, and we know */
 };
 

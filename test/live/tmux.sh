@@ -44,7 +44,7 @@ for i in 1 2 3; do
 	# The window gets another size: its programs are told.
 	t resize-window -t s:edit -x $((80 + i)) -y $((24 - i))
 	told() { [ "$(screen s:edit | wc -l)" = $((24 - i)) ] && shows s:edit '-- INSERT --'; }
-	wait_for 10 told || die "vim does not draw in another size after restore $i: $(screen s:edit)"
+	wait_for 30 told || die "vim does not draw in another size after restore $i: $(screen s:edit)"
 done
 t send-keys -t s:edit Escape ':wq' Enter
 saved() { [ "$(cat text)" = "$(printf 'one\ninserted 1 2 3\ntwo\nthree')" ]; }
