@@ -334,7 +334,7 @@ static int transact(struct net_lock *l, struct batch *b)
 			continue;
 		if (n < 0)
 			return -errno;
-		unsigned left = (unsigned)n;
+		ssize_t left = n;
 		for (struct nlmsghdr *h = &in.h; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
 			const struct nlmsgerr *e = NLMSG_DATA(h);
 

@@ -131,11 +131,11 @@ begin 127.0.0.1 3
 rm -rf img/*
 dump img/c "$SERVER" --tcp-close
 wait_gone "$SERVER"
-wait_for 5 test -e talk/verdict || die "with --tcp-close the peer hears no end"
+wait_for 20 test -e talk/verdict || die "with --tcp-close the peer hears no end"
 no_tables || die "--tcp-close locks"
 restore img/c
 sleep 0.1
-is_free "$SERVER" || die "the server does not live on"
+wait_for 10 is_free "$SERVER" || die "the server does not live on"
 rm -rf talk
 start talk "$peer" talk 127.0.0.1 4100 2
 wait_for 5 test -e talk/ready || die "the restored server takes no connections: $(cat talk/verdict)"

@@ -224,8 +224,8 @@ static int tables(void)
 	if (fd < 0 || send(fd, &req, sizeof(req), 0) < 0)
 		return 1;
 	for (;;) {
-		unsigned left = (unsigned)recv(fd, &in, sizeof(in), 0);
-		if ((int)left <= 0)
+		ssize_t left = recv(fd, &in, sizeof(in), 0);
+		if (left <= 0)
 			return 1;
 		for (struct nlmsghdr *h = &in.h; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
 			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) {
