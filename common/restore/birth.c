@@ -375,8 +375,12 @@ static int look_for_events(struct births *b, struct err *err)
 		if (!t->seized || waitpid(t->pt->pid, &status, __WALL | WNOHANG) != t->pt->pid)
 			continue;
 		/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c, ptrace_trap_notify). */
-		if (!WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP || WSTOPSIG(status) != SIGTRAP)
-			return task_gone(t, status, err);
+		if (!WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP || WSTOPSIG(status) != SIGTRAP) {
+			int ret = look_for_failures(b, err); /* who fails says so, and ends */
+
+			t->dead = WIFEXITED(status) || WIFSIGNALED(status);
+			return ret ? ret : task_gone(t, status, err);
+		}
 		if (ptrace(PTRACE_CONT, t->pt->pid, 0, 0))
 			return of_task(t, err_sys(err, "PTRACE_CONT"), err);
 	}
