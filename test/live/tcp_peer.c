@@ -15,6 +15,7 @@
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,7 @@ static int serve(char **argv)
 	int l = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, ep = epoll_create1(0);
 	struct epoll_event ev = { .events = EPOLLIN };
 
+	signal(SIGPIPE, SIG_IGN); /* connections may come back closed, with an echo still to be sent */
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(l, (void *)&ss, len) || listen(l, 4096) || epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev))
 		return 1;
