@@ -13,6 +13,23 @@
 
 static const char prog[] = "cr-dump";
 
+static int check_increment(const struct opts *o, struct err *err)
+{
+	bool increment = opt_bool(o, OPT_PRE_DUMP) || opt_is_set(o, OPT_ITERATE) || opt_is_set(o, OPT_PREV_IMAGES_DIR);
+
+	if (increment && !strcmp(opt_str(o, OPT_IMAGES_DIR), "-"))
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "a stream cannot be part of a chain of checkpoints"),
+				"write to a directory, and send what cr-image flatten makes of it");
+	if (opt_bool(o, OPT_COW_PAGES) && increment)
+		return err_hint(err, err_set(err, ERR_USAGE, 0, "cow-pages: pages that a parent process has cannot be part of a "
+							 "chain of checkpoints"), "leave out one of both");
+	if (opt_bool(o, OPT_PRE_DUMP) && opt_is_set(o, OPT_ITERATE))
+		return err_set(err, ERR_USAGE, 0, "iterate: its rounds are pre-dumps, and a dump ends them; --pre-dump is one alone");
+	if (opt_bool(o, OPT_PRE_DUMP) && opt_bool(o, OPT_LEAVE_STOPPED))
+		return err_set(err, ERR_USAGE, 0, "pre-dump: the tasks go on, so they cannot be left stopped");
+	return 0;
+}
+
 static int check_options(const struct opts *o, struct err *err)
 {
 	if (opt_bool(o, OPT_JSON) && !opt_bool(o, OPT_CHECK) && opt_is_said(o, OPT_JSON))
@@ -33,7 +50,7 @@ static int check_options(const struct opts *o, struct err *err)
 			stopped);
 		return err_hint(err, -EINVAL, "--no-leave-running or --no-leave-stopped takes one back");
 	}
-	return 0;
+	return check_increment(o, err);
 }
 
 static int read_externals(const struct opts *o, struct externals *e, struct err *err)
@@ -59,6 +76,7 @@ static void print_stats(const struct dump_stats *s, FILE *f)
 	fprintf(f, "%-22s %12llu\n", "pages written", (unsigned long long)s->pages_written);
 	fprintf(f, "%-22s %12llu\n", "pages of zeros", (unsigned long long)s->pages_zero);
 	fprintf(f, "%-22s %12llu\n", "pages of a parent", (unsigned long long)s->pages_cow);
+	fprintf(f, "%-22s %12llu\n", "pages of older dumps", (unsigned long long)s->pages_parent);
 	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->image_bytes);
 }
 
@@ -131,6 +149,11 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.ghost_limit = opt_size(o, OPT_GHOST_LIMIT),
 		.display_stats = opt_bool(o, OPT_DISPLAY_STATS),
 		.progress = isatty(STDERR_FILENO),
+		.iterate = opt_str(o, OPT_ITERATE),
+		.pre_dump = opt_bool(o, OPT_PRE_DUMP),
+		.prev_images_dir = opt_str(o, OPT_PREV_IMAGES_DIR),
+		.track_mem = opt_bool(o, OPT_TRACK_MEM),
+		.auto_dedup = opt_bool(o, OPT_AUTO_DEDUP),
 		.cow_pages = opt_bool(o, OPT_COW_PAGES),
 		.seal = opt_bool(o, OPT_SEAL),
 		.compress = opt_is_set(o, OPT_COMPRESS) ? (int)opt_int(o, OPT_COMPRESS) : 0,

@@ -23,6 +23,8 @@
 #include "common/image/threads.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
+#include "common/mm/previous.h"
+#include "common/mm/track.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/task/task.h"
@@ -255,6 +257,7 @@ static void put_stats(struct dump *d, uint64_t start_us)
 	s.memwrite_time = (uint32_t)d->stats.memwrite_us;
 	s.pages_scanned = d->stats.pages_scanned;
 	s.pages_written = d->stats.pages_written;
+	s.pages_skipped_parent = d->stats.pages_parent;
 	entry.dump = &s;
 	image_store_put(d->store, IMG_STATS, 0, &entry.base);
 }
@@ -398,6 +401,10 @@ static int dump_open(struct dump *d, struct err *err)
 		ret = image_store_open(d->opts->images_dir, &d->store, err);
 	if (!ret && !d->found)
 		image_store_seal(d->store, "cr-dump", false);
+	if (!ret && !d->found)
+		ret = previous_open(d, err);
+	if (!ret && d->previous)
+		image_store_parent(d->store, d->opts->prev_images_dir);
 	d->files = file_table_new();
 	identity_read_own(d);
 	return ret;
@@ -422,6 +429,7 @@ static int freeze(struct dump *d, struct err *err)
 		task->zombie = t->zombie;
 		task->fz = t->fz;
 		task->proc_fd = t->proc_fd;
+		task->reading_fd = -1;
 		task->stat = t->stat;
 	}
 	d->ntasks = tree.n;
@@ -500,14 +508,19 @@ struct dump_task *dump_find_task(const struct dump *d, pid_t pid)
 static void dump_close(struct dump *d)
 {
 	tcp_dump_end(d);
+	previous_close(d);
 	file_table_free(d->files);
 	pages_sets_free(d);
 	seccomp_images_free(d);
 	cgroup_sets_free(d);
 	image_store_free(d->store);
-	for (size_t i = 0; i < d->ntasks; i++)
+	for (size_t i = 0; i < d->ntasks; i++) {
 		if (d->tasks[i]->proc_fd >= 0)
 			close(d->tasks[i]->proc_fd);
+		pages_unlist(d->tasks[i]);
+		if (d->tasks[i]->reading_fd >= 0)
+			close(d->tasks[i]->reading_fd);
+	}
 	arena_free(d->arena);
 	arena_free(d->beside);
 }
@@ -521,14 +534,73 @@ static int commit(struct dump *d, struct err *err)
 	if (!ret)
 		file_links_keep(d->files);
 	fault("dump:committed");
+	if (!ret && d->previous && d->opts->auto_dedup)
+		ret = previous_dedup(d, err);
+	return ret;
+}
+
+/* The memory of a task that goes on meanwhile. */
+static int keep_memory(struct dump *d, struct err *err)
+{
+	d->task->reading_fd = openat(d->task->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
+	return d->task->reading_fd < 0 ? err_sys(err, "cannot open its memory") : 0;
+}
+
+static int still_there(struct dump *d, struct err *err)
+{
+	struct proc_stat stat;
+	int ret = proc_stat(d->task->proc_fd, "stat", &stat, err);
+
+	if (ret)
+		return ret;
+	return stat.state == 'Z' || stat.state == 'X' ? err_set(err, ERR_FAILED, ESRCH, "it ended meanwhile") : 0;
+}
+
+/*
+ * Memory only. The tasks stand still while it is found out what they have; it is read while they run. What changes
+ * meanwhile may be in the images half old, half new: the dump that follows compares each page with what is there and
+ * writes what differs.
+ */
+static int dump_before(struct dump *d, bool *frozen, struct err *err)
+{
+	uint64_t since_us;
+	int ret = share_find(d, err);
+
+	if (!ret)
+		ret = dump_each_task(d, mm_collect, err);
+	if (!ret && d->tracker)
+		ret = dump_each_task(d, track_begin, err);
+	if (!ret && d->tracker)
+		ret = dump_each_task(d, pages_list, err);
+	if (!ret)
+		ret = dump_each_task(d, keep_memory, err);
+	if (ret)
+		return ret;
+	since_us = d->tasks[0]->fz.frozen_ns / 1000;
+	thaw(d, THAW_RUN);
+	*frozen = false;
+	for (size_t i = 0; i < d->ntasks; i++) {
+		d->tasks[i]->fz.pid = d->tasks[i]->pid;
+		d->tasks[i]->fz.mem_fd = d->tasks[i]->reading_fd;
+	}
+	d->stats.frozen_us = now_us() - since_us;
+	fault("dump:before-pages");
+	ret = dump_each_task(d, dump_pages, err);
+	if (!ret)
+		ret = objects_dump(d, err);
+	fault("dump:after-pages");
+	if (!ret)
+		ret = dump_each_task(d, still_there, err);
+	if (!ret)
+		identity_put_before(d);
 	return ret;
 }
 
 /* One attempt. -EBUSY with *again set: nothing happened, and a moment later it may work. */
-static int dump_once(const struct dump_opts *opts, const struct log *log, struct findings *found, struct dump_stats *stats,
-		     bool *again, struct err *err)
+static int dump_once(const struct dump_opts *opts, const struct log *log, struct findings *found, struct tracker *tracker,
+		     struct dump_stats *stats, bool *again, struct err *err)
 {
-	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(), };
+	struct dump d = { .opts = opts, .log = log, .found = found, .tracker = tracker, .arena = arena_new(), .beside = arena_new(), };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;
@@ -542,15 +614,16 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	frozen_us = d.tasks[0]->fz.frozen_ns / 1000;
 	d.stats.freezing_us = now_us() - frozen_us;
 	fault("dump:frozen");
-	ret = dump_frozen(&d, err);
+	ret = opts->pre_dump && !found ? dump_before(&d, &frozen, err) : dump_frozen(&d, err);
 	for (size_t i = 0; i < d.ntasks; i++)
 		*again |= d.tasks[i]->left_busy;
-	if (!ret && (opts->leave_running || found)) {
+	if (!ret && (opts->leave_running || found) && frozen) {
 		/* The images are in memory or in files of ours: the target need not wait for the disk. */
 		thaw(&d, THAW_RUN);
 		frozen = false;
 	}
-	d.stats.frozen_us = now_us() - frozen_us;
+	if (!opts->pre_dump || found)
+		d.stats.frozen_us = now_us() - frozen_us;
 	if (!ret && found) {
 		log_info(log, "frozen for %lu us, %lu us of them until all stood still", (unsigned long)d.stats.frozen_us,
 			 (unsigned long)d.stats.freezing_us);
@@ -560,7 +633,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		put_stats(&d, start_us);
 		ret = commit(&d, err);
 	}
-	const bool kill = !found && !opts->leave_running && !opts->leave_stopped;
+	const bool kill = !found && !opts->pre_dump && !opts->leave_running && !opts->leave_stopped;
 	if (!ret && kill)
 		ret = tcp_before_kill(&d, err);
 	if (frozen)
@@ -578,14 +651,14 @@ out:
 }
 
 static int dump_or_check(const struct dump_opts *opts, const struct log *log, struct findings *found,
-			 struct dump_stats *stats, struct err *err)
+			 struct tracker *tracker, struct dump_stats *stats, struct err *err)
 {
 	/* The threads of a dumper that was killed need microseconds of their own to get out; GUEST_INSIDE_S at the
 	 * worst. */
 	for (int tries = 0;; tries++) {
 		const struct timespec pause = { 0, 5000000 };
 		bool again = false;
-		int ret = dump_once(opts, log, found, stats, &again, err);
+		int ret = dump_once(opts, log, found, tracker, stats, &again, err);
 
 		if (!again || tries == 400)
 			return ret;
@@ -594,14 +667,20 @@ static int dump_or_check(const struct dump_opts *opts, const struct log *log, st
 	}
 }
 
+int dump_round(const struct dump_opts *opts, const struct log *log, struct tracker *tracker, struct dump_stats *stats,
+	       struct err *err)
+{
+	return dump_or_check(opts, log, NULL, tracker, stats, err);
+}
+
 int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
 {
-	return dump_or_check(opts, log, NULL, stats, err);
+	return opts->iterate ? dump_iterate(opts, log, stats, err) : dump_round(opts, log, NULL, stats, err);
 }
 
 int dump_check(const struct dump_opts *opts, const struct log *log, struct findings *found, struct err *err)
 {
 	features_check(found, GROUP_DUMP);
 	/* What cannot even be frozen is a finding, too. */
-	return findings_note(found, dump_or_check(opts, log, found, NULL, err), err);
+	return findings_note(found, dump_or_check(opts, log, found, NULL, NULL, err), err);
 }

@@ -27,6 +27,9 @@ struct tcp_dump; /* common/file/tcp.h */
 
 struct pages_sets; /* common/mm/pages_out.h */
 struct externals; /* common/file/external.h */
+struct previous; /* common/mm/previous.h */
+struct tracker; /* common/mm/track.h */
+struct scan; /* common/mm/scan.h */
 
 struct dump_opts {
 	pid_t pid;
@@ -37,6 +40,11 @@ struct dump_opts {
 	unsigned timeout_s;
 	uint64_t ghost_limit; /* bytes */
 	bool progress;	      /* a terminal is watching */
+	bool pre_dump;	      /* memory only; the tasks go on as soon as it is known what they have */
+	const char *prev_images_dir; /* the dump before this one, relative to images_dir; NULL: none */
+	const char *iterate; /* "N", "Nms" or "auto": rounds before the freeze; NULL: none */
+	bool track_mem;	      /* the next dump will be an increment of this one */
+	bool auto_dedup;      /* give back the room of older pages that this dump has anew */
 	bool cow_pages;	      /* leave to the parent what is the parent's */
 	bool seal;	      /* checksums of memory pages too */
 	int compress;	      /* level of zstd; 0: not at all */
@@ -53,7 +61,7 @@ struct dump_opts {
 
 struct dump_stats {
 	uint64_t freezing_us, frozen_us, memdump_us, memwrite_us, total_us;
-	uint64_t pages_scanned, pages_written, pages_zero, pages_cow;
+	uint64_t pages_scanned, pages_written, pages_zero, pages_cow, pages_parent;
 	uint64_t image_bytes;
 };
 
@@ -76,6 +84,8 @@ struct dump_task {
 	bool unfit; /* the same: it could not be looked at */
 	bool stopped; /* by a signal, before we came */
 	size_t nstopped; /* children that are */
+	struct scan *scan; /* pages_list(); NULL: none */
+	int reading_fd; /* of a task that goes on while it is read: its memory; -1: none */
 	bool left_busy; /* an earlier dumper died here and its agent is still on the way out */
 	struct proc_stat stat;
 	struct dump_thread *threads; /* same order as fz.threads */
@@ -94,6 +104,8 @@ struct dump {
 	struct arena *beside; /* the same, for the thread that works beside the main one */
 	struct image_store *store;
 	struct file_table *files;
+	struct tracker *tracker; /* of the rounds of a run; NULL: there is none */
+	struct previous *previous; /* the dump before this one; NULL: none */
 	struct mm_objects *objects; /* shared memory of all tasks; arena memory */
 	struct dump_task **tasks; /* parents before their children, the root first */
 	size_t ntasks;
@@ -127,6 +139,13 @@ int dump_note(const struct dump *d, int ret, struct err *err);
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
 /* The living or dead task with this pid, NULL when it is not in the tree. */
 struct dump_task *dump_find_task(const struct dump *d, pid_t pid);
+
+/* One dump of several; tracker NULL: what was written between them is found by comparing. */
+int dump_round(const struct dump_opts *opts, const struct log *log, struct tracker *tracker, struct dump_stats *stats,
+	       struct err *err);
+/* Pre-dumps into directories "iterate-N" of the images directory, each with what changed since the one before, until little is
+ * left; then the dump, whose parent is the last of them. */
+int dump_iterate(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err);
 
 /* The whole dump. On success the images are committed; the target runs, is stopped or is gone, as asked. On failure
  * no image is left and the target goes on unharmed. */

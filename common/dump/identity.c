@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/mm/previous.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/file/tcp.h"
@@ -148,6 +149,34 @@ static void put_inventory(struct dump *d)
 	inv.network_lock_method = (uint32_t)tcp_lock_method(d);
 	inv.has_tcp_close = inv.tcp_close = d->opts->tcp_close;
 	inv.plugins_entry = &plugins;
+	inv.dump_criu_run_id = (char *)(uintptr_t)dump_run_id(d);
+	if (d->opts->prev_images_dir || d->opts->track_mem) {
+		inv.has_dump_uptime = true;
+		inv.dump_uptime = previous_uptime();
+	}
+	image_store_put(d->store, IMG_INVENTORY, 0, &inv.base);
+}
+
+void identity_put_before(struct dump *d)
+{
+	InventoryEntry inv = INVENTORY_ENTRY__INIT;
+	PluginsEntry plugins = PLUGINS_ENTRY__INIT;
+	TaskKobjIdsEntry own = TASK_KOBJ_IDS_ENTRY__INIT;
+	const struct dump_task self = { .vm_id = OWN_KOBJ, .files_id = OWN_KOBJ, .fs_id = OWN_KOBJ,
+					.sighand_id = OWN_KOBJ };
+
+	fill_ids(&own, &self);
+	inv.img_version = 2;
+	inv.has_fdinfo_per_id = inv.fdinfo_per_id = true;
+	inv.has_ns_per_id = inv.ns_per_id = true;
+	inv.root_ids = &own;
+	inv.has_lsmtype = true;
+	inv.lsmtype = LSMTYPE__NO_LSM;
+	inv.plugins_entry = &plugins;
+	inv.has_dump_uptime = true;
+	inv.dump_uptime = previous_uptime();
+	inv.has_pre_dump_mode = true;
+	inv.pre_dump_mode = 2; /* read while the tasks run */
 	inv.dump_criu_run_id = (char *)(uintptr_t)dump_run_id(d);
 	image_store_put(d->store, IMG_INVENTORY, 0, &inv.base);
 }

@@ -13,6 +13,8 @@
 int identity_check(const struct dump *d, struct err *err);
 /* Writes inventory, pstree, ids, seccomp and timens. */
 void identity_put(struct dump *d);
+/* Of a pre-dump: its inventory, which is all but memory. */
+void identity_put_before(struct dump *d);
 /* What the images call the dumper's own namespace of this kind ("net"). */
 uint32_t identity_own_ns(const char *name);
 

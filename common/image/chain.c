@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -111,12 +112,24 @@ const struct page_run *page_set_find(const struct page_set *set, uint64_t vaddr)
 static int open_parent(struct image_dir *dir, bool sealed, struct image_dir **parent, struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/parent", image_dir_path(dir));
+	char proc[64], real[PATH_MAX];
+	cleanup_fd int fd = -1;
 	struct stat st;
+	ssize_t len;
 	int ret;
 
 	if (fstatat(image_dir_fd(dir), "parent", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_object(err, err_sys(err, "cannot read the link to the parent"), "%s", path);
-	ret = sealed ? image_dir_open(path, parent, err) : image_dir_open_unsealed(path, parent, err);
+	/* Its own path: one that goes over the links of a long chain is one that the kernel does not walk (40 links). */
+	fd = openat(image_dir_fd(dir), "parent", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_object(err, err_sys(err, "cannot open the images directory"), "%s", path);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	len = readlink(proc, real, sizeof(real) - 1);
+	if (len < 0)
+		return err_object(err, err_sys(err, "cannot find the images directory"), "%s", path);
+	real[len] = 0;
+	ret = sealed ? image_dir_open(real, parent, err) : image_dir_open_unsealed(real, parent, err);
 	return ret ? ret : 1;
 }
 

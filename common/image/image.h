@@ -143,6 +143,8 @@ void image_store_raw_done(struct image_store *st, enum image_kind kind, unsigned
 /* The commit writes a manifest (manifest.h) too, that names this tool. sum_raw: raw images whose sums are not given are read again
  * for them; else it has only their sizes. */
 void image_store_seal(struct image_store *st, const char *tool, bool sum_raw);
+/* The commit makes a link "parent" to the checkpoint that has the pages which this one leaves to it. */
+void image_store_parent(struct image_store *st, const char *path);
 /* Total bytes of entries so far (for statistics). */
 uint64_t image_store_bytes(const struct image_store *st);
 /* Makes all durable and names it. On failure nothing new is left in the directory. */

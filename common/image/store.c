@@ -143,6 +143,12 @@ static int create(struct image_store *st, struct stored *s, size_t i, bool hide,
 	return ret ? err_object(err, ret, "%s", st->path) : 0;
 }
 
+void image_store_parent(struct image_store *st, const char *path)
+{
+	free(st->parent);
+	st->parent = xstrdup(path);
+}
+
 void image_store_seal(struct image_store *st, const char *tool, bool sum_raw)
 {
 	st->tool = tool;
@@ -398,6 +404,18 @@ static int look_for_compressed(struct image_store *st, struct err *err)
 	return 0;
 }
 
+/* An older checkpoint's link is not ours. A directory of that name stays: nothing of ours made it. */
+static int link_parent(struct image_store *st, struct err *err)
+{
+	unlinkat(st->dirfd, "parent", 0);
+	if (!st->parent)
+		return 0;
+	if (symlinkat(st->parent, st->dirfd, "parent") < 0)
+		return err_object(err, err_sys(err, "cannot make the link to the parent checkpoint"), "%s/parent", st->path);
+	st->linked_parent = true;
+	return 0;
+}
+
 static int give_name(struct crowd *c, struct stored *s, size_t i, struct err *err)
 {
 	int ret, errnum;
@@ -419,6 +437,8 @@ static int name_all(struct image_store *st, struct err *err)
 	if (!ret)
 		ret = retire_old(st, err);
 	if (!ret)
+		ret = link_parent(st, err);
+	if (!ret)
 		ret = for_all(&c, err);
 	if (ret || !inventory)
 		return ret;
@@ -434,6 +454,8 @@ static void undo(struct image_store *st)
 {
 	char name[80];
 
+	if (st->linked_parent)
+		unlinkat(st->dirfd, "parent", 0);
 	for (size_t i = st->n; i--;) {
 		if (!st->images[i]->linked)
 			continue; /* gone with its draft */
@@ -483,6 +505,7 @@ void image_store_free(struct image_store *st)
 	}
 	free(st->images);
 	free(st->path);
+	free(st->parent);
 	if (st->dirfd >= 0)
 		close(st->dirfd);
 	store_stream_free(st);

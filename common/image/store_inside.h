@@ -33,6 +33,8 @@ struct image_store {
 	bool sum_raw;
 	bool had_compressed; /* images of an earlier checkpoint */
 	bool committed;
+	char *parent; /* what the link to the checkpoint before says, NULL: there is none */
+	bool linked_parent;
 	/* of a stream: no directory */
 	struct tar_writer *tar;
 	struct frames_writer *frames; /* that compresses it; NULL: plain */

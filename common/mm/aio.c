@@ -108,7 +108,10 @@ static int read_ring(const struct model_pages *p, const AioRingEntry *a, struct 
 		uint64_t from = MAX(start, a->id), to = MIN(start + len, a->id + a->ring_len);
 
 		if (from < to) {
-			if (from == a->id && pread_full(p->fd, r, sizeof(*r), (off_t)(off + (from - start))))
+			uint64_t at = off;
+			int fd = model_source(p, i, &at);
+
+			if (from == a->id && pread_full(fd, r, sizeof(*r), (off_t)(at + (from - start))))
 				return err_set(err, ERR_FAILED, EIO, "cannot read the page image");
 			have += to - from;
 		}

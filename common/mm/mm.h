@@ -22,6 +22,9 @@ int vma_resolve_files(struct dump *d, struct err *err);
 int aio_settle(struct dump *d, struct err *err);
 /* Last, after remote_close(): pagemap-P, pages-N. This is where the time goes. */
 int pages_dump(struct dump *d, struct err *err);
+/* While the task stands still, for a pages_dump() while it runs: what there is to be read, and what of it was written. */
+int pages_list(struct dump *d, struct err *err);
+void pages_unlist(struct dump_task *t);
 /* After the pages of all tasks: the shared memory that any of them has, pagemap-shmem-*. */
 int objects_dump(struct dump *d, struct err *err);
 /* The part of it that refuses. */

@@ -20,11 +20,13 @@
 #include "common/base/progress.h"
 #include "common/mm/cow.h"
 #include "common/mm/pages_out.h"
+#include "common/mm/previous.h"
 
 enum { TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES };
 
-/* One piece of a target range, in one mapping. by_mem: only /proc/PID/mem may read it. cow: is left to the parent. */
-struct piece { uint64_t addr; uint32_t npages; bool lazy, anon, by_mem, cow; };
+/* One piece of a target range, in one mapping. by_mem: only /proc/PID/mem may read it. left: what says where it is left,
+ * PAGES_COW: to the parent process, PME_PARENT: to the checkpoint before; then it is not read. */
+struct piece { uint64_t addr; uint32_t npages, left; bool lazy, anon, by_mem; };
 
 struct batch {
 	struct piece pieces[BATCH_PAGES];
@@ -43,6 +45,7 @@ struct pump {
 	uint32_t run_done; /* and how many of its pages are given out */
 	struct cow cow;
 	struct pages_out out;
+	struct previous_set *previous; /* of the checkpoint before; NULL: there is none */
 	uint64_t issued, turn; /* tickets: batches taken, batches that have their place */
 	int ret;
 	struct err *err;
@@ -57,9 +60,14 @@ static int read_by_mem(struct pump *p, const struct batch *b, bool all, unsigned
 {
 	for (size_t i = 0; i < b->n; i++) {
 		const struct piece *c = &b->pieces[i];
-		size_t len = c->cow ? 0 : c->npages * PAGE_BYTES;
+		size_t len = c->left ? 0 : c->npages * PAGE_BYTES;
 		int ret = len && (all || c->by_mem) ? pread_full(p->d->task->fz.mem_fd, buf, len, (off_t)c->addr) : 0;
 
+		/* The task runs on, and may have unmapped it: the dump that follows will see what is there then. */
+		if (ret && p->d->opts->pre_dump) {
+			memset(buf, 0, len);
+			ret = 0;
+		}
 		if (ret)
 			return err_set(err, ERR_FAILED, -ret, "cannot read memory at 0x%lx", c->addr);
 		buf += len;
@@ -76,7 +84,7 @@ static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf,
 		const struct piece *c = &b->pieces[i];
 		size_t len = c->npages * PAGE_BYTES;
 
-		if (c->cow)
+		if (c->left)
 			continue;
 		if (!c->by_mem) {
 			remote[n] = (struct iovec){ (void *)(uintptr_t)c->addr, len };
@@ -91,19 +99,33 @@ static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf,
 }
 
 /* What is left of a batch without its zero pages: iovecs of the buffer. */
-struct rest { struct iovec v[BATCH_PAGES]; size_t n, npages; bool keep[BATCH_PAGES]; };
+struct rest { struct iovec v[BATCH_PAGES]; size_t n, npages, nparent; bool keep[BATCH_PAGES], parent[BATCH_PAGES]; };
 
-static void sift(const struct pump *p, const struct batch *b, unsigned char *buf, struct rest *r)
+/* And without those that the checkpoint before has. */
+static int sift(const struct pump *p, const struct batch *b, unsigned char *buf, struct previous_set *previous, struct rest *r,
+		struct err *err)
 {
 	size_t page = 0;
 
+	r->nparent = 0;
+	memset(r->parent, 0, sizeof(r->parent));
+	for (size_t i = 0; i < b->n && previous; page += b->pieces[i].left ? 0 : b->pieces[i].npages, i++) {
+		int ret = b->pieces[i].left ? 0 : previous_compare(previous, b->pieces[i].addr, buf + page * PAGE_BYTES,
+								  b->pieces[i].npages, r->parent + page, err);
+
+		if (ret)
+			return ret;
+	}
+	page = 0;
+
 	r->n = r->npages = 0;
 	for (size_t i = 0; i < b->n; i++)
-		for (uint32_t k = 0; k < b->pieces[i].npages && !b->pieces[i].cow; k++, page++) {
+		for (uint32_t k = 0; k < b->pieces[i].npages && !b->pieces[i].left; k++, page++) {
 			unsigned char *at = buf + page * PAGE_BYTES;
 
-			r->keep[page] = p->set || !b->pieces[i].anon || !is_zero_page(at);
-			if (!r->keep[page])
+			r->keep[page] = r->parent[page] || p->set || !b->pieces[i].anon || !is_zero_page(at);
+			r->nparent += r->parent[page];
+			if (!r->keep[page] || r->parent[page])
 				continue;
 			r->npages++;
 			if (r->n && (unsigned char *)r->v[r->n - 1].iov_base + r->v[r->n - 1].iov_len == at)
@@ -111,6 +133,7 @@ static void sift(const struct pump *p, const struct batch *b, unsigned char *buf
 			else
 				r->v[r->n++] = (struct iovec){ at, PAGE_BYTES };
 		}
+	return 0;
 }
 
 static void record(struct pump *p, const struct batch *b, const struct rest *r)
@@ -121,9 +144,10 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 		const struct piece *c = &b->pieces[i];
 		uint32_t flags = PME_PRESENT | (c->lazy ? PME_LAZY : 0);
 
-		if (c->cow) {
-			pages_out_map(&p->out, c->addr, c->npages, PAGES_COW, false);
-			p->d->stats.pages_cow += c->npages;
+		if (c->left) {
+			pages_out_map(&p->out, c->addr, c->npages, c->left, false);
+			p->d->stats.pages_cow += c->left == PAGES_COW ? c->npages : 0;
+			p->d->stats.pages_parent += c->left == PME_PARENT ? c->npages : 0;
 			continue;
 		}
 		for (uint32_t k = 0; k < c->npages;) {
@@ -133,39 +157,60 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 				k++;
 				continue;
 			}
-			while (k < c->npages && r->keep[page + k])
+			while (k < c->npages && r->keep[page + k] && r->parent[page + k] == r->parent[page + from])
 				k++;
-			pages_out_map(&p->out, c->addr + from * PAGE_BYTES, k - from, flags, c->by_mem);
+			pages_out_map(&p->out, c->addr + from * PAGE_BYTES, k - from,
+				      r->parent[page + from] ? PME_PARENT : flags, c->by_mem);
 		}
 		page += c->npages;
 	}
 	p->d->stats.pages_written += r->npages;
-	p->d->stats.pages_zero += b->npages - r->npages;
+	p->d->stats.pages_parent += r->nparent;
+	p->d->stats.pages_zero += b->npages - r->npages - r->nparent;
 }
 
-/* Adds a run, cut where pages are the parent's and where they are not: a batch has room for as many pieces as pages. */
+/* Adds pages of a run that are dumped in the same way: what is left to others makes one piece as long as it goes on. */
+static void add_piece(struct batch *b, const struct scan_run *run, uint64_t addr, size_t n, uint32_t left, bool shared)
+{
+	struct piece *c = b->n ? &b->pieces[b->n - 1] : NULL;
+
+	if (left && c && c->left == left && c->addr + c->npages * PAGE_BYTES == addr && c->npages < UINT32_MAX / 2) {
+		c->npages += (uint32_t)n;
+		return;
+	}
+	c = &b->pieces[b->n++];
+	*c = (struct piece){ .addr = addr, .npages = (uint32_t)n, .left = left };
+	c->anon = run->vma->status & VS_ANON_PRIVATE && !(run->vma->status & VS_VDSO);
+	c->lazy = c->anon && !(run->vma->flags & VM_FLAG_LOCKED);
+	c->by_mem = !(run->vma->prot & 1) || shared;
+	b->npages += left ? 0 : n;
+}
+
+/* How many of max pages from addr on the checkpoint before has (*has) or has not. */
+static size_t had_before(const struct pump *p, const struct scan_run *run, uint64_t addr, size_t max, bool *has)
+{
+	*has = run->clean && previous_has(p->previous, addr);
+	for (size_t n = 1; n < max; n++)
+		if ((run->clean && previous_has(p->previous, addr + n * PAGE_BYTES)) != *has)
+			return n;
+	return max;
+}
+
+/* Adds a run, cut where pages are others' and where they are not: a batch has room for as many pieces as pages. */
 static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 {
 	enum cow_page pages[COW_PAGES];
 	int ret = cow_compare(&p->cow, run, pages, p->err);
 
 	for (size_t from = 0, to; from < run->npages && !ret; from = to) {
-		struct piece *c = b->n ? &b->pieces[b->n - 1] : NULL;
+		uint64_t addr = run->addr + from * PAGE_BYTES;
+		bool has;
 
 		for (to = from + 1; to < run->npages && pages[to] == pages[from]; to++)
 			;
-		uint64_t addr = run->addr + from * PAGE_BYTES;
-		bool cow = pages[from] == COW_PARENTS;
-		if (cow && c && c->cow && c->addr + c->npages * PAGE_BYTES == addr && c->npages < UINT32_MAX / 2) {
-			c->npages += (uint32_t)(to - from);
-			continue;
-		}
-		c = &b->pieces[b->n++];
-		*c = (struct piece){ .addr = addr, .npages = (uint32_t)(to - from), .cow = cow };
-		c->anon = run->vma->status & VS_ANON_PRIVATE && !(run->vma->status & VS_VDSO);
-		c->lazy = c->anon && !(run->vma->flags & VM_FLAG_LOCKED);
-		c->by_mem = !(run->vma->prot & 1) || pages[from] != COW_OWN;
-		b->npages += cow ? 0 : to - from;
+		to = from + had_before(p, run, addr, to - from, &has);
+		add_piece(b, run, addr, to - from, pages[from] == COW_PARENTS ? PAGES_COW : has ? PME_PARENT : 0,
+			  pages[from] != COW_OWN);
 	}
 	p->d->stats.pages_scanned += run->npages;
 	return ret;
@@ -248,7 +293,7 @@ static void put_batch(struct pump *p, struct rest *r, uint64_t off)
 }
 
 /* Reads, and gives the batch its place once all before it have theirs. Called and left with the lock held. */
-static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, struct rest *r)
+static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, struct previous_set *previous, struct rest *r)
 {
 	struct err err = ERR_INIT;
 	uint64_t off;
@@ -257,7 +302,7 @@ static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, stru
 	pthread_mutex_unlock(&p->lock);
 	ret = read_batch(p, b, buf, &err);
 	if (!ret)
-		sift(p, b, buf, r);
+		ret = sift(p, b, buf, previous, r, &err);
 	pthread_mutex_lock(&p->lock);
 	if (ret)
 		pump_fail(p, ret, &err);
@@ -280,6 +325,7 @@ static void *pump_work(void *arg)
 	struct batch *b = xmalloc(sizeof(*b));
 	struct rest *r = xmalloc(sizeof(*r));
 	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
+	struct previous_set *previous = previous_set_share(p->previous);
 	struct err err = ERR_INIT;
 
 	pthread_mutex_lock(&p->lock);
@@ -288,8 +334,9 @@ static void *pump_work(void *arg)
 		pump_fail(p, -ENOMEM, &err);
 	}
 	while (take_batch(p, b))
-		move_batch(p, b, buf, r);
+		move_batch(p, b, buf, previous, r);
 	pthread_mutex_unlock(&p->lock);
+	previous_set_close(previous);
 	free(buf);
 	free(r);
 	free(b);
@@ -339,11 +386,14 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 	int ret = cow_open(d, &p.cow, err);
 
 	if (!ret)
+		ret = previous_set_open(d, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, &p.previous, err);
+	if (!ret)
 		ret = pages_out_open(d, &p.out, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, NULL, err);
 	for (size_t i = 0; i < d->task->maps.n; i++)
 		expected += d->task->maps.v[i].rss_kb * 1024 / PAGE_BYTES;
 	if (!ret)
 		ret = pump_all(&p, expected);
+	previous_set_close(p.previous);
 	cow_close(&p.cow);
 	return ret;
 }
@@ -425,19 +475,41 @@ static void put_mm(struct dump *d, const struct scan *scan)
 	image_store_put(d->store, IMG_MM, (unsigned long)d->task->fz.pid, &mm->base);
 }
 
+int pages_list(struct dump *d, struct err *err)
+{
+	int ret;
+
+	if (d->task->vm_shared)
+		return 0;
+	d->task->scan = xzalloc(sizeof(*d->task->scan));
+	ret = scan_open(d, d->task->scan, err);
+	return ret ? ret : scan_list(d->task->scan, err);
+}
+
+void pages_unlist(struct dump_task *t)
+{
+	if (t->scan)
+		scan_close(t->scan);
+	free(take_ptr(t->scan));
+}
+
 int pages_dump(struct dump *d, struct err *err)
 {
 	cleanup(scan_close) struct scan scan = { 0 };
 	uint64_t start = now_ns();
-	int ret = aio_settle(d, err);
+	int ret = d->opts->pre_dump ? 0 : aio_settle(d, err);
 
-	if (!ret)
+	if (!ret && d->task->scan) { /* listed while it stood still */
+		scan = *d->task->scan;
+		free(take_ptr(d->task->scan));
+	} else if (!ret) {
 		ret = scan_open(d, &scan, err);
+	}
 	if (!ret)
 		ret = dump_private(d, &scan, err);
 	if (!ret && image_store_is_stream(d->store))
 		ret = put_vdso(d, err);
-	if (!ret)
+	if (!ret && !d->opts->pre_dump)
 		put_mm(d, &scan);
 	took(d, start);
 	return ret;

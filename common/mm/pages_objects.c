@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/mm/pages_out.h"
+#include "common/mm/previous.h"
 
 /* n bytes at from, and zeros up to a whole page. */
 static int read_part(int in, uint64_t from, size_t n, unsigned char *buf, struct err *err)
@@ -33,23 +34,38 @@ static int put(struct pages_out *out, unsigned char *p, size_t n, struct err *er
 }
 
 /* One range that may hold data: whole pages that are not zero go out. */
-static int dump_extent(struct dump *d, struct pages_out *out, int in, uint64_t from, uint64_t to, unsigned char *buf, struct err *err)
+static int dump_extent(struct dump *d, struct pages_out *out, struct previous_set *previous, int in, uint64_t from, uint64_t to,
+		       unsigned char *buf, struct err *err)
 {
+	bool parent[BATCH_PAGES] = { false };
+
 	while (from < to) {
 		size_t n = (size_t)MIN(to - from, (uint64_t)BATCH_PAGES * PAGE_BYTES);
 		size_t whole = (n + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 		int ret = read_part(in, from, n, buf, err);
 
+		if (ret && d->opts->pre_dump) { /* shorter by now: the dump that follows will see */
+			memset(buf, 0, whole);
+			ret = 0;
+		}
+		if (!ret)
+			ret = previous_compare(previous, from, buf, whole / PAGE_BYTES, parent, err);
 		if (ret)
 			return ret;
 		d->stats.pages_scanned += whole / PAGE_BYTES;
 		for (size_t at = 0, end; at < whole; at = end) {
-			bool zero = is_zero_page(buf + at);
+			bool zero = is_zero_page(buf + at), old = parent[at / PAGE_BYTES];
 
-			for (end = at + PAGE_BYTES; end < whole && is_zero_page(buf + end) == zero;)
+			for (end = at + PAGE_BYTES; end < whole && is_zero_page(buf + end) == zero &&
+						    parent[end / PAGE_BYTES] == old;)
 				end += PAGE_BYTES;
 			if (zero) {
 				d->stats.pages_zero += (end - at) / PAGE_BYTES;
+				continue;
+			}
+			if (old) {
+				pages_out_map(out, from + at, (end - at) / PAGE_BYTES, PME_PARENT, false);
+				d->stats.pages_parent += (end - at) / PAGE_BYTES;
 				continue;
 			}
 			ret = put(out, buf + at, end - at, err);
@@ -71,8 +87,9 @@ static int open_object(const struct mm_object *o, int *in, struct err *err)
 
 static int dump_extents(struct dump *d, const struct mm_object *o, struct pages_out *out, int in, unsigned char *buf, struct err *err)
 {
+	struct previous_set *previous;
 	uint64_t pos = 0;
-	int ret = 0;
+	int ret = previous_set_open(d, IMG_SHMEM_PAGEMAP, o->shmid, &previous, err);
 
 	while (!ret) {
 		/* Swapped pages count as data too (mm/shmem.c through mapping_seek_hole_data). */
@@ -81,13 +98,16 @@ static int dump_extents(struct dump *d, const struct mm_object *o, struct pages_
 		if (data < 0 && errno == ENXIO)
 			break;
 		hole = data < 0 ? -1 : lseek(in, data, SEEK_HOLE);
-		if (hole < 0)
-			return err_sys(err, "cannot find its content");
+		if (hole < 0) {
+			ret = err_sys(err, "cannot find its content");
+			break;
+		}
 		if ((uint64_t)data >= o->size)
 			break;
 		pos = (uint64_t)hole;
-		ret = dump_extent(d, out, in, (uint64_t)data & ~(PAGE_BYTES - 1), MIN(pos, o->size), buf, err);
+		ret = dump_extent(d, out, previous, in, (uint64_t)data & ~(PAGE_BYTES - 1), MIN(pos, o->size), buf, err);
 	}
+	previous_set_close(previous);
 	return ret;
 }
 
@@ -97,6 +117,10 @@ static int dump_object(struct dump *d, const struct mm_object *o, unsigned char 
 	cleanup_fd int in = -1;
 	int ret = open_object(o, &in, err);
 
+	if (ret && d->opts->pre_dump && (ret == -ENOENT || ret == -ESRCH)) {
+		*err = (struct err)ERR_INIT; /* gone meanwhile */
+		return 0;
+	}
 	if (!ret)
 		ret = pages_out_open(d, &out, IMG_SHMEM_PAGEMAP, o->shmid, o, err);
 	if (!ret)
@@ -127,7 +151,7 @@ int objects_dump(struct dump *d, struct err *err)
 
 	if (!buf)
 		return err_set(err, ERR_FAILED, ENOMEM, "no memory for a buffer");
-	ret = objects_check(d, err); /* before content is written that nobody needs */
+	ret = d->opts->pre_dump ? 0 : objects_check(d, err); /* before content is written that nobody needs */
 	for (size_t i = 0; i < d->objects->n && !ret; i++)
 		if (d->objects->v[i].size)
 			ret = of_object(&d->objects->v[i], dump_object(d, &d->objects->v[i], buf, err), err);

@@ -46,24 +46,33 @@ void reader_add(struct reader *r, uint64_t addr, uint64_t len, uint64_t off)
 
 void reader_pages(struct reader *r, struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t len)
 {
-	uint64_t off = 0;
+	size_t file = 0;
 
-	r->slot = plan_slot_fd(plan, "pages of shared memory", pages->fd);
-	for (size_t i = 0; i < pages->nentries; i++) {
-		const PagemapEntry *e = pages->entries[i];
-		uint64_t n = e->nr_pages * PAGE_BYTES;
+	do { /* one file after the other: what lies together in it is read together */
+		uint64_t off = 0;
+		bool any = false;
 
-		if (e->vaddr < len)
-			reader_add(r, at + e->vaddr, MIN(n, len - e->vaddr), off);
-		off += n;
-	}
-	reader_flush(r);
+		for (size_t i = 0; i < pages->nentries; i++) {
+			const PagemapEntry *e = pages->entries[i];
+			uint64_t n = e->nr_pages * PAGE_BYTES, from = off;
+			int fd = model_source(pages, i, &from);
+
+			off += n;
+			if (e->vaddr >= len || (pages->src && pages->src[i].file != file))
+				continue;
+			if (!any)
+				r->slot = plan_slot_fd(plan, "pages of shared memory", fd);
+			any = true;
+			reader_add(r, at + e->vaddr, MIN(n, len - e->vaddr), from);
+		}
+		reader_flush(r);
+	} while (++file < pages->nfiles);
 }
 
-static void add_plan_pages(struct plan_task *pt, uint64_t addr, uint64_t len, uint64_t off)
+static void add_plan_pages(struct plan_task *pt, uint64_t addr, uint64_t len, uint64_t off, int fd)
 {
 	if (len)
-		pt->pages[pt->npages++] = (struct plan_pages){ addr, len, off };
+		pt->pages[pt->npages++] = (struct plan_pages){ addr, len, off, fd };
 }
 
 /* What of the page set is not to be written: a vdso that stays the running one, heads of rings. Ascending. */
@@ -83,31 +92,46 @@ static size_t list_skipped(const struct mm_plan *mp, struct vdso_area *skip)
 	return n;
 }
 
-/* Everything of the page set that is to be written, as ranges. */
-static void list_pages(struct mm_plan *mp)
+/* What the page set has in one of its files, as ranges. */
+static void list_file(const struct model_pages *p, size_t file, const struct vdso_area *skip, size_t nskip,
+		      struct plan_task *pt)
 {
-	const struct model_pages *p = &mp->task->pages;
-	struct plan_task *pt = mp->pt;
-	cleanup_free struct vdso_area *skip = xreallocarray(NULL, mp->task->mm->n_vmas + 1, sizeof(*skip));
-	size_t nskip = list_skipped(mp, skip), k = 0;
 	uint64_t off = 0;
+	size_t k = 0;
 
-	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + nskip + 1) * sizeof(*pt->pages));
 	for (size_t i = 0; i < p->nentries; i++) {
 		uint64_t start = p->entries[i]->vaddr, end = start + p->entries[i]->nr_pages * PAGE_BYTES, at = start;
+		uint64_t from = off;
+		int fd = model_source(p, i, &from);
 
 		if (p->entries[i]->flags & PAGES_COW)
+			continue;
+		off += end - start;
+		if (p->src && p->src[i].file != file)
 			continue;
 		while (k < nskip && skip[k].start + skip[k].len <= start)
 			k++;
 		for (size_t s = k; s < nskip && skip[s].start < end; s++) {
 			if (skip[s].start > at)
-				add_plan_pages(pt, at, skip[s].start - at, off + (at - start));
+				add_plan_pages(pt, at, skip[s].start - at, from + (at - start), fd);
 			at = MAX(at, MIN(end, skip[s].start + skip[s].len));
 		}
-		add_plan_pages(pt, at, end - at, off + (at - start));
-		off += end - start;
+		add_plan_pages(pt, at, end - at, from + (at - start), fd);
 	}
+}
+
+/* Everything of the page set that is to be written, as ranges: file by file, so that what lies together in it is read together. */
+static void list_pages(struct mm_plan *mp)
+{
+	const struct model_pages *p = &mp->task->pages;
+	struct plan_task *pt = mp->pt;
+	cleanup_free struct vdso_area *skip = xreallocarray(NULL, mp->task->mm->n_vmas + 1, sizeof(*skip));
+	size_t nskip = list_skipped(mp, skip), file = 0;
+
+	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + nskip + 1) * sizeof(*pt->pages));
+	do
+		list_file(p, file, skip, nskip, pt);
+	while (++file < p->nfiles);
 }
 
 /*
@@ -121,7 +145,11 @@ static void share_pages(struct plan_task *pt)
 
 	for (size_t i = 0; i < pt->npages; i++)
 		total += pt->pages[i].len;
-	pt->nown = pt->set->fd >= 0 && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
+	/* Of a chain of checkpoints, each file is read by the task. */
+	if (pt->set->src)
+		pt->nown = pt->npages;
+	else
+		pt->nown = pt->set->fd >= 0 && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
 }
 
 /* Shared memory that only this task has, and whole. */
@@ -180,9 +208,13 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	share_pages(pt);
 	if (!pt->nown)
 		return 0; /* the controller writes all of it */
-	r->slot = plan_slot_fd(mp->plan, "pages", mp->task->pages.fd);
-	for (size_t i = 0; i < pt->nown; i++)
+	for (size_t i = 0; i < pt->nown; i++) {
+		if (!i || pt->pages[i].fd != pt->pages[i - 1].fd) {
+			reader_flush(r);
+			r->slot = plan_slot_fd(mp->plan, "pages", pt->pages[i].fd);
+		}
 		reader_add(r, pt->pages[i].addr, pt->pages[i].len, pt->pages[i].off);
+	}
 	reader_flush(r);
 	return 0;
 }

@@ -52,7 +52,15 @@ static int read_dumped(struct mm_plan *mp, const unsigned char **out, struct err
 		if (e->flags & PAGES_COW)
 			continue;
 		if (from < to) {
-			int ret = image_file_pread(&file, bytes + (from - v->start), to - from, off + from - e->vaddr, err);
+			uint64_t at = off;
+			int fd = model_source(&mp->task->pages, i, &at), ret;
+
+			at += from - e->vaddr;
+			if (mp->task->pages.src)
+				ret = pread_full(fd, bytes + (from - v->start), to - from, (off_t)at) ?
+					      err_image(err, "its pages end too early") : 0;
+			else
+				ret = image_file_pread(&file, bytes + (from - v->start), to - from, at, err);
 
 			if (ret)
 				return err_object(err, ret, "the dumped vdso");

@@ -37,7 +37,7 @@ static inline uint64_t huge_page_bytes(uint64_t flags)
 /* vma_entry.vm_flags_extra */
 enum { VMX_SEALED = 1, VMX_LOCKONFAULT = 2 };
 /* pagemap_entry.flags */
-enum { PME_LAZY = 2, PME_PRESENT = 4 };
+enum { PME_PARENT = 1, PME_LAZY = 2, PME_PRESENT = 4 };
 
 /* One object of shared memory: what shared anonymous mappings, memfd mappings and memfd descriptors refer to. */
 struct mm_object {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/mm/track.h"
+
 enum { REGIONS = 2048, WORDS = 8192 };
 
 /* include/uapi/linux/fs.h of Linux 6.7 and later; the guard category came in 6.15. */
@@ -18,7 +20,8 @@ struct scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, mask, anyof, returned;
 };
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
-enum { CAT_FILE = 1 << 2, CAT_PRESENT = 1 << 3, CAT_SWAPPED = 1 << 4, CAT_ZERO = 1 << 5, CAT_GUARD = 1 << 8 };
+enum { WP_MATCHING = 1 }; /* a flag */
+enum { CAT_WPALLOWED = 1 << 0, CAT_WRITTEN = 1 << 1, CAT_FILE = 1 << 2, CAT_PRESENT = 1 << 3, CAT_SWAPPED = 1 << 4, CAT_ZERO = 1 << 5, CAT_GUARD = 1 << 8 };
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define WORD_PRESENT (1ull << 63)
@@ -38,7 +41,7 @@ static int scan_ioctl(struct scan *s, uint64_t vec_len, uint64_t *walk_end)
 		.inverted = CAT_FILE | CAT_ZERO,
 		.mask = CAT_FILE | CAT_ZERO,
 		.anyof = CAT_PRESENT | CAT_SWAPPED | guard,
-		.returned = CAT_PRESENT | guard,
+		.returned = CAT_PRESENT | guard | (s->tracked ? CAT_WPALLOWED | CAT_WRITTEN : 0),
 	};
 	int n = ioctl(s->fd, SCAN_IOCTL, &a);
 
@@ -70,6 +73,7 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
 		if (!(mm->vmas[i]->status & VS_VSYSCALL))
 			s->end = mm->vmas[i]->end;
 	s->next = mm->nvmas ? mm->vmas[0]->start : 0;
+	s->tracked = track_has(d);
 	s->v = xreallocarray(NULL, REGIONS, sizeof(*s->v));
 	s->ioctl = s->guards_known = true;
 	/* Two probes at most: an empty range costs nothing. */
@@ -82,10 +86,68 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
 	}
 	s->end = end;
 	if (ret < 0) {
-		s->ioctl = false;
+		s->ioctl = s->tracked = false;
 		s->words = xreallocarray(NULL, WORDS, sizeof(*s->words));
 	}
 	return 0;
+}
+
+/* A second walk protects what the first one found, in mappings where that means anything: with a buffer for results the
+ * kernel takes only pages that are there, so that no other entry gets a mark. */
+static int protect(struct scan *s, uint64_t start, uint64_t end, struct scan_region *v)
+{
+	while (start < end) {
+		struct scan_arg a = {
+			.size = sizeof(a),
+			.flags = WP_MATCHING,
+			.start = start,
+			.end = end,
+			.vec = (uint64_t)(uintptr_t)v,
+			.vec_len = REGIONS,
+			.inverted = CAT_FILE | CAT_ZERO,
+			.mask = CAT_FILE | CAT_ZERO | CAT_WPALLOWED | CAT_WRITTEN | CAT_PRESENT,
+			.returned = CAT_PRESENT,
+		};
+
+		if (ioctl(s->fd, SCAN_IOCTL, &a) < 0)
+			return -errno;
+		if (a.walk_end <= start)
+			return -EIO;
+		start = a.walk_end;
+	}
+	return 0;
+}
+
+int scan_list(struct scan *s, struct err *err)
+{
+	struct scan_region *all = NULL, *buf = s->v;
+	size_t n = 0, cap = 0;
+	uint64_t start = s->next;
+	int ret = 0;
+
+	if (!s->ioctl)
+		return 0;
+	while (s->next < s->end) {
+		uint64_t walk_end;
+		int got = scan_ioctl(s, REGIONS, &walk_end);
+
+		if (got < 0 || walk_end <= s->next) {
+			free(all);
+			return err_set(err, ERR_FAILED, got < 0 ? -got : EIO, "cannot scan its page map");
+		}
+		for (int i = 0; i < got; i++) {
+			array_reserve(&all, &cap, n, sizeof(*all));
+			all[n++] = buf[i];
+		}
+		s->next = walk_end;
+	}
+	if (s->tracked)
+		ret = protect(s, start, s->end, buf);
+	free(buf);
+	s->v = all;
+	s->n = n;
+	s->listed = true;
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot protect its memory against being written unseen") : 0;
 }
 
 void scan_close(struct scan *s)
@@ -176,6 +238,7 @@ static void add_guard(struct scan *s, uint64_t start, uint64_t end)
 static int give(struct scan *s, const VmaEntry *v, uint64_t start, uint64_t end, uint64_t max, struct scan_run *run)
 {
 	run->vma = v;
+	run->clean = false;
 	run->addr = start;
 	run->npages = MIN((end - start) / PAGE_BYTES, max);
 	s->at = start + run->npages * PAGE_BYTES;
@@ -212,8 +275,15 @@ int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *er
 		end = MIN(r->end, v->end);
 		if (r->categories & CAT_GUARD)
 			add_guard(s, start, end);
-		else if (has_own_pages(v))
-			return give(s, v, start, end, max, run);
+		else if (has_own_pages(v)) {
+			const uint64_t both = CAT_WPALLOWED | CAT_PRESENT;
+			/* What is in swap may be a mark that the kernel left for a page that is gone. */
+			bool clean = s->tracked && (r->categories & both) == both && !(r->categories & CAT_WRITTEN);
+
+			give(s, v, start, end, max, run);
+			run->clean = clean;
+			return 1;
+		}
 		s->at = end;
 	}
 	return 0;

@@ -13,6 +13,9 @@ struct scan {
 	int fd;			 /* /proc/PID/pagemap */
 	bool ioctl;		 /* PAGEMAP_SCAN works; else words of pagemap are read */
 	bool guards_known;
+	bool tracked; /* regions say whether they were written */
+	bool protect; /* and are protected again as they are listed */
+	bool listed;  /* v is malloc'ed and holds all regions there are */
 	struct scan_region *v;	 /* one bufferful */
 	size_t n, i;
 	uint64_t next, end;	 /* address space still to be scanned */
@@ -24,9 +27,16 @@ struct scan {
 };
 
 /* A run of pages in one mapping. */
-struct scan_run { uint64_t addr, npages; const VmaEntry *vma; };
+struct scan_run {
+	uint64_t addr, npages;
+	const VmaEntry *vma;
+	bool clean; /* not written since the round before (track.h) */
+};
 
 int scan_open(struct dump *d, struct scan *s, struct err *err);
+/* Lists all regions now, while the task stands still, and protects those that are tracked: scan_next() gives what was
+ * written before. */
+int scan_list(struct scan *s, struct err *err);
 void scan_close(struct scan *s);
 /* The next run of at most max pages: 1, 0 at the end, or a negative errno. Guard ranges are collected on the way. */
 int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *err);

@@ -117,11 +117,18 @@ void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t 
 
 	if (!pages->nentries)
 		return;
-	from = plan_slot_fd(plan, "pages of shared memory", pages->fd);
+	cleanup_free uint32_t *slots = xzalloc((pages->nfiles + 1) * sizeof(*slots)); /* plus 1: of each file */
+
 	for (size_t i = 0; i < pages->nentries; i++) {
 		const PagemapEntry *pe = pages->entries[i];
+		size_t file = pages->src ? pages->src[i].file : 0;
 		/* Past the end of the file would make it longer: the last page may be a part. */
 		uint64_t end = MIN(pe->vaddr + pe->nr_pages * PAGE_BYTES, size), at = pe->vaddr, src = off;
+		int fd = model_source(pages, i, &src);
+
+		if (!slots[file])
+			slots[file] = plan_slot_fd(plan, "pages of shared memory", fd) + 1;
+		from = slots[file] - 1;
 
 		program_call_eq(p, MAKE_OBJECTS, "place of content", (int64_t)at, SYS_lseek, A_SLOT(slot), A(at),
 				A(SEEK_SET));

@@ -14,6 +14,7 @@
 
 #include "common/file/table.h"
 #include "common/mm/private.h"
+#include "common/mm/track.h"
 
 static bool has(const struct proc_map *m, uint64_t flags)
 {
@@ -222,6 +223,9 @@ int mm_collect(struct dump *d, struct err *err)
 		const struct proc_map *m = &maps->v[i];
 		int domain = map_domain(d, m);
 		VmaEntry *e = arena_msg(d->arena, VmaEntry, vma_entry__init);
+
+		if (track_has(d)) /* protected against being written unseen: by us */
+			maps->v[i].vmflags &= ~VMF(uw);
 
 		ret = vma_classify(m, domain >= 0, e, err);
 		err_object(err, ret, "mapping %lx-%lx", m->start, m->end);

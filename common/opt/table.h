@@ -75,7 +75,11 @@ enum opt_group {
 	  "print what a restore would do, step by step, and change nothing")                                           \
 	X(CHECK, "check", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_MAIN,                                     \
 	  "list everything that stands in the way, or takes an option, and change nothing", .flags = OPT_F_CMDLINE)    \
-	X(PREV_IMAGES_DIR, "prev-images-dir", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, 0, OPT_G_MAIN,                  \
+	X(PRE_DUMP, "pre-dump", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                           \
+	  "memory only, while the tasks go on; a dump with --prev-images-dir then writes what changed since")          \
+	X(ITERATE, "iterate", 0, OPT_T_STRING, "N|MS", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                         \
+	  "rounds of pre-dumps first, while the tasks run: N at most, or until a freeze of MSms is enough", .implied = "auto") \
+	X(PREV_IMAGES_DIR, "prev-images-dir", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,          \
 	  "images of the dump before this one, relative to --images-dir: only changed memory is written")              \
 	X(STREAM, "stream", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MAIN,                                         \
 	  "exchange images with a streamer process instead of a directory")                                            \
@@ -168,9 +172,9 @@ enum opt_group {
 	  "compress memory pages, or all of a stream, by zstd while they are written", .min = 1, .max = 19, .implied = "1")\
 	X(COW_PAGES, "cow-pages", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
 	  "store once what parent and child share since fork; only cr-restore reads such images (version 3)")          \
-	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, 0, OPT_G_MEMORY,                               \
+	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                               \
 	  "track changes of memory from now on, for the next dump")                                                    \
-	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, 0, OPT_G_MEMORY,                               \
+	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_DUMP, OPT_G_MEMORY,                               \
 	  "free pages in older images that a newer one replaces, or that were restored")                               \
 	X(PRE_DUMP_MODE, "pre-dump-mode", 0, OPT_T_ENUM, "MODE", "splice", TOOL_DUMP, 0, OPT_G_MEMORY,                 \
 	  "how a pre-dump reads memory", .values = "splice|read")                                                      \

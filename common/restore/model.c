@@ -3,6 +3,7 @@
  * Reading a checkpoint: inventory and process tree first, then the images of each task, then what tasks share.
  * Every check that needs only images is made here or in verify_*.c, before any process exists.
  */
+#include "common/image/chain.h"
 #include "common/restore/model.h"
 
 #include <errno.h>
@@ -541,14 +542,25 @@ int model_check(struct image_dir *dir, struct findings *found, struct model **ou
 	return 0;
 }
 
+static void close_pages(struct model_pages *p)
+{
+	image_file_close(&p->file);
+	for (size_t i = 1; i < p->nfiles; i++)
+		if (p->files[i] >= 0)
+			close(p->files[i]);
+}
+
 void model_free(struct model *m)
 {
 	if (!m)
 		return;
 	for (size_t i = 0; i < m->ntasks; i++)
-		image_file_close(&m->tasks[i].pages.file);
+		close_pages(&m->tasks[i].pages);
 	for (size_t i = 0; i < m->nshmem; i++)
-		image_file_close(&m->shmem[i].pages.file);
+		close_pages(&m->shmem[i].pages);
+	/* The first directory is not ours. */
+	for (size_t i = 1; m->chain && i < m->chain->n; i++)
+		image_dir_free(m->chain->dirs[i]);
 	arena_free(m->arena);
 	arena_free(m->beside);
 	arena_free(m->later);

@@ -36,7 +36,21 @@ struct model_pages {		/* one page set: pagemap-X and its pages-Y */
 	bool streamed;		/* the content comes when the tasks are there: fd is -1, though there is some */
 	struct model_piece *cow; /* what it has of ancestors, ascending */
 	size_t ncow;
+	/* Of an incremental checkpoint: where the content of each entry is. NULL: in fd, one behind the other. */
+	struct model_source *src;
+	int *files; /* fd, and the pages files of older checkpoints; owned by the model, but for the first */
+	size_t nfiles;
 };
+
+struct model_source { uint64_t off; uint32_t file; };
+/* The file that has the content of entry i; *off comes as the sum of all entries before, and becomes the place in that file. */
+static inline int model_source(const struct model_pages *p, size_t i, uint64_t *off)
+{
+	if (!p->src)
+		return p->fd;
+	*off = p->src[i].off;
+	return p->files[p->src[i].file];
+}
 
 /* Content of a task's memory that stands in the page set of an ancestor. */
 struct model_piece {
@@ -82,12 +96,14 @@ struct model_shmem {
 struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
 
 struct findings; /* common/base/findings.h */
+struct chain;
 
 struct model {
 	struct arena *arena;
 	struct arena *later; /* of tasks whose images a second thread read; NULL when there was none */
 	struct arena *beside; /* what a second thread read; NULL when there was none */
 	struct image_dir *dir;
+	struct chain *chain; /* of dir and its parents; NULL until a page set refers to them */
 	InventoryEntry *inventory;
 	const TimensEntry *clocks; /* at the dump; NULL when the checkpoint does not tell */
 	struct model_task *tasks; /* pre-order, root first */

@@ -22,11 +22,13 @@ static int check_entry(PagemapEntry *e, bool cow, uint64_t *end, uint64_t *prese
 	}
 	if (e->flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT | (cow ? PAGES_COW : 0)))
 		return bad_image(err, at, "unknown flags 0x%x", e->flags);
-	if (e->flags & PE_PARENT)
-		return cannot_restore(err, at, "incremental checkpoint: these pages are in its parent directory");
+	if (e->flags & PE_PARENT && e->flags & PE_PRESENT)
+		return bad_image(err, at, "pages both in the image and in the parent checkpoint");
+	if (e->flags & PE_PARENT && cow)
+		return cannot_restore(err, at, "pages of a parent process and of a parent checkpoint");
 	if (e->flags & PAGES_COW && e->flags & PE_PRESENT)
 		return bad_image(err, at, "pages both in the image and of the parent process");
-	if (!(e->flags & (PE_PRESENT | PAGES_COW)))
+	if (!(e->flags & (PE_PRESENT | PE_PARENT | PAGES_COW)))
 		return cannot_restore(err, at, "these pages are not in the image: they were left for a lazy restore");
 	if (e->vaddr % PAGE)
 		return bad_image(err, at, "address 0x%lx is not a multiple of the page size", e->vaddr);
@@ -35,7 +37,7 @@ static int check_entry(PagemapEntry *e, bool cow, uint64_t *end, uint64_t *prese
 	if (e->vaddr < *end)
 		return bad_image(err, at, "the range at 0x%lx is out of order or overlaps the one before", e->vaddr);
 	*end = e->vaddr + e->nr_pages * PAGE;
-	if (e->flags & PAGES_COW)
+	if (!(e->flags & PE_PRESENT))
 		return 0;
 	if (*present > UINT64_MAX / PAGE - e->nr_pages)
 		return bad_image(err, at, "more pages than there can be");
@@ -156,7 +158,7 @@ int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, st
 	const bool cow = kind == IMG_PAGEMAP && m->inventory->img_version == 3;
 	uint64_t end = 0, present = 0;
 	size_t n;
-	bool absent;
+	bool absent, parents = false;
 	int ret;
 
 	out->fd = out->file.fd = -1;
@@ -177,7 +179,9 @@ int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, st
 		ret = check_entry(out->entries[i], cow, &end, &present, &at, err);
 		if (ret)
 			return ret;
+		parents |= out->entries[i]->flags & PE_PARENT;
 	}
 	out->pages_id = ((PagemapHead *)v[0])->pages_id;
-	return open_pages(m, kind, present, out, err);
+	ret = open_pages(m, kind, present, out, err);
+	return ret || !parents ? ret : model_resolve_parents(m, kind, id, out, err);
 }

@@ -78,6 +78,7 @@ struct plan_thread {
 struct plan_pages {
 	uint64_t addr, len;
 	uint64_t off; /* in the image */
+	int fd;	      /* of the image; owned by the model */
 };
 
 enum plan_task_kind {

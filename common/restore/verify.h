@@ -24,6 +24,8 @@ int model_load_files(struct model *m, struct err *err);
 int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, struct model_pages *out, struct err *err);
 /* Unpacks them into memory if they are compressed: for those who need a descriptor. */
 int model_pages_plain(struct model_pages *pages, struct err *err);
+/* Where pages are that the set leaves to older checkpoints. */
+int model_resolve_parents(struct model *m, enum image_kind kind, unsigned long id, struct model_pages *p, struct err *err);
 /* Where pages are that tasks have of their parents; after the page sets of all tasks. */
 int model_resolve_cow(struct model *m, struct err *err);
 /* Memory that several mappings show; after the memfds and the mappings of all tasks. */

@@ -378,8 +378,8 @@ CASE(page_order) { s->page[1]->vaddr = 0x400000; }
 CASE(page_overlap) { s->page[1]->vaddr = 0x402000; }
 CASE(page_align) { s->page[1]->vaddr = 0x601800; }
 CASE(page_wrap) { s->page[1]->nr_pages = UINT64_MAX / 4096; }
-CASE(page_parent) { s->page[1]->flags = 1; }
-CASE(page_old_parent) { s->page[1]->has_flags = false; s->page[1]->has_in_parent = s->page[1]->in_parent = true; }
+CASE(page_parent) { s->page_bytes -= 4096 * s->page[1]->nr_pages; s->page[1]->flags = 1; }
+CASE(page_old_parent) { s->page_bytes -= 4096 * s->page[1]->nr_pages; s->page[1]->has_flags = false; s->page[1]->has_in_parent = s->page[1]->in_parent = true; }
 CASE(page_lazy) { s->page[1]->flags = 2; }
 CASE(pages_short) { s->page_bytes -= 4096; }
 CASE(pages_long) { s->page_bytes += 1; }
@@ -468,8 +468,8 @@ static const struct {
 	C(page_overlap, ERR_IMAGE, "pagemap-4711.img: entry 2", "overlaps"),
 	C(page_align, ERR_IMAGE, "pagemap-4711.img: entry 2", "multiple"),
 	C(page_wrap, ERR_IMAGE, "pagemap-4711.img: entry 2", "no range"),
-	C(page_parent, ERR_REFUSED, "pagemap-4711.img: entry 2", "parent"),
-	C(page_old_parent, ERR_REFUSED, "pagemap-4711.img: entry 2", "parent"),
+	C(page_parent, ERR_IMAGE, "pagemap-4711.img", "parent"),
+	C(page_old_parent, ERR_IMAGE, "pagemap-4711.img", "parent"),
 	C(page_lazy, ERR_REFUSED, "pagemap-4711.img: entry 2", "lazy"),
 	C(pages_short, ERR_IMAGE, "pages-1.img", "8192 bytes"),
 	C(pages_long, ERR_IMAGE, "pages-1.img", "12289 bytes"),

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Comparing with what the checkpoint before this one has, byte for byte: so what is left to it is right whatever happened
+ * to the tasks, the tracking of changes, or the numbers of processes since.
+ */
+#include "common/mm/previous.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/base/io.h"
+#include "common/image/manifest.h"
+#include "common/image/threads.h"
+#include "inventory.pb-c.h"
+
+uint64_t previous_uptime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* What a checkpoint without an inventory would be is not known: it was never finished. */
+static int check_inventory(struct dump *d, struct image_dir *dir, struct err *err)
+{
+	ProtobufCMessage *msg;
+	int ret = image_read_one(dir, IMG_INVENTORY, 0, d->arena, &msg, err);
+
+	if (ret)
+		return ret;
+	const InventoryEntry *inv = (InventoryEntry *)msg;
+
+	if (inv->img_version != 2)
+		return err_set(err, ERR_USAGE, 0, "prev-images-dir: a checkpoint of image version %u cannot be a parent",
+			       inv->img_version);
+	if (inv->has_dump_uptime)
+		d->previous->uptime_us = inv->dump_uptime;
+	return 0;
+}
+
+int previous_open(struct dump *d, struct err *err)
+{
+	const char *prev = d->opts->prev_images_dir;
+	cleanup_free char *path = NULL;
+	struct stat mine, theirs;
+	struct image_dir *dir;
+	int ret;
+
+	if (!prev)
+		return 0;
+	path = *prev == '/' ? xstrdup(prev) : path_join(d->opts->images_dir, prev);
+	ret = image_dir_open(path, &dir, err);
+	if (ret)
+		return err_hint(err, ret, "--prev-images-dir is relative to --images-dir");
+	if (!stat(d->opts->images_dir, &mine) && !fstat(image_dir_fd(dir), &theirs) && mine.st_dev == theirs.st_dev &&
+	    mine.st_ino == theirs.st_ino) {
+		image_dir_free(dir);
+		return err_set(err, ERR_USAGE, 0, "prev-images-dir is the directory of this dump itself");
+	}
+	d->previous = xzalloc(sizeof(*d->previous));
+	d->previous->uptime_us = UINT64_MAX;
+	ret = chain_open(dir, &d->previous->chain, true, err);
+	if (!ret && d->previous->chain.n >= CHAIN_MAX)
+		ret = err_hint(err, err_set(err, ERR_FAILED, 0, "the chain of checkpoints has %d parents already", CHAIN_MAX),
+			       "cr-image flatten makes one checkpoint of it");
+	for (size_t i = 0; !ret && i < d->previous->chain.n; i++)
+		if (!stat(d->opts->images_dir, &mine) && !fstat(image_dir_fd(d->previous->chain.dirs[i]), &theirs) &&
+		    mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino)
+			ret = err_set(err, ERR_USAGE, 0, "prev-images-dir: the directory of this dump is one of its parents");
+	if (!ret)
+		ret = err_object(err, check_inventory(d, dir, err), "%s", path);
+	return ret;
+}
+
+void previous_close(struct dump *d)
+{
+	if (!d->previous)
+		return;
+	chain_close(&d->previous->chain);
+	free(d->previous);
+	d->previous = NULL;
+}
+
+int previous_set_open(struct dump *d, enum image_kind kind, unsigned long id, struct previous_set **out, struct err *err)
+{
+	struct previous_set *s;
+	int ret;
+
+	*out = NULL;
+	if (!d->previous)
+		return 0;
+	s = xzalloc(sizeof(*s));
+	ret = chain_set_open(&d->previous->chain, 0, kind, id, &s->set, err);
+	if (ret || s->set.sets[0].absent) {
+		previous_set_close(s);
+		return ret;
+	}
+	*out = s;
+	return 0;
+}
+
+void previous_set_close(struct previous_set *s)
+{
+	if (!s)
+		return;
+	if (s->shared) {
+		for (size_t i = 0; i < s->set.n; i++)
+			image_file_close(&s->set.pages[i]);
+		free(s->set.pages);
+	} else {
+		chain_set_close(&s->set);
+	}
+	free(s);
+}
+
+struct previous_set *previous_set_share(const struct previous_set *s)
+{
+	struct previous_set *copy;
+
+	if (!s)
+		return NULL;
+	copy = xzalloc(sizeof(*copy));
+	copy->set = s->set;
+	copy->shared = true;
+	copy->set.pages = xzalloc(s->set.n * sizeof(*copy->set.pages));
+	for (size_t i = 0; i < s->set.n; i++)
+		image_file_share(&s->set.pages[i], &copy->set.pages[i]);
+	return copy;
+}
+
+bool previous_has(const struct previous_set *s, uint64_t vaddr)
+{
+	uint64_t off, n;
+	size_t in;
+
+	return s && !chain_find(&s->set, 0, vaddr, 1, &in, &off, &n);
+}
+
+int previous_compare(struct previous_set *s, uint64_t vaddr, const unsigned char *mine, size_t n, bool *same, struct err *err)
+{
+	uint64_t got;
+
+	for (size_t i = 0; i < n; i += got) {
+		uint64_t off;
+		size_t in;
+
+		same[i] = false;
+		got = 1;
+		if (!s || chain_find(&s->set, 0, vaddr + i * IMAGE_PAGE, MIN(n - i, (size_t)PREVIOUS_PAGES), &in, &off, &got)) {
+			got = 1;
+			continue;
+		}
+		int ret = image_file_pread(&s->set.pages[in], s->buf, got * IMAGE_PAGE, off, err);
+
+		if (ret)
+			return err_object(err, ret, "%s", image_dir_path(s->set.chain->dirs[in]));
+		for (size_t k = 0; k < got; k++)
+			same[i + k] = !memcmp(s->buf + k * IMAGE_PAGE, mine + (i + k) * IMAGE_PAGE, IMAGE_PAGE);
+	}
+	return 0;
+}
+
+/* ---- room of what is replaced ---- */
+
+struct hole { int fd; uint64_t off, len; };
+
+static int punch(struct hole *h, struct err *err)
+{
+	if (h->len && fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)h->off, (off_t)h->len) < 0)
+		return err_sys(err, "cannot give back the room of older pages");
+	h->len = 0;
+	return 0;
+}
+
+/* chain: this checkpoint first. What it has itself, its parents need not have. */
+static int dedup_set(const struct chain *c, enum image_kind kind, unsigned long id, bool *touched, struct err *err)
+{
+	cleanup(chain_set_close) struct chain_set s;
+	struct hole hole = { .fd = -1 };
+	int ret = chain_set_open(c, 0, kind, id, &s, err);
+	cleanup_free int *fds = xreallocarray(NULL, c->n, sizeof(*fds));
+
+	for (size_t i = 0; i < c->n; i++)
+		fds[i] = -1;
+	for (size_t i = 0; !ret && i < s.sets[0].n; i++) {
+		const struct page_run *r = &s.sets[0].runs[i];
+
+		for (uint64_t k = 0, n = 0; !ret && r->flags & RUN_PRESENT && k < r->pages; k += n) {
+			uint64_t off;
+			size_t in;
+
+			n = 1;
+			if (chain_find(&s, 1, r->vaddr + k * IMAGE_PAGE, r->pages - k, &in, &off, &n)) {
+				n = 1;
+				continue;
+			}
+			if (s.pages[in].table) /* compressed: its pages have no place of their own */
+				continue;
+			if (fds[in] < 0) {
+				char path[64];
+
+				snprintf(path, sizeof(path), "/proc/self/fd/%d", s.pages[in].fd);
+				fds[in] = open(path, O_WRONLY | O_CLOEXEC);
+				if (fds[in] < 0)
+					ret = err_sys(err, "cannot open older pages for writing");
+				touched[in] = true;
+			}
+			if (!ret && (hole.fd != fds[in] || hole.off + hole.len != off)) {
+				ret = punch(&hole, err);
+				hole = (struct hole){ fds[in], off, 0 };
+			}
+			hole.len += n * IMAGE_PAGE;
+		}
+	}
+	if (!ret)
+		ret = punch(&hole, err);
+	for (size_t i = 0; i < c->n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return ret;
+}
+
+int previous_dedup(struct dump *d, struct err *err)
+{
+	bool touched[CHAIN_MAX] = { false };
+	struct chain c = { .n = 0 };
+	struct image_dir *dir;
+	struct dirent *e;
+	DIR *list;
+	int ret = image_dir_open(d->opts->images_dir, &dir, err);
+
+	if (ret)
+		return ret;
+	ret = chain_open(dir, &c, true, err);
+	if (!ret)
+		ret = open_listing(image_dir_fd(dir), &list, err);
+	if (ret) {
+		chain_close(&c);
+		return ret;
+	}
+	while (!ret && (e = readdir(list))) {
+		unsigned long id;
+		enum image_kind kind = image_kind_of_name(e->d_name, &id);
+
+		if (kind == IMG_PAGEMAP || kind == IMG_SHMEM_PAGEMAP)
+			ret = dedup_set(&c, kind, id, touched, err);
+	}
+	closedir(list);
+	/* Manifests tell what is in the files now, or they would call it damage. */
+	for (size_t i = 1; i < c.n; i++)
+		if (touched[i] && !faccessat(image_dir_fd(c.dirs[i]), MANIFEST_NAME, F_OK, 0)) {
+			int again = manifest_seal(image_dir_fd(c.dirs[i]), "cr-dump", image_threads_default(), NULL, err);
+
+			ret = ret ? ret : again;
+		}
+	chain_close(&c);
+	return ret;
+}
