@@ -12,26 +12,25 @@
 #include "common/image/file.h"
 #include "common/mm/track.h"
 
-enum { ROUNDS_DEFAULT = 8, ROUNDS_MAX = 100, MS_DEFAULT = 20 };
+enum { ROUNDS_DEFAULT = 8, ROUNDS_MAX = 100, MS_DEFAULT = 20, MS_MAX = 1000000 };
 
 struct limits { unsigned rounds, ms; };
 
 /* "5": rounds; "30ms": milliseconds. */
 static int read_limits(const char *text, struct limits *l, struct err *err)
 {
-	char *end;
-	unsigned long n;
+	cleanup_free char *number = xstrdup(text);
+	size_t len = strlen(text);
+	bool ms = len > 2 && !strcmp(text + len - 2, "ms");
+	uint64_t n = 0;
 
 	*l = (struct limits){ ROUNDS_DEFAULT, MS_DEFAULT };
 	if (!strcmp(text, "auto"))
 		return 0;
-	n = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : (end = (char *)(uintptr_t)text, 0);
-	if (n && n <= ROUNDS_MAX && !*end) {
-		*l = (struct limits){ (unsigned)n, 0 };
-		return 0;
-	}
-	if (n && n <= 1000000 && !strcmp(end, "ms")) {
-		*l = (struct limits){ ROUNDS_MAX, (unsigned)n };
+	if (ms)
+		number[len - 2] = 0;
+	if (!parse_u64(number, 10, &n) && n && n <= (ms ? MS_MAX : ROUNDS_MAX)) {
+		*l = ms ? (struct limits){ ROUNDS_MAX, (unsigned)n } : (struct limits){ (unsigned)n, 0 };
 		return 0;
 	}
 	return err_hint(err, err_set(err, ERR_USAGE, 0, "iterate: '%s' is neither a number of rounds nor a time", text),

@@ -21,7 +21,15 @@ struct scan_arg {
 };
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
 enum { WP_MATCHING = 1 }; /* a flag */
-enum { CAT_WPALLOWED = 1 << 0, CAT_WRITTEN = 1 << 1, CAT_FILE = 1 << 2, CAT_PRESENT = 1 << 3, CAT_SWAPPED = 1 << 4, CAT_ZERO = 1 << 5, CAT_GUARD = 1 << 8 };
+enum {
+	CAT_WPALLOWED = 1 << 0,
+	CAT_WRITTEN = 1 << 1,
+	CAT_FILE = 1 << 2,
+	CAT_PRESENT = 1 << 3,
+	CAT_SWAPPED = 1 << 4,
+	CAT_ZERO = 1 << 5,
+	CAT_GUARD = 1 << 8,
+};
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define WORD_PRESENT (1ull << 63)
@@ -96,6 +104,7 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
  * kernel takes only pages that are there, so that no other entry gets a mark. */
 static int protect(struct scan *s, uint64_t start, uint64_t end, struct scan_region *v)
 {
+	track_register(s->d);
 	while (start < end) {
 		struct scan_arg a = {
 			.size = sizeof(a),

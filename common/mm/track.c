@@ -22,6 +22,7 @@
 
 #include "common/base/aside.h"
 #include "common/base/clock.h"
+#include "common/base/io.h"
 #include "common/image/file.h"
 #include "common/mm/private.h"
 
@@ -71,9 +72,9 @@ static int lowest_free(struct dump *d, struct err *err)
 	if (ret)
 		return ret;
 	while ((e = readdir(dir))) {
-		unsigned long fd = strtoul(e->d_name, NULL, 10);
+		uint64_t fd;
 
-		if (e->d_name[0] != '.' && fd < 65536)
+		if (!parse_u64(e->d_name, 10, &fd) && fd < 65536)
 			used[fd] = true;
 	}
 	closedir(dir);
@@ -151,19 +152,19 @@ static bool handshake(int fd)
 	return !ioctl(fd, UFFDIO_API, &api);
 }
 
-/* Mappings that are there by now; those that are registered already stay so. */
-static void register_all(struct dump *d, int uffd)
+void track_register(const struct dump *d)
 {
 	const struct mm_dump *mm = d->task->mm;
+	const struct tracked *t = find(d);
 
-	for (size_t i = 0; i < mm->nvmas; i++) {
+	for (size_t i = 0; t && i < mm->nvmas; i++) {
 		const VmaEntry *v = mm->vmas[i];
 		struct uffdio_register reg = { .range = { v->start, v->end - v->start }, .mode = UFFDIO_REGISTER_MODE_WP };
 
 		if (!(v->status & VS_ANON_PRIVATE) || v->status & (VS_VDSO | VS_VVAR | VS_VSYSCALL | VS_AIO) ||
 		    v->flags & (VM_FLAG_DROPPABLE | VM_FLAG_HUGETLB))
 			continue;
-		ioctl(uffd, UFFDIO_REGISTER, &reg); /* not: it always counts as written */
+		ioctl(t->uffd, UFFDIO_REGISTER, &reg); /* not: it always counts as written */
 	}
 }
 
@@ -193,10 +194,8 @@ int track_begin(struct dump *d, struct err *err)
 
 	if (!all || d->task->vm_shared)
 		return 0;
-	if (t) {
-		register_all(d, t->uffd);
+	if (t)
 		return 0;
-	}
 	if (has_rings(d) || is_filtered(d) || !arch_is_native(&d->task->fz.threads[0].regs))
 		return 0;
 	ret = make(d, &uffd, err);
@@ -206,7 +205,6 @@ int track_begin(struct dump *d, struct err *err)
 		close(uffd);
 		return 0;
 	}
-	register_all(d, uffd);
 	array_reserve(&all->v, &all->cap, all->n, sizeof(*all->v));
 	all->v[all->n++] = (struct tracked){ d->task->pid, d->task->stat.start_time, uffd };
 	return 0;

@@ -13,8 +13,11 @@ void tracker_close(struct tracker *t);
 
 /* Is the current task tracked since an earlier round? */
 bool track_has(const struct dump *d);
-/* Of the current task, frozen, its mappings known: from now on writes to its anonymous memory are told. What cannot be
- * tracked is not, and always counts as written. An error only when the task cannot be left as it was. */
+/* Of the current task, frozen, its mappings known: its mappings can be registered from now on. What cannot be tracked is
+ * not, and always counts as written. An error only when the task cannot be left as it was. */
 int track_begin(struct dump *d, struct err *err);
+/* Registers the mappings that are not yet, after it was listed what was written: pages that moved into a new mapping may bear
+ * the mark of the place where they were (mm/mremap.c before Linux 6.13 kept it), and mean nothing until protected anew. */
+void track_register(const struct dump *d);
 
 #endif
