@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-dump: options in, one dump, one line about what went wrong. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
-#include "common/base/io.h"
 #include "common/dump/dump.h"
 #include "common/net/lock.h"
-#include "common/file/external.h"
-#include "common/opt/opt.h"
+#include "common/tool/tool.h"
 
 static const char prog[] = "cr-dump";
 
@@ -53,18 +50,6 @@ static int check_options(const struct opts *o, struct err *err)
 	return check_increment(o, err);
 }
 
-static int read_externals(const struct opts *o, struct externals *e, struct err *err)
-{
-	const char *const *list = opt_list(o, OPT_EXTERNAL, NULL);
-	int ret = 0;
-
-	for (; !ret && *list; list++)
-		ret = external_add(e, *list, err);
-	for (list = opt_list(o, OPT_EXT_UNIX_SK, NULL); !ret && *list; list++)
-		ret = external_add_sockets(e, *list, err);
-	return ret;
-}
-
 static void print_stats(const struct dump_stats *s, FILE *f)
 {
 	fprintf(f, "%-22s %12.3f ms\n", "freezing", (double)s->freezing_us / 1000);
@@ -97,47 +82,22 @@ static int run_check(const struct opts *o, const struct dump_opts *opts, const s
 	cleanup_findings struct findings found = { 0 };
 	int ret = dump_check(opts, log, &found, err);
 
-	if (ret)
-		return ret;
-	findings_print(&found, opt_bool(o, OPT_JSON), stdout);
-	if (fflush(stdout) || ferror(stdout))
-		return err_sys(err, "cannot write the findings to standard output");
-	return found.n ? 1 : 0;
-}
-
-/* Standard output becomes the stream and nothing else: what anybody writes there by mistake goes to standard error. */
-static int take_stdout(int *stream, struct err *err)
-{
-	if (isatty(STDOUT_FILENO))
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "standard output is a terminal: images do not go there"),
-				"send them through a pipe or into a file: cr-dump -D - ... | ...");
-	*stream = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (*stream < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		return err_sys(err, "cannot write to standard output");
-	/* A pipe of the size that anybody may have: fewer and longer turns of both sides. */
-	fcntl(*stream, F_SETPIPE_SZ, 1 << 20);
-	signal(SIGPIPE, SIG_IGN);
-	return 0;
+	return ret ? ret : tool_findings(o, &found, err);
 }
 
 /* Negative: err says why. Else the exit status. */
 static int run(const struct opts *o, struct log *log, struct err *err)
 {
 	bool check = opt_bool(o, OPT_CHECK);
-	const char *images = opt_str(o, OPT_IMAGES_DIR);
-	bool streams = !check && !strcmp(images, "-");
-	const char *work = opt_str(o, OPT_WORK_DIR) ?: !strcmp(images, "-") ? "." : images;
-	const char *log_file = opt_str(o, OPT_LOG_FILE), *pidfile = check ? NULL : opt_str(o, OPT_PIDFILE);
-	cleanup_free char *log_path = log_file && strcmp(log_file, "-") != 0 ? path_join(work, log_file) : NULL;
-	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
-	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
+	cleanup_pid_file struct pid_file pid_file = PID_FILE_INIT;
+	cleanup_actions struct actions actions = ACTIONS_INIT;
 	cleanup_externals struct externals given = { 0 };
 	enum cgroups_mode cgroups;
 	int ret = cgroups_mode(opt_str(o, OPT_MANAGE_CGROUPS), &cgroups, err);
 	struct dump_opts opts = {
 		.pid = (pid_t)opt_int(o, OPT_TREE),
-		.images_dir = images,
-		.work_dir = work,
+		.images_dir = opt_str(o, OPT_IMAGES_DIR),
+		.work_dir = tool_work_dir(o),
 		.leave_running = opt_bool(o, OPT_LEAVE_RUNNING),
 		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
 		.tcp_established = opt_bool(o, OPT_TCP_ESTABLISHED),
@@ -163,28 +123,27 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.link_remap = opt_bool(o, OPT_LINK_REMAP),
 		.file_locks = opt_bool(o, OPT_FILE_LOCKS),
 		.suspend_seccomp = opt_bool(o, OPT_SUSPEND_SECCOMP),
+		.actions = &actions,
 	};
 	cleanup_fd int stream = -1;
 	struct dump_stats stats = { 0 };
 
+	if (!ret && !check)
+		ret = tool_actions(o, &actions, err); /* before anything of ours takes a number */
 	if (!ret)
-		ret = read_externals(o, &given, err);
-	if (!ret && streams)
-		ret = take_stdout(&stream, err);
+		ret = tool_externals(o, &given, err);
+	if (!ret && !check && tool_streams(o)) {
+		ret = tool_stream(STDOUT_FILENO, &stream, err);
+		signal(SIGPIPE, SIG_IGN);
+	}
 	opts.stream = stream;
 
 	if (!ret)
-		ret = log_open(log, prog, log_path ?: log_file, (int)opt_int(o, OPT_VERBOSITY),
-			       opt_is(o, OPT_LOG_FORMAT, "json"), err);
+		ret = tool_log(o, prog, log, err);
+	if (!ret && !check)
+		ret = tool_pid_begin(o, &pid_file, err);
 	if (ret < 0)
 		return ret;
-	opt_log_notes(o, log);
-	if (pid_path) {
-		ret = new_file_begin(&pid_file, pid_path);
-		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s",
-					  pid_path);
-	}
 	if (check)
 		return run_check(o, &opts, log, err);
 	ret = dump_run(&opts, log, &stats, err);
@@ -192,16 +151,10 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		return say_more(err, opts.pid, ret);
 	if (opts.display_stats)
 		print_stats(&stats, stderr);
-	if (pid_path) {
-		char line[16];
-
-		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", opts.pid));
-		if (ret < 0)
-			return err_object(err,
-					  err_set(err, ERR_FAILED, -ret, "the dump is complete, the pid file is not"),
-					  "%s", pid_path);
-	}
-	return 0;
+	ret = tool_pid_commit(&pid_file, opts.pid, "the dump is complete, the pid file is not", err);
+	if (!ret)
+		actions_ready(&actions, opts.pid, log);
+	return ret;
 }
 
 int main(int argc, char **argv)

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-restore: options in, one restore; then out of the way, in the task's place as its parent, or another command. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#include "common/base/findings.h"
-#include "common/base/io.h"
-#include "common/file/external.h"
 #include "common/file/tty_job.h"
-#include "common/opt/opt.h"
 #include "common/restore/restore.h"
+#include "common/tool/tool.h"
 
 static const char prog[] = "cr-restore";
 
@@ -60,13 +56,9 @@ static int check_options(const struct opts *o, struct err *err)
 
 static int read_externals(const struct opts *o, struct externals *e, struct err *err)
 {
-	const char *const *list = opt_list(o, OPT_EXTERNAL, NULL), *const *fds = opt_list(o, OPT_INHERIT_FD, NULL);
-	int ret = 0;
+	const char *const *fds = opt_list(o, OPT_INHERIT_FD, NULL);
+	int ret = tool_externals(o, e, err);
 
-	for (; !ret && *list; list++)
-		ret = external_add(e, *list, err);
-	for (list = opt_list(o, OPT_EXT_UNIX_SK, NULL); !ret && *list; list++)
-		ret = external_add_sockets(e, *list, err);
 	for (; !ret && *fds; fds++)
 		ret = inherited_add(e, *fds, err);
 	return ret ? ret : inherited_check(e, err);
@@ -82,63 +74,27 @@ static void print_stats(const struct restore_stats *s, FILE *f)
 	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->bytes_read);
 }
 
-static int open_log(const struct opts *o, const char *work, struct log *log, struct err *err)
-{
-	const char *file = opt_str(o, OPT_LOG_FILE);
-	cleanup_free char *path = file && strcmp(file, "-") != 0 ? path_join(work, file) : NULL;
-	int ret = log_open(log, prog, path ?: file, (int)opt_int(o, OPT_VERBOSITY), opt_is(o, OPT_LOG_FORMAT, "json"),
-			   err);
-
-	if (!ret)
-		opt_log_notes(o, log);
-	return ret;
-}
-
 /* Exit status of --check: 1 with findings. */
 static int run_check(const struct opts *o, const struct restore_opts *opts, const struct log *log, struct err *err)
 {
 	cleanup_findings struct findings found = { 0 };
 	int ret = restore_check(opts, log, &found, err);
 
-	if (ret)
-		return ret;
-	findings_print(&found, opt_bool(o, OPT_JSON), stdout);
-	if (fflush(stdout) || ferror(stdout))
-		return err_sys(err, "cannot write the findings to standard output");
-	return found.n ? 1 : 0;
-}
-
-/* Standard input is the stream, and not one of ours any more: what is run later finds nothing in it. */
-static int take_stdin(int *stream, struct err *err)
-{
-	cleanup_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	if (isatty(STDIN_FILENO))
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "standard input is a terminal: no images come from there"),
-				"give them through a pipe or from a file: ... | cr-restore -D - ...");
-	*stream = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (*stream < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0)
-		return err_sys(err, "cannot read standard input");
-	fcntl(*stream, F_SETPIPE_SZ, 1 << 20);
-	return 0;
+	return ret ? ret : tool_findings(o, &found, err);
 }
 
 static int run(const struct opts *o, struct log *log, const struct tty_job *job, pid_t *root, struct err *err)
 {
-	const char *images = opt_str(o, OPT_IMAGES_DIR);
-	bool streams = !strcmp(images, "-");
-	const char *work = opt_str(o, OPT_WORK_DIR) ?: streams ? "." : images;
 	bool plan = opt_bool(o, OPT_PLAN), check = opt_bool(o, OPT_CHECK);
-	const char *pidfile = plan || check ? NULL : opt_str(o, OPT_PIDFILE);
-	cleanup_free char *pid_path = pidfile ? path_join(work, pidfile) : NULL;
-	cleanup_new_file struct new_file pid_file = NEW_FILE_INIT;
+	cleanup_pid_file struct pid_file pid_file = PID_FILE_INIT;
+	cleanup_actions struct actions actions = ACTIONS_INIT;
 	cleanup_externals struct externals given = { 0 };
 	enum cgroups_mode cgroups;
 	int ret = cgroups_mode(opt_str(o, OPT_MANAGE_CGROUPS), &cgroups, err);
 	struct restore_opts opts = {
-		.images_dir = images,
+		.images_dir = opt_str(o, OPT_IMAGES_DIR),
 		.stream = -1,
-		.work_dir = work,
+		.work_dir = tool_work_dir(o),
 		.sibling = opt_bool(o, OPT_RESTORE_SIBLING),
 		.leave_stopped = opt_bool(o, OPT_LEAVE_STOPPED),
 		.tcp_established = opt_bool(o, OPT_TCP_ESTABLISHED),
@@ -157,24 +113,24 @@ static int run(const struct opts *o, struct log *log, const struct tty_job *job,
 		.detach = opt_bool(o, OPT_RESTORE_DETACHED) && !opt_bool(o, OPT_EXEC_CMD),
 		.given = &given,
 		.foreground = job->lent,
+		.actions = &actions,
 	};
 	struct restore_stats stats = { 0 };
 	cleanup_fd int stream = -1;
+	char runs[64];
 
 	if (!ret)
 		ret = read_externals(o, &given, err); /* before anything of ours takes a number */
-	if (!ret && streams)
-		ret = take_stdin(&stream, err);
+	if (!ret && !plan && !check)
+		ret = tool_actions(o, &actions, err);
+	if (!ret && tool_streams(o))
+		ret = tool_stream(STDIN_FILENO, &stream, err);
 	opts.stream = stream;
 
 	if (!ret)
-		ret = open_log(o, work, log, err);
-	if (!ret && pid_path) {
-		ret = new_file_begin(&pid_file, pid_path);
-		if (ret < 0)
-			return err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s",
-					  pid_path);
-	}
+		ret = tool_log(o, prog, log, err);
+	if (!ret && !plan && !check)
+		ret = tool_pid_begin(o, &pid_file, err);
 	if (!ret && check)
 		ret = run_check(o, &opts, log, err);
 	else if (!ret)
@@ -186,17 +142,11 @@ static int run(const struct opts *o, struct log *log, const struct tty_job *job,
 		return err_sys(err, "cannot write the plan to standard output");
 	if (opt_bool(o, OPT_DISPLAY_STATS) && !plan)
 		print_stats(&stats, stderr);
-	if (pid_path) {
-		char line[16];
-
-		ret = new_file_commit(&pid_file, line, (size_t)snprintf(line, sizeof(line), "%d", *root));
-		if (ret < 0)
-			return err_object(
-				err,
-				err_set(err, ERR_FAILED, -ret, "pid %d runs, but cannot write the pid file", *root),
-				"%s", pid_path);
-	}
-	return 0;
+	snprintf(runs, sizeof(runs), "pid %d runs, but cannot write the pid file", *root);
+	ret = tool_pid_commit(&pid_file, *root, runs, err);
+	if (!ret && *root)
+		actions_ready(&actions, *root, log);
+	return ret;
 }
 
 /* The status of the task as a shell gives it. */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/base/action.h"
 #include "common/base/clock.h"
 #include "common/base/aside.h"
 #include "common/base/fault.h"
@@ -617,8 +618,8 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	ret = opts->pre_dump && !found ? dump_before(&d, &frozen, err) : dump_frozen(&d, err);
 	for (size_t i = 0; i < d.ntasks; i++)
 		*again |= d.tasks[i]->left_busy;
-	if (!ret && (opts->leave_running || found) && frozen) {
-		/* The images are in memory or in files of ours: the target need not wait for the disk. */
+	if (!ret && ((opts->leave_running && !actions_any(opts->actions)) || found) && frozen) {
+		/* The images are in memory or in files of ours: the target need not wait for the disk; only for scripts. */
 		thaw(&d, THAW_RUN);
 		frozen = false;
 	}
@@ -632,12 +633,14 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	} else if (!ret) {
 		put_stats(&d, start_us);
 		ret = commit(&d, err);
+		if (!ret)
+			ret = actions_run(opts->actions, ACTION_POST_DUMP, opts->pid, log, err);
 	}
 	const bool kill = !found && !opts->pre_dump && !opts->leave_running && !opts->leave_stopped;
 	if (!ret && kill)
 		ret = tcp_before_kill(&d, err);
 	if (frozen)
-		thaw(&d, ret ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
+		thaw(&d, ret || opts->leave_running ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
 	if (!ret && kill)
 		tcp_after_kill(&d);
 	d.stats.total_us = now_us() - start_us;
@@ -675,6 +678,10 @@ int dump_round(const struct dump_opts *opts, const struct log *log, struct track
 
 int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
 {
+	int ret = actions_run(opts->actions, ACTION_PRE_DUMP, opts->pid, log, err);
+
+	if (ret)
+		return ret;
 	return opts->iterate ? dump_iterate(opts, log, stats, err) : dump_round(opts, log, NULL, stats, err);
 }
 

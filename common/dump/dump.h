@@ -30,6 +30,7 @@ struct externals; /* common/file/external.h */
 struct previous; /* common/mm/previous.h */
 struct tracker; /* common/mm/track.h */
 struct scan; /* common/mm/scan.h */
+struct actions; /* common/base/action.h */
 
 struct dump_opts {
 	pid_t pid;
@@ -56,6 +57,7 @@ struct dump_opts {
 	enum cgroups_mode cgroups;
 	bool link_remap; /* files that lost their name get another one */
 	bool file_locks; /* keep locks of files */
+	struct actions *actions; /* who is told of the stages; may be NULL */
 	bool suspend_seccomp; /* also where its filters would not let the agent leave without us */
 };
 

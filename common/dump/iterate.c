@@ -73,6 +73,7 @@ static int make_round(const struct dump_opts *opts, const struct log *log, struc
 	o.prev_images_dir = prev;
 	o.pre_dump = true;
 	o.seal = false;
+	o.actions = NULL; /* a round is no checkpoint */
 	*s = (struct dump_stats){ 0 };
 	ret = dump_round(&o, log, tracker, s, err);
 	if (ret)

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "common/base/action.h"
 #include "common/base/fault.h"
 #include "common/net/guard.h"
 #include "tcp-stream.pb-c.h"
@@ -38,6 +39,7 @@ struct tcp_dump {
 	struct connection *v;
 	size_t n, cap;
 	struct net_lock *lock;
+	bool told; /* the scripts know that they are locked */
 	struct guard *guard;
 	int root; /* pidfd of the root task */
 	size_t room; /* for send queues in the guard's memory */
@@ -400,7 +402,10 @@ int tcp_dump_connections(struct dump *d, struct err *err)
 
 	if (!t)
 		return 0;
-	ret = lock_all(d, err);
+	ret = actions_run(d->opts->actions, ACTION_NETWORK_LOCK, d->tasks[0]->pid, d->log, err);
+	t->told = true;
+	if (!ret)
+		ret = lock_all(d, err);
 	if (!ret)
 		ret = start_guard(t, err);
 	fault("tcp:locked");
@@ -458,6 +463,7 @@ void tcp_after_kill(struct dump *d)
 	if (!t)
 		return;
 	fault("tcp:killed");
+	t->told = false; /* they stay locked */
 	/* Nobody else uses them any more; closed in this mode, they send nothing (tcp_close() in net/ipv4/tcp.c). */
 	for (size_t i = 0; i < t->n; i++)
 		repair_enter(t->v[i].src.fd);
@@ -472,6 +478,8 @@ void tcp_dump_end(struct dump *d)
 		return;
 	guard_stop(t->guard);
 	net_lock_free(t->lock);
+	if (t->told)
+		actions_tell(d->opts->actions, ACTION_NETWORK_UNLOCK, d->tasks[0]->pid, d->log);
 	for (size_t i = 0; i < t->n; i++)
 		close(t->v[i].src.fd);
 	if (t->root >= 0)

@@ -99,10 +99,17 @@ enum opt_group {
 	X(TIMEOUT, "timeout", 0, OPT_T_INT, "SECONDS", "10", TOOL_DUMP, TOOL_DUMP, OPT_G_RESULT,                       \
 	  "give up, and let the tasks go on, when they cannot be stopped in that time (0: never)",                     \
 	  .min = 0, .max = 1000000)                                                                                    \
-	X(STATUS_FD, "status-fd", 0, OPT_T_INT, "FD", NULL, TOOL_CR, 0, OPT_G_RESULT,                                  \
-	  "write one zero byte to descriptor FD when ready, and close it", .min = 0, .max = 0x7fffffff)                \
-	X(ACTION_SCRIPT, "action-script", 0, OPT_T_LIST, "FILE", NULL, TOOL_CR, 0, OPT_G_RESULT,                       \
+	X(STATUS_FD, "status-fd", 0, OPT_T_INT, "FD", NULL, TOOL_CR, TOOL_CR, OPT_G_RESULT,                            \
+	  "write one zero byte to descriptor FD when all is done and the tasks run (or are gone), and close it",        \
+	  .min = 0, .max = 0x7fffffff)                                                                                 \
+	X(PHASE_FD, "phase-fd", 0, OPT_T_INT, "FD", NULL, TOOL_CR, TOOL_CR, OPT_G_RESULT,                              \
+	  "write a line to descriptor FD at each stage: its name, and the pid of the root task",                       \
+	  .min = 0, .max = 0x7fffffff)                                                                                 \
+	X(ACTION_SCRIPT, "action-script", 0, OPT_T_LIST, "FILE", NULL, TOOL_CR, TOOL_CR, OPT_G_RESULT,                 \
 	  "run FILE at each stage, whose name is in CRTOOLS_SCRIPT_ACTION")                                            \
+	X(ACTION_TIMEOUT, "action-timeout", 0, OPT_T_INT, "SECONDS", "600", TOOL_CR, TOOL_CR, OPT_G_RESULT,            \
+	  "kill an action script that takes longer than that at one stage (0: never); it has failed then",             \
+	  .min = 0, .max = 1000000)                                                                                    \
 	/* resources that need a word */                                                                               \
 	X(SHELL_JOB, "shell-job", 'j', OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_RESOURCES,                      \
 	  "the tasks belong to a session that is not part of the tree; restored, they join that of the caller")        \

@@ -11,6 +11,7 @@
 
 struct findings; /* common/base/findings.h */
 struct externals; /* common/file/external.h */
+struct actions; /* common/base/action.h */
 
 struct restore_opts {
 	const char *images_dir; /* -D */
@@ -35,6 +36,7 @@ struct restore_opts {
 	uint64_t unique; /* part of temporary names; restore_run() gives each restore its own */
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 	const struct externals *given; /* --external and --inherit-fd; may be NULL */
+	struct actions *actions; /* who is told of the stages; may be NULL */
 };
 
 struct restore_stats { uint64_t restore_us, forking_us, memory_us, total_us, pages_restored, bytes_read; };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/base/action.h"
 #include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
@@ -107,9 +108,13 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, st
 	if (!ret && source)
 		ret = source_end(source, err);
 	if (!ret)
+		ret = actions_run(opts->actions, ACTION_POST_RESTORE, plan->tasks[0].pid, log, err);
+	if (!ret)
 		ret = last_run(plan, slots, err);
 	if (!ret)
 		ret = tcp_run_release(tcp, slots->fd, err);
+	if (!ret)
+		actions_tell(opts->actions, ACTION_PRE_RESUME, plan->tasks[0].pid, log);
 	if (!ret)
 		ret = births_finish(&births, opts->leave_stopped, err);
 	if (ret)
@@ -159,6 +164,8 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 	}
 	if (!ret)
 		tcp_run_done(tcp);
+	if (!ret && tcp)
+		actions_tell(opts->actions, ACTION_NETWORK_UNLOCK, plan->tasks[0].pid, log);
 	tcp_run_free(tcp);
 	slots_close(&slots);
 	shmem_finish(plan, ret != 0);
@@ -247,7 +254,9 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 		if (fwrite(text.s, 1, text.len, opts->out) != text.len || fflush(opts->out))
 			ret = err_sys(err, "writing the plan");
 	} else if (!ret) {
-		ret = restore(opts, log, m, plan, stats, err);
+		ret = actions_run(opts->actions, ACTION_PRE_RESTORE, plan->tasks[0].pid, log, err);
+		if (!ret)
+			ret = restore(opts, log, m, plan, stats, err);
 		if (!ret)
 			*root = plan->tasks[0].pid;
 		if (!ret)
@@ -259,5 +268,7 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 		log_info(log, "restored in %lu us", (unsigned long)stats->total_us);
 	model_free(take_ptr(m)); /* before its directory */
 	image_dir_free(dir);
+	if (!ret && *root)
+		actions_tell(opts->actions, ACTION_POST_RESUME, *root, log);
 	return ret;
 }
