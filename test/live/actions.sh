@@ -24,7 +24,7 @@ echo "$n $CRTOOLS_SCRIPT_ACTION $CRTOOLS_IMAGE_DIR $t ${s:-gone} $inv" >>"$W/tol
 # ls of this directory has it open, and bash its script.
 for f in /proc/$$/fd/*; do case ${f##*/} in 0 | 1 | 2 | 255) ;; *) [ ! -e "$f" ] || echo "$n has $f: $(readlink "$f")" >>"$W/leaks" ;; esac; done
 [ "$(readlink /proc/$$/fd/0)" = /dev/null ] || echo "$n: standard input" >>"$W/leaks"
-echo "noise of $n"
+[ "$CRTOOLS_SCRIPT_ACTION" != status-ready ] || echo "noise of $n"
 f=$W/do.$n.$CRTOOLS_SCRIPT_ACTION
 [ ! -e "$f" ] || . "$f"
 exit 0
