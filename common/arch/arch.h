@@ -39,8 +39,9 @@ void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_rest
  * Which call restart_syscall(2) stands for, from the n bytes of code before its instruction; -1 when they do not tell.
  */
 long arch_restarted_call(const unsigned char *code, size_t n);
-/* Bytes of a system call instruction. */
+/* Bytes of a system call instruction, and where the first one is in n bytes of code: -1 when there is none. */
 #define ARCH_SYSCALL_LEN 2
+ssize_t arch_find_syscall(const unsigned char *code, size_t n);
 /* The same for a thread that goes on in the same process without us: restart_syscall is used where the kernel would. */
 void arch_resume_regs(struct arch_regs *regs, bool pending);
 /* Whether the call in regs ended in EINTR only because the thread was stopped: repeating it is right and loses nothing. */

@@ -6,9 +6,11 @@
 #include "common/dump/dump.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "common/base/action.h"
@@ -16,6 +18,7 @@
 #include "common/base/aside.h"
 #include "common/base/fault.h"
 #include "common/dump/ahead.h"
+#include "common/dump/dead_leader.h"
 #include "common/dump/identity.h"
 #include "common/dump/share.h"
 #include "common/feature/feature.h"
@@ -30,6 +33,10 @@
 #include "common/task/seccomp.h"
 #include "common/task/task.h"
 #include "stats.pb-c.h"
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, since 6.9 */
+#endif
 
 /* A set of questions: one program, and for each kind that asks its handles. */
 struct questions {
@@ -138,6 +145,7 @@ static int look_outside(struct dump *d, struct err *err)
 	ret = read_all_statuses(d, err);
 	if (ret)
 		return ret;
+	dead_leader_status(task);
 	task->stopped = task->fz.threads[0].stop_signal;
 	if (task->parent && task->stopped)
 		task->parent->nstopped++;
@@ -185,7 +193,10 @@ static int record_unasked(struct dump *d, const struct questions *task, const st
 	int ret = record(d, SCOPE_TASK, &d->task->threads[0], task, err);
 
 	for (size_t i = 0; i < d->task->nthreads && !ret; i++)
-		ret = record(d, SCOPE_THREAD, &d->task->threads[i], thread, err);
+		if (!d->task->threads[i].frozen->dead)
+			ret = record(d, SCOPE_THREAD, &d->task->threads[i], thread, err);
+	if (!ret)
+		ret = dead_leader_dump(d, err);
 	return ret || d->task->vm_shared ? ret : vma_resolve_files(d, err);
 }
 
@@ -228,9 +239,11 @@ static int ask_inside(struct dump *d, struct err *err)
 	if (!ret)
 		ret = remote_run(d->task->remote, leader.prog, err);
 	if (!ret)
-		ret = record(d, SCOPE_THREAD, &d->task->threads[0], &leader, err);
+		ret = record(d, SCOPE_THREAD, &d->task->threads[d->task->fz.speaker], &leader, err);
 	if (!ret)
 		ret = remote_run_others(d->task->remote, others.prog, &take, err);
+	if (!ret)
+		ret = dead_leader_dump(d, err);
 	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);
 	return ret ? ret : back;
 }
@@ -425,6 +438,7 @@ static int freeze(struct dump *d, struct err *err)
 		struct dump_task *task = d->tasks[i] = arena_alloc(d->arena, sizeof(*task));
 
 		task->pid = t->pid;
+		task->tid = freeze_tid(&t->fz);
 		task->index = i;
 		task->parent = i ? d->tasks[t->parent] : NULL;
 		task->zombie = t->zombie;
@@ -496,6 +510,11 @@ int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), s
 	}
 	d->task = d->tasks[0];
 	return ret;
+}
+
+int dump_task_pidfd(const struct dump_task *t)
+{
+	return (int)syscall(SYS_pidfd_open, t->tid, t->tid == t->pid ? 0 : PIDFD_THREAD);
 }
 
 struct dump_task *dump_find_task(const struct dump *d, pid_t pid)

@@ -76,6 +76,7 @@ struct dump_thread {
 
 struct dump_task {
 	pid_t pid;
+	pid_t tid; /* of the thread that others look at: the first one that lives */
 	size_t index; /* in dump.tasks */
 	struct dump_task *parent; /* NULL for the root */
 	bool zombie; /* only pid, parent and stat are known of it */
@@ -137,6 +138,8 @@ const char *dump_run_id(struct dump *d);
 /* In a check: takes down what is wrong with d->task and gives 0, so that the caller goes on. In a dump: ret. Also beside other
  * work, which a check does not do. */
 int dump_note(const struct dump *d, int ret, struct err *err);
+/* A pidfd of the task for pidfd_getfd(2): the caller's, or -1 with errno. */
+int dump_task_pidfd(const struct dump_task *t);
 /* Calls fn for each living task, which is d->task then. The first error is that task's. */
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
 /* The living or dead task with this pid, NULL when it is not in the tree. */

@@ -26,7 +26,7 @@ static int compare(const void *va, const void *vb, void *ctx)
 
 	if (a == b || o->errnum)
 		return 0;
-	r = syscall(SYS_kcmp, a->pid, b->pid, o->type, 0, 0);
+	r = syscall(SYS_kcmp, a->tid, b->tid, o->type, 0, 0);
 	if (r < 0)
 		o->errnum = errno;
 	return r == 1 ? -1 : r == 2;

@@ -68,10 +68,10 @@ static int check_targets(pid_t pid, int efd, const EventpollFileEntry *e, struct
 /* Who has all numbers makes the watches again (plan.c takes the first one, too): often the child of who made the set. */
 static int find_holder(struct dump *d, const struct fd_source *src, const EventpollFileEntry *e, struct err *err)
 {
-	int ret = check_targets(d->task->pid, src->number, e, err);
+	int ret = check_targets(d->task->tid, src->number, e, err);
 
 	for (const struct file_fd *f = NULL; ret == 1 && (f = file_next_holder(d, e->id, f));)
-		ret = check_targets(f->task->pid, f->number, e, err);
+		ret = check_targets(f->task->tid, f->number, e, err);
 	if (ret == 1)
 		ret = err_refuse(err, "epoll watches a file under a number that the task no longer has");
 	return ret;

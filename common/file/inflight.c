@@ -62,7 +62,7 @@ int inflight_id(struct dump *d, int fd, uint32_t *id, struct err *err)
 		return err_sys(err, "cannot stat a descriptor on its way");
 	const struct file_fd *f = file_same_inode(d, &st, &n);
 	for (size_t i = 0; i < n; i++)
-		if (!f[i].duplicate && same(f[i].task->pid, f[i].number, ours)) {
+		if (!f[i].duplicate && same(f[i].task->tid, f[i].number, ours)) {
 			*id = f[i].id;
 			return 0;
 		}

@@ -32,7 +32,7 @@ static int by_inode(const void *va, const void *vb)
 static int give_name(struct dump *d, const struct file_place *p, const char *lost, struct file_link *l, struct err *err)
 {
 	int dir = (int)(strrchr(lost, '/') - lost) + 1;
-	char *magic = arena_printf(d->arena, "/proc/%d/%s", d->task->pid, p->magic);
+	char *magic = arena_printf(d->arena, "/proc/%d/%s", d->task->tid, p->magic);
 
 	for (int i = 0; i < TRIES; i++) {
 		l->name = i ? arena_printf(d->arena, "%.*slink_remap.%u.%d", dir, lost, l->id, i) :

@@ -67,7 +67,7 @@ struct table {
 
 static bool same_description(const struct file_fd *a, const struct file_fd *b)
 {
-	return syscall(SYS_kcmp, a->task->pid, b->task->pid, KCMP_FILE, a->number, b->number) == 0;
+	return syscall(SYS_kcmp, a->task->tid, b->task->tid, KCMP_FILE, a->number, b->number) == 0;
 }
 
 /*
@@ -86,7 +86,7 @@ static int compare(const void *va, const void *vb, void *ctx)
 		return a->st.st_ino < b->st.st_ino ? -1 : 1;
 	if (a->origin == b->origin)
 		return 0;
-	long r = syscall(SYS_kcmp, a->task->pid, b->task->pid, KCMP_FILE, a->number, b->number);
+	long r = syscall(SYS_kcmp, a->task->tid, b->task->tid, KCMP_FILE, a->number, b->number);
 	if (r < 0) {
 		*errnum = errno;
 		return 0;
@@ -244,7 +244,7 @@ static int look_at_events(struct dump *d, const struct table *tables, size_t n, 
 
 			if (!what)
 				continue;
-			cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, f->task->pid, 0);
+			cleanup_fd int pidfd = dump_task_pidfd(f->task);
 			cleanup_fd int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
 			int ret = fd < 0 ? blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)") :
 					   fsnotify_refuse_queue(fd, what, err);
@@ -387,7 +387,7 @@ static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
 /* In the order of numbers, so that errors and images read naturally. Ids may be anything. */
 static int dump_table(struct dump *d, const struct table *t, FdTypes *types, struct err *err)
 {
-	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, t->task->pid, 0);
+	cleanup_fd int pidfd = dump_task_pidfd(t->task);
 	int ret;
 
 	if (pidfd < 0)

@@ -177,7 +177,7 @@ int tcp_refuse_early(const struct dump *d, struct err *err)
 		return 0;
 	for (size_t i = 0; i < d->ntasks; i++) {
 		const struct dump_task *task = d->tasks[i];
-		cleanup_fd int pidfd = task->zombie ? -1 : (int)syscall(SYS_pidfd_open, task->pid, 0);
+		cleanup_fd int pidfd = task->zombie ? -1 : dump_task_pidfd(task);
 		struct err ignore = ERR_INIT;
 		int *numbers, ret;
 		size_t n;

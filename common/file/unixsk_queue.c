@@ -320,7 +320,7 @@ int unix_queues_dump(struct dump *d, struct err *err)
 		if (f->task != opened) {
 			if (pidfd >= 0)
 				close(pidfd);
-			pidfd = (int)syscall(SYS_pidfd_open, f->task->pid, 0);
+			pidfd = dump_task_pidfd(f->task);
 			opened = f->task;
 		}
 		cleanup_fd int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);

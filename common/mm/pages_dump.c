@@ -93,7 +93,7 @@ static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf,
 		}
 		at += len;
 	}
-	bool got = !n || process_vm_readv(p->d->task->fz.pid, local, n, remote, n, 0) == (ssize_t)plain;
+	bool got = !n || process_vm_readv(p->d->task->tid, local, n, remote, n, 0) == (ssize_t)plain;
 
 	return read_by_mem(p, b, !got, buf, err);
 }

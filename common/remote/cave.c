@@ -48,7 +48,7 @@ int cave_find(const struct freeze *fz, const struct log *log, struct cave *c, st
 	struct proc_maps maps;
 	int ret;
 
-	ret = proc_open(fz->pid, &proc_fd, err);
+	ret = proc_open(freeze_tid(fz), &proc_fd, err);
 	if (!ret)
 		ret = proc_exec_maps(proc_fd, arena, &maps, err);
 	if (ret)
@@ -88,14 +88,14 @@ int cave_signal(const struct freeze *fz, int *signal, bool *matters, struct err 
 	cleanup_arena struct arena *arena = arena_new();
 	cleanup_fd int proc_fd = -1;
 	struct proc_status s;
-	int ret = proc_open(fz->pid, &proc_fd, err);
+	int ret = proc_open(freeze_tid(fz), &proc_fd, err);
 
 	if (!ret)
 		ret = proc_status(proc_fd, "status", arena, &s, err);
 	if (ret)
 		return ret;
 	for (size_t t = 0; t < fz->nthreads; t++)
-		blocked |= fz->threads[t].sigmask;
+		blocked |= fz->threads[t].dead ? 0 : fz->threads[t].sigmask;
 	/* One that is pending is second best: it costs a stop, and without handler it would be thrown away anyway. */
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)

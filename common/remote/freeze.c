@@ -51,7 +51,7 @@ int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err 
 		return err_refuse(err, "this is init of the dumper's own pid namespace");
 	if (st->flags & PF_KTHREAD)
 		return err_refuse(err, "this is a kernel thread");
-	if (st->state == 'Z' || st->state == 'X')
+	if ((st->state == 'Z' && st->num_threads <= 1) || st->state == 'X')
 		return err_refuse(err, "this task is dead already (state %c)", st->state);
 	ret = proc_status(proc_fd, "status", arena, &status, err);
 	if (ret)
@@ -313,8 +313,8 @@ static int freeze_all(struct freeze *fz, int proc_fd, uint64_t deadline_ns, stru
 			return ret;
 		/* /proc/PID was opened before: were the pid used anew, it would give ESRCH. The leader must still live.
 		 */
-		if (!fz->nthreads || st.state == 'Z' || st.state == 'X' || fz->threads[0].tid != fz->pid)
-			return err_refuse(err, "its first thread has ended while others live on");
+		if (!fz->nthreads)
+			return err_set(err, ERR_FAILED, ESRCH, "it has ended");
 		return 0;
 	}
 	return err_set(err, ERR_FAILED, 0, "it makes new threads faster than they can be stopped");
@@ -322,6 +322,8 @@ static int freeze_all(struct freeze *fz, int proc_fd, uint64_t deadline_ns, stru
 
 int freeze_memory(struct freeze *fz, int proc_fd, struct err *err)
 {
+	if (fz->mem_fd >= 0)
+		return 0;
 	fz->mem_fd = openat(proc_fd, "mem", O_RDWR | O_CLOEXEC);
 	return fz->mem_fd < 0 ? err_sys(err, "cannot open its memory") : 0;
 }
@@ -347,6 +349,8 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 	freeze_wait_begin();
 	ret = freeze_all(fz, proc_fd, deadline, err);
 	if (!ret)
+		ret = freeze_dead_leader(fz, &proc_fd, err);
+	if (!ret)
 		ret = freeze_memory(fz, proc_fd, err);
 	if (ret) {
 		freeze_end(fz, THAW_RUN);
@@ -363,7 +367,8 @@ static void reap(const struct freeze *fz)
 	/* In the order in which the kernel wakes them, so that one is reaped while the next ones die; but the leader reports
 	 * last. Others may be gone before we ask. */
 	for (size_t i = 1; i <= fz->nthreads; i++)
-		while (waitpid(fz->threads[i % fz->nthreads].tid, &status, __WALL) > 0 && !WIFEXITED(status) &&
+		while (!fz->threads[i % fz->nthreads].dead &&
+		       waitpid(fz->threads[i % fz->nthreads].tid, &status, __WALL) > 0 && !WIFEXITED(status) &&
 		       !WIFSIGNALED(status))
 			;
 }
@@ -391,7 +396,8 @@ void freeze_end_all(struct freeze *const *v, size_t n, enum thaw how)
 			reap(v[i]);
 		else
 			for (size_t k = v[i]->nthreads; k-- > 0;)
-				ptrace(PTRACE_DETACH, v[i]->threads[k].tid, NULL, NULL);
+				if (!v[i]->threads[k].dead)
+					ptrace(PTRACE_DETACH, v[i]->threads[k].tid, NULL, NULL);
 		release(v[i]);
 	}
 }

@@ -16,7 +16,13 @@ void freeze_wait_begin(void);
 int freeze_seize(struct freeze *fz, int proc_fd, struct err *err);
 /* Waits until those stand still, and forgets the ones that end instead. deadline_ns on CLOCK_MONOTONIC, 0 = none. */
 int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err);
-/* Opens mem_fd. */
+/*
+ * After all threads stand still: when the first one has ended (pthread_exit(3) in main), puts it back in front of the others,
+ * with registers by which it ends again, and makes *proc_fd /proc/TID of one that lives: which is all of /proc/PID, but alive
+ * (fs/proc/base.c, proc_pid_lookup() takes any thread).
+ */
+int freeze_dead_leader(struct freeze *fz, int *proc_fd, struct err *err);
+/* Opens mem_fd, unless it is open. */
 int freeze_memory(struct freeze *fz, int proc_fd, struct err *err);
 
 #endif

@@ -219,7 +219,7 @@ int remote_open(struct freeze *fz, size_t size, const struct log *log, struct re
 	cleanup_free unsigned char *code = NULL;
 	int ret;
 
-	*r = (struct remote){ .fz = fz, .log = log, .room = (size + REGION_SLACK + 63) & ~63ull };
+	*r = (struct remote){ .fz = fz, .log = log, .holder = fz->speaker, .room = (size + REGION_SLACK + 63) & ~63ull };
 	ret = cave_find(fz, log, &r->cave, err);
 	r->region_len = (program_off(r, 1 + r->cave.guests) + 4095) & ~4095ull;
 	if (!ret)
@@ -251,8 +251,8 @@ int remote_open(struct freeze *fz, size_t size, const struct log *log, struct re
 static int copy_region(struct remote *r, void *buf, uint64_t at, size_t n, bool to, struct err *err)
 {
 	struct iovec local = { buf, n }, target = { (void *)(uintptr_t)at, n };
-	ssize_t got = to ? process_vm_writev(r->fz->pid, &local, 1, &target, 1, 0) :
-			   process_vm_readv(r->fz->pid, &local, 1, &target, 1, 0);
+	ssize_t got = to ? process_vm_writev(freeze_tid(r->fz), &local, 1, &target, 1, 0) :
+			   process_vm_readv(freeze_tid(r->fz), &local, 1, &target, 1, 0);
 
 	if (got == (ssize_t)n)
 		return 0;
@@ -530,7 +530,7 @@ int remote_run_others(struct remote *r, struct program *prog, const struct remot
 		struct set *s = &sets[turn], *other = &sets[single ? 0 : !turn];
 
 		for (s->n = 0; s->n < half && next < r->fz->nthreads; next++)
-			if (next != r->holder)
+			if (next != r->holder && !r->fz->threads[next].dead)
 				s->v[s->n++] = (struct guest){ next, OUTSIDE };
 		if (s->n)
 			ret = start_set(r, s, prog, err);

@@ -21,6 +21,8 @@ struct frozen_thread {
 	uint64_t sigmask;      /* as found */
 	unsigned options; /* PTRACE_O_* that it is traced with */
 	bool pending; /* signals wait that it would take at once: set by the caller from its status */
+	bool dead; /* a first thread that has ended before the others: nothing but tid, and what freeze_dead_leader() made up */
+	int exit_code; /* of a dead one */
 };
 
 struct freeze {
@@ -28,10 +30,17 @@ struct freeze {
 	uint64_t start_time; /* of the process, field 22 of /proc/PID/stat: identity against pid reuse */
 	struct frozen_thread *threads; /* the leader first, the rest in order of creation */
 	size_t nthreads, cap;
+	size_t speaker; /* index of the thread that is asked for the process: the first that lives */
 	size_t settled; /* the first so many are known to stand still */
 	int mem_fd;	/* /proc/PID/mem, read-write */
 	uint64_t frozen_ns; /* CLOCK_MONOTONIC when the first thread was stopped */
 };
+
+/* Whom others look at when they mean the process: what a dead leader had is gone (mm, files, fs, namespaces). */
+static inline pid_t freeze_tid(const struct freeze *fz)
+{
+	return fz->nthreads ? fz->threads[fz->speaker].tid : fz->pid;
+}
 
 /*
  * Seizes and stops all threads of pid, until a pass over /proc/PID/task finds nobody new. timeout_ms 0 = no limit.

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/remote/frozen.h"
 
 #define PID_BITS (1u << 22) /* PID_MAX_LIMIT */
+#define END_NS 10000000000ull /* that the end of a process may take */
 #define BATCH 1024 /* processes that are frozen side by side: each takes a descriptor, also if it turns out to be dead */
 
 struct freezer {
@@ -72,6 +74,44 @@ static int give_up(struct freezer *f, struct tree_task *t, int ret, struct err *
 	return 0;
 }
 
+/* A process without its first thread: what /proc tells of it comes from another, and what is the leader's own from there. */
+static int take_dead_leader(struct tree_task *t, struct err *err)
+{
+	const struct proc_stat leader = t->stat;
+	int ret = freeze_dead_leader(&t->fz, &t->proc_fd, err);
+
+	if (!ret)
+		ret = proc_stat(t->proc_fd, "stat", &t->stat, err);
+	if (ret)
+		return ret;
+	t->stat.pid = t->pid;
+	memcpy(t->stat.comm, leader.comm, sizeof(leader.comm));
+	t->stat.exit_signal = leader.exit_signal;
+	t->stat.start_time = leader.start_time;
+	return 0;
+}
+
+/* Somebody is being killed: the threads that cannot be seized any more are gone in a moment, unless a core file is being written. */
+static int await_end(struct freezer *f, struct tree_task *t, struct err *err)
+{
+	uint64_t until = now_ns() + END_NS;
+
+	if (f->deadline_ns)
+		until = MIN(until, f->deadline_ns);
+	while (t->stat.state != 'X' && !(t->stat.state == 'Z' && t->stat.num_threads <= 1)) {
+		const struct timespec pause = { 0, 1000000 };
+		int ret;
+
+		if (now_ns() >= until)
+			return err_set(err, ERR_FAILED, ETIMEDOUT, "it is ending, and does not come to its end");
+		nanosleep(&pause, NULL);
+		ret = proc_stat(t->proc_fd, "stat", &t->stat, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 /*
  * Nobody new was found in it: all its threads stand still, or it is dead. /proc/PID was opened before it was seized and
  * dies with it, so a pid that was used anew in between shows here, and a child that was handed to somebody else too.
@@ -80,6 +120,9 @@ static int conclude(struct freezer *f, struct tree_task *t, struct err *err)
 {
 	struct err why = ERR_INIT;
 	int ret = proc_stat(t->proc_fd, "stat", &t->stat, &why);
+
+	if (!ret && !t->fz.nthreads)
+		ret = await_end(f, t, &why);
 
 	if (ret == -ESRCH && t->parent != (size_t)(t - f->tree->v)) {
 		forget(f, t);
@@ -105,11 +148,13 @@ static int conclude(struct freezer *f, struct tree_task *t, struct err *err)
 			return 0;
 		}
 	}
-	if (!t->fz.nthreads || t->stat.state == 'Z' || t->stat.state == 'X' || t->fz.threads[0].tid != t->pid)
-		return err_refuse(err, "its first thread has ended while others live on");
+	if (!t->fz.nthreads)
+		return err_set(err, ERR_FAILED, ESRCH, "it has ended");
 	t->fz.start_time = t->stat.start_time;
 	t->frozen = true;
-	return freeze_memory(&t->fz, t->proc_fd, err);
+	if (t->fz.threads[0].tid != t->pid)
+		ret = take_dead_leader(t, err);
+	return ret ? ret : freeze_memory(&t->fz, t->proc_fd, err);
 }
 
 static const char *name_of(struct tree_task *t)

@@ -77,7 +77,7 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(shared); i++) {
-		long r = syscall(SYS_kcmp, d->task->fz.pid, tid, shared[i].type, 0, 0);
+		long r = syscall(SYS_kcmp, d->task->tid, tid, shared[i].type, 0, 0);
 
 		if (r < 0) {
 			int errnum = errno, ret = feature_blame("kcmp", errnum, err);
@@ -114,7 +114,7 @@ int task_check(struct dump *d, struct err *err)
 {
 	bool no_cookies = false;
 
-	for (size_t i = 0; i < d->task->nthreads; i++) {
+	for (size_t i = d->task->fz.speaker; i < d->task->nthreads; i++) {
 		int ret = dump_note(d, check_thread(d, &d->task->threads[i], &no_cookies, err), err);
 
 		if (!ret)
@@ -124,6 +124,7 @@ int task_check(struct dump *d, struct err *err)
 		if (ret)
 			return ret;
 	}
+	d->task->threads[0].seccomp = d->task->threads[d->task->fz.speaker].seccomp;
 	if ((d->task->stat.flags & IO_FLUSHER_FLAGS) == IO_FLUSHER_FLAGS &&
 	    dump_note(d, err_refuse(err, "it is marked by PR_SET_IO_FLUSHER"), err))
 		return -EINVAL;
@@ -132,9 +133,9 @@ int task_check(struct dump *d, struct err *err)
 
 int task_check_threads(const struct dump *d, struct err *err)
 {
-	int ret = check_namespaces(d, d->task->fz.pid, leader_namespaces, err);
+	int ret = check_namespaces(d, d->task->tid, leader_namespaces, err);
 
-	for (size_t i = 1; i < d->task->nthreads && !ret; i++) {
+	for (size_t i = d->task->fz.speaker + 1; i < d->task->nthreads && !ret; i++) {
 		pid_t tid = d->task->threads[i].frozen->tid;
 
 		ret = check_shared(d, tid, err);

@@ -21,6 +21,9 @@ static int dump_pdeath_sig(struct dump *d, struct dump_thread *thread, const str
 {
 	int signo = *(const int *)program_answer(prog, ((const struct pdeath_slot *)slot)->signo);
 
+	/* The kernel sends it at the end of the thread that is the parent, and the leader that is restored ends once more. */
+	if (signo && d->task->parent && d->task->parent->fz.speaker)
+		return err_refuse(err, "it has a parent death signal (PR_SET_PDEATHSIG), and the first thread of its parent has ended");
 	if (signo) {
 		ThreadCoreEntry *tcore = task_thread_core(d, thread);
 

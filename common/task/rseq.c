@@ -68,7 +68,7 @@ static int ask_rseq(struct dump *d, struct program *prog, void *slot, struct err
 
 	r->section = arena_alloc(d->arena, d->task->nthreads * sizeof(*r->section));
 	r->config = arena_alloc(d->arena, d->task->nthreads * sizeof(*r->config));
-	for (size_t i = 0; i < d->task->nthreads; i++) {
+	for (size_t i = d->task->fz.speaker; i < d->task->nthreads; i++) {
 		struct frozen_thread *t = d->task->threads[i].frozen;
 		int ret = read_config(t->tid, &r->config[i], err);
 		uint64_t p;

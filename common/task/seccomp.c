@@ -109,7 +109,7 @@ static int read_chain(struct dump *d, pid_t tid, struct seccomp_chain **out, str
 
 int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
 {
-	const struct dump_thread *first = d->task->threads;
+	const struct dump_thread *first = &d->task->threads[d->task->fz.speaker];
 	pid_t tid = t->frozen->tid;
 	int ret;
 
@@ -281,6 +281,13 @@ static int dump_seccomp(struct dump *d, struct dump_thread *t, const struct prog
 		tcore->seccomp_filter = put_chain(d, t->seccomp, alike);
 	}
 	return 0;
+}
+
+void seccomp_put_thread(struct dump *d, struct dump_thread *t)
+{
+	struct err ignore = ERR_INIT;
+
+	dump_seccomp(d, t, NULL, NULL, &ignore);
 }
 
 void seccomp_put(struct dump *d)

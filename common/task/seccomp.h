@@ -8,6 +8,8 @@
 
 /* Reads the filters of the thread and suspends them for as long as we trace it. To be called by the tracing thread. */
 int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err);
+/* What the thread's image says of its filters. */
+void seccomp_put_thread(struct dump *d, struct dump_thread *t);
 /* Writes seccomp.img, once for all tasks. */
 void seccomp_put(struct dump *d);
 void seccomp_images_free(struct dump *d);

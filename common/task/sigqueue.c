@@ -99,7 +99,7 @@ static int read_queue(struct dump *d, pid_t tid, bool shared, uint64_t pending, 
 static int dump_shared(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		       struct err *err)
 {
-	return read_queue(d, thread->frozen->tid, true, thread->status.shd_pnd, &task_core(d)->signals_s, err);
+	return read_queue(d, d->task->tid, true, thread->status.shd_pnd, &task_core(d)->signals_s, err);
 }
 
 static int dump_own(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
@@ -140,12 +140,13 @@ static int read_again(struct dump *d, pid_t tid, bool shared, SignalQueueEntry *
 
 int task_signals_late(struct dump *d, struct err *err)
 {
-	int ret = read_again(d, d->task->threads[0].frozen->tid, true, task_core(d)->signals_s, err);
+	int ret = read_again(d, d->task->tid, true, task_core(d)->signals_s, err);
 
 	for (size_t i = 0; !ret && i < d->task->nthreads; i++) {
 		struct dump_thread *t = &d->task->threads[i];
 
-		ret = read_again(d, t->frozen->tid, false, task_thread_core(d, t)->signals_p, err);
+		if (!t->frozen->dead)
+			ret = read_again(d, t->frozen->tid, false, task_thread_core(d, t)->signals_p, err);
 	}
 	return ret;
 }

@@ -34,8 +34,13 @@ wait_for() {
 
 state_of() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) || { echo gone; return; }; s=${s##*) }; echo "${s:0:1}"; }
 is_gone() { [ ! -e "/proc/$1" ]; }
-# Neither running nor anything but a corpse that its parent has yet to see.
-is_dead() { case $(state_of "$1") in gone | Z | X) return 0 ;; esac; return 1; }
+# Neither running nor anything but a corpse that its parent has yet to see. A first thread may end before the others.
+is_dead() {
+	local -a threads
+	case $(state_of "$1") in gone | X) return 0 ;; Z) ;; *) return 1 ;; esac
+	threads=("/proc/$1/task/"*)
+	[ "${#threads[@]}" -lt 2 ]
+}
 # A network of this test's own, with a loopback device: the script starts again in it.
 own_net() {
 	[ -n "${OWN_NET:-}" ] || OWN_NET=1 exec unshare --net -- bash "$0"

@@ -179,6 +179,13 @@ void arch_syscall_regs(struct arch_regs *regs, uint64_t insn, long nr, const uin
 	r->r9 = arg[5];
 }
 
+ssize_t arch_find_syscall(const unsigned char *code, size_t n)
+{
+	const unsigned char *at = memmem(code, n, "\x0f\x05", SYSCALL_LEN);
+
+	return at ? at - code : -1;
+}
+
 int64_t arch_syscall_result(const struct arch_regs *regs)
 {
 	return (int64_t)regs->r.rax;
