@@ -56,8 +56,8 @@ struct tcp_run;
 int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **run,
 		  struct err *err);
 /* When all tasks are made and none is let go: the connections leave repair mode. fds: descriptors by slot. */
-int tcp_run_release(struct tcp_run *run, const int *fds, struct err *err);
-/* After the tasks were let go: unlocks. */
+int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err *err);
+/* When the tasks will stay whatever happens, and before they run: unlocks. */
 void tcp_run_done(struct tcp_run *run);
 /* On every way out; after a failure nothing is sent, and a lock that was there stays. NULL is fine. */
 void tcp_run_free(struct tcp_run *run);

@@ -2,13 +2,14 @@
 /*
  * The last acts of restored connections. Until all tasks are made, every socket is in repair mode and silent, so that a restore
  * that fails, or is killed, closes them without a word and can be tried again. Then, still under the network lock, each comes to
- * its state of closing, leaves repair mode and gets its unsent data. The lock goes when the tasks run.
+ * its state of closing, leaves repair mode and gets its unsent data. The lock goes when nothing can fail any more.
  */
 #include "common/file/tcp.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "common/base/fault.h"
@@ -25,6 +26,7 @@ struct tcp_run {
 	const int *fds;
 	struct net_lock *lock;
 	struct guard *guard;
+	int root; /* pidfd of the root task */
 	struct tcp_packets packets;
 	bool released, done;
 };
@@ -79,6 +81,7 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 	run = *out = xzalloc(sizeof(*run));
 	run->plan = plan->tcp;
 	run->log = log;
+	run->root = -1;
 	tcp_packets_init(&run->packets);
 	if (!plan->network_lock || m->inventory->network_lock_method == NET_LOCK_SKIP)
 		return 0;
@@ -248,13 +251,16 @@ static int release(struct tcp_run *run, const struct tcp_restore *r, int fd, str
 
 /* ---- all ---- */
 
-int tcp_run_release(struct tcp_run *run, const int *fds, struct err *err)
+int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err *err)
 {
 	int ret;
 
 	if (!run)
 		return 0;
 	run->fds = fds;
+	run->root = (int)syscall(SYS_pidfd_open, root, 0);
+	if (run->root < 0)
+		return err_sys(err, "cannot open a pidfd");
 	ret = guard_start(run->plan->n, NULL, 0, &run->guard, err);
 	if (ret < 0)
 		return ret;
@@ -265,7 +271,9 @@ int tcp_run_release(struct tcp_run *run, const int *fds, struct err *err)
 
 		guard_unlock(run->guard, net_lock_socket(run->lock), undo, net_lock_undo(run->lock, undo, sizeof(undo)));
 	}
-	guard_act(run->guard, GUARD_SILENCE);
+	/* The tasks die with us, or stay: the moment between is theirs, not ours (common/restore/commit.c). */
+	guard_watch(run->guard, run->root);
+	guard_act(run->guard, GUARD_KILLING);
 	run->released = true;
 	for (size_t i = 0; !ret && i < run->plan->n; i++) {
 		const struct tcp_restore *r = &run->plan->v[i];
@@ -311,6 +319,8 @@ void tcp_run_free(struct tcp_run *run)
 	for (size_t i = 0; run->released && !run->done && i < run->plan->n; i++)
 		repair_enter(run->fds[run->plan->v[i].slot]);
 	guard_stop(run->guard);
+	if (run->root >= 0)
+		close(run->root);
 	net_lock_free(run->lock);
 	tcp_packets_close(&run->packets);
 	free(run);

@@ -14,7 +14,7 @@
 enum guard_act {
 	GUARD_NOTHING,
 	GUARD_KILLING, /* if the watched task dies within a moment: as GUARD_SILENCE; else as GUARD_UNLOCK */
-	GUARD_SILENCE, /* sockets enter repair mode: what closes them then sends nothing */
+	GUARD_SILENCE, /* sockets enter repair mode: what closes them then sends nothing; nobody lives who uses them */
 	GUARD_UNLOCK,  /* the lock goes */
 };
 

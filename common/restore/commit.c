@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The moment from which a restored tree stays, whatever becomes of the restorer. A single process needs none: its threads
- * live or die together. Of a tree, the tasks that are let go would stay when the restorer dies, and the others would die
- * with it (PTRACE_O_EXITKILL). So a guard takes over: it kills all of them when the restorer ends before it has said the
- * word, and the kernel lets all of them go when it ends after.
+ * The moment from which a restored tree stays, whatever becomes of the restorer. The threads of a single process live or die
+ * together: the moment is when the last of them loses PTRACE_O_EXITKILL. Of a tree, the tasks that have lost it would stay
+ * when the restorer dies, and the others would die with it. So a guard takes over: it kills all of them when the restorer ends
+ * before it has said the word, and the kernel lets all of them go when it ends after.
  */
 #include "common/restore/commit.h"
 
@@ -64,9 +64,17 @@ int commit_open(struct commit *c, const struct births *b, struct err *err)
 	return 0;
 }
 
+static void wait_guard(struct commit *c)
+{
+	while (c->guard && waitpid(c->guard, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	c->guard = 0;
+}
+
 int commit_tree(struct commit *c, const struct births *b, struct err *err)
 {
-	if (c->fd < 0)
+	/* Letting go does it, too; but a connection must not be loud before. */
+	if (c->fd < 0 && !b->plan->tcp)
 		return 0;
 	for (size_t i = 0; i < b->plan->ntasks; i++) {
 		const struct plan_task *pt = &b->plan->tasks[i];
@@ -75,8 +83,9 @@ int commit_tree(struct commit *c, const struct births *b, struct err *err)
 			if (ptrace(PTRACE_SETOPTIONS, pt->threads[k].tid, 0, 0))
 				return err_sys(err, "PTRACE_SETOPTIONS for thread %d", pt->threads[k].tid);
 	}
-	if (send(c->fd, "", 1, MSG_NOSIGNAL) != 1)
+	if (c->fd >= 0 && send(c->fd, "", 1, MSG_NOSIGNAL) != 1)
 		return err_sys(err, "the process that guards the tree");
+	wait_guard(c); /* it has duplicates of everything */
 	return 0;
 }
 
@@ -84,7 +93,6 @@ void commit_close(struct commit *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	while (c->guard && waitpid(c->guard, NULL, __WALL) < 0 && errno == EINTR)
-		;
+	wait_guard(c);
 	*c = (struct commit){ .fd = -1 };
 }

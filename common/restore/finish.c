@@ -326,6 +326,8 @@ static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 		ret = commit_open(&commit, b, err);
 	if (!ret)
 		ret = commit_tree(&commit, b, err);
+	if (!ret && b->committed)
+		b->committed(b->committed_arg);
 	if (!ret && b->plan->ntasks > 1)
 		prctl(PR_SET_CHILD_SUBREAPER, 0);
 	/* The parents last: whoever waits for a child finds it as it was. */

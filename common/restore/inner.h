@@ -100,6 +100,9 @@ struct births {
 	struct progress progress;
 	uint64_t memory_bytes; /* that all tasks will read */
 	bool begun;	 /* a root was made */
+	/* Called when nothing can fail any more and no task runs yet; may be NULL. Set before births_finish(). */
+	void (*committed)(void *arg);
+	void *committed_arg;
 };
 int births_prepare(struct births *b, const struct plan *plan, const struct slots *slots, struct err *err);
 /* Makes the tree and waits until all threads have run their programs. Errors name the task. */

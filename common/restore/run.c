@@ -76,6 +76,20 @@ static void tell_unused(const struct externals *given, const struct log *log)
 				 given->fds[i].key);
 }
 
+struct on_commit { struct slots *slots; struct tcp_run *tcp; };
+
+/*
+ * Before a task runs, all that it has is its own: a description that we held, too, would outlive its close(2), so that no peer
+ * would hear of that, and an epoll set would go on telling of it.
+ */
+static void committed(void *arg)
+{
+	const struct on_commit *c = arg;
+
+	tcp_run_done(c->tcp);
+	slots_close(c->slots);
+}
+
 /* Births and last acts. On failure everything that was made is gone again. */
 static int make_tasks(const struct restore_opts *opts, const struct log *log, struct model *m,
 		      struct plan *plan, struct slots *slots, struct tcp_run *tcp, struct restore_stats *stats,
@@ -88,7 +102,11 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, st
 	uint64_t start = now_us();
 	int ret = births_prepare(&births, plan, slots, err), back;
 
+	struct on_commit on_commit = { slots, tcp };
+
 	births.model = m;
+	births.committed = committed;
+	births.committed_arg = &on_commit;
 	if (!ret) {
 		aside_start(&beside, verify_pages, &v);
 		progress_start(&births.progress, opts->progress);
@@ -112,7 +130,7 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, st
 	if (!ret)
 		ret = last_run(plan, slots, err);
 	if (!ret)
-		ret = tcp_run_release(tcp, slots->fd, err);
+		ret = tcp_run_release(tcp, slots->fd, m->tasks[0].pstree->pid, err);
 	if (!ret)
 		actions_tell(opts->actions, ACTION_PRE_RESUME, plan->tasks[0].pid, log);
 	if (!ret)
@@ -162,8 +180,6 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		nanosleep(&pause, NULL);
 		ret = 0;
 	}
-	if (!ret)
-		tcp_run_done(tcp);
 	if (!ret && tcp)
 		actions_tell(opts->actions, ACTION_NETWORK_UNLOCK, plan->tasks[0].pid, log);
 	tcp_run_free(tcp);

@@ -134,18 +134,12 @@ wait_gone "$SERVER"
 wait_for 20 test -e talk/verdict || die "with --tcp-close the peer hears no end"
 no_tables || die "--tcp-close locks"
 restore img/c
-sleep 0.1
-# A server may take the end of its connections for its own.
-if wait_for 10 is_free "$SERVER"; then
-	rm -rf talk
-	start talk "$peer" talk 127.0.0.1 4100 2
-	wait_for 5 test -e talk/ready || die "the restored server takes no connections: $(cat talk/verdict)"
-	finish
-else
-	note "after --tcp-close the server is $(state_of "$SERVER")"
-	kill -9 "$SERVER" 2>/dev/null
-	wait_gone "$SERVER" || die "the server cannot be ended"
-fi
+wait_for 10 is_free "$SERVER" || die "the server does not live on: $(state_of "$SERVER")"
+rm -rf talk
+start talk "$peer" talk 127.0.0.1 4100 2
+wait_for 30 test -e talk/ready || die "the restored server takes no connections: $(cat talk/verdict), it is $(state_of "$SERVER")"
+goes_on "new connections after --tcp-close"
+finish
 
 # An address that is no longer here.
 ip addr add 192.0.2.1/32 dev lo
