@@ -61,7 +61,9 @@ struct file_kind {
 	int (*dump)(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err);
 	/* Adds the controller's steps that make the description and binds them to slot. Pure. */
 	int (*plan)(const struct model *m, const FileEntry *entry, struct plan *plan, uint32_t slot, struct err *err);
-	/* Adds steps of the task itself, which holds the description as fd: once for each description. Pure. May be NULL. */
+	/* Adds steps of the task itself, which holds the description as fd: once for each description, or, with each_holder, in
+	 * every task that holds it. Pure. May be NULL. */
+	bool each_holder;
 	int (*plan_task)(const struct model *m, const FileEntry *entry, int fd, struct plan *plan, struct plan_task *pt,
 			 struct err *err);
 };

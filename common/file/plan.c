@@ -247,16 +247,18 @@ static int finish(const struct model *m, struct plan *plan, struct plan_task *pt
 	uint32_t done;
 
 	/* What only a holder can do is done by the first one, for all that share the description. */
-	if (id_map_get(&file_plan_of(plan)->finished, key, &done) || another_fills(m, pt, entry, sorted, n))
+	const bool first = !id_map_get(&file_plan_of(plan)->finished, key, &done);
+	if (!(first || kind->each_holder) || another_fills(m, pt, entry, sorted, n))
 		return 0;
-	id_map_put(&file_plan_of(plan)->finished, plan->arena, key, 1);
+	if (first)
+		id_map_put(&file_plan_of(plan)->finished, plan->arena, key, 1);
 	if (kind->plan_task) {
 		int ret = kind->plan_task(m, entry, (int)fd->fd, plan, pt, err);
 		if (ret < 0)
 			return ret;
 	}
 	const FownEntry *fown = file_fown(m, entry, &flags);
-	if (fown && !(flags & O_PATH))
+	if (first && fown && !(flags & O_PATH))
 		fown_plan(fown, flags, (int)fd->fd, pt);
 	return 0;
 }

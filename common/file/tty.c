@@ -685,5 +685,6 @@ const struct file_kind tty_kind = {
 	.match = tty_match,
 	.dump = tty_dump,
 	.plan = tty_plan,
+	.each_holder = true, /* of /dev/tty */
 	.plan_task = tty_plan_task,
 };

@@ -18,7 +18,14 @@ static void say(const char *what)
 		_exit(99);
 }
 
-static void job_int(int sig) { (void)sig; say("j"); }
+static int job_tty; /* /dev/tty, which its parent has opened */
+
+/* The terminal by the name that the job shares with the shell. */
+static void job_int(int sig)
+{
+	(void)sig;
+	say(tcgetsid(job_tty) == getppid() && tcgetpgrp(job_tty) == getpid() ? "j" : "?");
+}
 static void job_winch(int sig) { (void)sig; say("w"); }
 static void shell_int(int sig) { (void)sig; say("s"); }
 static void shell_hup(int sig) { (void)sig; say("h"); }
@@ -37,6 +44,7 @@ static void job(int tty)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
 	setpgid(0, 0);
+	job_tty = tty;
 	if (tcsetpgrp(tty, getpgrp()))
 		_exit(1);
 	say("J");
