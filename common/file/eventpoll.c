@@ -113,6 +113,33 @@ static int eventpoll_plan(const struct model *m, const FileEntry *entry, struct 
 	return 0;
 }
 
+/* What the kernel keeps of a one-shot watch that has fired (fs/eventpoll.c, EP_PRIVATE_BITS). */
+#define QUIET (EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+
+static bool has_fired(const EventpollTfdEntry *t)
+{
+	return t->events & EPOLLONESHOT && !(t->events & ~QUIET);
+}
+
+/*
+ * A one-shot watch that has fired waits for nothing, not even a hang-up, which every call of epoll_ctl adds. So it is made to fire
+ * once more, before any other is there that could be taken for it. Where its target is not ready for anything, the buffer
+ * still holds EPOLL_CTL_MOD as its events, and the watch is left with what cannot be helped; else that is no operation, or
+ * EPOLL_CTL_ADD, for which it is too late.
+ */
+static void plan_fired(struct program *prog, int fd, const EventpollTfdEntry *t)
+{
+	struct epoll_event all = { .events = t->events | EPOLLIN | EPOLLOUT | EPOLLRDHUP, .data.u64 = t->data };
+	struct epoll_event none = { .events = t->events, .data.u64 = t->data }, got[2] = { { .events = EPOLL_CTL_MOD } };
+	struct data_ref buf = program_data(prog, got, sizeof(got));
+
+	program_call(prog, TASK_LOCKS, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD), A(t->tfd),
+		     A_DATA(program_data(prog, &all, sizeof(all))));
+	program_call(prog, TASK_LOCKS, "its one shot", SYS_epoll_wait, A((uint64_t)fd), A_DATA(buf), A(1), A(0));
+	program_try(prog, TASK_LOCKS, "or as it can be", SYS_epoll_ctl, A((uint64_t)fd), A_LOAD(buf), A(t->tfd),
+		    A_DATA(program_data(prog, &none, sizeof(none))));
+}
+
 /* In the task: a watch remembers the number of its target there. Late, because pidfds come late. */
 static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, int fd, struct plan *plan,
 			       struct plan_task *pt, struct err *err)
@@ -120,7 +147,12 @@ static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, in
 	const EventpollFileEntry *e = entry->epfd;
 	struct program *prog = pt->threads[0].prog;
 
+	for (size_t i = 0; i < e->n_tfd; i++)
+		if (has_fired(e->tfd[i]))
+			plan_fired(prog, fd, e->tfd[i]);
 	for (size_t i = 0; i < e->n_tfd; i++) {
+		if (has_fired(e->tfd[i]))
+			continue;
 		struct epoll_event ev = { .events = e->tfd[i]->events, .data.u64 = e->tfd[i]->data };
 		if (ev.events & EPOLLEXCLUSIVE) /* the kernel adds others, which it would not take beside this one */
 			ev.events &= EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;

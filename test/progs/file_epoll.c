@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "test.h"
 
@@ -29,10 +30,11 @@ static void add(int ep, int fd, uint32_t events, uint64_t data)
 
 int main(void)
 {
-	int p[2], ep = epoll_create1(EPOLL_CLOEXEC), outer = epoll_create1(0), sleepy = epoll_create1(0);
+	int p[2], pair[2], ep = epoll_create1(EPOLL_CLOEXEC), outer = epoll_create1(0), sleepy = epoll_create1(0);
 	int ev = eventfd(0, EFD_NONBLOCK), wake = eventfd(0, 0), once = eventfd(5, 0);
 	struct epoll_event got[8], change = { .events = EPOLLIN, .data.u64 = 4711 };
 	pthread_t thread;
+	char buf[1];
 
 	CHECK(!pipe(p));
 	add(ep, p[0], EPOLLIN | EPOLLET, 0x1122334455667788ull);
@@ -41,6 +43,11 @@ int main(void)
 	add(outer, ep, EPOLLIN, 99);
 	add(sleepy, wake, EPOLLIN, 5);
 	CHECK_EQ(epoll_wait(ep, got, 8, 0), 1); /* disarms the one shot */
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	add(ep, pair[0], EPOLLIN | EPOLLONESHOT, 4);
+	CHECK_EQ(write(pair[1], "x", 1), 1);
+	CHECK_EQ(epoll_wait(ep, got, 8, 0), 1);
+	CHECK_EQ(read(pair[0], buf, 1), 1);
 	CHECK(!pthread_create(&thread, NULL, waiter, &sleepy));
 	test_sleep_ms(50);
 
@@ -48,6 +55,13 @@ int main(void)
 
 	CHECK_EQ(fcntl(ep, F_GETFD), FD_CLOEXEC);
 	CHECK_EQ(epoll_wait(ep, got, 8, 0), 0);
+	close(pair[1]); /* a hang-up is nothing to one that has fired */
+	CHECK_EQ(epoll_wait(ep, got, 8, 0), 0);
+	change.events = EPOLLIN | EPOLLONESHOT;
+	CHECK(!epoll_ctl(ep, EPOLL_CTL_MOD, pair[0], &change));
+	CHECK_EQ(epoll_wait(ep, got, 8, 0), 1);
+	CHECK_EQ(got[0].events, EPOLLIN | EPOLLHUP);
+	change.events = EPOLLIN;
 	CHECK_EQ(write(p[1], "x", 1), 1);
 	CHECK_EQ(epoll_wait(outer, got, 8, 1000), 1);
 	CHECK_EQ(got[0].data.u64, 99);
