@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Interval timers and POSIX timers: ids with gaps, clocks, values that remain, intervals, the thread they signal. */
+/* test: busy
+ * Interval timers and POSIX timers: ids with gaps, clocks, values that remain, intervals, the thread they signal. */
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/time.h>

@@ -17,6 +17,7 @@
  *
  *	test: once            one cycle of dump and restore instead of two
  *	test: repeat=10       so many cycles
+ *	test: busy            what /proc tells of it changes all the time (else it must be the same before and after)
  *	test: nodetach        cr-restore stays as the parent and must exit with the program's status
  *	test: args=WORD       an argument for main (may be repeated)
  *	test: refused=WORD    the dump must be refused with one line that contains WORD (an extended regular expression, _ stands for a
