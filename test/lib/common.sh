@@ -16,14 +16,18 @@ cd "$W" || exit 1
 mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts 2>/dev/null || true
 
 note() { printf '%s\n' "$*"; }
-# The last line that a test prints is its verdict in words.
-die() { printf 'FAIL: %s\n' "$*"; exit 1; }
+# The last line that a test prints is its verdict in words; before it, what everybody did at that moment.
+die() {
+	[ -n "${OWN_PIDS:-}" ] && "$TOP/test/lib/who" | tail -n 25
+	printf 'FAIL: %s\n' "$*"
+	exit 1
+}
 skip() { printf 'SKIP: %s\n' "$*"; exit 77; }
 need() { local c; for c; do command -v "$c" >/dev/null || skip "$c is not installed"; done; }
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
+# wait_for SECONDS COMMAND...: until the command succeeds. A busy machine gets half a minute, however short it is on an idle one.
 wait_for() {
-	local i n=$(($1 * 50))
+	local i n=$((($1 < 30 ? 30 : $1) * 50))
 	shift
 	for ((i = 0; i < n; i++)); do
 		"$@" && return 0
@@ -150,7 +154,7 @@ dog_beats() {
 	local a b i
 	a=$(cat dog/beat)
 	# shellcheck disable=SC2086
-	for ((i = 0; i < 400; i++)); do
+	for ((i = 0; i < 3000; i++)); do
 		[ ! -e dog/verdict ] || return 1
 		b=$(cat dog/beat)
 		set -- $a $b
