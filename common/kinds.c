@@ -14,7 +14,7 @@ extern const struct state_kind task_core_kind, thread_core_kind, session_kind, p
 	itimer_kind, posix_timer_kind, rlimit_kind, sched_kind, affinity_kind, mempolicy_kind, ioprio_kind, timerslack_kind,
 	creds_kind, pdeath_sig_kind, child_subreaper_kind, oom_score_adj_kind, coredump_filter_kind, loginuid_kind, membarrier_kind,
 	prctl_kind, arch_prctl_kind, seccomp_task_kind, seccomp_kind, cgroup_kind, controlling_tty_kind, waits_kind, job_kind,
-	tty_cloexec_kind;
+	tty_cloexec_kind, keyring_kind;
 
 const struct state_kind *const state_kinds[] = {
 	/* Frames first: all others fill what these make and check. */
@@ -55,6 +55,7 @@ const struct state_kind *const state_kinds[] = {
 	&prctl_kind,
 	&arch_prctl_kind,
 	&waits_kind,
+	&keyring_kind,
 	&seccomp_task_kind, /* last: it looks at what all others ask */
 	&seccomp_kind,
 	NULL,

@@ -176,27 +176,46 @@ static int look(int proc_fd, struct frozen_thread *t, struct err *err)
 	return 1;
 }
 
-/* A thread that did not stop in time. Who waits for a child made with vfork(2) sleeps until that calls exec or exits. */
-static int timed_out(int proc_fd, pid_t tid, struct err *err)
+/* Whether the thread is inside a call that waits for a child made with CLONE_VFORK. */
+static bool in_vfork(int proc_fd, pid_t tid)
 {
 	struct err ignore = ERR_INIT;
 	cleanup_free char *text = NULL;
+	cleanup_fd int mem = -1;
+	uint64_t nr, arg;
 	char path[64];
-	uint64_t nr = UINT64_MAX, flags = 0;
 
 	snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	if (!proc_read(proc_fd, path, 4096, &text, &ignore)) {
-		/* "56 0x4100 0x0 ...": the number and the arguments */
-		char *rest = text, *word = strsep(&rest, " ");
+	if (proc_read(proc_fd, path, 4096, &text, &ignore))
+		return false;
+	/* "56 0x4100 0x0 ...": the number and the arguments */
+	char *rest = text, *word = strsep(&rest, " ");
 
-		if (parse_u64(word, 10, &nr))
-			nr = UINT64_MAX;
-		word = strsep(&rest, " ");
-		if (!word || strncmp(word, "0x", 2) || parse_u64(word + 2, 16, &flags))
-			flags = 0;
+	if (parse_u64(word, 10, &nr))
+		return false;
+	word = strsep(&rest, " ");
+	if (!word || strncmp(word, "0x", 2) || parse_u64(word + 2, 16, &arg))
+		return false;
+	if (nr == SYS_clone3) { /* struct clone_args begins with the flags */
+		snprintf(path, sizeof(path), "task/%d/mem", tid);
+		mem = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+		if (mem < 0 || arg > INT64_MAX || pread_full(mem, &arg, sizeof(arg), (off_t)arg))
+			return false;
 	}
-	if (nr == SYS_vfork || (nr == SYS_clone && flags & CLONE_VFORK_FLAG))
-		return err_refuse(err, "thread %d waits for the child that it made with vfork, and cannot be stopped", tid);
+	return nr == SYS_vfork || ((nr == SYS_clone || nr == SYS_clone3) && arg & CLONE_VFORK_FLAG);
+}
+
+/*
+ * A thread that did not stop in time. Who waits for a child made with vfork(2) sleeps until that calls exec or exits, and no
+ * tracer can wake it: nobody can read its registers, or ask anything in its name (wait_for_vfork_done() in kernel/fork.c
+ * sleeps for a kill and nothing else). Children are frozen after their parents, so this one has had all the time to do it.
+ */
+static int timed_out(int proc_fd, pid_t tid, struct err *err)
+{
+	if (in_vfork(proc_fd, tid))
+		return err_hint(err, err_refuse(err, "thread %d waits for the child that it made with vfork, and cannot be stopped",
+						tid),
+				"it goes on when the child calls exec or exits: a longer --timeout waits for that");
 	return err_hint(err, err_set(err, ERR_FAILED, ETIMEDOUT, "thread %d did not stop", tid),
 			"it may be in uninterruptible sleep; try a longer --timeout");
 }
