@@ -96,6 +96,9 @@ int fdinfo_number(const char **p, int base, uint64_t *out);
 /* The number behind the line's start "key:" in the text of fdinfo. 0, -ENOENT, -EINVAL or -ERANGE. */
 int fdinfo_value(const char *text, const char *key, int base, uint64_t *out);
 
+/* What --link-remap calls files, as CRIU does. */
+#define LINK_PREFIX "link_remap."
+
 /* A file and how to reach it from the dumper. */
 struct file_place {
 	const char *magic; /* relative to /proc/PID: "fd/7", "exe", "map_files/..." */

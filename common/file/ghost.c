@@ -327,7 +327,7 @@ int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *re
 		program_call(c, MAKE_OBJECTS, "removed name", SYS_linkat, cwd, A_DATA(program_string(c, other->name)),
 			     cwd, A_DATA(g->path), A(0));
 		/* The name is the dump's, and the checkpoint cannot be restored again without it: so only when asked. */
-		if (plan->link_remap && strstr(other->name, "/link_remap."))
+		if (plan->link_remap && strstr(other->name, "/" LINK_PREFIX))
 			program_try(plan->last, 0, "the dump gave it this name", SYS_unlink,
 				    A_DATA(program_string(plan->last, other->name)));
 		return 0;

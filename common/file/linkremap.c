@@ -35,8 +35,8 @@ static int give_name(struct dump *d, const struct file_place *p, const char *los
 	char *magic = arena_printf(d->arena, "/proc/%d/%s", d->task->tid, p->magic);
 
 	for (int i = 0; i < TRIES; i++) {
-		l->name = i ? arena_printf(d->arena, "%.*slink_remap.%u.%d", dir, lost, l->id, i) :
-			      arena_printf(d->arena, "%.*slink_remap.%u", dir, lost, l->id);
+		l->name = i ? arena_printf(d->arena, "%.*s" LINK_PREFIX "%u.%d", dir, lost, l->id, i) :
+			      arena_printf(d->arena, "%.*s" LINK_PREFIX "%u", dir, lost, l->id);
 		if (!linkat(AT_FDCWD, magic, d->files->root, l->name + 1, AT_SYMLINK_FOLLOW))
 			return 0;
 		if (errno != EEXIST)

@@ -3,6 +3,7 @@
  * From an open file back to a name by which a restorer can open it: the path that the kernel shows must lead to the
  * very same inode, or the file is deleted (a ghost), or the dump is refused.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
 #include <search.h>
@@ -14,6 +15,7 @@
 #include "common/file/file.h"
 
 #define DELETED " (deleted)"
+#define SIBLINGS_MAX 100000 /* names of a directory that are looked at */
 
 /* Paths of /proc/PID/fd are shown from the root of the task's mount namespace (or from our root, when it is the same).
  */
@@ -94,6 +96,35 @@ static int refuse_hidden(const struct file_place *p, const char *name, bool gone
 			  name);
 }
 
+/*
+ * Another name of the file beside a lost one: so sem_open(3) makes named semaphores, and so do programs that put a file in its
+ * place by link(2) and unlink(2). Arena memory; NULL when there is none.
+ */
+static const char *sibling_of(struct dump *d, int root, const char *lost, const struct stat *want)
+{
+	int len = (int)(strrchr(lost, '/') - lost) + 1;
+	const char *dir = arena_printf(d->arena, "%.*s", len, lost);
+	int fd = openat(root, dir[1] ? dir + 1 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
+	DIR *names = fd < 0 ? NULL : fdopendir(fd);
+	const char *found = NULL;
+	struct dirent *e;
+
+	if (!names) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	for (size_t n = 0; !found && n < SIBLINGS_MAX && (e = readdir(names)); n++) {
+		if (e->d_ino != want->st_ino || !strncmp(e->d_name, LINK_PREFIX, strlen(LINK_PREFIX)))
+			continue;
+		const char *path = arena_printf(d->arena, "%s%s", dir, e->d_name);
+		if (leads_to(root, path, want))
+			found = path;
+	}
+	closedir(names);
+	return found;
+}
+
 /* Finds the name; *ghost says that no name leads to the file, *linked that it has names but not this one. */
 static int resolve(struct dump *d, const struct file_place *p, const char **name, bool *ghost, bool *linked,
 		   struct err *err)
@@ -124,6 +155,11 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 	if (!*ghost) {
 		if (leads_to(root, cut, &p->st))
 			return 0; /* removed and linked again under the same name */
+		const char *other = sibling_of(d, root, cut, &p->st);
+		if (other) {
+			*name = other;
+			return 0;
+		}
 		*linked = d->opts->link_remap;
 		if (!*linked)
 			return refuse_hidden(p, cut, true, err);
