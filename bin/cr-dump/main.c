@@ -33,9 +33,6 @@ static int check_options(const struct opts *o, struct err *err)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--json without --check"), "a dump prints no result");
 	if (!opt_is_set(o, OPT_TREE))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "no task is given"), "say which one with --tree PID");
-	if (opt_is(o, OPT_NETWORK_LOCK, "iptables"))
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "network-lock: connections are not locked by rules of iptables"),
-				"use --network-lock nftables, which does the same for any number of connections at once");
 	if (opt_bool(o, OPT_LEAVE_RUNNING) && opt_bool(o, OPT_LEAVE_STOPPED)) {
 		size_t n;
 		const struct opt_use *r = opt_uses(o, OPT_LEAVE_RUNNING, &n), *s;

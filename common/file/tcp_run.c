@@ -15,6 +15,7 @@
 #include "common/base/fault.h"
 #include "common/file/tcp_packet.h"
 #include "common/net/guard.h"
+#include "common/net/iptables.h"
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
 #define STATE_TRIES 200
@@ -29,6 +30,7 @@ struct tcp_run {
 	int root; /* pidfd of the root task */
 	struct tcp_packets packets;
 	bool released, done;
+	bool iptables; /* rules of another dumper hold the connections, too */
 };
 
 static int set(int fd, int level, int name, int value)
@@ -85,12 +87,8 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 	tcp_packets_init(&run->packets);
 	if (!plan->network_lock || m->inventory->network_lock_method == NET_LOCK_SKIP)
 		return 0;
-	if (m->inventory->network_lock_method == NET_LOCK_IPTABLES)
-		ret = err_hint(err, err_set(err, ERR_FEATURE, 0, "the connections of this checkpoint are locked by rules of"
-					    " iptables, which only its dumper knows"),
-			       "remove the rules and use --network-lock skip");
-	else
-		ret = lock(run, m->inventory->dump_criu_run_id ?: "restore", err);
+	run->iptables = m->inventory->network_lock_method == NET_LOCK_IPTABLES;
+	ret = lock(run, m->inventory->dump_criu_run_id ?: "restore", err);
 	if (ret < 0)
 		tcp_run_free(take_ptr(*out));
 	return ret;
@@ -251,6 +249,23 @@ static int release(struct tcp_run *run, const struct tcp_restore *r, int fd, str
 
 /* ---- all ---- */
 
+/* From here on it is our lock that stays while the checkpoint is all there is. */
+static int take_over(struct tcp_run *run, struct err *err)
+{
+	const struct tcp_plan *t = run->plan;
+	cleanup_free struct net_connection *conns = xreallocarray(NULL, t->n, sizeof(*conns));
+	size_t n = 0;
+	int ret;
+
+	for (size_t i = 0; i < t->n; i++)
+		connection_of(t->v[i].e, &conns[i]);
+	ret = net_lock_keep(run->lock, err);
+	if (!ret)
+		ret = iptables_unlock(conns, t->n, &n, err);
+	log_debug(run->log, "%zu rules of iptables taken away", n);
+	return ret;
+}
+
 int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err *err)
 {
 	int ret;
@@ -286,6 +301,8 @@ int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err 
 		inet_address_text(r->e, true, b, sizeof(b));
 		err_object(err, ret, "TCP connection %s -> %s", a, b);
 	}
+	if (!ret && run->iptables)
+		ret = take_over(run, err);
 	fault("tcp:released");
 	return ret;
 }

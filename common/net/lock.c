@@ -401,6 +401,8 @@ int net_lock_keep(struct net_lock *l, struct err *err)
 	struct batch b;
 	int ret;
 
+	if (l->kept)
+		return 0;
 	/* One transaction: there is no moment without a lock. */
 	begin(&b, l->seq);
 	delete_table(&b, l->table, 0);

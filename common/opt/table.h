@@ -228,7 +228,8 @@ enum opt_group {
 	X(SKIP_IN_FLIGHT, "skip-in-flight", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_NET,                        \
 	  "drop TCP connections that are not established yet")                                                         \
 	X(NETWORK_LOCK, "network-lock", 0, OPT_T_ENUM, "METHOD", "nftables", TOOL_CR, TOOL_CR, OPT_G_NET,                    \
-	  "how connections are kept silent meanwhile", .values = "iptables|nftables|skip")                             \
+	  "how connections are kept silent meanwhile (nftables serves for iptables, too)",                             \
+	  .values = "iptables|nftables|skip")                                                                          \
 	X(EXT_UNIX_SK, "ext-unix-sk", 'x', OPT_T_LIST, "INODE[,INODE...]", NULL, TOOL_CR, TOOL_CR, OPT_G_NET,                \
 	  "accept unix sockets whose peer is outside the tree", .implied = "")                                         \
 	X(VETH_PAIR, "veth-pair", 0, OPT_T_LIST, "IN=OUT", NULL, TOOL_RESTORE, 0, OPT_G_NET,                           \
