@@ -12,11 +12,12 @@ static const char prog[] = "cr-dump";
 
 static int check_increment(const struct opts *o, struct err *err)
 {
-	bool increment = opt_bool(o, OPT_PRE_DUMP) || opt_is_set(o, OPT_ITERATE) || opt_is_set(o, OPT_PREV_IMAGES_DIR);
+	bool chain = opt_bool(o, OPT_PRE_DUMP) || opt_is_set(o, OPT_PREV_IMAGES_DIR);
+	bool increment = chain || opt_is_set(o, OPT_ITERATE);
 
-	if (increment && !strcmp(opt_str(o, OPT_IMAGES_DIR), "-"))
+	if (chain && !strcmp(opt_str(o, OPT_IMAGES_DIR), "-"))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "a stream cannot be part of a chain of checkpoints"),
-				"write to a directory, and send what cr-image flatten makes of it");
+				"--iterate sends rounds down the stream; or write to a directory, and send what cr-image flatten makes");
 	if (opt_bool(o, OPT_COW_PAGES) && increment)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "cow-pages: pages that a parent process has cannot be part of a "
 							 "chain of checkpoints"), "leave out one of both");

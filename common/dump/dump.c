@@ -15,17 +15,16 @@
 
 #include "common/base/action.h"
 #include "common/base/clock.h"
-#include "common/base/aside.h"
 #include "common/base/fault.h"
 #include "common/dump/ahead.h"
-#include "common/dump/dead_leader.h"
+#include "common/dump/before.h"
 #include "common/dump/identity.h"
 #include "common/dump/share.h"
+#include "common/dump/state.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
 #include "common/file/tcp.h"
 #include "common/image/threads.h"
-#include "common/kinds.h"
 #include "common/mm/mm.h"
 #include "common/mm/previous.h"
 #include "common/mm/track.h"
@@ -37,216 +36,6 @@
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, since 6.9 */
 #endif
-
-/* A set of questions: one program, and for each kind that asks its handles. */
-struct questions {
-	struct program *prog;
-	void **slots; /* by index in state_kinds; arena memory */
-};
-
-static void questions_done(struct questions *q)
-{
-	program_free(q->prog);
-}
-
-static int ask(struct dump *d, enum scope scope, struct questions *q, struct err *err)
-{
-	size_t n = 0;
-
-	while (state_kinds[n])
-		n++;
-	q->prog = program_new();
-	q->slots = arena_alloc(d->arena, n * sizeof(*q->slots));
-	for (size_t i = 0; i < n; i++) {
-		const struct state_kind *k = state_kinds[i];
-		int ret;
-
-		if (k->scope != scope)
-			continue;
-		q->slots[i] = arena_alloc(d->arena, k->slot_size);
-		if (!k->ask)
-			continue;
-		if (d->found && d->task->closed)
-			continue;
-		ret = k->ask(d, q->prog, q->slots[i], err);
-		/* Whoever cannot ask says why, and that is, as a rule, what the task would not survive. */
-		d->task->closed |= ret != 0;
-		ret = dump_note(d, ret, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static int record(struct dump *d, enum scope scope, struct dump_thread *t, const struct questions *q, struct err *err)
-{
-	for (size_t i = 0; state_kinds[i]; i++) {
-		const struct state_kind *k = state_kinds[i];
-		int ret;
-
-		if (k->scope != scope || !k->dump || (d->task->closed && k->ask))
-			continue;
-		ret = k->dump(d, t, q->prog, q->slots[i], err);
-		if (t != d->task->threads)
-			err_object(err, ret, "thread %d", t->frozen->tid);
-		ret = dump_note(d, ret, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-/* Work is shared with a second thread of ours from this many threads of the target on: starting one costs as much as ten of them. */
-#define SHARED_FROM 32
-
-/* Some of the target's threads, and where to put what is read of them. */
-struct share { struct dump *d; size_t from, to; struct arena *arena; };
-
-static int read_statuses(void *arg, struct err *err)
-{
-	const struct share *s = arg;
-	struct dump_task *task = s->d->task;
-	int ret = 0;
-
-	for (size_t i = s->from; i < s->to && !ret; i++) {
-		struct dump_thread *t = &task->threads[i];
-		char path[64];
-
-		t->frozen = &task->fz.threads[i];
-		snprintf(path, sizeof(path), "task/%d/status", t->frozen->tid);
-		ret = proc_status(task->proc_fd, path, s->arena, &t->status, err);
-	}
-	return ret;
-}
-
-static int read_all_statuses(struct dump *d, struct err *err)
-{
-	size_t n = d->task->nthreads, half = n < SHARED_FROM ? n : n / 2;
-	struct share mine = { d, 0, half, d->arena }, other = { d, half, n, d->beside };
-	struct aside beside;
-	int ret, back;
-
-	if (half == n)
-		return read_statuses(&mine, err);
-	aside_start(&beside, read_statuses, &other);
-	ret = read_statuses(&mine, err);
-	back = aside_join(&beside, err);
-	return ret ? ret : back;
-}
-
-/* What is known of each thread from outside, and what makes the process unfit before anything runs inside it. */
-static int look_outside(struct dump *d, struct err *err)
-{
-	struct dump_task *task = d->task;
-	int ret;
-
-	task->nthreads = task->fz.nthreads;
-	task->threads = arena_alloc(d->arena, task->nthreads * sizeof(*task->threads));
-	ret = read_all_statuses(d, err);
-	if (ret)
-		return ret;
-	dead_leader_status(task);
-	task->stopped = task->fz.threads[0].stop_signal;
-	if (task->parent && task->stopped)
-		task->parent->nstopped++;
-	for (size_t i = 0; i < task->nthreads; i++) {
-		struct dump_thread *t = &task->threads[i];
-
-		t->frozen->pending = (t->status.sig_pnd | t->status.shd_pnd) & ~t->frozen->sigmask;
-		t->core = arena_msg(d->arena, CoreEntry, core_entry__init);
-		t->core->thread_core = arena_msg(d->arena, ThreadCoreEntry, thread_core_entry__init);
-		if (!i)
-			t->core->tc = arena_msg(d->arena, TaskCoreEntry, task_core_entry__init);
-		if (arch_is_native(&t->frozen->regs))
-			continue;
-		task->closed = true;
-		ret = dump_note(d, err_refuse(err, "thread %d runs 32-bit code, which this version does not restore",
-					      t->frozen->tid), err);
-		if (ret)
-			return ret;
-	}
-	return task_check(d, err);
-}
-
-/* Who the target is among others: nothing of it hangs on what the agent finds, so both may be done at the same time. */
-static int look_around(void *arg, struct err *err)
-{
-	const struct dump *d = arg;
-	int ret = identity_check(d, err);
-
-	return ret ? ret : task_check_threads(d, err);
-}
-
-/* What the takers of answers need. */
-struct answers { struct dump *d; const struct questions *q; };
-
-static int record_thread(void *ctx, size_t thread, struct err *err)
-{
-	const struct answers *a = ctx;
-
-	return record(a->d, SCOPE_THREAD, &a->d->task->threads[thread], a->q, err);
-}
-
-/* What needs no answers: for a check of a task that must not be asked. */
-static int record_unasked(struct dump *d, const struct questions *task, const struct questions *thread, struct err *err)
-{
-	int ret = record(d, SCOPE_TASK, &d->task->threads[0], task, err);
-
-	for (size_t i = 0; i < d->task->nthreads && !ret; i++)
-		if (!d->task->threads[i].frozen->dead)
-			ret = record(d, SCOPE_THREAD, &d->task->threads[i], thread, err);
-	if (!ret)
-		ret = dead_leader_dump(d, err);
-	return ret || d->task->vm_shared ? ret : vma_resolve_files(d, err);
-}
-
-/* All that needs the agent inside the process. */
-static int ask_inside(struct dump *d, struct err *err)
-{
-	cleanup(questions_done) struct questions task = { 0 };
-	cleanup(questions_done) struct questions leader = { 0 };
-	cleanup(questions_done) struct questions others = { 0 };
-	struct answers answers = { d, &others };
-	struct remote_done take = { record_thread, &answers };
-	struct err ignore = ERR_INIT;
-	int ret, back;
-
-	ret = ask(d, SCOPE_TASK, &task, err);
-	if (!ret)
-		ret = ask(d, SCOPE_THREAD, &leader, err);
-	if (!ret && d->task->closed)
-		return record_unasked(d, &task, &leader, err);
-	if (!ret) {
-		others = (struct questions){ program_copy(leader.prog), leader.slots };
-		ret = remote_open(&d->task->fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
-				  &d->task->remote, err);
-	}
-	d->task->left_busy = ret == -EBUSY;
-	if (ret && d->found && !d->task->left_busy) {
-		d->task->closed = true;
-		ret = dump_note(d, ret, err);
-		return record_unasked(d, &task, &leader, err);
-	}
-	if (ret)
-		return ret;
-	remote_prepare(d->task->remote, task.prog, true);
-	remote_prepare(d->task->remote, leader.prog, true);
-	remote_prepare(d->task->remote, others.prog, false);
-
-	ret = remote_run(d->task->remote, task.prog, err);
-	if (!ret)
-		ret = record(d, SCOPE_TASK, &d->task->threads[0], &task, err);
-	if (!ret)
-		ret = remote_run(d->task->remote, leader.prog, err);
-	if (!ret)
-		ret = record(d, SCOPE_THREAD, &d->task->threads[d->task->fz.speaker], &leader, err);
-	if (!ret)
-		ret = remote_run_others(d->task->remote, others.prog, &take, err);
-	if (!ret)
-		ret = dead_leader_dump(d, err);
-	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);
-	return ret ? ret : back;
-}
 
 static int put_cores(struct dump *d, struct err *err)
 {
@@ -276,36 +65,6 @@ static void put_stats(struct dump *d, uint64_t start_us)
 	image_store_put(d->store, IMG_STATS, 0, &entry.base);
 }
 
-/* One task, all but its files and pages. */
-static int dump_state(struct dump *d, struct err *err)
-{
-	struct aside around = { 0 };
-	int ret = 0, back;
-
-	if (d->ahead)
-		ret = ahead_wait(d->ahead, d->task->index, err);
-	else if (d->task->nthreads >= SHARED_FROM && !d->found)
-		aside_start(&around, look_around, d);
-	else
-		ret = look_around(d, err);
-	if (!ret && d->task->vm_shared) { /* parents come first */
-		d->task->maps = d->task->parent->maps;
-		d->task->mm = d->task->parent->mm;
-	} else if (!ret) {
-		ret = mm_collect(d, err);
-	}
-	fault("dump:looked");
-	if (!ret)
-		ret = ask_inside(d, err);
-	back = aside_join(&around, err);
-	return ret ? ret : back;
-}
-
-static int dump_pages(struct dump *d, struct err *err)
-{
-	return d->task->vm_shared ? 0 : pages_dump(d, err);
-}
-
 static int settle(struct dump *d, struct err *err)
 {
 	return d->task->vm_shared ? 0 : aio_settle(d, err);
@@ -323,18 +82,28 @@ static int check_rest(struct dump *d, struct err *err)
 	return ret ? ret : dump_each_task(d, task_signals_late, err);
 }
 
+int dump_send(struct dump *d, struct err *err)
+{
+	int ret;
+
+	if (!image_store_is_stream(d->store))
+		return 0;
+	ret = image_store_send_images(d->store, err);
+	return ret ? ret : pages_send(d, err);
+}
+
 /* Everything between freeze and thaw. */
 static int dump_frozen(struct dump *d, struct err *err)
 {
-	int ret = dump_each_task(d, look_outside, err);
+	int ret = dump_each_task(d, state_look, err);
 
 	if (!ret)
 		ret = dump_note(d, share_find(d, err), err);
 	if (!ret)
 		ret = dump_note(d, files_look(d, err), err);
 	if (!ret) {
-		d->ahead = d->found ? NULL : ahead_start(d, look_around);
-		ret = dump_each_task(d, dump_state, err);
+		d->ahead = d->found ? NULL : ahead_start(d, state_look_around);
+		ret = dump_each_task(d, state_dump, err);
 		ahead_end(take_ptr(d->ahead));
 	}
 	if (!ret)
@@ -345,7 +114,7 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = tcp_dump_connections(d, err);
 	fault("dump:before-pages");
 	if (!ret)
-		ret = dump_each_task(d, dump_pages, err);
+		ret = dump_each_task(d, pages_dump, err);
 	if (!ret)
 		ret = objects_dump(d, err);
 	fault("dump:after-pages");
@@ -353,12 +122,10 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = dump_each_task(d, task_signals_late, err);
 	if (!ret)
 		ret = dump_each_task(d, put_cores, err);
-	if (!ret)
-		identity_put(d);
-	if (ret || !image_store_is_stream(d->store))
+	if (ret)
 		return ret;
-	ret = image_store_send_images(d->store, err);
-	return ret ? ret : pages_send(d, err);
+	identity_put(d);
+	return dump_send(d, err);
 }
 
 /*
@@ -405,19 +172,22 @@ static int check_privileges(const struct dump_opts *opts, struct err *err)
 
 static int dump_open(struct dump *d, struct err *err)
 {
+	struct image_store *stream = d->tracker ? d->tracker->stream : NULL;
 	int ret = findings_note(d->found, check_privileges(d->opts, err), err);
 
 	if (d->found)
 		d->store = image_store_nowhere();
+	else if (!ret && stream)
+		d->store = image_store_stream_part(stream, d->opts->pre_dump ? d->opts->images_dir : NULL);
 	else if (!ret && d->opts->stream >= 0)
 		ret = image_store_stream(d->opts->stream, d->opts->compress, image_threads_default(), &d->store, err);
 	else if (!ret)
 		ret = image_store_open(d->opts->images_dir, &d->store, err);
 	if (!ret && !d->found)
 		image_store_seal(d->store, "cr-dump", false);
-	if (!ret && !d->found)
+	if (!ret && !d->found && !stream)
 		ret = previous_open(d, err);
-	if (!ret && d->previous)
+	if (!ret && d->store && d->opts->prev_images_dir)
 		image_store_parent(d->store, d->opts->prev_images_dir);
 	d->files = file_table_new();
 	identity_read_own(d);
@@ -453,7 +223,7 @@ static int freeze(struct dump *d, struct err *err)
 	return 0;
 }
 
-static void thaw(struct dump *d, enum thaw how)
+void dump_thaw(struct dump *d, enum thaw how)
 {
 	cleanup_free struct freeze **all = xreallocarray(NULL, d->ntasks, sizeof(*all));
 
@@ -559,63 +329,6 @@ static int commit(struct dump *d, struct err *err)
 	return ret;
 }
 
-/* The memory of a task that goes on meanwhile. */
-static int keep_memory(struct dump *d, struct err *err)
-{
-	d->task->reading_fd = openat(d->task->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
-	return d->task->reading_fd < 0 ? err_sys(err, "cannot open its memory") : 0;
-}
-
-static int still_there(struct dump *d, struct err *err)
-{
-	struct proc_stat stat;
-	int ret = proc_stat(d->task->proc_fd, "stat", &stat, err);
-
-	if (ret)
-		return ret;
-	return stat.state == 'Z' || stat.state == 'X' ? err_set(err, ERR_FAILED, ESRCH, "it ended meanwhile") : 0;
-}
-
-/*
- * Memory only. The tasks stand still while it is found out what they have; it is read while they run. What changes
- * meanwhile may be in the images half old, half new: the dump that follows compares each page with what is there and
- * writes what differs.
- */
-static int dump_before(struct dump *d, bool *frozen, struct err *err)
-{
-	uint64_t since_us;
-	int ret = share_find(d, err);
-
-	if (!ret)
-		ret = dump_each_task(d, mm_collect, err);
-	if (!ret && d->tracker)
-		ret = dump_each_task(d, track_begin, err);
-	if (!ret && d->tracker)
-		ret = dump_each_task(d, pages_list, err);
-	if (!ret)
-		ret = dump_each_task(d, keep_memory, err);
-	if (ret)
-		return ret;
-	since_us = d->tasks[0]->fz.frozen_ns / 1000;
-	thaw(d, THAW_RUN);
-	*frozen = false;
-	for (size_t i = 0; i < d->ntasks; i++) {
-		d->tasks[i]->fz.pid = d->tasks[i]->pid;
-		d->tasks[i]->fz.mem_fd = d->tasks[i]->reading_fd;
-	}
-	d->stats.frozen_us = now_us() - since_us;
-	fault("dump:before-pages");
-	ret = dump_each_task(d, dump_pages, err);
-	if (!ret)
-		ret = objects_dump(d, err);
-	fault("dump:after-pages");
-	if (!ret)
-		ret = dump_each_task(d, still_there, err);
-	if (!ret)
-		identity_put_before(d);
-	return ret;
-}
-
 /* One attempt. -EBUSY with *again set: nothing happened, and a moment later it may work. */
 static int dump_once(const struct dump_opts *opts, const struct log *log, struct findings *found, struct tracker *tracker,
 		     struct dump_stats *stats, bool *again, struct err *err)
@@ -639,7 +352,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		*again |= d.tasks[i]->left_busy;
 	if (!ret && ((opts->leave_running && !actions_any(opts->actions)) || found) && frozen) {
 		/* The images are in memory or in files of ours: the target need not wait for the disk; only for scripts. */
-		thaw(&d, THAW_RUN);
+		dump_thaw(&d, THAW_RUN);
 		frozen = false;
 	}
 	if (!opts->pre_dump || found)
@@ -659,7 +372,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	if (!ret && kill)
 		ret = tcp_before_kill(&d, err);
 	if (frozen)
-		thaw(&d, ret || opts->leave_running ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
+		dump_thaw(&d, ret || opts->leave_running ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
 	if (!ret && kill)
 		tcp_after_kill(&d);
 	d.stats.total_us = now_us() - start_us;

@@ -142,6 +142,10 @@ int dump_note(const struct dump *d, int ret, struct err *err);
 int dump_task_pidfd(const struct dump_task *t);
 /* Calls fn for each living task, which is d->task then. The first error is that task's. */
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
+/* All tasks go on, stop, or end. */
+void dump_thaw(struct dump *d, enum thaw how);
+/* To a stream: all images, and the pages that were listed. */
+int dump_send(struct dump *d, struct err *err);
 /* The living or dead task with this pid, NULL when it is not in the tree. */
 struct dump_task *dump_find_task(const struct dump *d, pid_t pid);
 

@@ -10,6 +10,9 @@
 #include "common/base/io.h"
 #include "common/dump/dump.h"
 #include "common/image/file.h"
+#include "common/image/tar.h"
+#include "common/image/threads.h"
+#include "common/mm/sent.h"
 #include "common/mm/track.h"
 
 enum { ROUNDS_DEFAULT = 8, ROUNDS_MAX = 100, MS_DEFAULT = 20, MS_MAX = 1000000 };
@@ -59,22 +62,28 @@ static void remove_round(const char *path)
 static int make_round(const struct dump_opts *opts, const struct log *log, struct tracker *tracker, unsigned round,
 		      struct dump_stats *s, struct err *err)
 {
-	cleanup_free char *dir = xasprintf("%s/iterate-%u", opts->images_dir, round), *prev = NULL;
+	cleanup_free char *prev = round > 1 ? xasprintf("../" TAR_ROUND "%u", round - 1) : NULL;
+	cleanup_free char *dir = NULL;
 	struct dump_opts o = *opts;
 	int ret;
 
+	*s = (struct dump_stats){ 0 };
+	o.pre_dump = true;
+	o.actions = NULL; /* a round is no checkpoint */
+	if (tracker->stream) {
+		dir = xasprintf(TAR_ROUND "%u", round);
+		o.images_dir = dir;
+		o.prev_images_dir = prev;
+		return dump_round(&o, log, tracker, s, err);
+	}
+	dir = xasprintf("%s/" TAR_ROUND "%u", opts->images_dir, round);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return err_object(err, err_sys(err, "cannot make the directory"), "%s", dir);
-	if (round > 1)
-		prev = xasprintf("../iterate-%u", round - 1);
-	else if (opts->prev_images_dir)
+	if (!prev && opts->prev_images_dir)
 		prev = *opts->prev_images_dir == '/' ? xstrdup(opts->prev_images_dir) : path_join("..", opts->prev_images_dir);
 	o.images_dir = dir;
 	o.prev_images_dir = prev;
-	o.pre_dump = true;
 	o.seal = false;
-	o.actions = NULL; /* a round is no checkpoint */
-	*s = (struct dump_stats){ 0 };
 	ret = dump_round(&o, log, tracker, s, err);
 	if (ret)
 		remove_round(dir);
@@ -110,8 +119,10 @@ int dump_iterate(const struct dump_opts *opts, const struct log *log, struct dum
 	unsigned round = 0;
 	int ret = read_limits(opts->iterate, &l, err);
 
-	if (ret)
-		return ret;
+	if (!ret && opts->stream >= 0)
+		ret = sent_new(&tracker.sent, err);
+	if (!ret && opts->stream >= 0)
+		ret = image_store_stream(opts->stream, opts->compress, image_threads_default(), &tracker.stream, err);
 	while (!why && !ret) {
 		ret = make_round(opts, log, &tracker, ++round, &s, err);
 		if (ret)
@@ -129,13 +140,14 @@ int dump_iterate(const struct dump_opts *opts, const struct log *log, struct dum
 				why ? "; the last one: " : "", why ? why : "");
 	}
 	if (!ret) {
-		prev = xasprintf("iterate-%u", round);
+		prev = xasprintf(TAR_ROUND "%u", round);
 		last.prev_images_dir = prev;
 		ret = dump_round(&last, log, &tracker, stats, err);
 	}
+	image_store_free(take_ptr(tracker.stream));
 	tracker_close(&tracker);
-	for (; ret && round; round--) {
-		cleanup_free char *dir = xasprintf("%s/iterate-%u", opts->images_dir, round);
+	for (; ret && round && opts->stream < 0; round--) {
+		cleanup_free char *dir = xasprintf("%s/" TAR_ROUND "%u", opts->images_dir, round);
 
 		remove_round(dir);
 	}

@@ -111,13 +111,16 @@ const struct page_run *page_set_find(const struct page_set *set, uint64_t vaddr)
 /* The parent link may lead anywhere: chains are made of directories side by side. 1 and *parent, or 0 when there is none. */
 static int open_parent(struct image_dir *dir, bool sealed, struct image_dir **parent, struct err *err)
 {
-	cleanup_free char *path = xasprintf("%s/parent", image_dir_path(dir));
+	cleanup_free char *path = NULL;
 	char proc[64], real[PATH_MAX];
 	cleanup_fd int fd = -1;
 	struct stat st;
 	ssize_t len;
 	int ret;
 
+	if (image_dir_source(dir))
+		return image_dir_stream_parent(dir, parent);
+	path = xasprintf("%s/parent", image_dir_path(dir));
 	if (fstatat(image_dir_fd(dir), "parent", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_object(err, err_sys(err, "cannot read the link to the parent"), "%s", path);
 	/* Its own path: one that goes over the links of a long chain is one that the kernel does not walk (40 links). */
@@ -142,9 +145,9 @@ int chain_open(struct image_dir *dir, struct chain *c, bool sealed, struct err *
 		struct image_dir *last = c->dirs[c->n - 1], *parent;
 		int ret;
 
-		if (fstat(image_dir_fd(last), &st[c->n - 1]) < 0)
+		if (!image_dir_source(last) && fstat(image_dir_fd(last), &st[c->n - 1]) < 0)
 			return err_object(err, err_sys(err, "fstat"), "%s", image_dir_path(last));
-		for (size_t i = 0; i + 1 < c->n; i++)
+		for (size_t i = 0; i + 1 < c->n && !image_dir_source(last); i++) /* links of a stream lead to earlier ones */
 			if (st[i].st_dev == st[c->n - 1].st_dev && st[i].st_ino == st[c->n - 1].st_ino)
 				return err_object(err, err_image(err, "the parents go round in a circle"), "%s", image_dir_path(last));
 		ret = open_parent(last, sealed, &parent, err);

@@ -81,6 +81,8 @@ int image_dir_open(const char *path, struct image_dir **dir, struct err *err);
 int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err *err); /* whatever the manifest says */
 /* From a pipe (source.h): fd stays the caller's and must live as long. */
 int image_dir_stream(int fd, struct image_dir **dir, struct err *err);
+/* Of a stream: the older checkpoint to which this one leaves pages. 1, 0 when there is none. dir must live longer. */
+int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent);
 struct source *image_dir_source(const struct image_dir *dir); /* NULL: it is a directory */
 /* What the manifest of a directory says of an image; NULL: nothing. */
 const struct manifest_file *image_dir_manifest(const struct image_dir *dir, enum image_kind kind, unsigned long id);
@@ -156,6 +158,9 @@ void image_store_free(struct image_store *st); /* without commit: leaves nothing
  * sends the end record. level: of zstd for all of it, 0: not compressed. fd stays the caller's. Writing to nobody is -EPIPE.
  */
 int image_store_stream(int fd, int level, unsigned threads, struct image_store **st, struct err *err);
+/* A checkpoint more in that stream, in a folder of it (tar.h: TAR_ROUND), or, NULL, the one that all this is for and that ends the
+ * stream. `of` must live longer; nothing is put to it itself. */
+struct image_store *image_store_stream_part(struct image_store *of, const char *folder);
 bool image_store_is_stream(const struct image_store *st);
 /* All that was put so far but files that no restore reads; nothing but those may be put after it. */
 int image_store_send_images(struct image_store *st, struct err *err);

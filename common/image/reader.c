@@ -12,6 +12,7 @@
 #include "common/base/io.h"
 #include "common/image/manifest.h"
 #include "common/image/source.h"
+#include "common/image/tar.h"
 #include "ipc-msg.pb-c.h"
 
 #define BUFFER (64u << 10)
@@ -21,6 +22,7 @@ struct image_dir {
 	char *path;
 	struct manifest *manifest; /* NULL: there is none */
 	struct source *source;
+	unsigned round; /* of a stream: which of its folders; 0: none */
 };
 
 struct image_reader {
@@ -76,6 +78,19 @@ int image_dir_stream(int fd, struct image_dir **dir, struct err *err)
 	return 0;
 }
 
+int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent)
+{
+	unsigned round = source_parent(dir->source, dir->round);
+
+	*parent = NULL;
+	if (!round)
+		return 0;
+	*parent = xzalloc(sizeof(**parent));
+	**parent = (struct image_dir){ .fd = -1, .path = xasprintf("the stream: " TAR_ROUND "%u", round), .source = dir->source,
+				       .round = round };
+	return 1;
+}
+
 struct source *image_dir_source(const struct image_dir *dir)
 {
 	return dir->source;
@@ -94,7 +109,8 @@ void image_dir_free(struct image_dir *dir)
 	if (!dir)
 		return;
 	manifest_free(dir->manifest);
-	source_free(dir->source);
+	if (!dir->round)
+		source_free(dir->source);
 	if (dir->fd >= 0)
 		close(dir->fd);
 	free(dir->path);
@@ -154,7 +170,7 @@ static int open_image(struct image_dir *dir, enum image_kind kind, const char *n
 	int ret = 0;
 
 	if (dir->source)
-		source_find(dir->source, name, f);
+		source_find(dir->source, dir->round, name, f);
 	else
 		ret = image_file_open(dir->fd, name, f, err);
 	if (!ret && small && f->fd >= 0 && f->size <= BUFFER && image_kinds[kind].message) {

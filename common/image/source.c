@@ -16,6 +16,7 @@
 #define KEPT_MAX (4ull << 30)
 
 struct kept {
+	unsigned round; /* its folder; 0: none */
 	char name[64]; /* the plain one */
 	bool pages;
 	struct image_file file; /* fd -1: it went by */
@@ -33,20 +34,27 @@ struct source {
 	size_t n, cap;
 	uint64_t bytes; /* kept, without pages: in mem */
 	int mem;
-	struct manifest *manifest;
+	struct manifest *manifests[TAR_ROUNDS_MAX + 1]; /* by folder */
+	uint8_t parents[TAR_ROUNDS_MAX + 1]; /* folder of the one before; 0: there is none */
+	unsigned last_round;
 };
 
-static struct kept *find(const struct source *s, const char *name)
+static struct kept *find(const struct source *s, unsigned round, const char *name)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (!strcmp(s->v[i].name, name))
+		if (s->v[i].round == round && !strcmp(s->v[i].name, name))
 			return &s->v[i];
 	return NULL;
 }
 
-bool source_find(const struct source *s, const char *name, struct image_file *f)
+unsigned source_parent(const struct source *s, unsigned round)
 {
-	const struct kept *k = find(s, name);
+	return s->parents[round];
+}
+
+bool source_find(const struct source *s, unsigned round, const char *name, struct image_file *f)
+{
+	const struct kept *k = find(s, round, name);
 
 	*f = (struct image_file)IMAGE_FILE_INIT;
 	if (!k || k->file.fd < 0)
@@ -62,16 +70,18 @@ bool source_more(const struct source *s)
 
 static int add(struct source *s, const struct tar_member *m, struct kept **k, struct err *err)
 {
-	size_t len = strlen(m->name), zst = strlen(IMAGE_ZST);
+	const char *name = m->name;
+	unsigned round = (unsigned)tar_round(&name);
+	size_t len = strlen(name), zst = strlen(IMAGE_ZST);
 
-	s->packed = len > zst && !strcmp(m->name + len - zst, IMAGE_ZST);
+	s->packed = len > zst && !strcmp(name + len - zst, IMAGE_ZST);
 	if (len - (s->packed ? zst : 0) >= sizeof(s->v->name))
 		return err_image(err, "the name is too long");
 	array_reserve(&s->v, &s->cap, s->n, sizeof(*s->v));
 	*k = &s->v[s->n];
-	**k = (struct kept){ .file = IMAGE_FILE_INIT };
-	memcpy((*k)->name, m->name, len - (s->packed ? zst : 0));
-	if (find(s, (*k)->name))
+	**k = (struct kept){ .file = IMAGE_FILE_INIT, .round = round };
+	memcpy((*k)->name, name, len - (s->packed ? zst : 0));
+	if (find(s, round, (*k)->name))
 		return err_image(err, "it is there twice");
 	s->n++;
 	return 0;
@@ -179,12 +189,12 @@ static int keep_image(struct source *s, const struct tar_member *m, struct err *
 	return 0;
 }
 
-static int keep_manifest(struct source *s, const struct tar_member *m, struct err *err)
+static int keep_manifest(struct source *s, const struct tar_member *m, struct manifest **manifest, struct err *err)
 {
 	cleanup_free char *text = NULL;
 	size_t at = 0, got = 0, cap = 0;
 
-	if (s->manifest)
+	if (*manifest)
 		return err_image(err, "it is there twice");
 	for (;;) {
 		int ret;
@@ -197,7 +207,18 @@ static int keep_manifest(struct source *s, const struct tar_member *m, struct er
 			break;
 		at += got;
 	}
-	return manifest_parse(text, (size_t)m->size, &s->manifest, err);
+	return manifest_parse(text, (size_t)m->size, manifest, err);
+}
+
+static int keep_link(struct source *s, unsigned round, struct err *err)
+{
+	cleanup_free char *to = xasprintf("%s/", s->at.link + (strncmp(s->at.link, "../", 3) ? 0 : 3));
+	const char *name = to;
+
+	if (s->parents[round])
+		return err_image(err, "it is there twice");
+	s->parents[round] = (uint8_t)tar_round(&name);
+	return 0;
 }
 
 /* Goes on to the next pages that can wait, or the end. */
@@ -205,7 +226,9 @@ static int advance(struct source *s, struct err *err)
 {
 	s->standing = false;
 	while (!s->ended) {
+		const char *name = s->at.name; /* each time anew */
 		enum image_kind kind;
+		unsigned round;
 		int ret = tar_next(&s->tar, &s->at, err);
 
 		if (ret < 0)
@@ -215,11 +238,15 @@ static int advance(struct source *s, struct err *err)
 			break;
 		}
 		ret = 0;
-		kind = image_kind_of_name(s->at.name, &s->id);
+		round = (unsigned)tar_round(&name);
+		kind = image_kind_of_name(name, &s->id);
+		s->last_round = MAX(s->last_round, round);
 		s->ours |= s->at.last_part;
-		if (!strcmp(s->at.name, MANIFEST_NAME)) {
-			ret = keep_manifest(s, &s->at, err);
-		} else if (kind == IMG_PAGES && s->at.last_part && strcmp(s->at.name + strlen(s->at.name) - 4, IMAGE_ZST) != 0) {
+		if (s->at.link[0]) {
+			ret = keep_link(s, round, err);
+		} else if (!strcmp(name, MANIFEST_NAME)) {
+			ret = keep_manifest(s, &s->at, &s->manifests[round], err);
+		} else if (kind == IMG_PAGES && s->at.last_part && !s->last_round && strcmp(name + strlen(name) - 4, IMAGE_ZST) != 0) {
 			s->standing = true;
 			return 0;
 		} else if (manifest_covers(kind)) {
@@ -260,7 +287,8 @@ void source_free(struct source *s)
 	free(s->v);
 	if (s->mem >= 0)
 		close(s->mem);
-	manifest_free(s->manifest);
+	for (size_t i = 0; i <= s->last_round; i++)
+		manifest_free(s->manifests[i]);
 	tar_close(&s->tar);
 	free(s);
 }
@@ -306,15 +334,16 @@ int source_spool(struct source *s, struct err *err)
 	return advance(s, err);
 }
 
-static int verify(const struct source *s, struct err *err)
+/* The images of one folder. */
+static int verify(const struct source *s, unsigned round, struct err *err)
 {
-	const struct manifest *m = s->manifest;
+	const struct manifest *m = s->manifests[round];
 
 	if (!m)
 		return s->ours ? err_image(err, "the stream has no end record: it is not whole") : 0;
 	for (size_t i = 0; i < m->n; i++) {
 		const struct manifest_file *want = &m->files[i];
-		const struct kept *k = find(s, want->name);
+		const struct kept *k = find(s, round, want->name);
 
 		if (!k)
 			return err_object(err, err_image(err, "the end record names it, but it is not in the stream"), "%s", want->name);
@@ -329,7 +358,7 @@ static int verify(const struct source *s, struct err *err)
 						  "%s", want->name);
 	}
 	for (size_t i = 0; i < s->n; i++)
-		if (!manifest_find(m, s->v[i].name))
+		if (s->v[i].round == round && !manifest_find(m, s->v[i].name))
 			return err_object(err, err_image(err, "the end record does not name it"), "%s", s->v[i].name);
 	return 0;
 }
@@ -346,8 +375,8 @@ int source_end(struct source *s, struct err *err)
 		ret = advance(s, err);
 	if (!ret)
 		ret = tar_drain(&s->tar, err);
-	if (!ret)
-		ret = verify(s, err);
+	for (unsigned i = 0; i <= s->last_round && !ret; i++)
+		ret = verify(s, i, err);
 	s->verified = !ret;
 	return ret;
 }

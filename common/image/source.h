@@ -2,7 +2,8 @@
 /*
  * A checkpoint that comes from a pipe (stream.h). All images but memory pages are kept in memory, within limits. Of a stream that
  * cr-dump wrote, pages are left in the pipe until somebody reads them in their order; of any other they go into memory too, since
- * there is no knowing what still comes behind them. Nothing of it is to be trusted before source_end().
+ * there is no knowing what still comes behind them, and so do those of checkpoints before that one (cr-dump --iterate): which of them
+ * count is known at the end. Nothing of it is to be trusted before source_end().
  */
 #ifndef CR_IMAGE_SOURCE_H
 #define CR_IMAGE_SOURCE_H
@@ -16,8 +17,10 @@ struct manifest;
 int source_open(int fd, struct source **s, struct err *err);
 void source_free(struct source *s);
 
-/* An image that came already: f is the source's. False: there is none. */
-bool source_find(const struct source *s, const char *name, struct image_file *f);
+/* An image that came already, in a folder of rounds (tar.h) or in none (0): f is the source's. False: there is none. */
+bool source_find(const struct source *s, unsigned round, const char *name, struct image_file *f);
+/* The folder of the checkpoint to which that one leaves pages; 0: there is none. */
+unsigned source_parent(const struct source *s, unsigned round);
 /* Whether pages may still come. */
 bool source_more(const struct source *s);
 

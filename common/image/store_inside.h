@@ -39,6 +39,8 @@ struct image_store {
 	struct tar_writer *tar;
 	struct frames_writer *frames; /* that compresses it; NULL: plain */
 	struct stored *sending;
+	const char *folder; /* of its members; NULL: none, and the stream ends with it */
+	bool borrowed; /* tar and frames belong to another store */
 };
 
 /* A store without images yet; the caller fills in where they go. */

@@ -33,6 +33,19 @@ int image_store_stream(int fd, int level, unsigned threads, struct image_store *
 	return 0;
 }
 
+struct image_store *image_store_stream_part(struct image_store *of, const char *folder)
+{
+	struct image_store *new = xzalloc(sizeof(*new));
+
+	new->dirfd = -1;
+	new->path = xstrdup("the stream");
+	new->tar = of->tar;
+	new->frames = of->frames;
+	new->folder = folder;
+	new->borrowed = true;
+	return new;
+}
+
 bool image_store_is_stream(const struct image_store *st)
 {
 	return st->tar != NULL;
@@ -53,8 +66,8 @@ static int begin(struct image_store *st, struct stored *s, uint64_t size, struct
 	char name[80];
 
 	stored_name(s, name);
-	snprintf(m.name, sizeof(m.name), "%s", name);
-	m.last_part = s->raw;
+	snprintf(m.name, sizeof(m.name), "%s%s%s", st->folder ? st->folder : "", st->folder ? "/" : "", name);
+	m.last_part = s->raw && !st->folder;
 	return lost(tar_begin(st->tar, &m, err), err);
 }
 
@@ -87,9 +100,21 @@ static int by_rank(const void *va, const void *vb)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
+/* Before anything else: a reader knows then that there is an older checkpoint to be kept. */
+static int send_link(struct image_store *st, struct err *err)
+{
+	struct tar_member m = { .mode = 0777, .mtime = time(NULL) };
+
+	if (!st->parent)
+		return 0;
+	snprintf(m.name, sizeof(m.name), "%s%sparent", st->folder ? st->folder : "", st->folder ? "/" : "");
+	snprintf(m.link, sizeof(m.link), "%s", st->parent);
+	return lost(tar_begin(st->tar, &m, err), err);
+}
+
 int image_store_send_images(struct image_store *st, struct err *err)
 {
-	int ret = 0;
+	int ret = send_link(st, err);
 
 	qsort(st->images, st->n, sizeof(*st->images), by_rank);
 	for (size_t i = 0; i < st->n && !ret; i++)
@@ -119,9 +144,9 @@ int store_stream_end(struct image_store *st, struct err *err)
 			ret = send_whole(st, st->images[i], err);
 	if (!ret)
 		ret = send_whole(st, store_append_manifest(st), err);
-	if (!ret)
+	if (!ret && !st->folder)
 		ret = lost(tar_end(st->tar, err), err);
-	if (!ret && st->frames)
+	if (!ret && !st->folder && st->frames)
 		ret = lost(frames_writer_end(st->frames, NULL, err), err);
 	st->committed = true; /* there are no files to be taken back */
 	return ret;
@@ -148,6 +173,8 @@ int image_store_drained(struct image_store *st, struct err *err)
 
 void store_stream_free(struct image_store *st)
 {
+	if (st->borrowed)
+		return;
 	frames_writer_free(st->frames);
 	free(st->tar);
 }

@@ -220,9 +220,10 @@ int stream_pack(const char *path, int to, struct stream_result *res, struct err 
 
 struct unpacking {
 	int dirfd;
+	int folders[TAR_ROUNDS_MAX + 1]; /* descriptors, 0: none; the first is dirfd */
+	struct manifest *seen[TAR_ROUNDS_MAX + 1]; /* of images that came plain, by folder */
 	struct draft inventory;
 	char inventory_name[80]; /* "inventory.img", or compressed */
-	struct manifest *seen;	 /* of images that came plain */
 	char **names;		 /* that were made */
 	size_t n, cap;
 	struct stream_result *res;
@@ -237,7 +238,17 @@ static void undo(struct unpacking *u, bool done)
 	}
 	free(u->names);
 	draft_drop(&u->inventory);
-	manifest_free(u->seen);
+	for (size_t i = 0; i < ARRAY_SIZE(u->seen); i++) {
+		char folder[32];
+
+		manifest_free(u->seen[i]);
+		if (!i || !u->folders[i])
+			continue;
+		close(u->folders[i]);
+		snprintf(folder, sizeof(folder), TAR_ROUND "%zu", i);
+		if (!done)
+			unlinkat(u->dirfd, folder, AT_REMOVEDIR);
+	}
 	if (u->dirfd >= 0)
 		close(u->dirfd);
 }
@@ -257,8 +268,37 @@ static int open_target(struct unpacking *u, const char *path, struct err *err)
 	return 0;
 }
 
+/* The folder of a member is made when its first one comes. */
+static int open_folder(struct unpacking *u, unsigned round, struct err *err)
+{
+	char name[32];
+
+	if (!u->seen[round])
+		u->seen[round] = xzalloc(sizeof(*u->seen[round]));
+	if (!round)
+		u->folders[0] = u->dirfd;
+	if (u->folders[round])
+		return 0;
+	snprintf(name, sizeof(name), TAR_ROUND "%u", round);
+	if (mkdirat(u->dirfd, name, 0700) < 0)
+		return err_sys(err, "cannot make the directory of an older checkpoint");
+	u->folders[round] = openat(u->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (u->folders[round] >= 0)
+		return 0;
+	u->folders[round] = 0;
+	return err_sys(err, "cannot open the directory of an older checkpoint");
+}
+
+static void remember(struct unpacking *u, const struct tar_member *m)
+{
+	array_reserve(&u->names, &u->cap, u->n, sizeof(*u->names));
+	u->names[u->n++] = xstrdup(m->name);
+}
+
 static int copy_member(struct unpacking *u, struct tar_reader *r, const struct tar_member *m, int fd, bool sum, struct err *err)
 {
+	const char *name = m->name;
+	unsigned round = (unsigned)tar_round(&name);
 	cleanup(sums_pass_drop) struct sums_passing sums = { 0 };
 	cleanup_free uint8_t *buf = xmalloc(PART);
 	const struct timespec times[2] = { { m->mtime, 0 }, { m->mtime, 0 } };
@@ -283,7 +323,7 @@ static int copy_member(struct unpacking *u, struct tar_reader *r, const struct t
 	if (fchmod(fd, (m->mode & 0777) | 0600) < 0 || futimens(fd, times) < 0)
 		return err_sys(err, "cannot set the attributes");
 	if (sum)
-		manifest_add(u->seen, m->name, m->size, sums_pass_end(&sums));
+		manifest_add(u->seen[round], name, m->size, sums_pass_end(&sums));
 	return 0;
 }
 
@@ -291,10 +331,20 @@ static int unpack_one(struct unpacking *u, struct tar_reader *r, const struct ta
 {
 	cleanup_draft struct draft draft = DRAFT_INIT;
 	unsigned long id;
-	enum image_kind kind = image_kind_of_name(m->name, &id);
-	bool plain = strlen(m->name) < 4 || strcmp(m->name + strlen(m->name) - 4, IMAGE_ZST) != 0;
-	int ret = draft_open(&draft, u->dirfd, "unpack", false, err);
+	const char *name = m->name;
+	unsigned round = (unsigned)tar_round(&name);
+	enum image_kind kind = image_kind_of_name(name, &id);
+	bool plain = strlen(name) < 4 || strcmp(name + strlen(name) - 4, IMAGE_ZST) != 0;
+	int ret = open_folder(u, round, err);
 
+	if (!ret && m->link[0]) {
+		if (symlinkat(m->link, u->folders[round], name) < 0)
+			return err_sys(err, "cannot make the link to an older checkpoint");
+		remember(u, m);
+		return 0;
+	}
+	if (!ret)
+		ret = draft_open(&draft, u->folders[round], "unpack", false, err);
 	if (!ret)
 		ret = copy_member(u, r, m, draft.fd, plain && manifest_covers(kind), err);
 	if (ret)
@@ -304,7 +354,7 @@ static int unpack_one(struct unpacking *u, struct tar_reader *r, const struct ta
 	/* Of many files, one syncfs at the end is cheaper than an fsync for each. */
 	if (u->res->files <= SYNC_EACH_MAX && fsync(draft.fd) < 0 && errno != EINVAL)
 		return err_sys(err, "cannot write");
-	if (kind == IMG_INVENTORY) {
+	if (kind == IMG_INVENTORY && !round) {
 		if (u->inventory.fd >= 0)
 			return err_image(err, "it is there twice");
 		u->inventory = draft;
@@ -315,35 +365,34 @@ static int unpack_one(struct unpacking *u, struct tar_reader *r, const struct ta
 	for (size_t i = 0; kind == IMG_KINDS && i < u->n; i++)
 		if (!strcmp(u->names[i], m->name))
 			return err_image(err, "it is there twice");
-	ret = draft_name(&draft, m->name, err);
-	if (ret)
-		return ret;
-	array_reserve(&u->names, &u->cap, u->n, sizeof(*u->names));
-	u->names[u->n++] = xstrdup(m->name);
-	return 0;
+	ret = draft_name(&draft, name, err);
+	if (!ret)
+		remember(u, m);
+	return ret;
 }
 
 /* The end record, when the stream has one: sums were made as the members went by; compressed ones are read again. */
-static int verify(struct unpacking *u, struct err *err)
+static int verify(struct unpacking *u, unsigned round, struct err *err)
 {
 	cleanup_manifest struct manifest *m = NULL;
-	int ret = manifest_load(u->dirfd, &m, err);
+	struct manifest *seen = u->seen[round];
+	int ret = manifest_load(u->folders[round], &m, err);
 
-	manifest_sort(u->seen);
-	for (size_t i = 1; i < u->seen->n && !ret; i++)
-		if (!strcmp(u->seen->files[i].name, u->seen->files[i - 1].name))
-			ret = err_object(err, err_image(err, "it is there twice"), "%s", u->seen->files[i].name);
+	manifest_sort(seen);
+	for (size_t i = 1; i < seen->n && !ret; i++)
+		if (!strcmp(seen->files[i].name, seen->files[i - 1].name))
+			ret = err_object(err, err_image(err, "it is there twice"), "%s", seen->files[i].name);
 	for (size_t i = 0; !ret && m && i < m->n; i++) {
-		const struct manifest_file *want = &m->files[i], *have = manifest_find(u->seen, want->name);
+		const struct manifest_file *want = &m->files[i], *have = manifest_find(seen, want->name);
 		cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
 
 		if (have && (have->size != want->size ||
 			     (want->sums && memcmp(have->sums, want->sums, want->nsums * sizeof(*want->sums)) != 0)))
 			ret = err_image(err, "it is not what the manifest at the end of the stream says");
-		if (!have && !strncmp(u->inventory_name, want->name, strlen(want->name)))
+		if (!have && !round && !strncmp(u->inventory_name, want->name, strlen(want->name)))
 			continue; /* compressed, and without a name yet */
 		if (!have && !ret)
-			ret = image_file_open(u->dirfd, want->name, &f, err);
+			ret = image_file_open(u->folders[round], want->name, &f, err);
 		if (!have && !ret)
 			ret = f.fd < 0 ? err_image(err, "the manifest names it, but it is not in the stream") :
 					 manifest_verify(want, &f, image_threads_default(), err);
@@ -355,11 +404,16 @@ static int verify(struct unpacking *u, struct err *err)
 
 static int finish(struct unpacking *u, struct err *err)
 {
-	int ret;
+	int ret = 0;
 
 	if (u->inventory.fd < 0)
 		return err_image(err, "there is no inventory.img in the archive: this is no checkpoint");
-	ret = verify(u, err);
+	for (unsigned i = 0; i < ARRAY_SIZE(u->seen) && !ret; i++)
+		if (u->seen[i])
+			ret = verify(u, i, err);
+	for (size_t i = 1; i < ARRAY_SIZE(u->folders) && !ret; i++)
+		if (u->folders[i] && fsync(u->folders[i]) < 0 && errno != EINVAL)
+			ret = err_sys(err, "cannot write to the disk");
 	if (ret)
 		return ret;
 	fault("cr-image:unpacked");
@@ -375,7 +429,7 @@ static int finish(struct unpacking *u, struct err *err)
 
 int stream_unpack(int from, const char *path, struct stream_result *res, struct err *err)
 {
-	struct unpacking u = { .dirfd = -1, .inventory = DRAFT_INIT, .res = res, .seen = xzalloc(sizeof(*u.seen)) };
+	struct unpacking u = { .dirfd = -1, .inventory = DRAFT_INIT, .res = res };
 	struct tar_reader r = { .fd = from };
 	int ret = open_target(&u, path, err);
 

@@ -20,7 +20,7 @@ int stream_rank(enum image_kind kind);
 /* Writes the directory to a descriptor. Images stay compressed as they are. */
 int stream_pack(const char *path, int to, struct stream_result *res, struct err *err);
 /* Reads any tar of one directory, members in any order, into a directory that has no checkpoint yet and is made when it is missing. The
- * inventory gets its name last. */
+ * inventory gets its name last. Checkpoints before it, in folders of their own (cr-dump --iterate), come along with their links. */
 int stream_unpack(int from, const char *path, struct stream_result *res, struct err *err);
 
 #endif

@@ -56,12 +56,13 @@ static int put(struct tar_writer *w, const void *p, size_t n, struct err *err)
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot write the archive") : 0;
 }
 
-static int put_header(struct tar_writer *w, const char *name, char type, uint64_t size, unsigned mode, int64_t mtime,
-		      struct err *err)
+static int put_header(struct tar_writer *w, const char *name, const char *link, char type, uint64_t size, unsigned mode,
+		      int64_t mtime, struct err *err)
 {
 	struct header h = { .type = type, .magic = "ustar", .version = { '0', '0' } };
 
 	snprintf(h.name, sizeof(h.name), "%.99s", name);
+	snprintf(h.link, sizeof(h.link), "%.99s", link);
 	octal(h.mode, sizeof(h.mode), mode & 07777);
 	octal(h.uid, sizeof(h.uid), 0);
 	octal(h.gid, sizeof(h.gid), 0);
@@ -103,11 +104,11 @@ int tar_begin(struct tar_writer *w, const struct tar_member *m, struct err *err)
 	if (m->last_part)
 		n += pax_record(block + n, sizeof(block) - n, "comment", LAST_PART);
 	if (n)
-		ret = put_header(w, "PaxHeader", 'x', n, 0644, m->mtime, err);
+		ret = put_header(w, "PaxHeader", "", 'x', n, 0644, m->mtime, err);
 	if (!ret && n)
 		ret = put(w, block, (n + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK, err);
 	if (!ret)
-		ret = put_header(w, m->name, '0', m->size, m->mode, m->mtime, err);
+		ret = put_header(w, m->name, m->link, m->link[0] ? '2' : '0', m->size, m->mode, m->mtime, err);
 	w->left = m->size;
 	w->pad = (unsigned)(-m->size % TAR_BLOCK);
 	return ret;
@@ -323,11 +324,30 @@ static int skip(struct tar_reader *r, struct err *err)
 	return ret;
 }
 
+int tar_round(const char **name)
+{
+	const char *slash = strchr(*name, '/');
+	char digits[8];
+	uint64_t n;
+	size_t len;
+
+	if (!slash)
+		return 0;
+	len = (size_t)(slash - *name);
+	if (len <= strlen(TAR_ROUND) || len >= strlen(TAR_ROUND) + 4 || strncmp(*name, TAR_ROUND, strlen(TAR_ROUND)) != 0)
+		return -1;
+	snprintf(digits, sizeof(digits), "%.*s", (int)(len - strlen(TAR_ROUND)), *name + strlen(TAR_ROUND));
+	if (digits[0] == '0' || parse_u64(digits, 10, &n) || !n || n > TAR_ROUNDS_MAX)
+		return -1;
+	*name = slash + 1;
+	return (int)n;
+}
+
 static int take_name(struct tar_reader *r, const struct header *h, const struct pax *p, char type, struct tar_member *m,
 		     struct err *err)
 {
 	char name[300];
-	const char *s = name;
+	const char *s = name, *last;
 
 	if (p->has_path)
 		snprintf(name, sizeof(name), "%s", p->path);
@@ -336,14 +356,39 @@ static int take_name(struct tar_reader *r, const struct header *h, const struct 
 	while (s[0] == '.' && s[1] == '/')
 		s += s[2] == '/' ? 1 : 2;
 	if (type == '5')
-		return !*s || !strcmp(s, ".") ? 0 : damaged(r, err, "a folder in it: a checkpoint is one flat directory (tar -C DIR -c .)");
-	if (!*s || *s == '.' || strchr(s, '/') || strlen(s) >= sizeof(m->name))
+		return !*s || !strcmp(s, ".") || tar_round(&(const char *){ s }) > 0 ? 0 :
+			damaged(r, err, "a folder in it: a checkpoint is one flat directory (tar -C DIR -c .)");
+	last = s;
+	if (!*s || tar_round(&last) < 0 || !*last || *last == '.' || strchr(last, '/') || strlen(s) >= sizeof(m->name))
 		return err_hint(err, damaged(r, err, "a member's name leads out of the directory, or is hidden"),
 				"a checkpoint is packed with cr-image pack DIR, or tar -C DIR -c .");
 	for (const char *c = s; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return damaged(r, err, "a member's name has control characters");
 	snprintf(m->name, sizeof(m->name), "%s", s);
+	return 1;
+}
+
+/* The one link that a checkpoint has: to an older one in the same stream. */
+static int take_link(struct tar_reader *r, const struct header *h, struct tar_member *m, struct err *err)
+{
+	const char *name = m->name, *to = m->link, *none;
+	int mine = tar_round(&name), its;
+
+	if (strcmp(name, "parent") != 0)
+		return damaged(r, err, "links are not taken");
+	snprintf(m->link, sizeof(m->link), "%.60s", h->link);
+	if (mine && !strncmp(to, "../", 3))
+		to += 3;
+	else if (mine)
+		to = "";
+	cleanup_free char *inside = xasprintf("%s/", to);
+
+	none = inside;
+	its = tar_round(&none);
+	if (its <= 0 || *none || (mine && its >= mine))
+		return err_hint(err, damaged(r, err, "it needs the pages of a checkpoint that is not in the stream"),
+				"cr-image flatten makes one that stands for itself");
 	return 1;
 }
 
@@ -357,8 +402,8 @@ static int take_member(struct tar_reader *r, const struct header *h, const struc
 
 	if (type == '7')
 		type = '0';
-	if (type != '0' && type != '5')
-		return damaged(r, err, type == '1' || type == '2' ? "links are not taken" : "only regular files are taken");
+	if (type != '0' && type != '5' && type != '2')
+		return damaged(r, err, type == '1' ? "links are not taken" : "only regular files are taken");
 	if (p->has_size)
 		size = p->size;
 	if (size > IMAGE_PAYLOAD_MAX)
@@ -366,6 +411,13 @@ static int take_member(struct tar_reader *r, const struct header *h, const struc
 	ret = take_name(r, h, p, type, m, err);
 	if (ret < 0)
 		return ret;
+	m->link[0] = 0;
+	if (type == '2') {
+		ret = take_link(r, h, m, err);
+		if (ret < 0)
+			return ret;
+		size = 0;
+	}
 	r->left = size;
 	r->pad = (unsigned)(-size % TAR_BLOCK);
 	m->size = size;

@@ -13,9 +13,15 @@
 struct frames_writer; /* frames.h */
 
 #define TAR_BLOCK 512u
+/* Checkpoints that an iterated one needs are in folders of its directory, numbered from 1 on. */
+#define TAR_ROUND "iterate-"
+#define TAR_ROUNDS_MAX 100
+/* The number of the folder in which a member is, 0: in none. Negative: in one that no checkpoint has. *name becomes the part behind it. */
+int tar_round(const char **name);
 
 struct tar_member {
-	char name[256]; /* a plain file name: no folder, no leading dot */
+	char name[256]; /* a plain file name: no leading dot, and no folder but TAR_ROUND */
+	char link[64];	/* not "": a symbolic link to this, named "parent" */
 	uint64_t size;
 	unsigned mode; /* permission bits */
 	int64_t mtime; /* s */
@@ -55,8 +61,8 @@ int tar_drain(struct tar_reader *r, struct err *err);
 void tar_close(struct tar_reader *r);
 /*
  * The next member: 1, 0 at the end of the archive (which must be there: a stream that just stops is damaged), or a negative errno.
- * What is left of the one before is passed over. Directories "." are passed over; everything else that is no regular file with a
- * plain name is refused: other folders, "..", absolute names, links, devices, sparse files.
+ * What is left of the one before is passed over. Directories are passed over; everything else that is no regular file with a
+ * plain name, or a link "parent" to a checkpoint beside or below, is refused: other folders, "..", absolute names, devices, sparse files.
  */
 int tar_next(struct tar_reader *r, struct tar_member *m, struct err *err);
 /* At most n bytes of the member; *got 0 at its end. */

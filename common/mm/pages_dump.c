@@ -21,6 +21,8 @@
 #include "common/mm/cow.h"
 #include "common/mm/pages_out.h"
 #include "common/mm/previous.h"
+#include "common/mm/sent.h"
+#include "common/mm/track.h"
 
 enum { TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES };
 
@@ -32,6 +34,7 @@ struct batch {
 	struct piece pieces[BATCH_PAGES];
 	size_t n, npages; /* those to be read */
 	uint64_t ticket;
+	uint64_t first; /* of a set that was listed: how many pages of it come before */
 };
 
 /* Everything that the workers share; under lock but for what never changes. */
@@ -40,9 +43,10 @@ struct pump {
 	pthread_cond_t turned;
 	struct dump *d;
 	struct scan *scan; /* where pages come from, or, when they were listed before: */
-	const struct pages_set *set;
+	struct pages_set *set;
 	size_t run;	   /* of the set, the next one, */
 	uint32_t run_done; /* and how many of its pages are given out */
+	uint64_t given;	   /* of all of them */
 	struct cow cow;
 	struct pages_out out;
 	struct previous_set *previous; /* of the checkpoint before; NULL: there is none */
@@ -189,11 +193,8 @@ static void add_piece(struct batch *b, const struct scan_run *run, uint64_t addr
 /* How many of max pages from addr on the checkpoint before has (*has) or has not. */
 static size_t had_before(const struct pump *p, const struct scan_run *run, uint64_t addr, size_t max, bool *has)
 {
-	*has = run->clean && previous_has(p->previous, addr);
-	for (size_t n = 1; n < max; n++)
-		if ((run->clean && previous_has(p->previous, addr + n * PAGE_BYTES)) != *has)
-			return n;
-	return max;
+	*has = false;
+	return run->clean ? (size_t)previous_run(p->previous, addr, max, has) : max;
 }
 
 /* Adds a run, cut where pages are others' and where they are not: a batch has room for as many pieces as pages. */
@@ -219,6 +220,7 @@ static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 /* The next pages of a set that was listed. */
 static void take_listed(struct pump *p, struct batch *b)
 {
+	b->first = p->given;
 	while (b->npages < BATCH_PAGES && p->run < p->set->n) {
 		const struct pages_run *r = &p->set->runs[p->run];
 		uint32_t n = MIN(r->npages - p->run_done, (uint32_t)(BATCH_PAGES - b->npages));
@@ -231,6 +233,7 @@ static void take_listed(struct pump *p, struct batch *b)
 			p->run_done = 0;
 		}
 	}
+	p->given += b->npages;
 }
 
 /* Under lock: the next batch with its ticket. False at the end or after a failure. */
@@ -292,6 +295,16 @@ static void put_batch(struct pump *p, struct rest *r, uint64_t off)
 		sums_merge(&p->out.sums, &part, off + r->npages * PAGE_BYTES);
 }
 
+/* What is sent may have changed since it was listed: it counts as it is now. */
+static void sum_batch(const struct pump *p, const struct batch *b, const unsigned char *buf)
+{
+	struct sent_page *sum = p->set && p->set->sums ? p->set->sums + b->first : NULL;
+
+	for (size_t i = 0; sum && i < b->n; i++)
+		for (uint32_t k = 0; k < b->pieces[i].npages; k++, buf += PAGE_BYTES)
+			sent_sum(p->d->tracker->sent, b->pieces[i].addr + k * PAGE_BYTES, buf, sum++);
+}
+
 /* Reads, and gives the batch its place once all before it have theirs. Called and left with the lock held. */
 static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, struct previous_set *previous, struct rest *r)
 {
@@ -301,6 +314,8 @@ static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, stru
 
 	pthread_mutex_unlock(&p->lock);
 	ret = read_batch(p, b, buf, &err);
+	if (!ret)
+		sum_batch(p, b, buf);
 	if (!ret)
 		ret = sift(p, b, buf, previous, r, &err);
 	pthread_mutex_lock(&p->lock);
@@ -398,7 +413,7 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 	return ret;
 }
 
-int pages_send_task(struct dump *d, const struct pages_set *set, struct err *err)
+int pages_send_task(struct dump *d, struct pages_set *set, struct err *err)
 {
 	struct pump p = { .d = d, .set = set, .err = err };
 	int ret = pages_out_send(d, &p.out, set, err);
@@ -424,6 +439,8 @@ int pages_send(struct dump *d, struct err *err)
 			err_task(err, d->task->pid, d->task->stat.comm, ret);
 	}
 	d->task = d->tasks[0];
+	if (!ret && d->tracker && d->tracker->sent)
+		sent_next(d->tracker->sent, d->sets);
 	took(d, start);
 	return ret;
 }
@@ -497,8 +514,11 @@ int pages_dump(struct dump *d, struct err *err)
 {
 	cleanup(scan_close) struct scan scan = { 0 };
 	uint64_t start = now_ns();
-	int ret = d->opts->pre_dump ? 0 : aio_settle(d, err);
+	int ret;
 
+	if (d->task->vm_shared)
+		return 0;
+	ret = d->opts->pre_dump ? 0 : aio_settle(d, err);
 	if (!ret && d->task->scan) { /* listed while it stood still */
 		scan = *d->task->scan;
 		free(take_ptr(d->task->scan));
@@ -507,7 +527,7 @@ int pages_dump(struct dump *d, struct err *err)
 	}
 	if (!ret)
 		ret = dump_private(d, &scan, err);
-	if (!ret && image_store_is_stream(d->store))
+	if (!ret && image_store_is_stream(d->store) && !d->opts->pre_dump)
 		ret = put_vdso(d, err);
 	if (!ret && !d->opts->pre_dump)
 		put_mm(d, &scan);

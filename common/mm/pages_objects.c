@@ -9,6 +9,8 @@
 #include "common/base/io.h"
 #include "common/mm/pages_out.h"
 #include "common/mm/previous.h"
+#include "common/mm/sent.h"
+#include "common/mm/track.h"
 
 /* n bytes at from, and zeros up to a whole page. */
 static int read_part(int in, uint64_t from, size_t n, unsigned char *buf, struct err *err)
@@ -160,14 +162,17 @@ int objects_dump(struct dump *d, struct err *err)
 	return ret;
 }
 
-int pages_send_object(struct dump *d, const struct pages_set *set, struct err *err)
+int pages_send_object(struct dump *d, struct pages_set *set, struct err *err)
 {
 	cleanup(pages_out_drop) struct pages_out out = { .fd = -1 };
 	const struct mm_object *o = set->object;
 	cleanup_free unsigned char *buf = xowned(aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES));
 	cleanup_fd int in = -1;
+	size_t sent = 0;
 	int ret = open_object(o, &in, err);
 
+	if (ret && d->opts->pre_dump && (ret == -ENOENT || ret == -ESRCH)) /* gone meanwhile: zeros stand for it */
+		ret = 0;
 	if (!ret)
 		ret = pages_out_send(d, &out, set, err);
 	for (size_t i = 0; i < set->n && !ret; i++) {
@@ -177,6 +182,13 @@ int pages_send_object(struct dump *d, const struct pages_set *set, struct err *e
 			size_t whole = (size_t)MIN(end - at, (uint64_t)BATCH_PAGES * PAGE_BYTES);
 
 			ret = read_part(in, at, (size_t)MIN(whole, o->size - at), buf, err);
+			if (ret && d->opts->pre_dump) { /* shorter by now */
+				memset(buf, 0, whole);
+				*err = (struct err)ERR_INIT;
+				ret = 0;
+			}
+			for (size_t k = 0; set->sums && !ret && k < whole; k += PAGE_BYTES)
+				sent_sum(d->tracker->sent, at + k, buf + k, &set->sums[sent++]);
 			if (!ret)
 				ret = put(&out, buf, whole, err);
 			at += whole;

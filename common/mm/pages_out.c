@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/image/threads.h"
+#include "common/mm/sent.h"
+#include "common/mm/track.h"
 
 /* One aligned page at a time; or-ing whole cache lines lets the compiler use the widest registers it may. */
 bool is_zero_page(const void *page)
@@ -24,20 +26,23 @@ bool is_zero_page(const void *page)
 
 void pages_sets_free(struct dump *d)
 {
-	for (size_t i = 0; d->sets && i < d->sets->n; i++)
+	for (size_t i = 0; d->sets && i < d->sets->n; i++) {
 		free(d->sets->v[i].runs);
+		free(d->sets->v[i].left);
+		free(d->sets->v[i].sums);
+	}
 	if (d->sets)
 		free(d->sets->v);
 	free(d->sets);
 	d->sets = NULL;
 }
 
-static struct pages_set *new_set(struct dump *d, const struct mm_object *object, uint32_t pages_id)
+static struct pages_set *new_set(struct dump *d, const struct mm_object *object, const struct pages_out *o)
 {
 	struct pages_sets *s = d->sets = d->sets ?: xzalloc(sizeof(*s));
 
 	array_reserve(&s->v, &s->cap, s->n, sizeof(*s->v));
-	s->v[s->n] = (struct pages_set){ .task = d->task, .object = object, .pages_id = pages_id };
+	s->v[s->n] = (struct pages_set){ .task = d->task, .object = object, .pages_id = o->pages_id, .kind = o->kind, .id = o->id };
 	return &s->v[s->n++];
 }
 
@@ -51,7 +56,7 @@ int pages_out_open(struct dump *d, struct pages_out *o, enum image_kind kind, un
 	head.pages_id = o->pages_id = ++d->objects->last_pages_id;
 	image_store_put(d->store, kind, id, &head.base);
 	if (image_store_is_stream(d->store)) {
-		o->list = new_set(d, object, o->pages_id);
+		o->list = new_set(d, object, o);
 		return 0;
 	}
 	ret = image_store_raw(d->store, IMG_PAGES, o->pages_id, &o->fd, err);
@@ -60,9 +65,11 @@ int pages_out_open(struct dump *d, struct pages_out *o, enum image_kind kind, un
 	return ret;
 }
 
-int pages_out_send(struct dump *d, struct pages_out *o, const struct pages_set *set, struct err *err)
+int pages_out_send(struct dump *d, struct pages_out *o, struct pages_set *set, struct err *err)
 {
 	*o = (struct pages_out){ .d = d, .fd = -1, .pages_id = set->pages_id, .sending = true, .sum = true };
+	if (d->tracker && d->tracker->sent)
+		set->sums = xreallocarray(NULL, set->npages + 1, sizeof(*set->sums));
 	return image_store_send_raw(d->store, IMG_PAGES, set->pages_id, set->npages * PAGE_BYTES, err);
 }
 
@@ -78,6 +85,12 @@ static void map_flush(struct pages_out *o)
 	e.nr_pages = o->npages;
 	image_store_put(o->d->store, o->kind, o->id, &e.base);
 	o->npages = 0;
+}
+
+static void list_left(struct pages_set *s, uint64_t addr, uint64_t npages)
+{
+	array_reserve(&s->left, &s->left_cap, s->nleft, sizeof(*s->left));
+	s->left[s->nleft++] = (struct pages_run){ addr, (uint32_t)npages, false };
 }
 
 static void list_run(struct pages_set *s, uint64_t addr, uint64_t npages, bool by_mem)
@@ -96,7 +109,9 @@ static void list_run(struct pages_set *s, uint64_t addr, uint64_t npages, bool b
 
 void pages_out_map(struct pages_out *o, uint64_t addr, uint64_t npages, uint32_t flags, bool by_mem)
 {
-	if (o->list && !(flags & PAGES_COW))
+	if (o->list && flags & PME_PARENT)
+		list_left(o->list, addr, npages);
+	else if (o->list && !(flags & PAGES_COW))
 		list_run(o->list, addr, npages, by_mem);
 	if (o->npages && o->flags == flags && o->addr + o->npages * PAGE_BYTES == addr) {
 		o->npages += npages;

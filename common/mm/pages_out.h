@@ -23,7 +23,14 @@ struct pages_set {
 	struct pages_run *runs;
 	size_t n, cap;
 	uint64_t npages;
+	/* of rounds that go down a stream: */
+	enum image_kind kind;
+	unsigned long id;
+	struct pages_run *left; /* pages that went before */
+	size_t nleft, left_cap;
+	struct sent_page *sums; /* of those that go now; NULL: nobody wants them */
 };
+struct sent_page; /* sent.h */
 struct pages_sets { struct pages_set *v; size_t n, cap; };
 
 struct pages_out {
@@ -48,7 +55,7 @@ struct pages_out {
 int pages_out_open(struct dump *d, struct pages_out *o, enum image_kind kind, unsigned long id, const struct mm_object *object,
 		   struct err *err);
 /* A set that was listed is sent. */
-int pages_out_send(struct dump *d, struct pages_out *o, const struct pages_set *set, struct err *err);
+int pages_out_send(struct dump *d, struct pages_out *o, struct pages_set *set, struct err *err);
 /* Has writes in the order of the content, one at a time; else they may be made side by side. */
 static inline bool pages_out_ordered(const struct pages_out *o)
 {
@@ -68,7 +75,7 @@ bool is_zero_page(const void *page);
 void pages_sum(struct sums_part *part, const struct iovec *v, size_t n, uint64_t off);
 
 /* Sends the memory of a task, or the content of an object. */
-int pages_send_task(struct dump *d, const struct pages_set *set, struct err *err);
-int pages_send_object(struct dump *d, const struct pages_set *set, struct err *err);
+int pages_send_task(struct dump *d, struct pages_set *set, struct err *err);
+int pages_send_object(struct dump *d, struct pages_set *set, struct err *err);
 
 #endif

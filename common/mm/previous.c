@@ -14,6 +14,8 @@
 #include "common/base/io.h"
 #include "common/image/manifest.h"
 #include "common/image/threads.h"
+#include "common/mm/sent.h"
+#include "common/mm/track.h"
 #include "inventory.pb-c.h"
 
 uint64_t previous_uptime(void)
@@ -90,7 +92,17 @@ int previous_set_open(struct dump *d, enum image_kind kind, unsigned long id, st
 	struct previous_set *s;
 	int ret;
 
+	const struct sent *sent = d->tracker ? d->tracker->sent : NULL;
+	const struct sent_set *of = sent_find(sent, kind, id);
+
 	*out = NULL;
+	if (of) {
+		*out = xzalloc(sizeof(**out));
+		(*out)->sent = sent;
+		(*out)->of = of;
+		(*out)->shared = true;
+		return 0;
+	}
 	if (!d->previous)
 		return 0;
 	s = xzalloc(sizeof(*s));
@@ -125,25 +137,61 @@ struct previous_set *previous_set_share(const struct previous_set *s)
 		return NULL;
 	copy = xzalloc(sizeof(*copy));
 	copy->set = s->set;
+	copy->sent = s->sent;
+	copy->of = s->of;
 	copy->shared = true;
+	if (s->sent)
+		return copy;
 	copy->set.pages = xzalloc(s->set.n * sizeof(*copy->set.pages));
 	for (size_t i = 0; i < s->set.n; i++)
 		image_file_share(&s->set.pages[i], &copy->set.pages[i]);
 	return copy;
 }
 
-bool previous_has(const struct previous_set *s, uint64_t vaddr)
+uint64_t previous_run(const struct previous_set *s, uint64_t vaddr, uint64_t max, bool *has)
 {
-	uint64_t off, n;
+	uint64_t off, n = 1;
 	size_t in;
 
-	return s && !chain_find(&s->set, 0, vaddr, 1, &in, &off, &n);
+	*has = false;
+	if (!s)
+		return max;
+	if (!s->sent) {
+		*has = !chain_find(&s->set, 0, vaddr, max, &in, &off, &n);
+		return *has ? n : 1;
+	}
+	in = sent_at(s->of, vaddr);
+	if (in == s->of->n || s->of->v[in].addr != vaddr)
+		return in == s->of->n ? max : MIN(max, (s->of->v[in].addr - vaddr) / IMAGE_PAGE);
+	*has = true;
+	while (n < max && in + n < s->of->n && s->of->v[in + n].addr == vaddr + n * IMAGE_PAGE)
+		n++;
+	return n;
+}
+
+static void compare_sums(const struct previous_set *s, uint64_t vaddr, const unsigned char *mine, size_t n, bool *same)
+{
+	size_t at = sent_at(s->of, vaddr);
+
+	for (size_t i = 0; i < n; i++, vaddr += IMAGE_PAGE) {
+		struct sent_page now;
+
+		same[i] = at < s->of->n && s->of->v[at].addr == vaddr;
+		if (!same[i])
+			continue;
+		sent_sum(s->sent, vaddr, mine + i * IMAGE_PAGE, &now);
+		same[i] = !memcmp(&now, &s->of->v[at++], sizeof(now));
+	}
 }
 
 int previous_compare(struct previous_set *s, uint64_t vaddr, const unsigned char *mine, size_t n, bool *same, struct err *err)
 {
 	uint64_t got;
 
+	if (s && s->sent) {
+		compare_sums(s, vaddr, mine, n, same);
+		return 0;
+	}
 	for (size_t i = 0; i < n; i += got) {
 		uint64_t off;
 		size_t in;

@@ -8,6 +8,9 @@
 
 #define PREVIOUS_PAGES 256 /* that are compared at once */
 
+struct sent; /* sent.h */
+struct sent_set;
+
 struct previous {
 	struct chain chain; /* the newest first */
 	uint64_t uptime_us; /* of the host, when it was made; UINT64_MAX: it does not tell */
@@ -23,6 +26,8 @@ int previous_dedup(struct dump *d, struct err *err);
 
 /* One page set in the older checkpoints. Readers in several threads have a struct previous_set each. */
 struct previous_set {
+	const struct sent *sent; /* not NULL: it went down the stream, and this is what is known of it */
+	const struct sent_set *of;
 	struct chain_set set;
 	bool shared; /* sets and files are another one's */
 	unsigned char buf[PREVIOUS_PAGES * 4096];
@@ -32,8 +37,8 @@ int previous_set_open(struct dump *d, enum image_kind kind, unsigned long id, st
 /* Another reader of the same set, for another thread; s may be NULL. It goes before the first one. */
 struct previous_set *previous_set_share(const struct previous_set *s);
 void previous_set_close(struct previous_set *s);
-/* Is the page there at all? s may be NULL. */
-bool previous_has(const struct previous_set *s, uint64_t vaddr);
+/* Is the page there at all, and for how many of max pages from there on is it the same? s may be NULL. */
+uint64_t previous_run(const struct previous_set *s, uint64_t vaddr, uint64_t max, bool *has);
 /* For each of n pages from vaddr on, whose content is at mine: is it the same there? s may be NULL. */
 int previous_compare(struct previous_set *s, uint64_t vaddr, const unsigned char *mine, size_t n, bool *same, struct err *err);
 

@@ -25,6 +25,7 @@
 #include "common/base/io.h"
 #include "common/image/file.h"
 #include "common/mm/private.h"
+#include "common/mm/sent.h"
 
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
@@ -39,6 +40,7 @@ void tracker_close(struct tracker *t)
 	for (size_t i = 0; i < t->n; i++)
 		close(t->v[i].uffd);
 	free(t->v);
+	sent_free(t->sent);
 	*t = (struct tracker){ 0 };
 }
 
@@ -117,7 +119,7 @@ static int make(struct dump *d, int *uffd, struct err *err)
 	take.number = lowest_free(d, err);
 	if (take.number < 0)
 		return take.number;
-	take.pidfd = (int)syscall(SYS_pidfd_open, d->task->pid, 0);
+	take.pidfd = dump_task_pidfd(d->task);
 	if (take.pidfd < 0)
 		return err_sys(err, "pidfd_open");
 	t = program_data(p, &wait, sizeof(wait));

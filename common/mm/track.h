@@ -7,8 +7,16 @@
 
 struct tracked { pid_t pid; uint64_t start_time; int uffd; };
 
+struct sent; /* sent.h */
+struct image_store;
+
 /* Lives as long as the rounds of one run; its end ends the tracking, whatever that end is. */
-struct tracker { struct tracked *v; size_t n, cap; };
+struct tracker {
+	struct tracked *v;
+	size_t n, cap;
+	struct image_store *stream; /* all rounds go down one; NULL: into directories */
+	struct sent *sent;	    /* what went down it */
+};
 void tracker_close(struct tracker *t);
 
 /* Is the current task tracked since an earlier round? */

@@ -149,8 +149,6 @@ int model_resolve_parents(struct model *m, enum image_kind kind, unsigned long i
 	struct chain_set s = { 0 };
 	int ret;
 
-	if (image_dir_source(m->dir))
-		return cannot_restore(err, &whole, "a stream has no parent checkpoint: cr-image flatten makes one without");
 	ret = open_chain(m, err);
 	if (ret)
 		return ret;

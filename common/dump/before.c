@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/dump/before.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "common/base/clock.h"
+#include "common/base/fault.h"
+#include "common/dump/identity.h"
+#include "common/dump/share.h"
+#include "common/mm/mm.h"
+#include "common/mm/track.h"
+
+/* The memory of a task that goes on meanwhile. */
+static int keep_memory(struct dump *d, struct err *err)
+{
+	d->task->reading_fd = openat(d->task->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
+	return d->task->reading_fd < 0 ? err_sys(err, "cannot open its memory") : 0;
+}
+
+static int still_there(struct dump *d, struct err *err)
+{
+	struct proc_stat stat;
+	int ret = proc_stat(d->task->proc_fd, "stat", &stat, err);
+
+	if (ret)
+		return ret;
+	return stat.state == 'Z' || stat.state == 'X' ? err_set(err, ERR_FAILED, ESRCH, "it ended meanwhile") : 0;
+}
+
+int dump_before(struct dump *d, bool *frozen, struct err *err)
+{
+	uint64_t since_us;
+	int ret = share_find(d, err);
+
+	if (!ret)
+		ret = dump_each_task(d, mm_collect, err);
+	if (!ret && d->tracker)
+		ret = dump_each_task(d, track_begin, err);
+	if (!ret && d->tracker)
+		ret = dump_each_task(d, pages_list, err);
+	if (!ret)
+		ret = dump_each_task(d, keep_memory, err);
+	if (ret)
+		return ret;
+	since_us = d->tasks[0]->fz.frozen_ns / 1000;
+	dump_thaw(d, THAW_RUN);
+	*frozen = false;
+	for (size_t i = 0; i < d->ntasks; i++) {
+		d->tasks[i]->fz.pid = d->tasks[i]->pid;
+		d->tasks[i]->fz.mem_fd = d->tasks[i]->reading_fd;
+	}
+	d->stats.frozen_us = now_us() - since_us;
+	fault("dump:before-pages");
+	ret = dump_each_task(d, pages_dump, err);
+	if (!ret)
+		ret = objects_dump(d, err);
+	fault("dump:after-pages");
+	if (!ret)
+		ret = dump_each_task(d, still_there, err);
+	if (ret)
+		return ret;
+	identity_put_before(d);
+	return dump_send(d, err);
+}
