@@ -150,12 +150,21 @@ struct file_plan {
 	size_t npackets;
 	bool packets_loaded;
 	struct tty_images *ttys; /* common/file/tty_plan.c */
+	struct id_map holders, holder_fds; /* common/file/pull.c: (type, id) -> the first task that holds it; a descriptor of that */
+	bool holders_built;
 	struct id_map held; /* ids of descriptions that are in a descriptor table */
 	bool held_built;
 	struct id_map unix_made; /* unixsk_plan.c: ids of sockets that are planned */
 	bool unix_planned;
 };
 struct file_plan *file_plan_of(struct plan *plan);
+
+/* Whether several descriptor tables hold the description, and one of them opens it for all: index of that task, and its
+ * descriptor. */
+bool file_opened_by(const struct model *m, struct plan *plan, const FileEntry *entry, size_t *task, int *fd);
+/* Steps of another holder: fetches it from there, and gives it the n numbers of `same`. What is fetched must be in place before
+ * all are in their process groups (TASK_GROUPS). */
+void file_pull(struct plan *plan, struct plan_task *pt, size_t from, int fd, const FdinfoEntry *const *same, size_t n);
 
 /* The slot of a description, planned on first use. */
 int file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, uint32_t *slot, struct err *err);
@@ -185,9 +194,11 @@ void fown_plan(const FownEntry *fown, uint32_t flags, int fd, struct plan_task *
 const FownEntry *file_fown(const struct model *m, const FileEntry *entry, uint32_t *flags);
 /* lseek to the entry's position. */
 void reg_seek(struct plan *plan, const RegFileEntry *reg, uint32_t slot);
-/* Steps of the task that open a pidfd of a living process or zombie of the tree and give it its numbers, where a stand-in is. */
-int pidfd_place(const struct model *m, const FileEntry *entry, struct plan_task *pt, const FdinfoEntry **same, size_t n,
-		struct err *err);
+bool pidfd_of_thread(const struct model *m, const FileEntry *entry); /* that is no process */
+/* Steps of the task that open a pidfd of a living process or zombie of the tree and give it its numbers, where a stand-in is.
+ * fetched: others fetch it there. */
+int pidfd_place(const struct model *m, const FileEntry *entry, struct plan_task *pt, bool fetched,
+		const FdinfoEntry **same, size_t n,		struct err *err);
 /* REG entry id must have a good name. */
 int reg_check(const RegFileEntry *reg, struct err *err);
 

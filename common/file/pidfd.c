@@ -84,13 +84,18 @@ static int pidfd_plan(const struct model *m, const FileEntry *entry, struct plan
 	return 0;
 }
 
-int pidfd_place(const struct model *m, const FileEntry *entry, struct plan_task *pt, const FdinfoEntry **same, size_t n,
-		struct err *err)
+bool pidfd_of_thread(const struct model *m, const FileEntry *entry)
+{
+	return known(m, entry->pidfd->nspid) == 2;
+}
+
+int pidfd_place(const struct model *m, const FileEntry *entry, struct plan_task *pt, bool fetched, const FdinfoEntry **same,
+		size_t n, struct err *err)
 {
 	const PidfdEntry *e = entry->pidfd;
 	uint32_t flags = e->flags & (O_NONBLOCK | THREAD_FLAG);
 	struct program *prog = pt->threads[0].prog;
-	int what = known(m, e->nspid), phase = TASK_CLOSE;
+	int what = known(m, e->nspid), phase = fetched ? TASK_MM : TASK_CLOSE;
 	struct step_ref opened;
 
 	if (!what || (what == 2 && !(flags & THREAD_FLAG)))

@@ -118,16 +118,17 @@ static int by_fd(const void *va, const void *vb)
 
 /*
  * /proc/PID/... of the task itself names the process as it is then, so only the restored task can open it, when its
- * threads and memory are there; that of another task when all exist. Until then a stand-in keeps the number.
+ * threads and memory are there; that of another task when all exist. Until then a stand-in keeps the number. What others
+ * fetch is opened as soon as all exist.
  */
-static void plan_tree_proc(struct plan_task *pt, const RegFileEntry *reg, const FdinfoEntry **same, size_t n)
+static void plan_tree_proc(struct plan_task *pt, const RegFileEntry *reg, bool fetched, const FdinfoEntry **same, size_t n)
 {
 	const bool own = reg_is_own_proc(reg->name, pt->pid);
 	struct program *prog = pt->threads[0].prog;
-	int phase = own ? THREAD_SELF : TASK_CLOSE;
+	int phase = fetched ? TASK_MM : own ? THREAD_SELF : TASK_CLOSE;
 	struct step_ref opened;
 
-	if (!own && strstr(reg->name, "/task/")) { /* threads of others exist for certain only when all stand ready */
+	if (!fetched && !own && strstr(reg->name, "/task/")) { /* threads of others exist for certain only when all stand ready */
 		if (!pt->threads[0].late)
 			pt->threads[0].late = program_new();
 		prog = pt->threads[0].late;
@@ -173,19 +174,26 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 {
 	struct program *prog = pt->threads[0].prog;
 	FileEntry *entry;
+	size_t opener = 0;
 	uint32_t slot;
-	int ret = entry_of(m, same[0]->type, same[0]->id, &entry, err);
+	int there, ret = entry_of(m, same[0]->type, same[0]->id, &entry, err);
 
 	if (ret < 0)
 		return ret;
 	const bool proc = entry->type == FD_TYPES__REG && reg_is_tree_proc(m, entry->reg->name);
 	const bool pidfd = entry->type == FD_TYPES__PIDFD && entry->pidfd->nspid != -1;
-	if (proc) {
+	/* What means a thread is opened too late for being fetched. */
+	const bool fetched = ((proc && !strstr(entry->reg->name, "/task/")) || (pidfd && !pidfd_of_thread(m, entry))) &&
+			     file_opened_by(m, plan, entry, &opener, &there);
+	if (fetched && opener != pt->index) {
+		slot = stand_in(plan);
+		file_pull(plan, pt, opener, there, same, n);
+	} else if (proc) {
 		slot = stand_in(plan);
 		ret = reg_check(entry->reg, err);
 	} else if (pidfd) {
 		slot = stand_in(plan);
-		ret = pidfd_place(m, entry, pt, same, n, err);
+		ret = pidfd_place(m, entry, pt, fetched, same, n, err);
 	} else {
 		ret = file_slot(m, plan, entry->type, entry->id, &slot, err);
 	}
@@ -194,8 +202,8 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 	for (size_t i = 0; i < n; i++)
 		program_call_eq(prog, TASK_FILES, "descriptor", same[i]->fd, SYS_dup3, A_SLOT(slot), A(same[i]->fd),
 				A(same[i]->flags & 1 ? O_CLOEXEC : 0));
-	if (proc)
-		plan_tree_proc(pt, entry->reg, same, n);
+	if (proc && !(fetched && opener != pt->index))
+		plan_tree_proc(pt, entry->reg, fetched, same, n);
 	return 0;
 }
 

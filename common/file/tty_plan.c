@@ -400,25 +400,33 @@ static int plan_ctty_slot(const FileEntry *entry, struct plan *plan, uint32_t sl
 int tty_plan_task(const struct model *m, const FileEntry *entry, int fd, struct plan *plan, struct plan_task *pt,
 		  struct err *err)
 {
+	const struct model_task *mt = &m->tasks[pt->index];
 	struct program *prog = pt->threads[0].prog;
 	struct tty_images *t;
-	int ret = load(m, plan, &t, err);
+	size_t opener;
+	int there, ret = load(m, plan, &t, err);
 	const TtyInfoEntry *info = ret ? NULL : info_of(t, entry->tty->tty_info_id);
 
 	if (ret || !info || info->type != TTY_TYPE__CTTY)
 		return ret;
+	if (file_opened_by(m, plan, entry, &opener, &there) && opener != pt->index) {
+		const FdinfoEntry **same = arena_alloc(plan->arena, mt->nfds * sizeof(*same));
+		size_t n = 0;
+
+		for (size_t k = 0; k < mt->nfds; k++)
+			if (mt->fds[k]->type == FD_TYPES__TTY && mt->fds[k]->id == entry->id)
+				same[n++] = mt->fds[k];
+		file_pull(plan, pt, opener, there, same, n);
+		return 0;
+	}
 	/* Sessions have their terminals before their members are born, and all other descriptors have their numbers now. */
 	struct step_ref opened = program_call(prog, TASK_FILES, "controlling terminal", SYS_openat, A((uint64_t)AT_FDCWD),
 					      A_DATA(program_string(prog, "/dev/tty")),
 					      A((uint64_t)reg_open_flags(entry->tty->flags)));
-	for (size_t i = 0; i < m->ntasks; i++) {
-		const struct model_task *task = &m->tasks[i];
-		for (size_t k = 0; task->pstree->pid == (uint32_t)pt->pid && k < task->nfds; k++)
-			if (task->fds[k]->type == FD_TYPES__TTY && task->fds[k]->id == entry->id)
-				program_call_eq(prog, TASK_FILES, "/dev/tty", task->fds[k]->fd, SYS_dup3,
-						A_RESULT(opened), A(task->fds[k]->fd),
-						A(task->fds[k]->flags & 1 ? O_CLOEXEC : 0));
-	}
+	for (size_t k = 0; k < mt->nfds; k++)
+		if (mt->fds[k]->type == FD_TYPES__TTY && mt->fds[k]->id == entry->id)
+			program_call_eq(prog, TASK_FILES, "/dev/tty", mt->fds[k]->fd, SYS_dup3, A_RESULT(opened),
+					A(mt->fds[k]->fd), A(mt->fds[k]->flags & 1 ? O_CLOEXEC : 0));
 	program_call(prog, TASK_FILES, "was only for opening", SYS_close, A_RESULT(opened));
 	return 0;
 }

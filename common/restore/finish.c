@@ -229,7 +229,7 @@ static int unmap_region(struct birth *b, struct err *err)
 
 /*
  * Brings the whole group to a stop before anybody runs: the leader alone takes the signal while all are still traced,
- * and the others join as soon as they are let go. A signal other than SIGSTOP may be ignored (orphaned group, handler):
+ * and the others join (stop_others()). A signal other than SIGSTOP may be ignored (orphaned group, handler):
  * the pending interrupt catches that, and SIGSTOP takes its place.
  */
 static int stop_group(const struct plan_task *pt, int sig, struct err *err)
@@ -263,6 +263,29 @@ static int stop_group(const struct plan_task *pt, int sig, struct err *err)
 	}
 }
 
+/*
+ * The other threads take their part in the stop while they are traced: only then is it whole, and the parent told, at a time
+ * when the parent can be made to forget what it knows already. A stop comes before anything else that waits for a thread
+ * (get_signal() in kernel/signal.c), so none executes an instruction.
+ */
+static int stop_others(const struct plan_task *pt, struct err *err)
+{
+	for (size_t k = 1; k < pt->nthreads; k++)
+		if (ptrace(PTRACE_CONT, pt->threads[k].tid, 0, 0))
+			return thread_sys(pt->threads[k].tid, "PTRACE_CONT", err);
+	for (size_t k = 1; k < pt->nthreads; k++) {
+		pid_t tid = pt->threads[k].tid;
+		int status, ret = wait_stop(tid, &status, err);
+
+		if (ret)
+			return ret;
+		if (!EVENT_STOP_OF(status) || WSTOPSIG(status) == SIGTRAP)
+			return err_object(err, err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status)),
+					  "thread %d", tid);
+	}
+	return 0;
+}
+
 /* Everything but letting go. */
 static int finish(struct birth *b, bool leave_stopped, struct err *err)
 {
@@ -286,6 +309,8 @@ static int finish(struct birth *b, bool leave_stopped, struct err *err)
 		ret = set_thread(b, 0, &after[0], err);
 	if (!ret && stop)
 		ret = stop_group(pt, stop, err);
+	if (!ret && stop)
+		ret = stop_others(pt, err);
 	if (!ret)
 		ret = set_mask(&pt->threads[0], err);
 	return ret;

@@ -125,8 +125,7 @@ static bool pends(const SignalQueueEntry *q, int signo)
 
 /*
  * The stopped child tells its parent what to do: to take the report, when that was taken, and the signal that comes with the
- * stop, unless one was pending. Tasks are finished children first (restore/finish.c). In a child of several threads the stop
- * is whole only when all are let go, too late for its parent.
+ * stop, unless one was pending. Tasks are finished children first, and their stops are whole then (restore/finish.c).
  */
 static int plan_waits(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		      struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
@@ -136,7 +135,7 @@ static int plan_waits(const struct model *m, const struct model_task *task, cons
 	const uint64_t chld = 1ull << (SIGCHLD - 1);
 	struct plan_thread *to = &plan->tasks[task->parent].threads[0];
 
-	if (task == parent || thread->core->tc->task_state != STATE_STOPPED || task->nthreads > 1)
+	if (task == parent || thread->core->tc->task_state != STATE_STOPPED)
 		return 0;
 	if (!to->late)
 		to->late = program_new();

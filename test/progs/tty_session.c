@@ -3,7 +3,9 @@
  * A terminal emulator, a shell and its job: the pty controls the shell's session, the job's group is in the foreground. Keys reach
  * the right ones, /dev/tty leads to the terminal, and hanging up tells the session.
  */
+#include <linux/kcmp.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -72,7 +74,8 @@ static void shell(int slave, int orders)
 		switch (hear(orders)) {
 		case 't': /* the terminal of the session */
 			if (fstat(second, &st) || st.st_rdev != makedev(5, 0) || tcgetsid(second) != getpid() ||
-			    tcgetpgrp(tty) != child || fcntl(tty, F_GETFD) != FD_CLOEXEC || write(second, "T", 1) != 1)
+			    tcgetpgrp(tty) != child || fcntl(tty, F_GETFD) != FD_CLOEXEC ||
+			    syscall(SYS_kcmp, getpid(), child, KCMP_FILE, tty, tty) || write(second, "T", 1) != 1)
 				say("?");
 			else
 				say("t");
