@@ -48,6 +48,7 @@ struct pump {
 	uint32_t run_done; /* and how many of its pages are given out */
 	uint64_t given;	   /* of all of them */
 	struct cow cow;
+	bool doubt; /* track_doubted() */
 	struct pages_out out;
 	struct previous_set *previous; /* of the checkpoint before; NULL: there is none */
 	uint64_t issued, turn; /* tickets: batches taken, batches that have their place */
@@ -70,6 +71,7 @@ static int read_by_mem(struct pump *p, const struct batch *b, bool all, unsigned
 		/* The task runs on, and may have unmapped it: the dump that follows will see what is there then. */
 		if (ret && p->d->opts->pre_dump) {
 			memset(buf, 0, len);
+			track_doubt(p->d);
 			ret = 0;
 		}
 		if (ret)
@@ -201,6 +203,7 @@ static size_t had_before(const struct pump *p, const struct scan_run *run, uint6
 static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 {
 	enum cow_page pages[COW_PAGES];
+	const bool sure = run->clean && p->previous && !p->doubt;
 	int ret = cow_compare(&p->cow, run, pages, p->err);
 
 	for (size_t from = 0, to; from < run->npages && !ret; from = to) {
@@ -210,6 +213,11 @@ static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 		for (to = from + 1; to < run->npages && pages[to] == pages[from]; to++)
 			;
 		to = from + had_before(p, run, addr, to - from, &has);
+		/* Not written since a round that left it out: it was zeros then. */
+		if (sure && !has && pages[from] == COW_OWN) {
+			p->d->stats.pages_zero += to - from;
+			continue;
+		}
 		add_piece(b, run, addr, to - from, pages[from] == COW_PARENTS ? PAGES_COW : has ? PME_PARENT : 0,
 			  pages[from] != COW_OWN);
 	}
@@ -396,7 +404,7 @@ static int pump_all(struct pump *p, uint64_t expected_pages)
 
 static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 {
-	struct pump p = { .d = d, .scan = scan, .err = err };
+	struct pump p = { .d = d, .scan = scan, .doubt = track_doubted(d), .err = err };
 	uint64_t expected = 0;
 	int ret = cow_open(d, &p.cow, err);
 

@@ -59,6 +59,21 @@ bool track_has(const struct dump *d)
 	return find(d) != NULL;
 }
 
+void track_doubt(struct dump *d)
+{
+	struct tracked *t = find(d);
+
+	if (t)
+		__atomic_store_n(&t->doubt, true, __ATOMIC_RELAXED);
+}
+
+bool track_doubted(const struct dump *d)
+{
+	const struct tracked *t = find(d);
+
+	return t && __atomic_load_n(&t->doubt, __ATOMIC_RELAXED);
+}
+
 /* The number that the next descriptor of the task gets. */
 static int lowest_free(struct dump *d, struct err *err)
 {
@@ -208,6 +223,6 @@ int track_begin(struct dump *d, struct err *err)
 		return 0;
 	}
 	array_reserve(&all->v, &all->cap, all->n, sizeof(*all->v));
-	all->v[all->n++] = (struct tracked){ d->task->pid, d->task->stat.start_time, uffd };
+	all->v[all->n++] = (struct tracked){ .pid = d->task->pid, .start_time = d->task->stat.start_time, .uffd = uffd };
 	return 0;
 }

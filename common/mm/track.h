@@ -5,7 +5,8 @@
 
 #include "common/dump/dump.h"
 
-struct tracked { pid_t pid; uint64_t start_time; int uffd; };
+/* doubt: a page of it could not be read in a round, so one that is not in the images need not have been zeros. */
+struct tracked { pid_t pid; uint64_t start_time; int uffd; bool doubt; };
 
 struct sent; /* sent.h */
 struct image_store;
@@ -21,6 +22,8 @@ void tracker_close(struct tracker *t);
 
 /* Is the current task tracked since an earlier round? */
 bool track_has(const struct dump *d);
+void track_doubt(struct dump *d);
+bool track_doubted(const struct dump *d);
 /* Of the current task, frozen, its mappings known: its mappings can be registered from now on. What cannot be tracked is
  * not, and always counts as written. An error only when the task cannot be left as it was. */
 int track_begin(struct dump *d, struct err *err);
