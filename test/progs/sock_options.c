@@ -48,6 +48,7 @@ static const struct { const char *name; int family, type, protocol; } kinds[] = 
 	{ "raw6 of no protocol", AF_INET6, SOCK_RAW, 253 },
 	{ "tcp", AF_INET, SOCK_STREAM, 0 },
 	{ "packet", AF_PACKET, SOCK_RAW, 0 },
+	{ "raw6 with headers", AF_INET6, SOCK_RAW, IPPROTO_RAW },
 	{ "netlink", AF_NETLINK, SOCK_RAW, NETLINK_ROUTE },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -127,6 +128,25 @@ static void set_special(int fd)
 	CHECK(!setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof(one)));
 }
 
+/* Options that every packet carries. */
+static void set_headers(int fd, int family, int type)
+{
+	/* record route with room for one address, end; a hop-by-hop and a destination header of nothing but padding */
+	static const unsigned char v4[8] = { 7, 7, 4 }, v6[8] = { 0, 0, 1, 4 };
+	unsigned char got[40];
+	socklen_t len = sizeof(got);
+
+	if (family == AF_INET) {
+		CHECK(!setsockopt(fd, IPPROTO_IP, IP_OPTIONS, v4, sizeof(v4)));
+		CHECK(!getsockopt(fd, IPPROTO_IP, IP_OPTIONS, got, &len) && len == sizeof(v4));
+	}
+	if (family == AF_INET6 && type == SOCK_DGRAM) {
+		CHECK(!setsockopt(fd, IPPROTO_IPV6, IPV6_HOPOPTS, v6, sizeof(v6)));
+		CHECK(!setsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, v6, sizeof(v6)));
+		CHECK(!getsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, got, &len) && len == sizeof(v6));
+	}
+}
+
 int main(void)
 {
 	int fds[KINDS], taken = 0, different = 0, plain[KINDS];
@@ -138,6 +158,7 @@ int main(void)
 		for (size_t l = 0; l < LEVELS; l++)
 			taken += set_all(fds[k], levels[l]);
 		set_special(fds[k]);
+		set_headers(fds[k], kinds[k].family, kinds[k].type);
 		for (size_t l = 0; l < LEVELS; l++)
 			for (int name = 0; name < NAMES; name++)
 				if (!is_volatile(levels[l], name))
