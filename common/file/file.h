@@ -41,7 +41,7 @@ struct file_table {
 	struct file_link *made_links; /* names to be taken away unless all goes well; arena memory */
 	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
-	struct tty_table *ttys; /* common/file/tty.c, NULL before the first; arena */
+	struct tty_table *ttys; /* common/file/tty_pairs.c, NULL before the first; arena */
 	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */

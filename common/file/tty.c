@@ -1,162 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Terminals, dump side: pty pairs of the tree, and those that belong to somebody outside. The restore is tty_plan.c. */
-#include "common/file/tty.h"
+#include "common/file/tty_pairs.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <dirent.h>
-#include <linux/major.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 
 #include "common/base/io.h"
 #include "common/file/external.h"
-#include "common/file/pty.h"
-#include "common/file/tcp.h"
-
-#ifndef TTYAUX_MAJOR
-#define TTYAUX_MAJOR 5
-#endif
-
-/* A pty of which the tree holds an end. */
-struct tty_pair {
-	uint32_t index;
-	pid_t master_pid; /* who holds it, 0: nobody in the tree */
-	int master_fd;
-	bool slave, hung; /* some slave is open in the tree; it has lost its master */
-	bool done;	  /* tty-info and tty-data are written */
-};
-
-struct tty_table {
-	struct tty_pair *v; /* arena */
-	size_t n, cap;
-	struct tty_kept_fd { pid_t pid; int fd; } *kept; /* descriptors that exec keeps, whatever /proc says; arena */
-	size_t nkept, kept_cap;
-	uint32_t *written; /* ids in tty-info.img of others than pairs */
-	size_t nwritten, written_cap;
-};
-
-static bool is_ctty(const struct stat *st)
-{
-	return st->st_rdev == makedev(TTYAUX_MAJOR, 0);
-}
-
-static bool is_master(const struct stat *st)
-{
-	return st->st_rdev == makedev(TTYAUX_MAJOR, 2);
-}
-
-static bool is_slave(const struct stat *st)
-{
-	unsigned m = major(st->st_rdev);
-
-	return m >= UNIX98_PTY_SLAVE_MAJOR && m < UNIX98_PTY_SLAVE_MAJOR + 8;
-}
 
 static bool tty_match(const struct fd_source *src)
 {
 	unsigned m = major(src->st.st_rdev);
 
 	return S_ISCHR(src->st.st_mode) && !(src->flags & O_PATH) &&
-	       (m == TTY_MAJOR || m == TTYAUX_MAJOR || (m >= UNIX98_PTY_MASTER_MAJOR && is_slave(&src->st)) ||
+	       (m == TTY_MAJOR || m == TTYAUX_MAJOR || (m >= UNIX98_PTY_MASTER_MAJOR && tty_is_slave(&src->st)) ||
 		isatty(src->fd));
-}
-
-/* ---- which ptys the tree holds ---- */
-
-static struct tty_pair *pair_of(struct dump *d, uint32_t index)
-{
-	struct tty_table *t = d->files->ttys;
-
-	for (size_t i = 0; i < t->n; i++)
-		if (t->v[i].index == index)
-			return &t->v[i];
-	if (t->n == t->cap) {
-		struct tty_pair *old = t->v;
-		t->cap = t->cap ? 2 * t->cap : 16;
-		t->v = arena_alloc(d->arena, t->cap * sizeof(*t->v));
-		if (t->n)
-			memcpy(t->v, old, t->n * sizeof(*old));
-	}
-	t->v[t->n] = (struct tty_pair){ .index = index };
-	return &t->v[t->n++];
-}
-
-static int collect_task(struct dump *d, struct dump_task *task, struct err *err)
-{
-	const struct fd_stats *fds;
-	int ret = file_stats(d, task, &fds, err);
-
-	for (size_t i = 0; !ret && i < fds->n; i++) {
-		const struct stat *st = &fds->st[i];
-		struct proc_fdinfo info;
-		uint64_t index;
-
-		if (!S_ISCHR(st->st_mode))
-			continue;
-		if (is_slave(st)) {
-			pair_of(d, minor(st->st_rdev))->slave = true;
-			continue;
-		}
-		if (!is_master(st))
-			continue;
-		ret = proc_fdinfo(task->proc_fd, fds->numbers[i], d->arena, &info, err);
-		if (ret || fdinfo_value(info.text, "tty-index", 10, &index) < 0 || index >= TTY_INDEX_MAX)
-			continue; /* O_PATH of the node */
-		struct tty_pair *p = pair_of(d, (uint32_t)index);
-		p->master_pid = task->pid;
-		p->master_fd = fds->numbers[i];
-	}
-	return ret;
-}
-
-static int collect(struct dump *d, struct err *err)
-{
-	int ret = 0;
-
-	if (d->files->ttys)
-		return 0;
-	d->files->ttys = arena_alloc(d->arena, sizeof(*d->files->ttys));
-	for (size_t i = 0; !ret && i < d->ntasks; i++)
-		ret = d->tasks[i]->zombie ? 0 : collect_task(d, d->tasks[i], err);
-	return ret;
-}
-
-/* ---- whose terminal it is, for messages ---- */
-
-static bool stat_of(int proc, const char *name, struct proc_stat *st)
-{
-	struct err ignored = ERR_INIT;
-	uint64_t pid;
-	char path[300];
-
-	snprintf(path, sizeof(path), "%s/stat", name);
-	return parse_u64(name, 10, &pid) == 0 && proc_stat(proc, path, st, &ignored) == 0;
-}
-
-/* "session 812 (bash)", or "pid 815 (sshd)" for the holder of the master when no session has it. */
-static void whose(const struct dump *d, const struct stat *st, char *out, size_t n)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	int want = (int)(minor(st->st_rdev) & 0xff) | (int)major(st->st_rdev) << 8 |
-		   (int)(minor(st->st_rdev) & ~0xffu) << 12; /* new_encode_dev() */
-
-	snprintf(out, n, "a process that is not dumped");
-	while (proc && (e = readdir(proc))) {
-		struct proc_stat ps;
-		if (!stat_of(dirfd(proc), e->d_name, &ps))
-			continue;
-		if (ps.tty_nr == want && ps.session == ps.pid && !dump_find_task(d, ps.pid)) {
-			snprintf(out, n, "session %d (%s)", ps.pid, ps.comm);
-			break;
-		}
-		if (is_slave(st) && pty_holds_master(dirfd(proc), e->d_name, minor(st->st_rdev)))
-			snprintf(out, n, "pid %d (%s)", ps.pid, ps.comm);
-	}
-	if (proc)
-		closedir(proc);
 }
 
 /* ---- what is written ---- */
@@ -346,7 +206,7 @@ static const char *what_is(const struct stat *st, uint32_t *index, TtyType *type
 {
 	unsigned m = major(st->st_rdev), n = minor(st->st_rdev);
 
-	if (is_slave(st)) {
+	if (tty_is_slave(st)) {
 		*index = n;
 		*type = TTY_TYPE__PTY;
 		return "terminal";
@@ -379,13 +239,17 @@ static int dump_outside(struct dump *d, const struct fd_source *src, TtyFileEntr
 	snprintf(key, sizeof(key), "%lx:%lx", (unsigned long)src->st.st_rdev, (unsigned long)src->st.st_dev);
 	bool given = external_find(d->opts->given, "tty", key);
 	if (!given && !d->opts->shell_job) {
-		whose(d, &src->st, who, sizeof(who));
+		tty_whose(d, &src->st, who, sizeof(who));
 		err_refuse(err, "%s %s belongs to %s outside of the tree", what, src->link, who);
-		return is_slave(&src->st) ? err_hint(err, -EINVAL,
+		return tty_is_slave(&src->st) ? err_hint(err, -EINVAL,
 						     "use --shell-job for a job of that session, or --external tty[%s]", key) :
 					    err_hint(err, -EINVAL, "use --external tty[%s], and --inherit-fd 'fd[N]:tty[%s]' at the"
 								   " restore", key, key);
 	}
+	if (!given && type == TTY_TYPE__PTY && tty_has_master(d, index))
+		return err_hint(err, err_refuse(err, "%s %s has the number of another one, in the tree, of another instance of"
+						" devpts", what, src->link),
+				"use --external tty[%s], and --inherit-fd 'fd[N]:tty[%s]' at the restore", key, key);
 	if (given) {
 		type = TTY_TYPE__EXT_TTY;
 		index = TTY_ID_EXTERNAL + (uint32_t)(src->st.st_rdev & 0xfffff); /* one number for each device */
@@ -417,9 +281,9 @@ static int dump_ctty(struct dump *d, const struct fd_source *src, TtyFileEntry *
 		return err_refuse(err, "/dev/tty leads to terminal %u:%u, which is no longer the task's own", dev >> 8 & 0xfff,
 				  (dev & 0xff) | (dev >> 12 & 0xfff00));
 	const struct stat st = { .st_rdev = makedev(dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00)) };
-	if (!(is_slave(&st) && pair_of(d, minor(st.st_rdev))->master_pid) && !d->opts->shell_job) {
+	if (!(tty_is_slave(&st) && tty_has_master(d, minor(st.st_rdev))) && !d->opts->shell_job) {
 		char who[96];
-		whose(d, &st, who, sizeof(who));
+		tty_whose(d, &st, who, sizeof(who));
 		return err_hint(err, err_refuse(err, "/dev/tty: terminal %u:%u belongs to %s outside of the tree",
 						major(st.st_rdev), minor(st.st_rdev), who),
 				"use --shell-job for a job of that session");
@@ -442,7 +306,7 @@ static int dump_ctty(struct dump *d, const struct fd_source *src, TtyFileEntry *
 static int dump_slave(struct dump *d, const struct fd_source *src, TtyFileEntry *file, struct err *err)
 {
 	uint32_t index = minor(src->st.st_rdev);
-	struct tty_pair *p = pair_of(d, index);
+	struct tty_pair *p = tty_pair_of(d, src->st.st_dev, index);
 	int end;
 
 	file->tty_info_id = TTY_ID(index, false);
@@ -454,7 +318,7 @@ static int dump_slave(struct dump *d, const struct fd_source *src, TtyFileEntry 
 		e->dev = (uint32_t)src->st.st_dev;
 		e->uid = src->st.st_uid;
 		e->gid = src->st.st_gid;
-		if (p->master_pid && !p->done)
+		if (p->master_pid)
 			return err_refuse(err, "it was hung up (vhangup), though its master is open");
 		if (!p->hung)
 			put_info(d, e);
@@ -494,7 +358,7 @@ static int tty_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	TtyFileEntry *file = arena_msg(d->arena, TtyFileEntry, tty_file_entry__init);
 	struct tty_pair *p = NULL;
 	uint64_t index;
-	int ret = collect(d, err);
+	int ret = tty_collect(d, err);
 
 	entry->tty = file;
 	file->id = entry->id;
@@ -503,16 +367,25 @@ static int tty_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		ret = fown_dump(d, src, &file->fown, err);
 	if (ret)
 		return ret;
-	if (is_master(&src->st)) {
+	if (tty_is_master(&src->st)) {
 		if (fdinfo_value(src->info->text, "tty-index", 10, &index) < 0 || index >= TTY_INDEX_MAX)
 			return err_set(err, ERR_FEATURE, 0, "this kernel does not show the number of a pty");
-		p = pair_of(d, (uint32_t)index);
+		/* Our duplicate: it may come from a message. */
+		cleanup_fd int self = open("/proc/self", O_PATH | O_CLOEXEC);
+		const dev_t dev = tty_master_dev(d->task, self, src->fd);
+		if (!dev || dev != tty_own_dev(d->task))
+			return err_refuse(err, "%s: pty %llu is of another instance of devpts than the task's /dev/pts", src->link,
+					  (unsigned long long)index);
+		p = tty_pair_of(d, dev, (uint32_t)index);
+		if (!p->master_pid)
+			return err_refuse(err, "%s: pty %llu has its master nowhere but in a message", src->link,
+					  (unsigned long long)index);
 		file->tty_info_id = TTY_ID(index, true);
-	} else if (is_ctty(&src->st)) {
+	} else if (tty_is_ctty(&src->st)) {
 		ret = dump_ctty(d, src, file, err);
-	} else if (is_slave(&src->st)) {
+	} else if (tty_is_slave(&src->st)) {
 		ret = dump_slave(d, src, file, err);
-		p = pair_of(d, minor(src->st.st_rdev));
+		p = tty_pair_of(d, src->st.st_dev, minor(src->st.st_rdev));
 	} else {
 		ret = dump_outside(d, src, file, err);
 	}
@@ -525,159 +398,6 @@ static int tty_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	put_path(d, src, file);
 	return 0;
 }
-
-/* ---- the controlling terminal of a task ---- */
-
-static struct stat device_of(int tty_nr)
-{
-	const unsigned dev = (unsigned)tty_nr; /* new_encode_dev() */
-
-	return (struct stat){ .st_rdev = makedev(dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00)) };
-}
-
-static void name_of(const struct stat *st, char *out, size_t n)
-{
-	if (is_slave(st))
-		snprintf(out, n, "/dev/pts/%u", minor(st->st_rdev));
-	else
-		snprintf(out, n, "%u:%u", major(st->st_rdev), minor(st->st_rdev));
-}
-
-/* Before the session itself is looked at: a terminal says more to people than the number of a session. */
-static int check_job(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-		     struct err *err)
-{
-	const struct proc_stat *ps = &d->task->stat;
-	const struct stat st = device_of(ps->tty_nr);
-	char who[96], name[40];
-	int ret;
-
-	if (!ps->tty_nr || d->opts->shell_job || dump_find_task(d, ps->session))
-		return 0;
-	ret = tcp_refuse_early(d, err);
-	if (ret)
-		return ret;
-	whose(d, &st, who, sizeof(who));
-	name_of(&st, name, sizeof(name));
-	return err_hint(err, err_refuse(err, "terminal %s belongs to %s outside of the tree", name, who),
-			"use --shell-job for a job of that session");
-}
-
-const struct state_kind job_kind = {
-	.name = "job of a terminal",
-	.scope = SCOPE_TASK,
-	.dump = check_job,
-};
-
-static int dump_controlling(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-			    struct err *err)
-{
-	const struct proc_stat *ps = &d->task->stat;
-	const struct stat st = device_of(ps->tty_nr);
-	char who[96], name[40];
-	int ret;
-
-	/* Those of another session go with it, which session_kind sees to. */
-	if (!ps->tty_nr || ps->session != ps->pid || d->opts->shell_job)
-		return 0;
-	ret = collect(d, err);
-	if (ret || (is_slave(&st) && pair_of(d, minor(st.st_rdev))->master_pid))
-		return ret;
-	whose(d, &st, who, sizeof(who));
-	name_of(&st, name, sizeof(name));
-	return err_hint(err, err_refuse(err, "its controlling terminal %s belongs to %s outside of the tree", name, who),
-			"use --shell-job: it comes back on the terminal of the caller");
-}
-
-static int plan_controlling(const struct model *m, const struct model_task *task, const struct model_thread *thread,
-			    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
-{
-	return tty_plan_leader(m, task, plan, pt, err);
-}
-
-const struct state_kind controlling_tty_kind = {
-	.name = "controlling terminal",
-	.scope = SCOPE_TASK,
-	.dump = dump_controlling,
-	.plan = plan_controlling,
-};
-
-/* ---- close-on-exec ---- */
-
-/*
- * A slave that was opened by TIOCGPTPEER with O_CLOEXEC keeps it among the status flags of its description (ptm_open_peer() in
- * drivers/tty/pty.c, 6.18), and /proc shows it for every duplicate. Only the task itself can tell then.
- */
-struct cloexec_asked { size_t n; int *fds; struct step_ref *steps; };
-
-static int ask_cloexec(struct dump *d, struct program *prog, void *slot, struct err *err)
-{
-	struct cloexec_asked *a = slot;
-	const struct fd_stats *fds;
-	int ret = file_stats(d, d->task, &fds, err);
-
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < fds->n; i++) {
-		struct proc_fdinfo info;
-
-		if (!S_ISCHR(fds->st[i].st_mode) || !is_slave(&fds->st[i]))
-			continue;
-		ret = proc_fdinfo(d->task->proc_fd, fds->numbers[i], d->arena, &info, err);
-		if (ret)
-			return ret;
-		if (!(info.flags & O_CLOEXEC))
-			continue;
-		if (!a->fds) {
-			a->fds = arena_alloc(d->arena, fds->n * sizeof(*a->fds));
-			a->steps = arena_alloc(d->arena, fds->n * sizeof(*a->steps));
-		}
-		a->fds[a->n] = fds->numbers[i];
-		a->steps[a->n++] = program_call(prog, 0, "close-on-exec of a terminal", SYS_fcntl, A((uint64_t)fds->numbers[i]),
-						A(F_GETFD));
-	}
-	return 0;
-}
-
-static int told_cloexec(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-			struct err *err)
-{
-	const struct cloexec_asked *a = slot;
-	int ret = a->n ? collect(d, err) : 0;
-	struct tty_table *t = d->files->ttys;
-
-	for (size_t i = 0; !ret && i < a->n; i++) {
-		if (program_result(prog, a->steps[i]) & FD_CLOEXEC)
-			continue;
-		if (t->nkept == t->kept_cap) {
-			struct tty_kept_fd *old = t->kept;
-			t->kept_cap = t->kept_cap ? 2 * t->kept_cap : 16;
-			t->kept = arena_alloc(d->arena, t->kept_cap * sizeof(*t->kept));
-			if (t->nkept)
-				memcpy(t->kept, old, t->nkept * sizeof(*old));
-		}
-		t->kept[t->nkept++] = (struct tty_kept_fd){ d->task->pid, a->fds[i] };
-	}
-	return ret;
-}
-
-bool tty_kept_on_exec(const struct dump *d, pid_t pid, int fd)
-{
-	const struct tty_table *t = d->files->ttys;
-
-	for (size_t i = 0; t && i < t->nkept; i++)
-		if (t->kept[i].pid == pid && t->kept[i].fd == fd)
-			return true;
-	return false;
-}
-
-const struct state_kind tty_cloexec_kind = {
-	.name = "close-on-exec of terminals",
-	.scope = SCOPE_TASK,
-	.ask = ask_cloexec,
-	.slot_size = sizeof(struct cloexec_asked),
-	.dump = told_cloexec,
-};
 
 const struct file_kind tty_kind = {
 	.name = "terminal",

@@ -66,6 +66,12 @@ keep = os.dup(s)
 fcntl.ioctl(s, 0x5437)" # TIOCVHANGUP
 try 'line discipline 2:' "$pty
 attempt(fcntl.ioctl, s, 0x5423, (2).to_bytes(4, 'little'))" # TIOCSETD to N_MOUSE
+try 'pty 0 is of another instance of devpts' '
+import subprocess
+os.mkdir("pts")
+attempt(subprocess.check_call, ["mount", "-t", "devpts", "-o", "newinstance,ptmxmode=666", "devpts", "pts"])
+m = os.open("pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+here = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)' && umount held/pts
 for t in "console /dev/console" "virtual console /dev/tty7" "serial line /dev/ttyS0"; do
 	dev=${t##* }
 	[ -c "$dev" ] || { note "not here: $dev"; continue; }
