@@ -6,7 +6,7 @@
 #include "common/kinds.h"
 
 #include "common/file/file.h"
-#include "common/file/inet.h"
+#include "common/sock/inet.h"
 #include "common/mm/mm.h"
 
 extern const struct state_kind task_core_kind, thread_core_kind, session_kind, personality_kind, sigaction_kind,

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "common/file/tty_job.h"
+#include "common/tty/tty_job.h"
 #include "common/restore/restore.h"
 #include "common/tool/tool.h"
 

@@ -23,7 +23,7 @@
 #include "common/dump/state.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
-#include "common/file/tcp.h"
+#include "common/sock/tcp.h"
 #include "common/image/threads.h"
 #include "common/mm/mm.h"
 #include "common/mm/previous.h"

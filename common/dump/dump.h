@@ -22,8 +22,8 @@ struct cgroup_sets; /* common/task/cgroup.c */
 struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
 struct mm_objects; /* common/mm/private.h */
-struct inetopt_fresh; /* common/file/inetopt.h */
-struct tcp_dump; /* common/file/tcp.h */
+struct inetopt_fresh; /* common/sock/inetopt.h */
+struct tcp_dump; /* common/sock/tcp.h */
 
 struct pages_sets; /* common/mm/pages_out.h */
 struct externals; /* common/file/external.h */
@@ -116,7 +116,7 @@ struct dump {
 	struct seccomp_images *seccomp;
 	struct cgroup_sets *cgroups; /* common/task/cgroup.c */
 	struct inetopt_fresh *fresh_sockets; /* arena memory */
-	struct inet_diags *inet_diags; /* common/file/inetdiag.c; arena memory */
+	struct inet_diags *inet_diags; /* common/sock/inetdiag.c; arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	char run_id[37];      /* dump_run_id() */
 	struct ahead *ahead; /* while tasks are asked; NULL when nobody reads ahead */

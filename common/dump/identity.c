@@ -12,7 +12,7 @@
 #include "common/mm/previous.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
-#include "common/file/tcp.h"
+#include "common/sock/tcp.h"
 #include "inventory.pb-c.h"
 #include "pstree.pb-c.h"
 #include "timens.pb-c.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the kinds of open files share among themselves; nothing outside common/file includes this. */
+/* What the kinds of open files share: those here, sockets (common/sock), terminals (common/tty), mappings of files. */
 #ifndef CR_FILE_FILE_H
 #define CR_FILE_FILE_H
 
@@ -41,7 +41,7 @@ struct file_table {
 	struct file_link *made_links; /* names to be taken away unless all goes well; arena memory */
 	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
-	struct tty_table *ttys; /* common/file/tty_pairs.c, NULL before the first; arena */
+	struct tty_table *ttys; /* common/tty/tty_pairs.c, NULL before the first; arena */
 	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
@@ -149,7 +149,7 @@ struct file_plan {
 	struct sock_packet *packets; /* of sk-queues.img */
 	size_t npackets;
 	bool packets_loaded;
-	struct tty_images *ttys; /* common/file/tty_plan.c */
+	struct tty_images *ttys; /* common/tty/tty_plan.c */
 	struct id_map holders, holder_fds; /* common/file/pull.c: (type, id) -> the first task that holds it; a descriptor of that */
 	bool holders_built;
 	struct id_map held; /* ids of descriptions that are in a descriptor table */

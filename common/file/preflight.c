@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "common/file/sock.h"
+#include "common/sock/sock.h"
 
 struct look {
 	const struct model *m;

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
-#include "common/file/sock.h"
+#include "common/sock/sock.h"
 
 static int refuse_socket(const struct fd_source *src, struct err *err)
 {

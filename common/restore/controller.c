@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 #include "common/base/fault.h"
-#include "common/file/pty.h"
+#include "common/tty/pty.h"
 #include "common/restore/inner.h"
 
 int step_error(const struct program *p, size_t i, struct err *err)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "common/file/tcp.h"
+#include "common/sock/tcp.h"
 #include "common/restore/inner.h"
 
 static void close_others(const struct plan *plan, struct slots *slots)

@@ -14,7 +14,7 @@
 
 struct model;
 struct file_plan; /* common/file/file.h */
-struct tcp_plan; /* common/file/tcp.h */
+struct tcp_plan; /* common/sock/tcp.h */
 struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
 struct vdso_here; /* common/mm/private.h */
@@ -164,7 +164,7 @@ struct plan {
 	struct shmem_plan *shmem; /* what common/mm planned already of memory that tasks share; the same */
 	bool tcp_established, tcp_close; /* options */
 	bool network_lock; /* the lock of the network is ours to make and to take away */
-	struct tcp_plan *tcp; /* common/file/tcp.h; in the arena, NULL without connections */
+	struct tcp_plan *tcp; /* common/sock/tcp.h; in the arena, NULL without connections */
 	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };

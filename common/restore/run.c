@@ -12,7 +12,7 @@
 #include "common/base/fault.h"
 #include "common/file/external.h"
 #include "common/file/table.h"
-#include "common/file/tcp.h"
+#include "common/sock/tcp.h"
 #include "common/image/manifest.h"
 #include "common/image/source.h"
 #include "common/mm/mm.h"

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Before a process exists: are the addresses and interfaces here that the sockets of a checkpoint had? */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/sock/sock.h"
+
+struct look {
+	finding_fn report;
+	void *ctx;
+	int *count;
+};
+
+static void printf_like(2, 3) found(const struct look *f, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	f->report(f->ctx, NULL, line);
+	(*f->count)++;
+}
+
+static void check_device(const struct look *f, const SkOptsEntry *o, const char *kind, uint32_t id)
+{
+	if (o && o->so_bound_dev && !if_nametoindex(o->so_bound_dev))
+		found(f, "%s %u is bound to the network interface %s, which is not on this host", kind, id,
+		      o->so_bound_dev);
+}
+
+/* Whether a socket can have this address: a bind to it, of a socket that is in nobody's way, says so. */
+static void check_address(const struct look *f, const InetSkEntry *e)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	const bool six = e->family == AF_INET6;
+	char text[INET6_ADDRSTRLEN] = "";
+
+	if (e->n_src_addr != (six ? 4 : 1) || (!six && e->family != AF_INET) ||
+	    (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind))
+		return;
+	memcpy(six ? (void *)&in6.sin6_addr : (void *)&in.sin_addr, e->src_addr, six ? 16 : 4);
+	if (six ? IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) : !in.sin_addr.s_addr)
+		return;
+	inet_ntop((int)e->family, six ? (const void *)&in6.sin6_addr : (const void *)&in.sin_addr, text, sizeof(text));
+	if (e->ifname)
+		in6.sin6_scope_id = if_nametoindex(e->ifname);
+	if (e->ifname && !in6.sin6_scope_id) {
+		found(f, "socket %u has the address %s on the network interface %s, which is not on this host", e->id, text,
+		      e->ifname);
+		return;
+	}
+	if (six && IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr) && !in6.sin6_scope_id)
+		return;
+	cleanup_fd int fd = socket((int)e->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (bind(fd, six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in, six ? sizeof(in6) : sizeof(in)) < 0 &&
+	    errno == EADDRNOTAVAIL)
+		found(f, "socket %u has the address %s, which is not on this host", e->id, text);
+}
+
+static void check_interface(const struct look *f, const PacketSockEntry *e)
+{
+	char name[IFNAMSIZ];
+
+	if (!e->ifindex)
+		return;
+	if (!if_indextoname(e->ifindex, name))
+		found(f, "packet socket %u was on network interface %u (%s), which is not on this host", e->id, e->ifindex,
+		      e->ifname ? e->ifname : "unknown");
+	else if (e->ifname && strcmp(name, e->ifname))
+		found(f, "packet socket %u was on network interface %u, %s, which is %s on this host", e->id, e->ifindex,
+		      e->ifname, name);
+}
+
+void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int *count)
+{
+	const struct look f = { report, ctx, count };
+
+	for (size_t i = 0; i < m->nfiles; i++) {
+		const FileEntry *e = m->files[i];
+		if (e->type == FD_TYPES__INETSK && e->isk) {
+			check_device(&f, e->isk->opts, "socket", e->id);
+			check_address(&f, e->isk);
+		} else if (e->type == FD_TYPES__UNIXSK && e->usk) {
+			check_device(&f, e->usk->opts, "unix socket", e->id);
+		} else if (e->type == FD_TYPES__PACKETSK && e->psk) {
+			check_device(&f, e->psk->opts, "packet socket", e->id);
+			check_interface(&f, e->psk);
+		} else if (e->type == FD_TYPES__NETLINKSK && e->nlsk) {
+			check_device(&f, e->nlsk->opts, "netlink socket", e->id);
+		}
+	}
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
+#include "common/sock/tcp.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+static bool tcp_match(int type, int protocol)
+{
+	return type == SOCK_STREAM && protocol == IPPROTO_TCP;
+}
+
+/* ---- dump ---- */
+
+void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e)
+{
+	static const struct { int name; size_t has, value; bool boolean; } fields[] = {
+#define FIELD(name, field, boolean) { name, offsetof(TcpOptsEntry, has_##field), offsetof(TcpOptsEntry, field), boolean }
+		FIELD(TCP_CORK, cork, true),	      FIELD(TCP_NODELAY, nodelay, true),
+		FIELD(TCP_KEEPCNT, keepcnt, false),   FIELD(TCP_KEEPIDLE, keepidle, false),
+		FIELD(TCP_KEEPINTVL, keepintvl, false),
+#undef FIELD
+	};
+	TcpOptsEntry *o = e->tcp_opts = arena_msg(d->arena, TcpOptsEntry, tcp_opts_entry__init);
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		int v = 0;
+		socklen_t len = sizeof(v);
+
+		if (getsockopt(fd, IPPROTO_TCP, fields[i].name, &v, &len) < 0)
+			continue;
+		*(protobuf_c_boolean *)((char *)o + fields[i].has) = true;
+		if (fields[i].boolean)
+			*(protobuf_c_boolean *)((char *)o + fields[i].value) = v != 0;
+		else
+			*(uint32_t *)(void *)((char *)o + fields[i].value) = (uint32_t)v;
+	}
+}
+
+/* A protocol on top (kernel TLS) keeps keys and records that nobody can read. */
+static int refuse_upper(int fd, struct err *err)
+{
+	char name[16] = "", what[256];
+	socklen_t len = sizeof(name) - 1;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &len) < 0 || !len || !name[0])
+		return 0;
+	sock_describe(fd, what, sizeof(what));
+	return err_refuse(err, "%s: the kernel runs the protocol %s on top of it, whose state cannot be read", what, name);
+}
+
+/* Nobody knows it any more. Reading gives its end, writing EPIPE; it has no port. */
+int tcp_fill_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
+{
+	int ret = inet_fill(d, src, e, true, err);
+
+	if (ret < 0)
+		return ret;
+	tcp_fill_options(d, src->fd, e);
+	e->state = TCP_CLOSE;
+	e->src_port = e->dst_port = 0;
+	memset(e->src_addr, 0, 4 * e->n_src_addr);
+	memset(e->dst_addr, 0, 4 * e->n_dst_addr);
+	e->has_shutdown = true;
+	e->shutdown = SK_SHUTDOWN__BOTH;
+	return 0;
+}
+
+/* Over, but what came before may still be unread: that belongs to a connection that cannot be made again. */
+static int dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
+{
+	int unread = 0, ret = 0;
+
+	if (!d->opts->tcp_close) {
+		if (ioctl(src->fd, SIOCINQ, &unread) < 0)
+			return err_sys(err, "cannot read the length of its queue");
+		if (unread > 0)
+			ret = err_hint(err, err_refuse(err, "TCP connection that has ended, with %d bytes not yet read", unread),
+				       "use --tcp-close to drop them");
+		if (!ret)
+			ret = sock_refuse_errors(src->fd, "TCP connection that has ended", err);
+	}
+	return ret < 0 ? ret : tcp_fill_ended(d, src, e, err);
+}
+
+/* A socket that is closed and cannot be read any more was connected once (tcp_done() in net/ipv4/tcp.c). */
+static bool was_connected(int fd)
+{
+	struct pollfd p = { fd, POLLRDHUP, 0 };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP;
+}
+
+/* Connections that are there, or coming. */
+static int dump_connected(struct dump *d, const struct fd_source *src, unsigned state, FileEntry *entry, InetSkEntry *e,
+			  struct err *err)
+{
+	char what[300];
+
+	if (d->opts->tcp_close || (d->opts->skip_in_flight && state == TCP_SYN_SENT))
+		return tcp_fill_ended(d, src, e, err);
+	if (state != TCP_SYN_RECV && d->opts->tcp_established)
+		return tcp_collect(d, src, entry, err);
+	sock_describe(src->fd, what, sizeof(what));
+	if (state == TCP_SYN_RECV)
+		return err_refuse(err, "%s: its handshake is not complete", what);
+	return err_hint(err, err_refuse(err, "%s", what),
+			state == TCP_SYN_SENT ? "use --tcp-established to keep it, or --skip-in-flight to drop it" :
+						"use --tcp-established to keep it, or --tcp-close to drop it");
+}
+
+static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, InetSkEntry *e,
+			  struct err *err)
+{
+	char what[300];
+
+	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
+	e->backlog = info->tcpi_sacked;
+	if (!info->tcpi_unacked || d->opts->skip_in_flight || d->opts->tcp_close)
+		return 0;
+	sock_describe(src->fd, what, sizeof(what));
+	return err_hint(err, err_refuse(err, "%s: %u %s the program has not accepted yet", what, info->tcpi_unacked,
+					info->tcpi_unacked == 1 ? "connection that" : "connections that"),
+			"use --skip-in-flight to drop them");
+}
+
+static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	int ret;
+
+	if (getsockopt(src->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return err_sys(err, "cannot read the state of a TCP socket");
+	ret = refuse_upper(src->fd, err);
+	if (!ret)
+		ret = inet_refuse_keys(d, src->fd, (uint32_t)src->st.st_ino, err);
+	if (ret < 0)
+		return ret;
+	if (info.tcpi_state != TCP_LISTEN && info.tcpi_state != TCP_CLOSE)
+		return dump_connected(d, src, info.tcpi_state, entry, e, err);
+	if (info.tcpi_state == TCP_CLOSE && was_connected(src->fd))
+		return dump_ended(d, src, e, err);
+	ret = inet_fill(d, src, e, false, err);
+	if (ret < 0)
+		return ret;
+	tcp_fill_options(d, src->fd, e);
+	e->state = info.tcpi_state;
+	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
+}
+
+/* One descriptor of a frozen task: a connection that no option allows? */
+static int refuse_connection(const struct dump *d, int pidfd, int number, struct err *err)
+{
+	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info), plen = sizeof(int);
+	int protocol = 0;
+	char what[300];
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &plen) < 0 || protocol != IPPROTO_TCP ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 || info.tcpi_state == TCP_LISTEN ||
+	    info.tcpi_state == TCP_CLOSE || (info.tcpi_state == TCP_SYN_SENT && d->opts->skip_in_flight))
+		return 0;
+	sock_describe(fd, what, sizeof(what));
+	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep it, or --tcp-close to drop it");
+}
+
+int tcp_refuse_early(const struct dump *d, struct err *err)
+{
+	if (d->opts->tcp_established || d->opts->tcp_close || d->found) /* a check tells of each in its place */
+		return 0;
+	for (size_t i = 0; i < d->ntasks; i++) {
+		const struct dump_task *task = d->tasks[i];
+		cleanup_fd int pidfd = task->zombie ? -1 : dump_task_pidfd(task);
+		struct err ignore = ERR_INIT;
+		int *numbers, ret;
+		size_t n;
+
+		if (pidfd < 0 || proc_numbers(task->proc_fd, "fd", d->arena, &numbers, &n, &ignore) < 0)
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			ret = refuse_connection(d, pidfd, numbers[k], err);
+			if (ret)
+				return err_task(err, task->pid, task->stat.comm, err_object(err, ret, "fd %d", numbers[k]));
+		}
+	}
+	return 0;
+}
+
+/* ---- restore ---- */
+
+void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)
+{
+	if (!o)
+		return;
+	if (o->has_keepcnt && o->keepcnt)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, (int)o->keepcnt);
+	if (o->has_keepidle && o->keepidle)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, (int)o->keepidle);
+	if (o->has_keepintvl && o->keepintvl)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, (int)o->keepintvl);
+	if (o->has_nodelay && o->nodelay)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1);
+	if (o->has_cork && o->cork)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_CORK", IPPROTO_TCP, TCP_CORK, 1);
+}
+
+static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
+{
+	const bool connected = e->state != TCP_LISTEN && e->dst_port;
+	int ret;
+
+	if (connected && !plan->tcp_close && !m->inventory->tcp_close)
+		return tcp_plan_connection(m, e, plan, slot, err);
+	ret = inet_plan_socket(plan, e, slot, err);
+	if (ret < 0)
+		return ret;
+	if (!connected)
+		inet_plan_bind(plan, e, slot);
+	if (e->state == TCP_LISTEN)
+		program_call(plan->controller, MAKE_OBJECTS, "listen", SYS_listen, A_SLOT(slot), A(e->backlog));
+	/* It says that there is no connection, and shuts down all the same (inet_shutdown() in net/ipv4/af_inet.c). */
+	if (connected || (e->state == TCP_CLOSE && e->has_shutdown && e->shutdown == SK_SHUTDOWN__BOTH))
+		program_call_eq(plan->controller, MAKE_CONTENT, "its connection is over", -ENOTCONN, SYS_shutdown, A_SLOT(slot),
+				A(SHUT_RDWR));
+	tcp_plan_options(plan, e->tcp_opts, slot);
+	return inet_plan_options(plan, e, slot, err);
+}
+
+const struct inet_protocol tcp_protocol = {
+	.name = "TCP socket",
+	.match = tcp_match,
+	.dump = tcp_dump,
+	.plan = tcp_plan,
+};

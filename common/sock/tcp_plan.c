@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * TCP connections, restore side: steps that make a socket which believes to be connected, with its queues, and sends nothing
+ * (TCP_REPAIR). What must happen last is tcp_run.c's.
+ */
+#include "common/sock/tcp.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
+/* What one call puts into a queue whole (tcp_send_rcvq() in net/ipv4/tcp_input.c takes 16 pages at once). */
+#define RECV_CHUNK 65536u
+#define SEND_CHUNK (1u << 20)
+#define QUEUE_MAX (1u << 30)
+#define WSCALE_MAX 14 /* TCP_MAX_WSCALE */
+
+/* TCPOPT_* */
+enum { OPT_MSS = 2, OPT_WINDOW = 3, OPT_SACK_PERM = 4, OPT_TIMESTAMP = 8 };
+
+struct stream { const TcpStreamEntry *s; const uint8_t *in, *out; };
+
+static int check_stream(const InetSkEntry *e, const TcpStreamEntry *s, uint64_t payload, struct err *err)
+{
+	if (s->inq_len > QUEUE_MAX || s->outq_len > QUEUE_MAX || payload != (uint64_t)s->inq_len + s->outq_len)
+		return err_image(err, "tcp-stream-%x.img: the queues are cut off or too long", e->ino);
+	if (!s->has_unsq_len || s->unsq_len > s->outq_len)
+		return err_image(err, "tcp-stream-%x.img: no length of what was not sent", e->ino);
+	if (s->snd_wscale > WSCALE_MAX || (s->has_rcv_wscale && s->rcv_wscale > WSCALE_MAX))
+		return err_image(err, "tcp-stream-%x.img: a window scale that cannot be", e->ino);
+	if (s->opt_mask & TCPI_OPT_WSCALE && !s->has_rcv_wscale)
+		return err_image(err, "tcp-stream-%x.img: no window scale of ours", e->ino);
+	if (s->opt_mask & TCPI_OPT_TIMESTAMPS && !s->has_timestamp)
+		return err_image(err, "tcp-stream-%x.img: no clock", e->ino);
+	if (s->mss_clamp > UINT16_MAX)
+		return err_image(err, "tcp-stream-%x.img: segments of %u bytes", e->ino, s->mss_clamp);
+	return 0;
+}
+
+static int load_stream(const struct model *m, struct plan *plan, const InetSkEntry *e, struct stream *out, struct err *err)
+{
+	cleanup_reader struct image_reader *rd = NULL;
+	ProtobufCMessage *msg;
+	int ret = image_reader_open(m->dir, IMG_TCP_STREAM, e->ino, &rd, err);
+
+	if (ret < 0)
+		return ret;
+	ret = image_reader_absent(rd) ? 0 : image_reader_next(rd, plan->arena, &msg, err);
+	if (ret < 0)
+		return ret;
+	if (!ret)
+		return err_image(err, "tcp-stream-%x.img is missing, without which a connection cannot be restored", e->ino);
+	out->s = (const TcpStreamEntry *)msg;
+	ret = check_stream(e, out->s, image_reader_payload_left(rd), err);
+	if (ret < 0)
+		return ret;
+	uint8_t *bytes = arena_alloc(plan->arena, (size_t)out->s->inq_len + out->s->outq_len + 1);
+	ret = image_reader_payload(rd, bytes, (size_t)out->s->inq_len + out->s->outq_len, err);
+	out->in = bytes;
+	out->out = bytes + out->s->inq_len;
+	return ret;
+}
+
+static void tcp_int(struct plan *plan, uint32_t slot, const char *note, int name, int value)
+{
+	inet_plan_int(plan, MAKE_CONTENT, slot, note, IPPROTO_TCP, name, value);
+}
+
+static void plan_sequence(struct plan *plan, uint32_t slot, int queue, uint32_t seq)
+{
+	tcp_int(plan, slot, queue == TCP_SEND_QUEUE ? "the send queue" : "the receive queue", TCP_REPAIR_QUEUE, queue);
+	tcp_int(plan, slot, "its sequence number", TCP_QUEUE_SEQ, (int)seq);
+}
+
+static void plan_address(struct plan *plan, const InetSkEntry *e, uint32_t slot, bool peer)
+{
+	struct program *c = plan->controller;
+	union inet_address a;
+	socklen_t len = inet_address_of(e, peer, &a);
+
+	program_call(c, MAKE_CONTENT, peer ? "connected at once" : "its own address", peer ? SYS_connect : SYS_bind,
+		     A_SLOT(slot), A_DATA(program_data(c, &a, len)), A(len));
+}
+
+static void plan_negotiated(struct plan *plan, const TcpStreamEntry *s, uint32_t slot)
+{
+	struct program *c = plan->controller;
+	struct tcp_repair_opt opts[4];
+	size_t n = 0;
+
+	if (s->mss_clamp)
+		opts[n++] = (struct tcp_repair_opt){ OPT_MSS, s->mss_clamp };
+	if (s->opt_mask & TCPI_OPT_WSCALE)
+		opts[n++] = (struct tcp_repair_opt){ OPT_WINDOW, s->snd_wscale | s->rcv_wscale << 16 };
+	if (s->opt_mask & TCPI_OPT_SACK)
+		opts[n++] = (struct tcp_repair_opt){ OPT_SACK_PERM, 0 };
+	if (s->opt_mask & TCPI_OPT_TIMESTAMPS)
+		opts[n++] = (struct tcp_repair_opt){ OPT_TIMESTAMP, 0 };
+	if (n)
+		program_call(c, MAKE_CONTENT, "what was negotiated", SYS_setsockopt, A_SLOT(slot), A(IPPROTO_TCP),
+			     A(TCP_REPAIR_OPTIONS), A_DATA(program_data(c, opts, n * sizeof(*opts))), A(n * sizeof(*opts)));
+	/* The lowest bit is a flag (microseconds), so the last value sent may be one more than this: never go back. */
+	if (s->opt_mask & TCPI_OPT_TIMESTAMPS)
+		tcp_int(plan, slot, "its clock", TCP_TIMESTAMP, (int)(s->timestamp + 2));
+}
+
+static void plan_bytes(struct plan *plan, uint32_t slot, int queue, const uint8_t *bytes, uint32_t len)
+{
+	const uint32_t chunk = queue == TCP_SEND_QUEUE ? SEND_CHUNK : RECV_CHUNK;
+
+	if (!len)
+		return;
+	tcp_int(plan, slot, queue == TCP_SEND_QUEUE ? "the send queue" : "the receive queue", TCP_REPAIR_QUEUE, queue);
+	for (uint32_t off = 0; off < len; off += chunk)
+		program_call_eq(plan->controller, MAKE_CONTENT, "queued data", MIN(chunk, len - off), SYS_sendto, A_SLOT(slot),
+				A_PTR(bytes + off), A(MIN(chunk, len - off)), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
+}
+
+static void plan_queues(struct plan *plan, const struct stream *st, uint32_t slot, uint32_t unsent)
+{
+	const TcpStreamEntry *s = st->s;
+	/* Room enough while they are filled; the sizes of the program come back at the end. */
+	if (s->inq_len)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE,
+			      (int)MIN(s->inq_len * 2ull + (1u << 18), INT32_MAX / 2));
+	if (s->outq_len)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "room to send", SOL_SOCKET, SO_SNDBUFFORCE,
+			      (int)MIN(s->outq_len * 2ull + (1u << 18), INT32_MAX / 2));
+	plan_bytes(plan, slot, TCP_RECV_QUEUE, st->in, s->inq_len);
+	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out, s->outq_len - unsent);
+	tcp_int(plan, slot, "no queue", TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+}
+
+/* Numbers begin before the data, and before a FIN; a connection that is being opened begins with its SYN. */
+static void plan_numbers(struct plan *plan, const InetSkEntry *e, const TcpStreamEntry *s, uint32_t slot)
+{
+	const bool got_fin = e->state == CLOSE_WAIT || e->state == LAST_ACK || e->state == CLOSING;
+	const bool sent_fin = e->state == FIN_WAIT1 || e->state == FIN_WAIT2 || e->state == LAST_ACK || e->state == CLOSING;
+
+	plan_sequence(plan, slot, TCP_SEND_QUEUE, s->outq_seq - s->outq_len - sent_fin - (e->state == SYN_SENT));
+	if (e->state != SYN_SENT)
+		plan_sequence(plan, slot, TCP_RECV_QUEUE, s->inq_seq - s->inq_len - got_fin);
+	tcp_int(plan, slot, "no queue", TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+}
+
+static void remember(struct plan *plan, struct tcp_restore r)
+{
+	struct tcp_plan *t = plan->tcp;
+
+	if (!t)
+		t = plan->tcp = arena_alloc(plan->arena, sizeof(*t));
+	if (t->n == t->cap) {
+		struct tcp_restore *grown = arena_alloc(plan->arena, (t->cap = t->cap ? 2 * t->cap : 16) * sizeof(*grown));
+
+		if (t->n)
+			memcpy(grown, t->v, t->n * sizeof(*grown));
+		t->v = grown;
+	}
+	t->v[t->n++] = r;
+}
+
+static bool can_be_restored(unsigned state)
+{
+	return state == ESTABLISHED || state == SYN_SENT || state == FIN_WAIT1 || state == FIN_WAIT2 || state == CLOSE_WAIT ||
+	       state == LAST_ACK || state == CLOSING;
+}
+
+int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
+{
+	struct stream st = { 0 };
+	char a[64], b[64];
+	int ret;
+
+	inet_address_text(e, false, a, sizeof(a));
+	inet_address_text(e, true, b, sizeof(b));
+	if (!plan->tcp_established)
+		return err_hint(err, err_refuse(err, "files.img: TCP connection %s -> %s", a, b),
+				"use --tcp-established to restore it, or --tcp-close to bring it back closed");
+	if (!can_be_restored(e->state) || e->n_dst_addr != e->n_src_addr || !e->src_port)
+		return err_image(err, "files.img: TCP connection %s -> %s in state %u", a, b, e->state);
+	ret = load_stream(m, plan, e, &st, err);
+	if (!ret)
+		ret = inet_plan_socket(plan, e, slot, err);
+	if (ret < 0)
+		return ret;
+	/* In this mode an address may be taken that others use, too, for the connection is another. */
+	inet_plan_int(plan, MAKE_OBJECTS, slot, "to be repaired", IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	plan_numbers(plan, e, st.s, slot);
+	plan_address(plan, e, slot, false);
+	/* Both sides speak at once in this state, so nothing may wait behind it; it is as good as sent. */
+	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s };
+	if (e->state != CLOSING && st.s->unsq_len) {
+		r.nunsent = st.s->unsq_len;
+		r.unsent = st.out + (st.s->outq_len - r.nunsent);
+	}
+	if (e->state != SYN_SENT) {
+		plan_address(plan, e, slot, true);
+		plan_negotiated(plan, st.s, slot);
+		plan_queues(plan, &st, slot, r.nunsent);
+	}
+	tcp_plan_options(plan, e->tcp_opts, slot);
+	remember(plan, r);
+	return inet_plan_options(plan, e, slot, err);
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The last acts of restored connections. Until all tasks are made, every socket is in repair mode and silent, so that a restore
+ * that fails, or is killed, closes them without a word and can be tried again. Then, still under the network lock, each comes to
+ * its state of closing, leaves repair mode and gets its unsent data. The lock goes when nothing can fail any more.
+ */
+#include "common/sock/tcp.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "common/base/fault.h"
+#include "common/sock/tcp_packet.h"
+#include "common/net/guard.h"
+#include "common/net/iptables.h"
+
+enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
+#define STATE_TRIES 200
+#define STATE_PAUSE_NS 5000000
+
+struct tcp_run {
+	const struct tcp_plan *plan;
+	const struct log *log;
+	const int *fds;
+	struct net_lock *lock;
+	struct guard *guard;
+	int root; /* pidfd of the root task */
+	struct tcp_packets packets;
+	bool released, done;
+	bool iptables; /* rules of another dumper hold the connections, too */
+};
+
+static int set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int sys(struct err *err, int ret, const char *what)
+{
+	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
+}
+
+static void connection_of(const InetSkEntry *e, struct net_connection *c)
+{
+	static const uint32_t mapped = 0xffff0000; /* the third word of ::ffff:0:0, as it lies in memory */
+	const bool v6 = e->family == AF_INET6 && (e->src_addr[0] || e->src_addr[1] || e->src_addr[2] != mapped);
+	const size_t first = e->family == AF_INET6 && !v6 ? 3 : 0;
+
+	*c = (struct net_connection){ .v6 = v6, .local_port = htons((uint16_t)e->src_port),
+				      .remote_port = htons((uint16_t)e->dst_port) };
+	memcpy(c->local, e->src_addr + first, v6 ? 16 : 4);
+	memcpy(c->remote, e->dst_addr + first, v6 ? 16 : 4);
+}
+
+/* On another host than the dump's nothing is locked yet. Such a lock is ours, and goes with us. */
+static int lock(struct tcp_run *run, const char *id, struct err *err)
+{
+	const struct tcp_plan *t = run->plan;
+	cleanup_free struct net_connection *conns = xreallocarray(NULL, t->n, sizeof(*conns));
+	int ret;
+
+	for (size_t i = 0; i < t->n; i++)
+		connection_of(t->v[i].e, &conns[i]);
+	ret = net_lock(id, conns, t->n, &run->lock, err);
+	if (ret != -EEXIST)
+		return ret;
+	*err = (struct err)ERR_INIT;
+	return net_lock_find(id, &run->lock, err);
+}
+
+int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **out,
+		  struct err *err)
+{
+	struct tcp_run *run;
+	int ret;
+
+	*out = NULL;
+	if (!plan->tcp)
+		return 0;
+	run = *out = xzalloc(sizeof(*run));
+	run->plan = plan->tcp;
+	run->log = log;
+	run->root = -1;
+	tcp_packets_init(&run->packets);
+	if (!plan->network_lock || m->inventory->network_lock_method == NET_LOCK_SKIP)
+		return 0;
+	run->iptables = m->inventory->network_lock_method == NET_LOCK_IPTABLES;
+	ret = lock(run, m->inventory->dump_criu_run_id ?: "restore", err);
+	if (ret < 0)
+		tcp_run_free(take_ptr(*out));
+	return ret;
+}
+
+/* ---- one connection ---- */
+
+static int state_of(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -errno : info.tcpi_state;
+}
+
+/*
+ * Nothing but a segment of the peer brings a socket into most states of closing. So it gets one, made here and marked to pass
+ * the lock. fin: the peer's last word; else an acknowledgement of ours.
+ */
+static int hear_peer(struct tcp_run *run, const struct tcp_restore *r, int fd, bool fin, uint32_t ack, int want,
+		     struct err *err)
+{
+	const struct timespec pause = { 0, STATE_PAUSE_NS };
+	struct net_connection c;
+	int ret;
+
+	connection_of(r->e, &c);
+	for (int tries = 0; tries < STATE_TRIES; tries++) {
+		ret = tcp_packets_send(&run->packets, &c, r->s->inq_seq - fin, ack, fin, err);
+		if (ret < 0)
+			return ret;
+		/* Over the loopback device it is there when the call returns, as a rule. */
+		if (state_of(fd) == want)
+			return 0;
+		nanosleep(&pause, NULL);
+		if (state_of(fd) == want)
+			return 0;
+	}
+	return err_hint(err, err_set(err, ERR_FAILED, 0, "it stays in state %d and should be in %d", state_of(fd), want),
+			"does a packet filter of this host drop packets on the loopback device?");
+}
+
+/* As if a FIN had been sent: in repair mode it counts as sent, and nothing leaves. */
+static int silent_fin(int fd, struct err *err)
+{
+	int ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+
+	if (!ret && shutdown(fd, SHUT_WR) < 0)
+		ret = -errno;
+	if (!ret)
+		ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+	return sys(err, ret, "cannot shut it down");
+}
+
+static int reach_state(struct tcp_run *run, const struct tcp_restore *r, int fd, struct err *err)
+{
+	const uint32_t una = r->s->outq_seq - r->s->outq_len; /* of the data; one less before a FIN of ours */
+	int ret = 0;
+
+	switch (r->e->state) {
+	case CLOSE_WAIT:
+		return hear_peer(run, r, fd, true, una, CLOSE_WAIT, err);
+	case LAST_ACK:
+		ret = hear_peer(run, r, fd, true, una - 1, CLOSE_WAIT, err);
+		break;
+	case FIN_WAIT1:
+	case FIN_WAIT2:
+	case CLOSING:
+		break;
+	default:
+		return 0;
+	}
+	if (!ret && !r->nunsent)
+		ret = silent_fin(fd, err);
+	if (!ret && r->e->state == FIN_WAIT2)
+		ret = hear_peer(run, r, fd, false, r->s->outq_seq, FIN_WAIT2, err);
+	if (!ret && r->e->state == CLOSING)
+		ret = hear_peer(run, r, fd, true, una - 1, CLOSING, err);
+	return ret;
+}
+
+static int set_window(const struct tcp_restore *r, int fd, struct err *err)
+{
+	const TcpStreamEntry *s = r->s;
+	struct tcp_repair_window w = { s->snd_wl1, s->snd_wnd, s->max_window, s->rcv_wnd, s->rcv_wup };
+
+	if (!s->has_snd_wl1 || !s->has_snd_wnd || !s->has_max_window || !s->has_rcv_wnd || !s->has_rcv_wup)
+		return 0;
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0)
+		return err_sys(err, "cannot set its windows");
+	return 0;
+}
+
+/* Its SYN goes out again, with the same number; under the lock it is lost, and the kernel repeats it. */
+static int open_again(const struct tcp_restore *r, int fd, struct err *err)
+{
+	union inet_address a;
+	socklen_t len = inet_address_of(r->e, true, &a);
+	int flags = fcntl(fd, F_GETFL), ret = 0;
+
+	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	if (connect(fd, &a.sa, len) < 0 && errno != EINPROGRESS)
+		ret = err_sys(err, "cannot open it again");
+	fcntl(fd, F_SETFL, flags);
+	return ret;
+}
+
+static int send_unsent(const struct tcp_restore *r, int fd, struct err *err)
+{
+	const bool fin = r->e->state == FIN_WAIT1 || r->e->state == LAST_ACK;
+	ssize_t n = send(fd, r->unsent, r->nunsent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return err_sys(err, "cannot fill the send queue");
+	if ((size_t)n != r->nunsent)
+		return err_set(err, ERR_FAILED, ENOBUFS, "the send queue takes %zd of %u bytes", n, r->nunsent);
+	if (fin && shutdown(fd, SHUT_WR) < 0)
+		return err_sys(err, "cannot shut it down");
+	return 0;
+}
+
+/* The sizes of the program, after the room for the queues. */
+static int set_sizes(const struct tcp_restore *r, int fd, struct err *err)
+{
+	const SkOptsEntry *o = r->e->opts;
+	int ret = 0, locked = o->has_so_buf_lock ? (int)(o->so_buf_lock & 3) : 3;
+
+	if (!r->s->inq_len && !r->s->outq_len)
+		return 0;
+	ret = set(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)(o->so_sndbuf / 2));
+	if (!ret)
+		ret = set(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)(o->so_rcvbuf / 2));
+	if (!ret && locked != 3)
+		ret = set(fd, SOL_SOCKET, SO_BUF_LOCK, locked);
+	return sys(err, ret, "cannot set the sizes of its buffers");
+}
+
+static int release(struct tcp_run *run, const struct tcp_restore *r, int fd, struct err *err)
+{
+	const bool reuse = r->e->opts->has_reuseaddr && r->e->opts->reuseaddr;
+	int ret = reach_state(run, r, fd, err);
+
+	if (!ret && r->e->state != SYN_SENT)
+		ret = set_window(r, fd, err);
+	if (!ret)
+		ret = sys(err, repair_leave(fd, reuse), "cannot leave repair mode (TCP_REPAIR)");
+	if (!ret && r->e->state == SYN_SENT)
+		ret = open_again(r, fd, err);
+	if (!ret && r->nunsent)
+		ret = send_unsent(r, fd, err);
+	if (!ret)
+		ret = set_sizes(r, fd, err);
+	/* The program's own shutdown of reading; what the peer has closed is closed by now. */
+	if (!ret && r->e->has_shutdown && r->e->shutdown & SK_SHUTDOWN__READ && shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
+		ret = err_sys(err, "cannot shut it down");
+	return ret;
+}
+
+/* ---- all ---- */
+
+/* From here on it is our lock that stays while the checkpoint is all there is. */
+static int take_over(struct tcp_run *run, struct err *err)
+{
+	const struct tcp_plan *t = run->plan;
+	cleanup_free struct net_connection *conns = xreallocarray(NULL, t->n, sizeof(*conns));
+	size_t n = 0;
+	int ret;
+
+	for (size_t i = 0; i < t->n; i++)
+		connection_of(t->v[i].e, &conns[i]);
+	ret = net_lock_keep(run->lock, err);
+	if (!ret)
+		ret = iptables_unlock(conns, t->n, &n, err);
+	log_debug(run->log, "%zu rules of iptables taken away", n);
+	return ret;
+}
+
+int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err *err)
+{
+	int ret;
+
+	if (!run)
+		return 0;
+	run->fds = fds;
+	run->root = (int)syscall(SYS_pidfd_open, root, 0);
+	if (run->root < 0)
+		return err_sys(err, "cannot open a pidfd");
+	ret = guard_start(run->plan->n, NULL, 0, &run->guard, err);
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < run->plan->n; i++)
+		guard_add(run->guard, fds[run->plan->v[i].slot]);
+	if (run->lock) {
+		unsigned char undo[512];
+
+		guard_unlock(run->guard, net_lock_socket(run->lock), undo, net_lock_undo(run->lock, undo, sizeof(undo)));
+	}
+	/* The tasks die with us, or stay: the moment between is theirs, not ours (common/restore/commit.c). */
+	guard_watch(run->guard, run->root);
+	guard_act(run->guard, GUARD_KILLING);
+	run->released = true;
+	for (size_t i = 0; !ret && i < run->plan->n; i++) {
+		const struct tcp_restore *r = &run->plan->v[i];
+		char a[64], b[64];
+
+		ret = release(run, r, fds[r->slot], err);
+		if (ret >= 0)
+			continue;
+		inet_address_text(r->e, false, a, sizeof(a));
+		inet_address_text(r->e, true, b, sizeof(b));
+		err_object(err, ret, "TCP connection %s -> %s", a, b);
+	}
+	if (!ret && run->iptables)
+		ret = take_over(run, err);
+	fault("tcp:released");
+	return ret;
+}
+
+void tcp_run_done(struct tcp_run *run)
+{
+	struct err err = ERR_INIT;
+
+	if (!run)
+		return;
+	run->done = true;
+	if (run->guard)
+		guard_act(run->guard, GUARD_UNLOCK);
+	fault("tcp:restored");
+	if (run->lock && net_unlock(run->lock, &err) < 0)
+		log_warn(run->log, "%s", err.reason);
+	/* The first try of what was not sent met the lock; this is another. */
+	for (size_t i = 0; i < run->plan->n; i++) {
+		const struct tcp_restore *r = &run->plan->v[i];
+
+		if (r->nunsent && !(r->e->tcp_opts && r->e->tcp_opts->has_cork && r->e->tcp_opts->cork))
+			set(run->fds[r->slot], IPPROTO_TCP, TCP_CORK, 0);
+	}
+}
+
+void tcp_run_free(struct tcp_run *run)
+{
+	if (!run)
+		return;
+	/* They are about to be closed: silently. */
+	for (size_t i = 0; run->released && !run->done && i < run->plan->n; i++)
+		repair_enter(run->fds[run->plan->v[i].slot]);
+	guard_stop(run->guard);
+	if (run->root >= 0)
+		close(run->root);
+	net_lock_free(run->lock);
+	tcp_packets_close(&run->packets);
+	free(run);
+}
+
+/* ---- preflight ---- */
+
+/* Whether bind(2) takes the address, without options that make it take any. */
+static bool is_here(const InetSkEntry *e)
+{
+	union inet_address a;
+	socklen_t len = inet_address_of(e, false, &a);
+	cleanup_fd int fd = socket((int)e->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const char *device = e->opts->so_bound_dev ?: e->ifname;
+
+	if (fd < 0)
+		return true; /* the restore will tell why */
+	if (device)
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1);
+	a.in.sin_port = 0;
+	return bind(fd, &a.sa, len) == 0 || errno != EADDRNOTAVAIL;
+}
+
+static bool any_address(const InetSkEntry *e)
+{
+	if (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind)
+		return true;
+	for (size_t i = 0; i < e->n_options; i++) /* IP_TRANSPARENT, IPV6_TRANSPARENT, IPV6_FREEBIND */
+		if ((e->options[i]->level == IPPROTO_IP && e->options[i]->name == 19) ||
+		    (e->options[i]->level == IPPROTO_IPV6 && (e->options[i]->name == 75 || e->options[i]->name == 78)))
+			return true;
+	return false;
+}
+
+void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn report, void *ctx)
+{
+	const InetSkEntry *last = NULL;
+
+	for (size_t i = 0; plan->tcp && i < plan->tcp->n; i++) {
+		const InetSkEntry *e = plan->tcp->v[i].e;
+		char a[64], b[64], object[160], line[128];
+
+		/* Thousands of connections have the same address. */
+		if (last && last->family == e->family && !memcmp(last->src_addr, e->src_addr, 4 * e->n_src_addr))
+			continue;
+		last = e;
+		if (any_address(e) || is_here(e))
+			continue;
+		inet_address_text(e, false, a, sizeof(a));
+		inet_address_text(e, true, b, sizeof(b));
+		snprintf(object, sizeof(object), "TCP connection %s -> %s", a, b);
+		snprintf(line, sizeof(line), "the address of %s is not on this host", a);
+		report(ctx, object, line);
+	}
+}

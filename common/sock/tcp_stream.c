@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * TCP connections, dump side. TCP_REPAIR (tcp_repair_*() and do_tcp_getsockopt() in net/ipv4/tcp.c) shows queues and sequence
+ * numbers. The mode is the socket's, so it lasts as short as can be, under the network lock, and a guard watches that it ends
+ * whatever becomes of us.
+ */
+#include "common/sock/tcp.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "common/base/action.h"
+#include "common/base/fault.h"
+#include "common/net/guard.h"
+#include "tcp-stream.pb-c.h"
+
+/* include/net/tcp_states.h; <netinet/tcp.h> has them, but clashes with <linux/tcp.h>. */
+enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
+#define QUEUE_MAX (1u << 30)
+/* The guard reads so many at once: to be through, however we end, before our targets run on. */
+#define AT_ONCE 8
+#define BYTES_AT_ONCE (1u << 20)
+
+struct connection {
+	struct dump_task *task;
+	struct fd_source src; /* fd is ours until the end */
+	FileEntry *entry;
+	int reuse;
+	TcpStreamEntry stream;
+};
+
+struct tcp_dump {
+	struct connection *v;
+	size_t n, cap;
+	struct net_lock *lock;
+	bool told; /* the scripts know that they are locked */
+	struct guard *guard;
+	int root; /* pidfd of the root task */
+	size_t room; /* for send queues in the guard's memory */
+};
+
+/* Duplicates of all connections stay open until the end. */
+static void raise_limit(void)
+{
+	struct rlimit lim;
+
+	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+{
+	struct tcp_dump *t = d->tcp;
+	struct connection c = { .task = d->task, .src = *src, .entry = entry };
+
+	if (!t) {
+		t = d->tcp = xzalloc(sizeof(*t));
+		t->root = -1;
+		raise_limit();
+	}
+	c.src.fd = fcntl(src->fd, F_DUPFD_CLOEXEC, 0);
+	if (c.src.fd < 0)
+		return err_sys(err, "cannot keep a duplicate of a connection");
+	c.reuse = sock_option(src->fd, SO_REUSEADDR) > 0;
+	array_reserve(&t->v, &t->cap, t->n, sizeof(*t->v));
+	t->v[t->n++] = c;
+	return 1;
+}
+
+/* ---- what is read of one ---- */
+
+static int get(int fd, int name, void *value, socklen_t len)
+{
+	return getsockopt(fd, IPPROTO_TCP, name, value, &len) < 0 ? -errno : 0;
+}
+
+static int set(int fd, int name, int value)
+{
+	return setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int peek(int fd, void *out, uint32_t len)
+{
+	ssize_t n = len ? recv(fd, out, len, MSG_PEEK | MSG_DONTWAIT) : 0;
+
+	return n < 0 ? -errno : n == (ssize_t)len ? 0 : -EPROTO;
+}
+
+static bool sent_fin(unsigned state)
+{
+	return state == FIN_WAIT1 || state == FIN_WAIT2 || state == CLOSING || state == LAST_ACK;
+}
+
+/* How much is queued; the FIN counts in the kernel's numbers and not in ours. */
+static int queue_lengths(int fd, unsigned state, TcpStreamEntry *s, struct err *err)
+{
+	int in = 0, out = 0, unsent = 0;
+
+	if (ioctl(fd, SIOCINQ, &in) < 0 || ioctl(fd, SIOCOUTQ, &out) < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0)
+		return err_sys(err, "cannot read the length of its queues");
+	if (sent_fin(state)) {
+		out -= out > 0;
+		unsent -= unsent > 0;
+	}
+	if (in < 0 || out < 0 || unsent < 0 || (unsigned)in > QUEUE_MAX || (unsigned)out > QUEUE_MAX || unsent > out)
+		return err_set(err, ERR_FAILED, EPROTO, "its queues have odd lengths: %d, %d, %d", in, out, unsent);
+	s->inq_len = (uint32_t)in;
+	s->outq_len = (uint32_t)out;
+	s->has_unsq_len = true;
+	s->unsq_len = (uint32_t)unsent;
+	return 0;
+}
+
+/* What is asked of the guard, and its answer. */
+struct request {
+	int fd, reuse;
+	uint32_t out_len;
+	int ret; /* 0 or -errno */
+	enum { ENTER, SEND_QUEUE, SEND_SEQ, SEND_BYTES, RECV_QUEUE, RECV_SEQ, NO_QUEUE, SEGMENT, CLOCK, WINDOWS, LEAVE } at;
+	uint32_t out_seq, in_seq, mss, clock;
+	struct tcp_repair_window w;
+	size_t bytes; /* where those of the send queue go, in the job's */
+};
+
+struct job {
+	size_t n;
+	struct request v[AT_ONCE];
+	unsigned char bytes[];
+};
+static const char *const acts[] = { "enter repair mode (TCP_REPAIR)", "choose the send queue", "read the number of the send queue",
+				    "read the send queue", "choose the receive queue", "read the number of the receive queue",
+				    "choose no queue", "read the segment size", "read the clock", "read the windows",
+				    "leave repair mode (TCP_REPAIR)" };
+
+static int peek_sent(const struct request *r, unsigned char *bytes)
+{
+	ssize_t n = r->out_len ? recv(r->fd, bytes, r->out_len, MSG_PEEK | MSG_DONTWAIT) : 0;
+
+	return n < 0 ? -errno : n == (ssize_t)r->out_len ? 0 : -EPROTO;
+}
+
+static int read_repaired(struct request *r, unsigned char *bytes)
+{
+	int ret;
+
+#define STEP(what, call)        \
+	do {                    \
+		r->at = what;   \
+		ret = (call);   \
+		if (ret < 0)    \
+			return ret; \
+	} while (0)
+	STEP(SEND_QUEUE, set(r->fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE));
+	STEP(SEND_SEQ, get(r->fd, TCP_QUEUE_SEQ, &r->out_seq, sizeof(r->out_seq)));
+	STEP(SEND_BYTES, peek_sent(r, bytes + r->bytes));
+	STEP(RECV_QUEUE, set(r->fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE));
+	STEP(RECV_SEQ, get(r->fd, TCP_QUEUE_SEQ, &r->in_seq, sizeof(r->in_seq)));
+	STEP(NO_QUEUE, set(r->fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE));
+	STEP(SEGMENT, get(r->fd, TCP_MAXSEG, &r->mss, sizeof(r->mss)));
+	STEP(CLOCK, get(r->fd, TCP_TIMESTAMP, &r->clock, sizeof(r->clock)));
+	STEP(WINDOWS, get(r->fd, TCP_REPAIR_WINDOW, &r->w, sizeof(r->w)));
+#undef STEP
+	return 0;
+}
+
+static void read_one(struct request *r, unsigned char *bytes)
+{
+	int back;
+
+	r->at = ENTER;
+	r->ret = repair_enter(r->fd);
+	if (r->ret < 0)
+		return;
+	r->ret = read_repaired(r, bytes);
+	back = repair_leave(r->fd, r->reuse);
+	if (!r->ret && back < 0) {
+		r->at = LEAVE;
+		r->ret = back;
+	}
+}
+
+/* In the guard. */
+static void repair_job(void *memory)
+{
+	struct job *job = memory;
+
+	for (size_t i = 0; i < job->n; i++)
+		read_one(&job->v[i], job->bytes);
+}
+
+static void take_answer(const struct request *r, TcpStreamEntry *s)
+{
+	s->outq_seq = r->out_seq;
+	s->inq_seq = r->in_seq;
+	s->mss_clamp = r->mss;
+	s->timestamp = r->clock;
+	s->has_snd_wl1 = s->has_snd_wnd = s->has_max_window = s->has_rcv_wnd = s->has_rcv_wup = true;
+	s->snd_wl1 = r->w.snd_wl1;
+	s->snd_wnd = r->w.snd_wnd;
+	s->max_window = r->w.max_window;
+	s->rcv_wnd = r->w.rcv_wnd;
+	s->rcv_wup = r->w.rcv_wup;
+}
+
+/* What a repaired connection would not have. */
+static int refuse_odd(const struct connection *c, const TcpStreamEntry *s, struct err *err)
+{
+	struct pollfd p = { c->src.fd, POLLPRI, 0 };
+	const bool some = poll(&p, 1, 0) != 0, peeks = s->inq_len && sock_option(c->src.fd, SO_PEEK_OFF) >= 0;
+	char what[300];
+
+	/* A description takes a dozen questions, and nearly always nobody will read it. */
+	if (!some && !peeks)
+		return 0;
+	sock_describe(c->src.fd, what, sizeof(what));
+	if (p.revents & POLLPRI)
+		return err_refuse(err, "%s: urgent data waits to be read", what);
+	if (peeks)
+		return err_refuse(err, "%s: unread data and SO_PEEK_OFF", what);
+	return sock_refuse_errors(c->src.fd, what, err);
+}
+
+/* All that needs no repair mode. */
+static int prepare_stream(const struct connection *c, const struct tcp_info *info, TcpStreamEntry *s, struct err *err)
+{
+	int ret = queue_lengths(c->src.fd, info->tcpi_state, s, err);
+
+	if (!ret)
+		ret = refuse_odd(c, s, err);
+	if (ret < 0)
+		return ret;
+	s->opt_mask = info->tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+	s->snd_wscale = info->tcpi_snd_wscale;
+	s->has_rcv_wscale = true;
+	s->rcv_wscale = info->tcpi_rcv_wscale;
+	s->has_timestamp = true;
+	return 0;
+}
+
+static void fill_shutdown(int fd, unsigned state, InetSkEntry *e)
+{
+	struct pollfd p = { fd, POLLRDHUP, 0 };
+	bool in = poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP, out = sent_fin(state) || state == CLOSED;
+
+	if (!in && !out)
+		return;
+	e->has_shutdown = true;
+	e->shutdown = in && out ? SK_SHUTDOWN__BOTH : in ? SK_SHUTDOWN__READ : SK_SHUTDOWN__WRITE;
+}
+
+static int look_at(struct dump *d, struct connection *c, struct err *err)
+{
+	InetSkEntry *e = c->entry->isk;
+	struct tcp_info info = { 0 };
+	int ret = get(c->src.fd, TCP_INFO, &info, sizeof(info));
+
+	if (ret < 0)
+		return err_set(err, ERR_FAILED, -ret, "cannot read the state of a connection");
+	if (info.tcpi_state == CLOSED) /* a moment ago */
+		return err_refuse(err, "TCP connection that ended while it was dumped");
+	ret = inet_fill(d, &c->src, e, true, err);
+	if (ret < 0)
+		return ret;
+	tcp_fill_options(d, c->src.fd, e);
+	e->state = info.tcpi_state;
+	fill_shutdown(c->src.fd, e->state, e);
+	c->stream = (TcpStreamEntry)TCP_STREAM_ENTRY__INIT;
+	return prepare_stream(c, &info, &c->stream, err);
+}
+
+static int put_connection(struct dump *d, struct connection *c, const struct job *job, const struct request *r,
+			  struct err *err)
+{
+	TcpStreamEntry *s = &c->stream;
+	cleanup_free void *in = xmalloc(s->inq_len + 1);
+	uint32_t ino = c->entry->isk->ino;
+	int ret;
+
+	if (r->ret < 0)
+		return err_set(err, ERR_FAILED, -r->ret, "cannot %s", acts[r->at]);
+	take_answer(r, s);
+	ret = peek(c->src.fd, in, s->inq_len);
+	if (ret < 0)
+		return err_set(err, ERR_FAILED, -ret, "cannot read what waits to be read");
+	image_store_put(d->store, IMG_TCP_STREAM, ino, &s->base);
+	image_store_payload(d->store, IMG_TCP_STREAM, ino, in, s->inq_len);
+	image_store_payload(d->store, IMG_TCP_STREAM, ino, job->bytes + r->bytes, s->outq_len);
+	file_put(d, c->entry);
+	return 0;
+}
+
+static int blame_connection(const struct connection *c, int ret, struct err *err)
+{
+	return err_task(err, c->task->pid, c->task->stat.comm, err_object(err, ret, "fd %d", c->src.number));
+}
+
+/* Some connections from `from` on, together; gives how many. */
+static int dump_some(struct dump *d, size_t from, size_t *done, struct err *err)
+{
+	struct tcp_dump *t = d->tcp;
+	struct job *job = guard_memory(t->guard);
+	size_t bytes = 0;
+	int ret;
+
+	job->n = 0;
+	for (size_t i = from; i < t->n && job->n < AT_ONCE; i++) {
+		struct connection *c = &t->v[i];
+
+		d->task = c->task;
+		ret = look_at(d, c, err);
+		if (ret < 0)
+			return blame_connection(c, ret, err);
+		if (job->n && bytes + c->stream.outq_len > t->room)
+			break; /* looked at again, alone */
+		job->v[job->n++] = (struct request){ .fd = c->src.fd, .reuse = c->reuse, .out_len = c->stream.outq_len,
+						     .bytes = bytes };
+		bytes += c->stream.outq_len;
+	}
+	ret = guard_run(t->guard, "tcp:repair", err);
+	for (size_t i = 0; !ret && i < job->n; i++) {
+		struct connection *c = &t->v[from + i];
+
+		d->task = c->task;
+		ret = put_connection(d, c, job, &job->v[i], err);
+		if (ret < 0)
+			return blame_connection(c, ret, err);
+	}
+	*done += job->n;
+	return ret;
+}
+
+/* ---- all of them ---- */
+
+static void connection_of(int fd, struct net_connection *out)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	union inet_address a[2] = { 0 };
+	socklen_t len = sizeof(a[0]);
+	uint8_t *to[2] = { out->local, out->remote };
+
+	*out = (struct net_connection){ 0 };
+	if (getsockname(fd, &a[0].sa, &len) < 0)
+		return;
+	inet_peer(fd, a[0].sa.sa_family, true, &a[1]);
+	out->v6 = a[0].sa.sa_family == AF_INET6 && memcmp(&a[0].in6.sin6_addr, mapped, sizeof(mapped)) != 0;
+	out->local_port = a[0].in.sin_port; /* at the same place in both */
+	out->remote_port = a[1].in.sin_port;
+	for (int i = 0; i < 2; i++) {
+		if (out->v6)
+			memcpy(to[i], &a[i].in6.sin6_addr, 16);
+		else if (a[i].sa.sa_family == AF_INET6)
+			memcpy(to[i], (const char *)&a[i].in6.sin6_addr + 12, 4);
+		else
+			memcpy(to[i], &a[i].in.sin_addr, 4);
+	}
+}
+
+static int lock_all(struct dump *d, struct err *err)
+{
+	struct tcp_dump *t = d->tcp;
+	cleanup_free struct net_connection *conns = NULL;
+
+	if (d->opts->network_lock == NET_LOCK_SKIP)
+		return 0;
+	conns = xreallocarray(NULL, t->n, sizeof(*conns));
+	for (size_t i = 0; i < t->n; i++)
+		connection_of(t->v[i].src.fd, &conns[i]);
+	return net_lock(dump_run_id(d), conns, t->n, &t->lock, err);
+}
+
+static int start_guard(struct tcp_dump *t, struct err *err)
+{
+	int longest = BYTES_AT_ONCE, ret;
+
+	for (size_t i = 0; i < t->n; i++) {
+		int out = 0;
+
+		if (ioctl(t->v[i].src.fd, SIOCOUTQ, &out) < 0)
+			return err_sys(err, "cannot read the length of a send queue");
+		longest = MAX(longest, out);
+	}
+	t->room = (size_t)longest;
+	ret = guard_start(t->n, repair_job, sizeof(struct job) + (size_t)longest, &t->guard, err);
+	for (size_t i = 0; !ret && i < t->n; i++)
+		guard_add(t->guard, t->v[i].src.fd);
+	return ret;
+}
+
+int tcp_dump_connections(struct dump *d, struct err *err)
+{
+	struct tcp_dump *t = d->tcp;
+	struct dump_task *was = d->task;
+	int ret;
+
+	if (!t)
+		return 0;
+	ret = actions_run(d->opts->actions, ACTION_NETWORK_LOCK, d->tasks[0]->pid, d->log, err);
+	t->told = true;
+	if (!ret)
+		ret = lock_all(d, err);
+	if (!ret)
+		ret = start_guard(t, err);
+	fault("tcp:locked");
+	for (size_t i = 0; !ret && i < t->n;)
+		ret = dump_some(d, i, &i, err);
+	d->task = was;
+	if (!ret)
+		log_debug(d->log, "%zu TCP connections", t->n);
+	if (ret < 0 || d->opts->leave_running || d->opts->leave_stopped)
+		tcp_dump_end(d);
+	return ret;
+}
+
+int tcp_check_connections(struct dump *d, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; d->tcp && i < d->tcp->n && !ret; i++) {
+		struct connection *c = &d->tcp->v[i];
+
+		d->task = c->task;
+		ret = dump_note(d, blame_connection(c, look_at(d, c, err), err), err);
+	}
+	d->task = d->tasks[0];
+	return ret;
+}
+
+int tcp_before_kill(struct dump *d, struct err *err)
+{
+	struct tcp_dump *t = d->tcp;
+	unsigned char undo[512];
+	int ret = 0;
+
+	if (!t)
+		return 0;
+	t->root = (int)syscall(SYS_pidfd_open, d->tasks[0]->pid, 0);
+	if (t->root < 0)
+		return err_sys(err, "cannot open a pidfd");
+	guard_watch(t->guard, t->root);
+	if (t->lock)
+		guard_unlock(t->guard, net_lock_socket(t->lock), undo, net_lock_undo(t->lock, undo, sizeof(undo)));
+	guard_act(t->guard, GUARD_KILLING);
+	if (t->lock)
+		ret = net_lock_keep(t->lock, err);
+	fault("tcp:lock-kept");
+	if (ret < 0)
+		tcp_dump_end(d);
+	return ret;
+}
+
+void tcp_after_kill(struct dump *d)
+{
+	struct tcp_dump *t = d->tcp;
+
+	if (!t)
+		return;
+	fault("tcp:killed");
+	t->told = false; /* they stay locked */
+	/* Nobody else uses them any more; closed in this mode, they send nothing (tcp_close() in net/ipv4/tcp.c). */
+	for (size_t i = 0; i < t->n; i++)
+		repair_enter(t->v[i].src.fd);
+	guard_act(t->guard, GUARD_NOTHING);
+}
+
+void tcp_dump_end(struct dump *d)
+{
+	struct tcp_dump *t = d->tcp;
+
+	if (!t)
+		return;
+	guard_stop(t->guard);
+	net_lock_free(t->lock);
+	if (t->told)
+		actions_tell(d->opts->actions, ACTION_NETWORK_UNLOCK, d->tasks[0]->pid, d->log);
+	for (size_t i = 0; i < t->n; i++)
+		close(t->v[i].src.fd);
+	if (t->root >= 0)
+		close(t->root);
+	free(t->v);
+	free(t);
+	d->tcp = NULL;
+}
+
+enum net_lock_method tcp_lock_method(const struct dump *d)
+{
+	return d->tcp && d->tcp->lock ? NET_LOCK_NFTABLES : NET_LOCK_SKIP;
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Unix sockets as they are dumped: state, peers, options. What is outside of the tree is refused or named. */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "common/file/external.h"
+#include "common/sock/unixsk.h"
+
+static bool unixsk_match(const struct fd_source *src)
+{
+	return S_ISSOCK(src->st.st_mode) && !(src->flags & O_PATH) && sock_option(src->fd, SO_DOMAIN) == AF_UNIX;
+}
+
+int unix_table_of(struct dump *d, struct unix_table **table, struct err *err)
+{
+	struct unix_table *t = d->files->sockets;
+	int ret;
+
+	if (!t) {
+		t = d->files->sockets = xzalloc(sizeof(*t));
+		ret = unix_diag_all(d->arena, &t->diags, err);
+		if (ret < 0)
+			return ret;
+	}
+	*table = t;
+	return 0;
+}
+
+void unix_table_free(struct unix_table *t)
+{
+	if (!t)
+		return;
+	free(t->seen);
+	free(t->messages);
+	free(t);
+}
+
+/* Who called listen(2), connect(2) or socketpair(2) at the other end. */
+static void dump_peer_cred(struct dump *d, const struct fd_source *src, UnixSkEntry *e)
+{
+	PeerCredEntry *p = arena_msg(d->arena, PeerCredEntry, peer_cred_entry__init);
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+	char none;
+
+	if (getsockopt(src->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0)
+		return;
+	p->pid = cred.pid;
+	p->uid = cred.uid;
+	p->gid = cred.gid;
+	len = 0; /* it says how much it would be */
+	if (getsockopt(src->fd, SOL_SOCKET, SO_PEERGROUPS, &none, &len) < 0 && errno == ERANGE && len) {
+		p->groups = arena_alloc(d->arena, len);
+		if (getsockopt(src->fd, SOL_SOCKET, SO_PEERGROUPS, p->groups, &len) == 0)
+			p->n_groups = len / sizeof(*p->groups);
+	}
+	e->peer_cred = p;
+}
+
+/* Whom the other end will show when it is accepted: who connected, as far as can be told. */
+static void dump_own_cred(struct dump *d, UnixSkEntry *e)
+{
+	const struct proc_status *st = &d->task->threads[0].status;
+	PeerCredEntry *p = e->own_cred = arena_msg(d->arena, PeerCredEntry, peer_cred_entry__init);
+
+	p->pid = d->task->pid;
+	p->uid = st->uid[1];
+	p->gid = st->gid[1];
+	p->n_groups = st->ngroups;
+	p->groups = st->groups;
+}
+
+/* The name of a peer that is not there any more, which the socket still tells. */
+static int dump_gone(struct dump *d, const struct fd_source *src, UnixSkEntry *e, struct err *err)
+{
+	const size_t head = offsetof(struct sockaddr_un, sun_path);
+	struct sockaddr_storage other = { 0 }; /* longer than the longest */
+	socklen_t len = sizeof(other);
+
+	if (getpeername(src->fd, (struct sockaddr *)&other, &len) < 0)
+		return errno == ENOTCONN ? 0 : err_sys(err, "cannot read the name of a socket's peer");
+	e->has_gone_name = true;
+	e->gone_name.len = len > head ? len - head : 0;
+	e->gone_name.data = arena_dup(d->arena, (const char *)&other + head, e->gone_name.len);
+	return 0;
+}
+
+static int check_unaccepted_data(const struct fd_source *src, struct err *err)
+{
+	char what[256];
+	int sent = 0;
+
+	/* What it sent hangs on a socket without descriptor; only the memory that it takes shows. */
+	if (ioctl(src->fd, SIOCOUTQ, &sent) < 0)
+		return err_sys(err, "cannot read how much a socket has sent");
+	if (!sent)
+		return 0;
+	sock_describe(src->fd, what, sizeof(what));
+	return err_hint(err, err_refuse(err, "%s: it has sent data, but nobody has accepted the connection yet", what),
+			"try again when the server has accepted it");
+}
+
+/* Connected, and the other end has no inode: waits to be accepted, or is gone. */
+static int dump_peerless(struct dump *d, const struct fd_source *src, const struct unix_table *t, UnixSkEntry *e,
+			 struct err *err)
+{
+	uint32_t place = 0;
+	const struct unix_diag *listener;
+
+	if (e->type == SOCK_DGRAM || e->shutdown == SK_SHUTDOWN__BOTH)
+		return dump_gone(d, src, e, err);
+	listener = unix_diag_listener(&t->diags, e->ino, &place);
+	if (!listener)
+		return err_refuse(err, "unix socket:[%u] waits to be accepted by a socket of another network namespace", e->ino);
+	e->peer = listener->ino;
+	dump_own_cred(d, e);
+	if (place) {
+		e->has_queue_place = true;
+		e->queue_place = place;
+	}
+	return check_unaccepted_data(src, err);
+}
+
+/* SO_ERROR would take it away. ECONNRESET is the only error that such a socket can have: its peer closed without reading all. */
+static int dump_error(const struct fd_source *src, UnixSkEntry *e, struct err *err)
+{
+	struct pollfd p = { .fd = src->fd };
+
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "cannot poll a socket");
+	if (!(p.revents & POLLERR))
+		return 0;
+	if (e->type == SOCK_DGRAM || e->peer || e->state != UNIX_CONNECTED)
+		return sock_refuse_errors(src->fd, "unix socket", err);
+	e->has_reset = e->reset = true;
+	return 0;
+}
+
+static void remember(struct dump *d, struct unix_table *t, const struct fd_source *src, UnixSkEntry *e,
+		     const struct unix_diag *diag)
+{
+	array_reserve(&t->seen, &t->cap, t->nseen, sizeof(*t->seen));
+	t->seen[t->nseen++] = (struct unix_seen){ .ino = e->ino, .peer = e->peer, .entry = e, .diag = diag,
+						  .task = d->task, .number = src->number };
+}
+
+static int dump_state(struct dump *d, const struct fd_source *src, const struct unix_table *t,
+		      const struct unix_diag *diag, UnixSkEntry *e, struct err *err)
+{
+	e->state = diag->state;
+	e->peer = diag->peer;
+	if (e->state == UNIX_LISTEN)
+		e->backlog = diag->wqueue;
+	if (diag->shutdown) {
+		e->has_shutdown = true;
+		e->shutdown = (SkShutdown)diag->shutdown;
+	}
+	if (e->state == UNIX_CONNECTED && !e->peer)
+		return dump_peerless(d, src, t, e, err);
+	return 0;
+}
+
+static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+{
+	UnixSkEntry *e = arena_msg(d->arena, UnixSkEntry, unix_sk_entry__init);
+	struct unix_table *t;
+	int ret = unix_table_of(d, &t, err);
+
+	if (ret < 0)
+		return ret;
+	const struct unix_diag *diag = unix_diag_find(&t->diags, (uint32_t)src->st.st_ino);
+	if (!diag)
+		return err_refuse(err, "unix socket of another network namespace");
+	entry->usk = e;
+	e->id = entry->id;
+	e->ino = (uint32_t)src->st.st_ino;
+	e->type = (uint32_t)sock_option(src->fd, SO_TYPE);
+	e->flags = (uint32_t)src->flags;
+	ret = dump_state(d, src, t, diag, e, err);
+	dump_peer_cred(d, src, e);
+	if (!ret)
+		ret = unix_name_dump(d, src, diag, e, err);
+	if (!ret)
+		ret = fown_dump(d, src, &e->fown, err);
+	if (!ret)
+		ret = sock_options_dump(d, src->fd, &e->opts, err);
+	if (!ret)
+		ret = dump_error(src, e, err);
+	if (ret < 0)
+		return ret;
+	remember(d, t, src, e, diag);
+	return ret;
+}
+
+/* ---- when all are known ---- */
+
+static int by_ino(const void *va, const void *vb)
+{
+	const struct unix_seen *a = va, *b = vb;
+
+	return (a->ino > b->ino) - (a->ino < b->ino);
+}
+
+struct unix_seen *unix_find_seen(const struct unix_table *t, uint32_t ino)
+{
+	const struct unix_seen key = { .ino = ino };
+
+	return t->nseen ? bsearch(&key, t->seen, t->nseen, sizeof(key), by_ino) : NULL;
+}
+
+static bool seen(const struct unix_table *t, uint32_t ino)
+{
+	return unix_find_seen(t, ino);
+}
+
+static void who_has(struct dump *d, uint32_t ino, char *who, size_t n)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "socket:[%u]", ino);
+	if (!file_find_holder(d, link, who, n))
+		snprintf(who, n, "nobody in sight");
+}
+
+static bool is_given(const struct dump *d, uint32_t ino)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", ino);
+	return external_find(d->opts->given, "unix", id);
+}
+
+/* The other end belongs to somebody else: named, so that a restore connects to it again, or refused. */
+static int check_outside(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
+{
+	const struct unix_diag *peer = unix_diag_find(&t->diags, s->peer);
+	const bool given = is_given(d, s->ino) || is_given(d, s->peer), dgram = s->entry->type == SOCK_DGRAM,
+		   all = external_find(d->opts->given, "unix", "");
+	const ProtobufCBinaryData name = { peer ? peer->name_len : 0, peer ? (uint8_t *)(uintptr_t)peer->name : NULL };
+	char who[96], shown[UNIX_NAME_MAX + 2] = "without a name";
+	UnixSkEntry *e;
+
+	who_has(d, s->peer, who, sizeof(who));
+	if (name.len)
+		snprintf(shown, sizeof(shown), "%s%.*s", name.data[0] ? "" : "@", (int)name.len - !name.data[0],
+			 (const char *)name.data + !name.data[0]);
+	if (!given && !(dgram && all)) {
+		err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
+		if (name.len)
+			err_hint(err, 0, dgram ? "--ext-unix-sk connects it again to that name at the restore" :
+						 "--external unix[%u] makes a new connection to that name at the restore", s->peer);
+		return -EINVAL;
+	}
+	if (!name.len)
+		return err_refuse(err, "unix socket, whose other end (socket:[%u]) is not dumped and has no name to connect to "
+				  "again: %s has it", s->peer, who);
+	if (!dgram && s->diag->rqueue)
+		return err_refuse(err, "unix socket with data that %s sent: a new connection to %s would not have it", who, shown);
+	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
+	entry->type = FD_TYPES__UNIXSK;
+	entry->usk = e = arena_msg(d->arena, UnixSkEntry, unix_sk_entry__init);
+	e->id = entry->id = file_new_id(d);
+	e->ino = s->peer;
+	e->type = s->entry->type;
+	e->state = UNIX_CLOSED;
+	e->flags = O_RDWR;
+	e->uflags = 1;
+	e->name = name;
+	e->fown = arena_msg(d->arena, FownEntry, fown_entry__init);
+	e->opts = arena_msg(d->arena, SkOptsEntry, sk_opts_entry__init);
+	file_put(d, entry);
+	return 0;
+}
+
+/* Who waits in the accept queue of a socket of ours. */
+static int check_waiting(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
+{
+	char who[96];
+
+	for (size_t i = 0; i < s->diag->nicons; i++) {
+		if (!s->diag->icons[i])
+			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "
+					  "what it sent cannot be seen");
+		if (seen(t, s->diag->icons[i]))
+			continue;
+		who_has(d, s->diag->icons[i], who, sizeof(who));
+		return err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped: %s has it",
+				  s->diag->icons[i], who);
+	}
+	return 0;
+}
+
+int unixsk_finish(struct dump *d, struct err *err)
+{
+	struct unix_table *t = d->files->sockets;
+	struct dump_task *task = d->task;
+	cleanup_free uint32_t *outside = NULL;
+	size_t noutside = 0, cap = 0, k;
+	int ret = 0;
+
+	if (!t || !t->nseen)
+		return 0;
+	qsort(t->seen, t->nseen, sizeof(*t->seen), by_ino);
+	for (size_t i = 0; i < t->nseen && !ret; i++) {
+		const struct unix_seen *s = &t->seen[i];
+		d->task = s->task;
+		ret = check_waiting(d, t, s, err);
+		if (!ret && s->peer && !seen(t, s->peer)) {
+			for (k = 0; k < noutside && outside[k] != s->peer; k++)
+				;
+			if (k < noutside)
+				continue;
+			ret = check_outside(d, t, s, err);
+			array_reserve(&outside, &cap, noutside, sizeof(*outside));
+			outside[noutside++] = s->peer;
+		}
+		if (ret < 0)
+			ret = err_task(err, d->task->pid, d->task->stat.comm, err_object(err, ret, "fd %d", s->number));
+		ret = dump_note(d, ret, err);
+	}
+	d->task = task;
+	return ret < 0 ? ret : unix_check_messages(d, t, err);
+}
+
+const struct file_kind unixsk_kind = {
+	.name = "unix socket",
+	.type = FD_TYPES__UNIXSK,
+	.match = unixsk_match,
+	.dump = unixsk_dump,
+	.plan = unixsk_plan,
+};
