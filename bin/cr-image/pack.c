@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bin/cr-image/cr-image.h"
+#include "common/base/io.h"
 #include "common/image/stream.h"
 
 int cmd_pack(const struct opts *o, struct err *err)
@@ -16,6 +17,7 @@ int cmd_pack(const struct opts *o, struct err *err)
 	if (isatty(STDOUT_FILENO))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "an archive is not written to a terminal"),
 				"cr-image pack DIR > FILE, or | tar t");
+	pipe_widen(STDOUT_FILENO);
 	return stream_pack(paths[0], STDOUT_FILENO, &res, err);
 }
 
@@ -30,5 +32,6 @@ int cmd_unpack(const struct opts *o, struct err *err)
 
 	if (fd < 0)
 		return err_object(err, err_sys(err, "cannot open"), "%s", in ? in : "standard input");
+	pipe_widen(fd);
 	return stream_unpack(fd, paths[0], &res, err);
 }

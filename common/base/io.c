@@ -85,6 +85,30 @@ int pwrite_full(int fd, const void *buf, size_t n, off_t off)
 	return 0;
 }
 
+int splice_full(int file, off_t off, int pipe, size_t n)
+{
+	bool began = false;
+
+	while (n) {
+		ssize_t done = splice(file, &off, pipe, NULL, n, 0);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return errno == EINVAL && began ? -EIO : -errno;
+		if (!done)
+			return -ENODATA;
+		began = true;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+void pipe_widen(int fd)
+{
+	fcntl(fd, F_SETPIPE_SZ, 1 << 20);
+}
+
 int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len)
 {
 	cleanup_free char *buf = NULL;

@@ -13,6 +13,12 @@ int pread_full(int fd, void *buf, size_t n, off_t off);
 int write_full(int fd, const void *buf, size_t n);
 int pwrite_full(int fd, const void *buf, size_t n, off_t off);
 
+/* n bytes at off of a file into a pipe without copying them, where both can do that: 0, -EINVAL: nothing was done, they cannot; or
+ * another negative errno. The file must not change until they were read. */
+int splice_full(int file, off_t off, int pipe, size_t n);
+/* A pipe gets the size that anybody may give it: fewer and longer turns of both sides. Other files are left as they are. */
+void pipe_widen(int fd);
+
 /* Reads a whole file of unknown size (as in /proc) relative to dirfd. *out is malloc'ed, NUL-terminated and the
  * caller's; *len does not count the NUL. More than max bytes: -EFBIG. */
 int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len);

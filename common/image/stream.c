@@ -140,7 +140,7 @@ static int pack_one(struct tar_writer *w, int dirfd, const struct part *p, struc
 			return err_set(err, ERR_FAILED, -ret, "cannot read");
 		if (manifest_covers(p->kind))
 			sums_pass(&sums, buf, n);
-		ret = tar_put(w, buf, n, err);
+		ret = tar_put_file(w, fd, off, buf, n, err);
 	}
 	if (ret)
 		return ret;

@@ -125,6 +125,20 @@ int tar_put(struct tar_writer *w, const void *p, size_t n, struct err *err)
 	return w->left ? 0 : put(w, zero, w->pad, err);
 }
 
+int tar_put_file(struct tar_writer *w, int file, uint64_t off, const void *p, size_t n, struct err *err)
+{
+	int ret = w->frames || w->copies || n >= w->left ? -EINVAL : splice_full(file, (off_t)off, w->fd, n);
+
+	w->copies |= ret == -EINVAL && n < w->left; /* it will be the same the next time */
+	if (ret == -EINVAL)
+		return tar_put(w, p, n, err);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "cannot write the archive");
+	w->bytes += n;
+	w->left -= n;
+	return 0;
+}
+
 int tar_end(struct tar_writer *w, struct err *err)
 {
 	static const char zero[RECORD];

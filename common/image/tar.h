@@ -36,10 +36,13 @@ struct tar_writer {
 	uint64_t left; /* of the member */
 	unsigned pad;
 	uint64_t bytes; /* all that was written */
+	bool copies; /* nothing else can be done with what it writes to */
 };
 /* Then exactly size bytes with tar_put(), in any parts. */
 int tar_begin(struct tar_writer *w, const struct tar_member *m, struct err *err);
 int tar_put(struct tar_writer *w, const void *p, size_t n, struct err *err);
+/* The same n bytes, which p has, stand at off of a file: into a pipe they go without being copied. */
+int tar_put_file(struct tar_writer *w, int file, uint64_t off, const void *p, size_t n, struct err *err);
 int tar_end(struct tar_writer *w, struct err *err); /* the end of the archive */
 
 /* ---- reading: hostile input ---- */

@@ -62,8 +62,7 @@ int tool_stream(int number, int *stream, struct err *err)
 	*stream = fcntl(number, F_DUPFD_CLOEXEC, 3);
 	if (*stream < 0 || null < 0 || dup2(out ? STDERR_FILENO : null, number) < 0)
 		return err_sys(err, out ? "cannot write to standard output" : "cannot read standard input");
-	/* A pipe of the size that anybody may have: fewer and longer turns of both sides. */
-	fcntl(*stream, F_SETPIPE_SZ, 1 << 20);
+	pipe_widen(*stream);
 	return 0;
 }
 
