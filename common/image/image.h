@@ -83,6 +83,7 @@ int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err
 int image_dir_stream(int fd, struct image_dir **dir, struct err *err);
 /* Of a stream: the older checkpoint to which this one leaves pages. 1, 0 when there is none. dir must live longer. */
 int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent);
+void image_dir_forget(struct image_dir *dir, const char *name); /* source_forget(); nothing for a directory */
 struct source *image_dir_source(const struct image_dir *dir); /* NULL: it is a directory */
 /* What the manifest of a directory says of an image; NULL: nothing. */
 const struct manifest_file *image_dir_manifest(const struct image_dir *dir, enum image_kind kind, unsigned long id);

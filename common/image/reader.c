@@ -91,6 +91,12 @@ int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent)
 	return 1;
 }
 
+void image_dir_forget(struct image_dir *dir, const char *name)
+{
+	if (dir->source)
+		source_forget(dir->source, dir->round, name);
+}
+
 struct source *image_dir_source(const struct image_dir *dir)
 {
 	return dir->source;

@@ -63,6 +63,14 @@ bool source_find(const struct source *s, unsigned round, const char *name, struc
 	return true;
 }
 
+void source_forget(struct source *s, unsigned round, const char *name)
+{
+	struct kept *k = find(s, round, name);
+
+	if (k && k->pages)
+		image_file_close(&k->file);
+}
+
 bool source_more(const struct source *s)
 {
 	return s->standing;

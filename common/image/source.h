@@ -21,6 +21,8 @@ void source_free(struct source *s);
 bool source_find(const struct source *s, unsigned round, const char *name, struct image_file *f);
 /* The folder of the checkpoint to which that one leaves pages; 0: there is none. */
 unsigned source_parent(const struct source *s, unsigned round);
+/* Whoever found it has all that he needs of it: its memory is given back. */
+void source_forget(struct source *s, unsigned round, const char *name);
 /* Whether pages may still come. */
 bool source_more(const struct source *s);
 

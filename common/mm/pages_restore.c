@@ -6,6 +6,7 @@
  * frames are as long as a part, or what comes from a pipe; takes its checksum while it is in the cache; and writes it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -29,6 +30,7 @@ struct work {
 	size_t i;     /* the first range that does not end before */
 	uint64_t done;
 	bool sum;
+	bool frees, freed; /* what is written; something was */
 	struct sums sums;
 	int ret;
 	struct err *err;
@@ -74,6 +76,13 @@ static int load_write(const struct work *w, struct load *l, struct err *err)
 	return err_sys(err, "cannot write %lu bytes of memory from 0x%lx on (process_vm_writev)", l->bytes, addr);
 }
 
+/* What was kept in memory until now is in its place: it is not needed twice. */
+static void load_free(struct work *w, const struct load *l)
+{
+	if (w->frees && !fallocate(w->pt->set->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)l->off, (off_t)l->len))
+		w->freed = true;
+}
+
 static void work(struct work *w, void (*tick)(void *ctx, uint64_t done), void *ctx)
 {
 	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
@@ -96,6 +105,7 @@ static void work(struct work *w, void (*tick)(void *ctx, uint64_t done), void *c
 			sums_part_add(&part, l.off, buf, l.len);
 		if (!ret)
 			ret = load_write(w, &l, &err);
+		load_free(w, &l);
 		pthread_mutex_lock(&w->lock);
 		if (ret && !w->ret) {
 			w->ret = ret;
@@ -155,6 +165,7 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	}
 	w.source = pt->set->streamed ? image_dir_source(m->dir) : NULL;
 	w.sum = w.source || (want && want->sums);
+	w.frees = pt->set->spooled && !pt->set->kept && !pt->set->src && !pt->nown && pt->set->fd >= 0;
 	two = !pthread_create(&second, NULL, second_thread, &w); /* without it all takes longer, no more */
 	work(&w, tick, ctx);
 	if (two)
@@ -166,5 +177,6 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	if (w.ret && !w.source)
 		err_object(err, w.ret, "pages-%u.img%s", pt->set->pages_id, pt->set->file.table ? IMAGE_ZST : "");
 	sums_release(&w.sums);
+	m->consumed |= w.freed;
 	return w.ret;
 }

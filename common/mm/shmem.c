@@ -15,6 +15,8 @@
 
 /* sendfile moves at most this much at once (MAX_RW_COUNT of the kernel, rounded down to whole pages). */
 #define SEND_MAX 0x40000000ul
+/* What came by a stream waits in memory: that much of it is there twice at most. */
+#define SEND_FREE_MAX (16ul << 20)
 /* From so much content on an object is filled by the controller: sendfile is faster than the faults of a task. */
 #define DIRECT_PAGES ((4ul << 20) / PAGE_BYTES)
 
@@ -112,6 +114,7 @@ void shmem_unmap(struct plan *plan, uint64_t at, uint64_t size)
 void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t size, uint32_t slot)
 {
 	struct program *p = plan->controller;
+	const bool frees = pages->spooled && !pages->kept && !pages->src;
 	uint64_t off = 0;
 	uint32_t from;
 
@@ -133,11 +136,14 @@ void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t 
 		program_call_eq(p, MAKE_OBJECTS, "place of content", (int64_t)at, SYS_lseek, A_SLOT(slot), A(at),
 				A(SEEK_SET));
 		while (at < end) {
-			uint64_t n = MIN(end - at, SEND_MAX);
+			uint64_t n = MIN(end - at, frees ? SEND_FREE_MAX : SEND_MAX);
 			struct data_ref pos = program_data(p, &src, sizeof(src));
 
 			program_call_eq(p, MAKE_OBJECTS, "content", (int64_t)n, SYS_sendfile, A_SLOT(slot),
 					A_SLOT(from), A_DATA(pos), A(n));
+			if (frees)
+				program_try(p, MAKE_OBJECTS, "is there now", SYS_fallocate, A_SLOT(from),
+					    A(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), A(src), A(n));
 			at += n;
 			src += n;
 		}

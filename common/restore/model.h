@@ -34,6 +34,8 @@ struct model_pages {		/* one page set: pagemap-X and its pages-Y */
 	uint64_t size;
 	const struct manifest_file *want; /* what the manifest says of it; NULL: nothing */
 	bool streamed;		/* the content comes when the tasks are there: fd is -1, though there is some */
+	bool spooled;		/* it came before and waits in memory; whoever puts it into its place frees it, unless kept is set */
+	bool kept;		/* the same content goes to several places */
 	struct model_piece *cow; /* what it has of ancestors, ascending */
 	size_t ncow;
 	/* Of an incremental checkpoint: where the content of each entry is. NULL: in fd, one behind the other. */
@@ -108,6 +110,7 @@ struct model {
 	const TimensEntry *clocks; /* at the dump; NULL when the checkpoint does not tell */
 	struct model_task *tasks; /* pre-order, root first */
 	size_t ntasks;
+	bool consumed; /* pages that came by a stream are in their place, and nowhere else any more */
 	uint32_t last_id[4]; /* the highest of an address space, descriptor table, fs, sighand (check_sharing) */
 	FileEntry **files; /* sorted by (type, id) */
 	size_t nfiles;

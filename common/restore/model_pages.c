@@ -69,6 +69,7 @@ static int open_pages(struct model *m, enum image_kind kind, uint64_t present, s
 	const struct source *source = image_dir_source(m->dir);
 	struct image_file f = IMAGE_FILE_INIT;
 	struct err missing = ERR_INIT;
+	char name[64];
 	int ret = image_raw_file(m->dir, IMG_PAGES, out->pages_id, &f, present ? err : &missing);
 
 	out->size = present * PAGE;
@@ -91,6 +92,10 @@ static int open_pages(struct model *m, enum image_kind kind, uint64_t present, s
 		image_file_close(&f);
 		return ret;
 	}
+	out->spooled = source && f.fd >= 0;
+	image_name(IMG_PAGES, out->pages_id, name);
+	if (out->spooled)
+		image_dir_forget(m->dir, name);
 	out->file = f;
 	out->fd = f.table ? -1 : f.fd;
 	out->want = image_dir_manifest(m->dir, IMG_PAGES, out->pages_id);
@@ -141,6 +146,14 @@ int model_spool_one(struct model *m, struct err *err)
 	return ret ? ret : arrived(m, id, err);
 }
 
+/* What tasks have of their ancestors is read after the ancestors have it. */
+static void keep_shared(struct model *m)
+{
+	for (size_t i = 0; i < m->ntasks; i++)
+		for (size_t k = 0; k < m->tasks[i].pages.ncow; k++)
+			m->tasks[m->tasks[i].pages.cow[k].owner].pages.kept = true;
+}
+
 int model_spool(struct model *m, bool all, struct err *err)
 {
 	struct source *source = image_dir_source(m->dir);
@@ -148,6 +161,7 @@ int model_spool(struct model *m, bool all, struct err *err)
 
 	while (source && !ret && (all || cannot_wait(m)) && source_more(source))
 		ret = model_spool_one(m, err);
+	keep_shared(m);
 	return ret;
 }
 

@@ -147,7 +147,7 @@ static bool taken_from(const struct model *m)
 	for (size_t i = 0; i < m->ntasks; i++)
 		if (m->tasks[i].pages.streamed)
 			return true;
-	return false;
+	return m->consumed;
 }
 
 static int restore(const struct restore_opts *opts, const struct log *log, struct model *m, struct plan *plan,

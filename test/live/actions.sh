@@ -133,7 +133,7 @@ rm do.* told
 
 what='nobody listens'
 mkfifo pipe
-sleep 1000 <pipe >/dev/null 2>&1 &
+cat pipe >/dev/null 2>&1 &
 reader=$!
 exec 9>pipe
 kill -9 "$reader"; wait "$reader" 2>/dev/null
