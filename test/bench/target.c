@@ -7,17 +7,21 @@
  *	tcp N		so many connections over loopback, both ends here, with data in all queues
  *	unix N		so many pairs of unix sockets, with a message in each
  *	files N		so many descriptions: eventfds, ends of pipes, and files, in turn
+ *	tree N		so many processes: itself and its children
+ *	cow N		so many MiB of memory, every page different, shared with eight children that touched nothing
  */
 #include <err.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -84,6 +88,29 @@ static void descriptions(size_t n)
 	}
 }
 
+static void children(size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		must(pid >= 0, "fork");
+		if (pid)
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+}
+
+static void fill(size_t mib)
+{
+	uint64_t *p = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(p != MAP_FAILED, "mmap");
+	for (size_t i = 0; i < (mib << 20) / 8; i++)
+		p[i] = i * 0x9e3779b97f4a7c15ull;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 3)
@@ -109,11 +136,12 @@ int main(int argc, char **argv)
 			p[i * 8192] = (char)(i | 1);
 		}
 	} else if (!strcmp(argv[1], "memory")) {
-		uint64_t *p = mmap(NULL, n << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (p == MAP_FAILED)
-			err(1, "mmap");
-		for (size_t i = 0; i < (n << 20) / 8; i++)
-			p[i] = i * 0x9e3779b97f4a7c15ull;
+		fill(n);
+	} else if (!strcmp(argv[1], "tree")) {
+		children(n - 1);
+	} else if (!strcmp(argv[1], "cow")) {
+		fill(n);
+		children(8);
 	} else if (!strcmp(argv[1], "tcp") || !strcmp(argv[1], "unix") || !strcmp(argv[1], "files")) {
 		many_descriptors();
 		(argv[1][0] == 't' ? connections : argv[1][0] == 'u' ? unix_pairs : descriptions)(n);
