@@ -16,12 +16,14 @@
 /* A set of questions: one program, and for each kind that asks its handles. */
 struct questions {
 	struct program *prog;
+	bool lent; /* prog is that of other questions, which come first in it */
 	void **slots; /* by index in state_kinds; arena memory */
 };
 
 static void questions_done(struct questions *q)
 {
-	program_free(q->prog);
+	if (!q->lent)
+		program_free(q->prog);
 }
 
 static int ask(struct dump *d, enum scope scope, struct questions *q, struct err *err)
@@ -30,7 +32,8 @@ static int ask(struct dump *d, enum scope scope, struct questions *q, struct err
 
 	while (state_kinds[n])
 		n++;
-	q->prog = program_new();
+	if (!q->lent)
+		q->prog = program_new();
 	q->slots = arena_alloc(d->arena, n * sizeof(*q->slots));
 	for (size_t i = 0; i < n; i++) {
 		const struct state_kind *k = state_kinds[i];
@@ -181,18 +184,25 @@ static int ask_inside(struct dump *d, struct err *err)
 	cleanup(questions_done) struct questions others = { 0 };
 	struct answers answers = { d, &others };
 	struct remote_done take = { record_thread, &answers };
+	struct remote_needs needs = { .maps = &d->task->maps, .status = &d->task->threads[d->task->fz.speaker].status };
+	const bool alone = d->task->nthreads == 1; /* both sets of questions are asked in one run */
 	struct err ignore = ERR_INIT;
 	int ret, back;
 
 	ret = ask(d, SCOPE_TASK, &task, err);
+	if (alone)
+		leader = (struct questions){ .prog = task.prog, .lent = true };
 	if (!ret)
 		ret = ask(d, SCOPE_THREAD, &leader, err);
 	if (!ret && d->task->closed)
 		return record_unasked(d, &task, &leader, err);
 	if (!ret) {
-		others = (struct questions){ program_copy(leader.prog), leader.slots };
-		ret = remote_open(&d->task->fz, MAX(program_size(task.prog), program_size(leader.prog)), d->log,
-				  &d->task->remote, err);
+		needs.size = MAX(program_size(task.prog), program_size(leader.prog));
+		if (!alone) {
+			others = (struct questions){ .prog = program_copy(leader.prog), .slots = leader.slots };
+			needs.others = program_size(others.prog);
+		}
+		ret = remote_open(&d->task->fz, &needs, d->log, &d->task->remote, err);
 	}
 	d->task->left_busy = ret == -EBUSY;
 	if (ret && d->found && !d->task->left_busy) {
@@ -203,18 +213,20 @@ static int ask_inside(struct dump *d, struct err *err)
 	if (ret)
 		return ret;
 	remote_prepare(d->task->remote, task.prog, true);
-	remote_prepare(d->task->remote, leader.prog, true);
-	remote_prepare(d->task->remote, others.prog, false);
+	if (!alone) {
+		remote_prepare(d->task->remote, leader.prog, true);
+		remote_prepare(d->task->remote, others.prog, false);
+	}
 
 	ret = remote_run(d->task->remote, task.prog, err);
 	if (!ret)
 		ret = record(d, SCOPE_TASK, &d->task->threads[0], &task, err);
-	if (!ret)
+	if (!ret && !alone)
 		ret = remote_run(d->task->remote, leader.prog, err);
 	if (!ret)
 		ret = record(d, SCOPE_THREAD, &d->task->threads[d->task->fz.speaker], &leader, err);
 	if (!ret)
-		ret = remote_run_others(d->task->remote, others.prog, &take, err);
+		ret = alone ? 0 : remote_run_others(d->task->remote, others.prog, &take, err);
 	if (!ret)
 		ret = dead_leader_dump(d, err);
 	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);

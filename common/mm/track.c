@@ -141,7 +141,7 @@ static int make(struct dump *d, int *uffd, struct err *err)
 	fd = program_call(p, 0, "userfaultfd", SYS_userfaultfd, A(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY));
 	program_try(p, 0, "somebody takes it", SYS_nanosleep, A_DATA(t), A(0));
 	program_try(p, 0, "its own goes", SYS_close, A_RESULT(fd));
-	ret = remote_open(&d->task->fz, program_size(p), d->log, &d->task->remote, err);
+	ret = remote_open(&d->task->fz, &(struct remote_needs){ .size = program_size(p) }, d->log, &d->task->remote, err);
 	d->task->left_busy = ret == -EBUSY;
 	if (!ret) {
 		remote_prepare(d->task->remote, p, true);

@@ -41,18 +41,27 @@ static enum tail look_at_tail(const struct freeze *fz, const struct proc_map *m,
 	return tail;
 }
 
-int cave_find(const struct freeze *fz, const struct log *log, struct cave *c, struct err *err)
+static int look_up_maps(const struct freeze *fz, struct arena *arena, struct proc_maps *maps, struct err *err)
+{
+	cleanup_fd int proc_fd = -1;
+	int ret = proc_open(freeze_tid(fz), &proc_fd, err);
+
+	return ret ? ret : proc_exec_maps(proc_fd, arena, maps, err);
+}
+
+int cave_find(const struct freeze *fz, const struct proc_maps *known, const struct log *log, struct cave *c, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	cleanup_fd int proc_fd = -1;
 	struct proc_maps maps;
-	int ret;
 
-	ret = proc_open(freeze_tid(fz), &proc_fd, err);
-	if (!ret)
-		ret = proc_exec_maps(proc_fd, arena, &maps, err);
-	if (ret)
-		return ret;
+	if (known) {
+		maps = *known;
+	} else {
+		int ret = look_up_maps(fz, arena, &maps, err);
+
+		if (ret)
+			return ret;
+	}
 	/* The vdso first: every native task has one and its tail is padding. Then whatever else is executable. */
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < maps.n; i++) {
@@ -81,19 +90,29 @@ static uint64_t pending(const struct proc_status *s)
 	return s->shd_pnd | s->sig_pnd;
 }
 
-int cave_signal(const struct freeze *fz, int *signal, bool *matters, struct err *err)
+static int look_up_status(const struct freeze *fz, struct arena *arena, struct proc_status *s, struct err *err)
 {
-	static const int candidates[] = { SIGURG, SIGWINCH, SIGCHLD };
-	uint64_t blocked = 0;
-	cleanup_arena struct arena *arena = arena_new();
 	cleanup_fd int proc_fd = -1;
-	struct proc_status s;
 	int ret = proc_open(freeze_tid(fz), &proc_fd, err);
 
-	if (!ret)
-		ret = proc_status(proc_fd, "status", arena, &s, err);
-	if (ret)
-		return ret;
+	return ret ? ret : proc_status(proc_fd, "status", arena, s, err);
+}
+
+int cave_signal(const struct freeze *fz, const struct proc_status *known, int *signal, bool *matters, struct err *err)
+{
+	static const int candidates[] = { SIGURG, SIGWINCH, SIGCHLD };
+	cleanup_arena struct arena *arena = arena_new();
+	uint64_t blocked = 0;
+	struct proc_status s;
+
+	if (known) {
+		s = *known;
+	} else {
+		int ret = look_up_status(fz, arena, &s, err);
+
+		if (ret)
+			return ret;
+	}
 	for (size_t t = 0; t < fz->nthreads; t++)
 		blocked |= fz->threads[t].dead ? 0 : fz->threads[t].sigmask;
 	/* One that is pending is second best: it costs a stop, and without handler it would be thrown away anyway. */

@@ -14,11 +14,12 @@ struct cave {
 	size_t guests; /* so many threads may be inside at once, besides the holder */
 };
 
-/* Finds the place for the agent's code. -EBUSY while threads are still on their way out of a dead dumper's agent. */
-int cave_find(const struct freeze *fz, const struct log *log, struct cave *c, struct err *err);
+/* Finds the place for the agent's code. known: mappings, or NULL. -EBUSY while threads are still on their way out of a dead
+ * dumper's agent. */
+int cave_find(const struct freeze *fz, const struct proc_maps *known, const struct log *log, struct cave *c, struct err *err);
 
 /* Finds a signal that is ignored by default, not handled, not pending and not blocked anywhere; or else the next best:
- * *matters says that the process handles it or waits for it. */
-int cave_signal(const struct freeze *fz, int *signal, bool *matters, struct err *err);
+ * *matters says that the process handles it or waits for it. known: status of the thread that is asked for the process, or NULL. */
+int cave_signal(const struct freeze *fz, const struct proc_status *known, int *signal, bool *matters, struct err *err);
 
 #endif

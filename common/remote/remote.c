@@ -44,6 +44,7 @@
 
 #define REGION_HEAD 64u /* words: whether guests may come, then a flag for each */
 #define REGION_SLACK 1024u /* epilogue */
+#define GUEST_SLACK 256u   /* a guest's */
 
 #define GUEST_INSIDE 2 /* a flag, set by agent.S */
 #define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
@@ -72,7 +73,7 @@ struct remote {
 	const struct log *log;
 	struct cave cave;
 	uint64_t region, region_len; /* its data; 0 until the holder made it */
-	size_t room; /* for one program */
+	size_t room, guest_room; /* for one program: the holder's, a guest's */
 	size_t holder;	/* index of the thread */
 	bool holder_in; /* the holder's registers are inside the agent */
 	int stop_signal;
@@ -95,7 +96,7 @@ static uint64_t flag_home(const struct remote *r, size_t home)
 
 static size_t program_off(const struct remote *r, size_t home)
 {
-	return REGION_HEAD + home * r->room;
+	return REGION_HEAD + (home ? r->room + (home - 1) * r->guest_room : 0);
 }
 
 static uint64_t agent_mask(const struct remote *r)
@@ -131,6 +132,21 @@ static int fill_holder_slots(struct remote *r, struct err *err)
 
 	make_slots(r, 0, &r->fz->threads[r->holder], slots);
 	return write_slots(r, 0, slots, 1, err);
+}
+
+/* The code, with what the holder needs to find its way back if there is no mapping. */
+static int write_code(struct remote *r, struct err *err)
+{
+	cleanup_free unsigned char *code = xzalloc(r->cave.len);
+	uint64_t slots[ARCH_AGENT_SLOTS];
+	int ret;
+
+	make_slots(r, 0, &r->fz->threads[r->holder], slots);
+	memcpy(code, arch_agent_start, arch_agent_dump_len);
+	memcpy(code + arch_agent_dump_len, slots, SLOT_BYTES);
+	ret = pwrite_full(r->fz->mem_fd, code, r->cave.len, (off_t)r->cave.code);
+	return ret ? err_hint(err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
+			      "the kernel must allow forced writes through /proc/PID/mem (proc_mem.force_override)") : 0;
 }
 
 /* Waits for a stop of tid. A SIGSTOP that comes meanwhile is sent again when all is over. */
@@ -185,10 +201,8 @@ static int make_region(struct remote *r, struct err *err)
 	struct frozen_thread *t = &r->fz->threads[r->holder];
 	struct arch_regs regs = t->regs;
 	int64_t at;
-	int ret = fill_holder_slots(r, err);
+	int ret;
 
-	if (ret)
-		return ret;
 	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, (uintptr_t)t->options | PTRACE_O_TRACESYSGOOD) < 0)
 		return err_sys(err, "cannot set trace options");
 	arch_agent_boot_regs(&regs, r->cave.code, slots_home(r, 0), r->region_len);
@@ -213,27 +227,24 @@ static int make_region(struct remote *r, struct err *err)
 	return fill_holder_slots(r, err);
 }
 
-int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **out, struct err *err)
+int remote_open(struct freeze *fz, const struct remote_needs *needs, const struct log *log, struct remote **out,
+		struct err *err)
 {
 	struct remote *r = xzalloc(sizeof(*r));
-	cleanup_free unsigned char *code = NULL;
 	int ret;
 
-	*r = (struct remote){ .fz = fz, .log = log, .holder = fz->speaker, .room = (size + REGION_SLACK + 63) & ~63ull };
-	ret = cave_find(fz, log, &r->cave, err);
+	*r = (struct remote){ .fz = fz, .log = log, .holder = fz->speaker, .room = (needs->size + REGION_SLACK + 63) & ~63ull };
+	r->guest_room = (needs->others + GUEST_SLACK + 63) & ~63ull;
+	ret = cave_find(fz, needs->maps, log, &r->cave, err);
+	if (!needs->others)
+		r->cave.guests = 0;
 	r->region_len = (program_off(r, 1 + r->cave.guests) + 4095) & ~4095ull;
 	if (!ret)
-		ret = cave_signal(fz, &r->stop_signal, &r->matters, err);
+		ret = cave_signal(fz, needs->status, &r->stop_signal, &r->matters, err);
 	if (!ret) {
 		r->out = xzalloc(r->region_len);
 		r->in = xmalloc(r->region_len);
-		code = xzalloc(r->cave.len);
-		memcpy(code, arch_agent_start, arch_agent_dump_len);
-		ret = pwrite_full(fz->mem_fd, code, r->cave.len, (off_t)r->cave.code);
-		if (ret)
-			ret = err_hint(
-				err, err_set(err, ERR_FAILED, -ret, "cannot write into the target's code"),
-				"the kernel must allow forced writes through /proc/PID/mem (proc_mem.force_override)");
+		ret = write_code(r, err);
 	}
 	fault("dump:agent-written");
 	if (!ret)
@@ -340,7 +351,7 @@ static int place(struct remote *r, size_t home, struct program *prog, struct err
 				     .exit = r->cave.code + arch_agent_leave[home ? GUEST : HOLDER] };
 	size_t size = program_size(prog);
 
-	if (size > r->room)
+	if (size > (home ? r->guest_room : r->room))
 		return err_set(err, ERR_FAILED, E2BIG, "the questions need %zu bytes", size);
 	program_link(prog, &link, r->out + program_off(r, home));
 	return 0;
@@ -351,7 +362,7 @@ static int copy_programs(struct remote *r, size_t home, size_t n, size_t size, b
 {
 	size_t off = program_off(r, home);
 
-	return copy_region(r, (to ? r->out : r->in) + off, r->region + off, (n - 1) * r->room + size, to, err);
+	return copy_region(r, (to ? r->out : r->in) + off, r->region + off, (n - 1) * r->guest_room + size, to, err);
 }
 
 /* Takes the answers of a thread that stopped with a stop signal. It may have been somebody else's, or of a dumper that

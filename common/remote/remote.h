@@ -81,12 +81,19 @@ void tree_free(struct tree *tree, enum thaw how);
 
 /* The place where the agent lives in the frozen process, made on first use. */
 struct remote;
+/* What it must have room for, and what is known already of the frozen process (NULL: it is looked up). */
+struct remote_needs {
+	size_t size;   /* of the largest program for the first thread */
+	size_t others; /* of the one for the others; 0: none is asked */
+	const struct proc_maps *maps;	  /* all mappings, or the executable ones */
+	const struct proc_status *status; /* of the thread that is asked for the process */
+};
 /*
- * Puts the agent into the process; size is what the largest program needs. The first thread is its holder. Nothing is
- * left behind at any instant, whether by remote_close() or by the death of this process. -EBUSY: a dumper died here a
- * moment ago and threads are still on their way out; thaw, wait a little, and freeze again.
+ * Puts the agent into the process. The first thread is its holder. Nothing is left behind at any instant, whether by
+ * remote_close() or by the death of this process. -EBUSY: a dumper died here a moment ago and threads are still on
+ * their way out; thaw, wait a little, and freeze again.
  */
-int remote_open(struct freeze *fz, size_t size, const struct log *log, struct remote **r, struct err *err);
+int remote_open(struct freeze *fz, const struct remote_needs *needs, const struct log *log, struct remote **r, struct err *err);
 /* Adds the end that every program needs, once: for a program that runs in the first thread, or in the others. */
 void remote_prepare(struct remote *r, struct program *prog, bool leader);
 /* Runs prog in the first thread and absorbs results. A step that fails its expectation is an error that names it. */

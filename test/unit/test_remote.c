@@ -133,7 +133,7 @@ static int visit(pid_t victim, struct err *err)
 		tid[0] = program_call(p, 0, "tid", SYS_gettid, A(0));
 		tid[1] = program_call(q, 0, "tid", SYS_gettid, A(0));
 	}
-	ret = remote_open(&fz, program_size(p), NULL, &r, err);
+	ret = remote_open(&fz, &(struct remote_needs){ .size = program_size(p), .others = program_size(q) }, NULL, &r, err);
 	if (!ret) {
 		remote_prepare(r, p, true);
 		remote_prepare(r, q, false);
