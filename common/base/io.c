@@ -109,7 +109,7 @@ void pipe_widen(int fd)
 	fcntl(fd, F_SETPIPE_SZ, 1 << 20);
 }
 
-int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len)
+static int read_file(int dirfd, const char *path, size_t max, bool one_piece, char **out, size_t *len)
 {
 	cleanup_free char *buf = NULL;
 	size_t cap = 0, n = 0;
@@ -131,12 +131,24 @@ int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *le
 		n += (size_t)got;
 		if (n > max)
 			return -EFBIG;
+		if (one_piece && n < cap - 1)
+			break;
 	}
 	buf[n] = 0;
 	*out = take_ptr(buf);
 	if (len)
 		*len = n;
 	return 0;
+}
+
+int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len)
+{
+	return read_file(dirfd, path, max, false, out, len);
+}
+
+int read_piece_at(int dirfd, const char *path, size_t max, char **out, size_t *len)
+{
+	return read_file(dirfd, path, max, true, out, len);
 }
 
 int new_file_begin(struct new_file *f, const char *path)

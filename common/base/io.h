@@ -22,6 +22,9 @@ void pipe_widen(int fd);
 /* Reads a whole file of unknown size (as in /proc) relative to dirfd. *out is malloc'ed, NUL-terminated and the
  * caller's; *len does not count the NUL. More than max bytes: -EFBIG. */
 int read_file_at(int dirfd, const char *path, size_t max, char **out, size_t *len);
+/* The same for files of /proc that the kernel makes as a whole (single_open(), simple_read_from_buffer()): a read that leaves room was
+ * the last one, and no other is spent on finding the end. */
+int read_piece_at(int dirfd, const char *path, size_t max, char **out, size_t *len);
 
 /*
  * A small file that readers see whole or not at all: begin makes a private temporary file beside path (so that what can

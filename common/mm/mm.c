@@ -40,7 +40,7 @@ static int read_auxv(struct dump *d, MmEntry *mm, struct err *err)
 {
 	cleanup_free char *text = NULL;
 	size_t len, words;
-	int ret = read_file_at(d->task->proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
+	int ret = read_piece_at(d->task->proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
 
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot read its auxiliary vector");

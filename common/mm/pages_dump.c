@@ -342,28 +342,44 @@ static void move_batch(struct pump *p, struct batch *b, unsigned char *buf, stru
 	progress_show(&p->progress, p->done_pages * PAGE_BYTES, 0, p->out.list ? "of memory looked at" : "of memory written");
 }
 
-static void *pump_work(void *arg)
+/* What a worker needs. The pages that it touched stay with us for the next task. */
+struct desk { struct batch b; struct rest r; unsigned char *buf; };
+
+static void work_at(struct pump *p, struct desk *desk)
 {
-	struct pump *p = arg;
-	struct batch *b = xmalloc(sizeof(*b));
-	struct rest *r = xmalloc(sizeof(*r));
-	unsigned char *buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
 	struct previous_set *previous = previous_set_share(p->previous);
-	struct err err = ERR_INIT;
 
 	pthread_mutex_lock(&p->lock);
-	if (!buf) {
-		err_set(&err, ERR_FAILED, ENOMEM, "no memory for a buffer");
-		pump_fail(p, -ENOMEM, &err);
-	}
-	while (take_batch(p, b))
-		move_batch(p, b, buf, previous, r);
+	while (take_batch(p, &desk->b))
+		move_batch(p, &desk->b, desk->buf, previous, &desk->r);
 	pthread_mutex_unlock(&p->lock);
 	previous_set_close(previous);
-	free(buf);
-	free(r);
-	free(b);
+}
+
+static void *second_worker(void *pump)
+{
+	struct desk *desk = xmalloc(sizeof(*desk));
+
+	desk->buf = aligned_alloc(PAGE_BYTES, BATCH_PAGES * PAGE_BYTES);
+	if (desk->buf) /* else the first one does it all */
+		work_at(pump, desk);
+	free(desk->buf);
+	free(desk);
 	return NULL;
+}
+
+static struct desk *first_desk(struct dump *d)
+{
+	static const char key;
+	bool fresh;
+	struct desk *desk = dump_recall(d, &key, sizeof(*desk), &fresh);
+
+	if (fresh) {
+		unsigned char *room = arena_alloc(d->arena, (BATCH_PAGES + 1) * PAGE_BYTES);
+
+		desk->buf = room + (-(uintptr_t)room & (PAGE_BYTES - 1));
+	}
+	return desk;
 }
 
 static int pump_run(struct pump *p, uint64_t expected_pages)
@@ -373,9 +389,9 @@ static int pump_run(struct pump *p, uint64_t expected_pages)
 
 	progress_start(&p->progress, p->d->opts->progress);
 	/* Without a second thread all is done by the first: only slower. */
-	if (two && pthread_create(&second, NULL, pump_work, p))
+	if (two && pthread_create(&second, NULL, second_worker, p))
 		two = false;
-	pump_work(p);
+	work_at(p, first_desk(p->d));
 	if (two)
 		pthread_join(second, NULL);
 	progress_end(&p->progress);

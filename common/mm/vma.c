@@ -16,6 +16,8 @@
 #include "common/mm/private.h"
 #include "common/mm/track.h"
 
+#define MAPPED_FILES 256
+
 static bool has(const struct proc_map *m, uint64_t flags)
 {
 	return m->vmflags & flags;
@@ -280,6 +282,53 @@ static int memfd_mapping(struct dump *d, struct mm_object *o, const char *name, 
 	return 0;
 }
 
+/*
+ * Files that tasks map, by what smaps tells of them: thousands of tasks of one program need not be asked for each of its
+ * libraries. Not those whose names smaps cannot tell for sure.
+ */
+struct mapped_file { const char *name; uint64_t ino; uint32_t dev_major, dev_minor, fdflags, id; };
+struct mapped_files { struct mapped_file v[MAPPED_FILES]; size_t n, next; };
+
+static struct mapped_files *mapped_files(struct dump *d)
+{
+	static const char key;
+	bool fresh;
+
+	return dump_recall(d, &key, sizeof(struct mapped_files), &fresh);
+}
+
+static bool has_plain_name(const struct proc_map *m)
+{
+	return *m->name == '/' && !m->deleted && !strchr(m->name, '\\') && !strchr(m->name, '\n');
+}
+
+static bool recall_file(struct dump *d, const struct proc_map *m, const VmaEntry *e, uint32_t *id)
+{
+	const struct mapped_files *f = mapped_files(d);
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct mapped_file *k = &f->v[i];
+
+		if (k->ino != m->ino || k->dev_minor != m->dev_minor || k->dev_major != m->dev_major ||
+		    k->fdflags != e->fdflags || m->deleted || strcmp(k->name, m->name))
+			continue;
+		*id = k->id;
+		return true;
+	}
+	return false;
+}
+
+static void remember_file(struct dump *d, const struct proc_map *m, const VmaEntry *e, uint32_t id)
+{
+	struct mapped_files *f = mapped_files(d);
+
+	if (!has_plain_name(m))
+		return;
+	f->v[f->next] = (struct mapped_file){ m->name, m->ino, m->dev_major, m->dev_minor, e->fdflags, id };
+	f->next = (f->next + 1) % MAPPED_FILES;
+	f->n = MIN(f->n + 1, (size_t)MAPPED_FILES);
+}
+
 /* What a mapping refers to: a file, a memfd, or an object of shared anonymous memory. */
 static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e, struct err *err)
 {
@@ -308,9 +357,13 @@ static int resolve_backing(struct dump *d, const struct proc_map *m, VmaEntry *e
 		ret = memfd_mapping(d, mm_object(d, map_domain(d, m), m->ino), m->name, e->fdflags, &id, err);
 	} else if (has(m, VMF(ht)) && m->deleted) {
 		ret = err_refuse(err, "%s: a deleted file of hugetlbfs, which nothing can write to", m->name);
+	} else if (recall_file(d, m, e, &id)) {
+		ret = 0;
 	} else {
 		snprintf(link, sizeof(link), "map_files/%lx-%lx", m->start, m->end);
 		ret = file_dump_path(d, link, (int)e->fdflags, &id, err);
+		if (!ret)
+			remember_file(d, m, e, id);
 	}
 	e->shmid = ret ? 0 : id;
 	return ret;

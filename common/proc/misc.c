@@ -45,7 +45,7 @@ int proc_fdinfo(int proc_fd, int fd, struct arena *arena, struct proc_fdinfo *ou
 	int ret;
 
 	snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	ret = proc_read(proc_fd, path, FDINFO_TEXT_MAX, &text, err);
+	ret = proc_read_piece(proc_fd, path, FDINFO_TEXT_MAX, &text, err);
 	if (ret < 0)
 		return ret;
 	ret = proc_parse_fdinfo(text, arena, out);
@@ -114,7 +114,7 @@ int proc_parse_limits(const char *text, struct proc_limits *out)
 int proc_limits(int proc_fd, struct proc_limits *out, struct err *err)
 {
 	cleanup_free char *text = NULL;
-	int ret = proc_read(proc_fd, "limits", 64u << 10, &text, err);
+	int ret = proc_read_piece(proc_fd, "limits", 64u << 10, &text, err);
 
 	if (ret < 0)
 		return ret;

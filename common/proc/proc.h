@@ -128,5 +128,7 @@ int proc_number(int proc_fd, const char *path, int base, int64_t *out, struct er
 /* Reads proc_fd/path whole (malloc'ed, NUL-terminated, the caller's), at most max bytes. A task that is gone is always -ESRCH,
  * whatever the kernel says (ENOENT for a name below a dead /proc/PID); a name that a living task lacks is -ENOENT. */
 int proc_read(int proc_fd, const char *path, size_t max, char **text, struct err *err);
+/* For files that the kernel makes as a whole: read_piece_at(). Not for lists (maps, timers, children). */
+int proc_read_piece(int proc_fd, const char *path, size_t max, char **text, struct err *err);
 
 #endif

@@ -45,6 +45,13 @@ int proc_read(int proc_fd, const char *path, size_t max, char **text, struct err
 	return ret < 0 ? proc_fail(proc_fd, path, ret, err) : 0;
 }
 
+int proc_read_piece(int proc_fd, const char *path, size_t max, char **text, struct err *err)
+{
+	int ret = read_piece_at(proc_fd, path, max, text, NULL);
+
+	return ret < 0 ? proc_fail(proc_fd, path, ret, err) : 0;
+}
+
 int scan_bad(struct err *err, const char *path, int ret)
 {
 	return err_set(err, ERR_FAILED, -ret, "cannot understand /proc/PID/%s", path);
@@ -65,7 +72,7 @@ size_t scan_lines(const char *text)
 int proc_number(int proc_fd, const char *path, int base, int64_t *out, struct err *err)
 {
 	cleanup_free char *text = NULL;
-	int ret = proc_read(proc_fd, path, 4096, &text, err);
+	int ret = proc_read_piece(proc_fd, path, 4096, &text, err);
 
 	if (ret < 0)
 		return ret;
@@ -109,36 +116,29 @@ static int numbers_text(const char *text, struct numbers *ns)
 	}
 }
 
-static void cleanup_dir(DIR **d)
+/* Without opendir(3): three calls less for each of thousands of directories. */
+static int numbers_dir(int dirfd, struct numbers *ns)
 {
-	if (*d)
-		closedir(*d);
-}
+	cleanup_fd int fd = dirfd;
+	_Alignas(struct dirent64) char buf[8192];
 
-static int numbers_dir(int fd, struct numbers *ns)
-{
-	cleanup(cleanup_dir) DIR *d = fdopendir(fd);
-	const struct dirent *e;
-	int v, ret;
-
-	if (!d) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
 	for (;;) {
-		const char *p;
+		ssize_t got = getdents64(fd, buf, sizeof(buf));
 
-		errno = 0;
-		e = readdir(d);
-		if (!e) /* ENOENT: the task went away while it was listed */
-			return errno == ENOENT ? -ESRCH : -errno;
-		p = e->d_name;
-		if (!scan_int(&p, &v) || *p || v < 0)
-			continue; /* "." and ".." */
-		ret = numbers_add(ns, v);
-		if (ret < 0)
-			return ret;
+		if (got <= 0) /* ENOENT: the task went away while it was listed */
+			return !got ? 0 : errno == ENOENT ? -ESRCH : -errno;
+		for (ssize_t at = 0; at < got;) {
+			const struct dirent64 *e = (const void *)(buf + at);
+			const char *p = e->d_name;
+			int v, ret;
+
+			at += e->d_reclen;
+			if (!scan_int(&p, &v) || *p || v < 0)
+				continue; /* "." and ".." */
+			ret = numbers_add(ns, v);
+			if (ret < 0)
+				return ret;
+		}
 	}
 }
 

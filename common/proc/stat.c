@@ -78,7 +78,7 @@ int proc_parse_stat(const char *text, struct proc_stat *out)
 int proc_stat(int proc_fd, const char *path, struct proc_stat *out, struct err *err)
 {
 	cleanup_free char *text = NULL;
-	int ret = proc_read(proc_fd, path, 8192, &text, err);
+	int ret = proc_read_piece(proc_fd, path, 8192, &text, err);
 
 	if (ret < 0)
 		return ret;

@@ -194,7 +194,7 @@ int proc_parse_status(const char *text, struct arena *arena, struct proc_status 
 int proc_status(int proc_fd, const char *path, struct arena *arena, struct proc_status *out, struct err *err)
 {
 	cleanup_free char *text = NULL;
-	int ret = proc_read(proc_fd, path, 2u << 20, &text, err); /* 65536 groups of up to 11 bytes */
+	int ret = proc_read_piece(proc_fd, path, 2u << 20, &text, err); /* 65536 groups of up to 11 bytes */
 
 	if (ret < 0)
 		return ret;

@@ -5,8 +5,10 @@
  * interrupted as a whole before anybody waits for it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 #include "common/base/clock.h"
@@ -15,6 +17,7 @@
 
 #define PID_BITS (1u << 22) /* PID_MAX_LIMIT */
 #define END_NS 10000000000ull /* that the end of a process may take */
+#define MANY_THREADS 64
 #define BATCH 1024 /* processes that are frozen side by side: each takes a descriptor, also if it turns out to be dead */
 
 struct freezer {
@@ -171,6 +174,19 @@ static bool is_settled(const struct tree_task *t)
 	return t->frozen || t->zombie || t->gone;
 }
 
+/*
+ * Whether there are as many threads as stand still already: then nobody is left who could make another, and the list of them need
+ * not be read again. Whoever stands still goes only when the whole process is killed.
+ */
+static bool stand_all(const struct tree_task *t)
+{
+	struct err ignore = ERR_INIT;
+	struct proc_stat st;
+
+	return t->fz.nthreads && t->fz.settled == t->fz.nthreads && !proc_stat(t->proc_fd, "stat", &st, &ignore) &&
+	       st.num_threads == (int)t->fz.nthreads;
+}
+
 /* Freezes those that were added, all of them side by side. */
 static int take_in(struct freezer *f, struct err *err)
 {
@@ -186,7 +202,7 @@ static int take_in(struct freezer *f, struct err *err)
 
 			if (is_settled(task))
 				continue;
-			ret = freeze_seize(&task->fz, task->proc_fd, err);
+			ret = stand_all(task) ? 0 : freeze_seize(&task->fz, task->proc_fd, err);
 			if (ret > 0)
 				again = true;
 			else if (!ret || ret == -ESRCH)
@@ -255,6 +271,67 @@ static int find_children(struct freezer *f, size_t i, struct err *err)
 	return 0;
 }
 
+/* Marks the tasks that have children who are not in the tree. */
+static int find_parents(const struct freezer *f, bool *wanted, struct err *err)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	size_t n = 0, at = 0;
+	int *pids = NULL, ret = proc_numbers(AT_FDCWD, "/proc", arena, &pids, &n, err);
+
+	for (size_t i = 0; i < n && !ret; i++) {
+		struct err ignore = ERR_INIT;
+		struct proc_stat st;
+		char path[64];
+
+		if ((uint32_t)pids[i] < PID_BITS && is_known(f, pids[i]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/stat", pids[i]);
+		if (proc_stat(AT_FDCWD, path, &st, &ignore) || st.ppid <= 0 || (uint32_t)st.ppid >= PID_BITS ||
+		    !is_known(f, st.ppid))
+			continue;
+		for (size_t k = 0; k < f->tree->n; k++, at++) {
+			at = at < f->tree->n ? at : 0;
+			if (f->tree->v[at].pid == st.ppid)
+				break;
+		}
+		wanted[at] = true;
+	}
+	return ret;
+}
+
+/*
+ * Each thread has a file of its children, and most threads have none. Where the others on this machine are fewer than those threads,
+ * asking the others for their parents is less work. Who has children that are not known is then asked for them, because only his
+ * files tell their order.
+ */
+static bool others_are_few(const struct freezer *f, size_t from, size_t to)
+{
+	size_t all = 0, these = 0;
+	struct sysinfo s;
+
+	for (size_t i = 0; i < f->tree->n; i++) {
+		all += f->tree->v[i].fz.nthreads;
+		these += i >= from && i < to ? f->tree->v[i].fz.nthreads : 0;
+	}
+	return these >= MANY_THREADS && !sysinfo(&s) && s.procs < all + these / 2;
+}
+
+/* The children of these tasks. */
+static int find_generation(struct freezer *f, size_t from, size_t to, struct err *err)
+{
+	cleanup_free bool *wanted = NULL;
+	int ret = 0;
+
+	if (others_are_few(f, from, to)) {
+		wanted = xzalloc(f->tree->n * sizeof(*wanted));
+		ret = find_parents(f, wanted, err);
+	}
+	for (size_t i = from; i < to && !ret; i++)
+		if (!wanted || wanted[i])
+			ret = find_children(f, i, err);
+	return ret;
+}
+
 static int freeze_descendants(struct freezer *f, struct err *err)
 {
 	struct tree *t = f->tree;
@@ -263,10 +340,8 @@ static int freeze_descendants(struct freezer *f, struct err *err)
 		size_t before = t->n;
 
 		for (size_t from = 0, to = t->n; from < to; from = to, to = t->n) {
-			int ret = 0;
+			int ret = find_generation(f, from, to, err);
 
-			for (size_t i = from; i < to && !ret; i++)
-				ret = find_children(f, i, err);
 			if (!ret)
 				ret = take_in(f, err);
 			if (ret)

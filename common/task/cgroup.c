@@ -75,7 +75,7 @@ static int dump_cgroup(struct dump *d, struct dump_thread *thread, const struct 
 		ret = own_text(d, err);
 	snprintf(path, sizeof(path), "task/%d/cgroup", thread->frozen->tid);
 	if (!ret) {
-		ret = proc_read(d->task->proc_fd, path, TEXT_MAX, &text, err);
+		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &text, err);
 		if (ret == -ENOENT && !d->cgroups->text[0][0]) {
 			*err = (struct err)ERR_INIT;
 			return 0;
