@@ -246,10 +246,12 @@ static const RegFileEntry *reg_of(const struct model *m, const FileEntry *e)
 	return e->tty->has_regf_id ? model_reg(m, e->tty->regf_id) : NULL;
 }
 
+#define KERNEL_O_LARGEFILE 0100000 /* which open(2) adds by itself; for libc it is 0 */
+
 static uint32_t slave_flags(const FileEntry *e)
 {
 	/* TIOCGPTPEER alone leaves O_CLOEXEC in the status flags, where it means nothing but can be seen. */
-	return (e->tty->flags & (O_ACCMODE | O_APPEND | O_CLOEXEC)) | O_NOCTTY | O_NONBLOCK;
+	return (e->tty->flags & (O_ACCMODE | O_APPEND | O_CLOEXEC | KERNEL_O_LARGEFILE)) | O_NOCTTY | O_NONBLOCK;
 }
 
 /* All openings of the slave, as long as nothing can block; further ones than the checkpoint has are closed at the end. */

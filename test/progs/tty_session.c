@@ -106,6 +106,8 @@ int main(void)
 	CHECK(!ioctl(m, TIOCSPTLCK, &zero));
 	s = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY);
 	CHECK(s >= 0);
+	int named = open(ptsname(m), O_RDWR | O_NOCTTY); /* the other way to open it leaves another flag */
+	CHECK(named >= 0);
 	CHECK(!pipe(said_pipe) && !pipe(orders));
 	said = said_pipe[1];
 	pid_t leader = fork();
@@ -115,6 +117,7 @@ int main(void)
 		shell(s, orders[0]);
 	}
 	close(s);
+	close(named);
 	CHECK_EQ(hear(said_pipe[0]), 'J');
 	CHECK(!ioctl(m, TIOCGPGRP, &v));
 	const int group = v;
