@@ -42,7 +42,8 @@ static int check_options(const struct opts *o, struct err *err)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--json without --check"), "a restore prints no result");
 
 	if (n && !exec)
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "unexpected argument '%s'", command[0]),
+		return err_hint(err, opt_criu_word("cr-restore", command[0], err,
+						   err_set(err, ERR_USAGE, 0, "unexpected argument '%s'", command[0])),
 				"--exec-cmd -- COMMAND runs a command after the restore");
 	if (exec && !n)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--exec-cmd without a command"),

@@ -31,8 +31,10 @@ int image_store_open(const char *path, struct image_store **st, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
-		return err_object(err, err_sys(err, "cannot open the images directory"), "%s", path);
+	if (fd < 0) {
+		int ret = err_object(err, err_sys(err, "cannot open the images directory"), "%s", path);
+		return ret == -ENOENT ? err_hint(err, ret, "make it first: mkdir %s", path) : ret;
+	}
 	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		int ret = err_sys(err, "cannot write into the images directory");
 

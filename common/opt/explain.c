@@ -94,6 +94,8 @@ void opt_explain(enum opt_id id, FILE *f)
 	fprintf(f, "  option of:    %s\n", names[0] ? names : "none of these binaries");
 	opt_tool_names(d->acts, names, sizeof(names));
 	fprintf(f, "  acted on by:  %s\n", names[0] ? names : "none yet: known, so that files with it work");
+	if (!names[0])
+		fprintf(f, "  instead:      %s\n", opt_instead(id));
 	if (!put_rules(id, f))
 		fputs("  interaction:  none\n", f);
 	fputs("  example:      ", f);

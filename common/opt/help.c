@@ -143,7 +143,9 @@ void opt_print_help(const struct opt_tool *tool, const struct opt_command *comma
 	for (size_t i = 0; i < ARRAY_SIZE(exit_codes); i++)
 		if (tool->codes & 1u << exit_codes[i].code)
 			fprintf(f, "  %d    %s\n", exit_codes[i].code,
-				exit_codes[i].code == ERR_FAILED && tool->failed ? tool->failed : exit_codes[i].text);
+				exit_codes[i].code == ERR_FAILED && tool->failed   ? tool->failed :
+				exit_codes[i].code == ERR_REFUSED && tool->refused ? tool->refused :
+										      exit_codes[i].text);
 	if (tool->task_status)
 		fputs("  Without -d, -S or --exec-cmd: the exit status of the restored task,\n"
 		      "  128 + N when signal N ended it.\n", f);

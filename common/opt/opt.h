@@ -65,6 +65,7 @@ struct opt_tool {
 	bool task_status;	 /* may exit with the status of a task */
 	unsigned codes;		 /* bit N: exits with N */
 	const char *failed;	 /* what 1 means, when it is not the usual */
+	const char *refused;	 /* the same of 5 */
 };
 extern const struct opt_tool opt_tools[]; /* ends with a NULL name */
 const struct opt_tool *opt_tool_of(unsigned tool);	     /* by TOOL_* bit */
@@ -146,6 +147,11 @@ const struct opt_command *opt_command(const struct opts *o);
 int opt_fail(const struct opts *o, const char *prog, char **argv, const struct err *err);
 
 /* ---- for cr-config and logs ---- */
+
+/* What to do in the place of an option that no engine acts on: the hint of its refusal. */
+const char *opt_instead(enum opt_id id);
+/* Adds what a command word of criu (dump, restore, ...) is here, if word is one. Returns ret. */
+int opt_criu_word(const char *tool, const char *word, struct err *err, int ret);
 
 /* All uses in the order in which they count; the last one wins (all of them for lists). *n may be 0. */
 const struct opt_use *opt_uses(const struct opts *o, enum opt_id id, size_t *n);

@@ -201,7 +201,7 @@ static int check_acts(const struct cmdline *c, enum opt_id id, struct err *err)
 		return 0;
 	if (d->takes & mask || !d->takes)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "this %s knows --%s but does not act on it", self, d->name),
-				"leave it out, or use a version that does");
+				"%s", opt_instead(id));
 	opt_tool_names(d->takes, names, sizeof(names));
 	return err_hint(err, err_set(err, ERR_USAGE, 0, "%s has no option --%s", self, d->name),
 			"it is one of %s", c->command && !strcmp(names, c->tool->name) ? "another subcommand" : names);
@@ -213,11 +213,13 @@ static int check_operands(const struct cmdline *c, struct err *err)
 
 	if (c->tool->commands && !c->command)
 		return usage_hint(c, err, err_set(err, ERR_USAGE, 0, "a command is missing"), NULL);
-	if (max >= 0 && c->noperands > (size_t)max)
-		return usage_hint(c, err, err_set(err, ERR_USAGE, 0, "unexpected argument '%s'", c->operands[max]), NULL);
+	if (max >= 0 && c->noperands > (size_t)max) {
+		int ret = err_set(err, ERR_USAGE, 0, "unexpected argument '%s'", c->operands[max]);
+		return usage_hint(c, err, opt_criu_word(c->tool->name, c->operands[max], err, ret), NULL);
+	}
 	if (c->command && c->noperands < (size_t)c->command->min)
-		return usage_hint(c, err, err_set(err, ERR_USAGE, 0, "%s %s: %s is missing", c->tool->name,
-						  c->command->name, c->command->args), NULL);
+		return usage_hint(c, err, err_set(err, ERR_USAGE, 0, "%s: %s is missing", c->command->name,
+						  c->command->args), NULL);
 	return 0;
 }
 

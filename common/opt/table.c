@@ -63,13 +63,14 @@ static const struct opt_command image_commands[] = {
 #define USUAL (CODE(ERR_NONE) | CODE(ERR_FAILED) | CODE(ERR_USAGE))
 
 const struct opt_tool opt_tools[] = {
-	{ .name = "cr-dump", .tools = TOOL_DUMP, .summary = "write the state of a running process to images",
+	{ .name = "cr-dump", .tools = TOOL_DUMP, .summary = "write the state of a running process tree to images",
 	  .usage = "-t PID [OPTION...]", .config = true, .codes = USUAL | CODE(ERR_FEATURE) | CODE(ERR_REFUSED),
 	  .failed = "the work failed, nothing was harmed; or --check found something" },
-	{ .name = "cr-restore", .tools = TOOL_RESTORE, .summary = "bring a process back from its images",
+	{ .name = "cr-restore", .tools = TOOL_RESTORE, .summary = "bring a process tree back from its images",
 	  .usage = "[OPTION...] [--exec-cmd -- COMMAND [ARGUMENT...]]", .max_operands = -1, .config = true,
 	  .task_status = true, .codes = USUAL | CODE(ERR_FEATURE) | CODE(ERR_IMAGE) | CODE(ERR_REFUSED),
-	  .failed = "the work failed, nothing is left of it; or --check found something" },
+	  .failed = "the work failed, nothing is left of it; or --check found something",
+	  .refused = "the checkpoint holds state that this version cannot bring back" },
 	{ .name = "cr-check", .tools = TOOL_CHECK, .summary = "tell what checkpoint and restore can do on this system",
 	  .usage = "[OPTION...]", .config = true, .codes = USUAL, .failed = "something that was asked for is not there" },
 	{ .name = "cr-image", .tools = TOOL_IMAGE, .summary = "show, decode and encode the images of a checkpoint",

@@ -66,7 +66,7 @@ enum opt_group {
 #define OPT_TABLE(X)                                                                                                   \
 	/* what to act on */                                                                                           \
 	X(TREE, "tree", 't', OPT_T_INT, "PID", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                                 \
-	  "the task to dump, with all its threads", .min = 1, .max = 0x7fffffff)                                       \
+	  "the task to dump, with all its threads and descendants", .min = 1, .max = 0x7fffffff)                                       \
 	X(IMAGES_DIR, "images-dir", 'D', OPT_T_STRING, "DIR", ".", TOOL_CR, TOOL_CR, OPT_G_MAIN,                       \
 	  "directory of the images; -: standard output, or input, as one tar stream")                                  \
 	X(WORK_DIR, "work-dir", 'W', OPT_T_STRING, "DIR", NULL, TOOL_CR, TOOL_CR, OPT_G_MAIN,                          \

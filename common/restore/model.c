@@ -56,7 +56,7 @@ static int load_inventory(struct model *m, struct err *err)
 	int ret = image_read_one(m->dir, IMG_INVENTORY, 0, m->arena, &msg, err);
 
 	if (ret)
-		return ret;
+		return ret == -ENOENT ? err_hint(err, ret, "--images-dir names the directory that cr-dump has written") : ret;
 	inv = m->inventory = (InventoryEntry *)msg;
 	if (inv->img_version != 2 && inv->img_version != 3)
 		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) and 3 are",
