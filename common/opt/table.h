@@ -76,7 +76,8 @@ enum opt_group {
 	X(CHECK, "check", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_MAIN,                                     \
 	  "list everything that stands in the way, or takes an option, and change nothing", .flags = OPT_F_CMDLINE)    \
 	X(PRE_DUMP, "pre-dump", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                           \
-	  "memory only, while the tasks go on; a dump with --prev-images-dir then writes what changed since")          \
+	  "memory only, while the tasks go on; a dump with --prev-images-dir then writes what changed since",          \
+	  .flags = OPT_F_CMDLINE)                                                                                      \
 	X(ITERATE, "iterate", 0, OPT_T_STRING, "N|MS", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,                         \
 	  "rounds of pre-dumps first, while the tasks run: N at most, or until a freeze of MSms is enough", .implied = "auto") \
 	X(PREV_IMAGES_DIR, "prev-images-dir", 0, OPT_T_STRING, "DIR", NULL, TOOL_DUMP, TOOL_DUMP, OPT_G_MAIN,          \

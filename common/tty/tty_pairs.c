@@ -63,7 +63,7 @@ dev_t tty_master_dev(const struct dump_task *task, int proc, int fd)
 	last = strrchr(path, '/');
 	if (!last)
 		return 0;
-	strcpy(last, "/pts");
+	memcpy(last, "/pts", sizeof("/pts"));
 	return dev_of(task, path);
 }
 

@@ -11,7 +11,7 @@ own_net
 mkdir -p img
 
 # try REGEX LINES: Python holds what the lines make; they may say skip("why").
-tried=0 skipped=''
+tried=0
 try() {
 	local re=$1
 	rm -rf held

@@ -116,7 +116,7 @@ static const struct row dump_rows[] = {
 	BAD("// x", "f:1:1", "unknown option"), BAD("work-dir: a", "f:1:1", "unknown option"),
 	BAD("\xff\xfe", "f:1:1", "unknown option"), BAD("\x1b[31m", "f:1:1", "unknown option"),
 	/* commands, and what asks for something else */
-	BAD("dump", "f:1:1", "a command"), BAD("restore", "f:1:1", "a command"), BAD("pre-dump", "f:1:1", "a command"),
+	BAD("dump", "f:1:1", "a command"), BAD("restore", "f:1:1", "a command"), BAD("pre-dump", "f:1:1", "command line only"),
 	BAD("check", "f:1:1", "command line only"), BAD("show", "f:1:1", "a command"), BAD("service", "f:1:1", "a command"),
 	BAD("help", "f:1:1", "command line only"), BAD("version", "f:1:1", "command line only"),
 	BAD("config x", "f:1:1", "command line only"), BAD("no-default-config", "f:1:1", "command line only"),
