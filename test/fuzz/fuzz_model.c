@@ -13,6 +13,7 @@
 #include "common/base/io.h"
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
+#include "common/restore/restore.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,7 +25,8 @@ static const struct { enum image_kind kind; unsigned long id; } images[] = {
 	{ IMG_REMAP_FPATH, 0 },	  { IMG_GHOST_FILE, 1 },    { IMG_REG_FILES, 0 },  { IMG_PIPES, 0 },	  { IMG_FILE_LOCKS, 0 },
 	{ IMG_SHMEM_PAGEMAP, 2 }, { IMG_SHMEM_PAGEMAP, 3 }, { IMG_PAGES, 2 },	   { IMG_PAGES, 3 },	  { IMG_PAGES, 4 },
 	{ IMG_GHOST_FILE, 2 },	  { IMG_GHOST_FILE, 3 },    { IMG_TIMENS, 0 },	   { IMG_SECCOMP, 0 },
-	{ IMG_SK_QUEUES, 0 },
+	{ IMG_SK_QUEUES, 0 },	  { IMG_TTY_INFO, 0 },	    { IMG_TTY_DATA, 0 },   { IMG_CGROUP, 0 },	  { IMG_TCP_STREAM, 1 },
+	{ IMG_TCP_STREAM, 2 },	  { IMG_TCP_STREAM, 3 },    { IMG_TCP_STREAM, 4 },
 };
 
 static void write_image(int dir, size_t which, const uint8_t *data, size_t n)
@@ -84,6 +86,9 @@ static void load(const char *path)
 	cleanup_model struct model *m = NULL;
 	cleanup_plan struct plan *plan = NULL;
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
+	/* All that an option could allow. */
+	const struct restore_opts opts = { .cgroups = CGROUPS_SOFT, .tcp_established = true, .network_lock = true, .shell_job = true,
+					   .link_remap = true, .file_locks = true };
 	struct image_dir *dir = NULL;
 	struct err err = ERR_INIT;
 
@@ -93,7 +98,7 @@ static void load(const char *path)
 		if (err.kind == ERR_NONE || m)
 			abort();
 		check(dir);
-	} else if (!plan_build(m, NULL, &plan, &err)) {
+	} else if (!plan_build(m, &opts, &plan, &err)) {
 		plan_print(m, plan, &text);
 	}
 	plan_free(take_ptr(plan));
