@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/sock/tcp_packet.h"
 #include "common/net/guard.h"
@@ -317,8 +318,10 @@ void tcp_run_done(struct tcp_run *run)
 	if (run->guard)
 		guard_act(run->guard, GUARD_UNLOCK);
 	fault("tcp:restored");
+	const uint64_t start = now_us();
 	if (run->lock && net_unlock(run->lock, &err) < 0)
 		log_warn(run->log, "%s", err.reason);
+	log_debug(run->log, "network unlocked in %lu us", (unsigned long)(now_us() - start));
 	/* The first try of what was not sent met the lock; this is another. */
 	for (size_t i = 0; i < run->plan->n; i++) {
 		const struct tcp_restore *r = &run->plan->v[i];

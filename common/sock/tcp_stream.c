@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/action.h"
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/net/guard.h"
 #include "tcp-stream.pb-c.h"
@@ -367,13 +368,17 @@ static int lock_all(struct dump *d, struct err *err)
 {
 	struct tcp_dump *t = d->tcp;
 	cleanup_free struct net_connection *conns = NULL;
+	const uint64_t start = now_us();
+	int ret;
 
 	if (d->opts->network_lock == NET_LOCK_SKIP)
 		return 0;
 	conns = xreallocarray(NULL, t->n, sizeof(*conns));
 	for (size_t i = 0; i < t->n; i++)
 		connection_of(t->v[i].src.fd, &conns[i]);
-	return net_lock(dump_run_id(d), conns, t->n, &t->lock, err);
+	ret = net_lock(dump_run_id(d), conns, t->n, &t->lock, err);
+	log_debug(d->log, "network locked for %zu connections in %lu us", t->n, (unsigned long)(now_us() - start));
+	return ret;
 }
 
 static int start_guard(struct tcp_dump *t, struct err *err)
