@@ -12,8 +12,23 @@ CR_DUMP=$BIN/cr-dump CR_RESTORE=$BIN/cr-restore CR_IMAGE=$BIN/cr-image CR_CHECK=
 export CR_DUMP CR_RESTORE CR_IMAGE CR_CHECK CR_CONFIG
 cd "$W" || exit 1
 
-# Terminals of its own, too: their numbers are part of what comes back.
-mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts 2>/dev/null || true
+# Terminals of its own, too: their numbers are part of what comes back; and named shared memory, where others use the same names.
+if [ -n "${OWN_PIDS:-}" ]; then
+	mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts 2>/dev/null || true
+	mount -t tmpfs -o mode=1777 none /dev/shm 2>/dev/null || true
+fi
+# For programs that insist on /tmp and name files there by pid: one of its own, where W, TOP and BIN are still seen if they are in there.
+own_tmp() {
+	local d w t b
+	exec {w}<"$W" {t}<"$TOP" {b}<"$BIN"
+	mount -t tmpfs -o mode=1777 none /tmp || die "cannot mount a tmpfs"
+	for d in "$t:$TOP" "$b:$BIN" "$w:$W"; do
+		[ ! -e "${d#*:}" ] || continue
+		mkdir -p "${d#*:}" && mount --bind "/proc/self/fd/${d%%:*}" "${d#*:}" || die "cannot bind ${d#*:}"
+	done
+	exec {w}<&- {t}<&- {b}<&-
+	cd "$W" || exit 1
+}
 
 note() { printf '%s\n' "$*"; }
 # The last line that a test prints is its verdict in words; before it, what everybody did at that moment.
@@ -76,7 +91,7 @@ start() {
 	local d=$1
 	shift
 	mkdir -p "$d" && chmod 1777 "$d"
-	(cd "$d" && close_inherited && exec env -i PATH="$PATH" HOME=/ LANG=C.UTF-8 setsid "$@") </dev/null >"$d/stdout" 2>"$d/stderr" &
+	(cd "$d" && close_inherited && exec env -i PATH="$PATH" HOME=/ LANG=C.UTF-8 TMPDIR="$W/tmp" setsid "$@") </dev/null >"$d/stdout" 2>"$d/stderr" &
 	PID=$!
 	disown "$PID" # no words about its end
 	# One that has ended already did start; whoever waits for its word will see.

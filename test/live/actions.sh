@@ -15,6 +15,7 @@ read -r s < <(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$t/status" 2>/dev/null)
 # A task that is being made sleeps in a place of which its program knows nothing: in a mapping that has gone when it runs.
 case ${s:-gone} in
 t) s=still ;;
+Z | X) s=gone ;; # until its parent takes note
 R | S) [ "$(grep -c . "/proc/$t/maps")" = "$(cat "$W/maps")" ] && s=runs || s=still ;;
 esac
 inv=no

@@ -5,6 +5,7 @@
 # timeout: 180
 . "$TOP/test/lib/common.sh"
 need java curl ip
+own_tmp # hsperfdata_root
 java --list-modules 2>/dev/null | grep -q jdk.compiler || skip "this java cannot run a source file"
 own_net
 

@@ -4,6 +4,7 @@
 # timeout: 240
 . "$TOP/test/lib/common.sh"
 need java
+own_tmp # hsperfdata_root
 java --list-modules 2>/dev/null | grep -q jdk.compiler || skip "this java cannot run a source file"
 
 cat >Count.java <<'END'

@@ -93,7 +93,8 @@ if command -v pgbench >/dev/null || [ -x "$pg/pgbench" ]; then
 	as_postgres pgbench -i -s 1 -q >bench.init 2>&1 || die "pgbench -i: $(tail -3 bench.init)"
 	echo tcp-established >tcp.conf
 	export CRIU_CONFIG_FILE=$W/tcp.conf
-	as_postgres PGHOST=127.0.0.1 pgbench -n -c 4 -t 60 >bench.out 2>bench.err &
+	# So many a second, or they are over on some machines before it is seen that they have begun.
+	as_postgres PGHOST=127.0.0.1 pgbench -n -c 4 -t 60 -R 30 >bench.out 2>bench.err &
 	bench=$!
 	working() { [ "$(sql 'select count(*) > 10 from pgbench_history')" = t ]; }
 	wait_for 20 working || die "pgbench does nothing: $(cat bench.err)"

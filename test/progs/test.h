@@ -29,7 +29,7 @@
  *	test: helper          not a test by itself
  *
  * The runner starts the program in a fresh directory (mode 1777) of its own pid namespace: session leader, stdin /dev/null, stdout
- * and stderr regular files there. Files of the program belong there too. No environment variable but PATH, HOME and LANG.
+ * and stderr regular files there. Files of the program belong there too. No environment variable but PATH, HOME, LANG and TMPDIR.
  */
 #ifndef TEST_H
 #define TEST_H
