@@ -298,6 +298,7 @@ static int make_root(struct births *b, struct err *err)
 	if (pid < 0)
 		return clone_error(b->plan->tasks[0].pid, b->how, -pid, err);
 	b->begun = true;
+	fault("restore:born");
 	ret = seize(&b->v[0], err);
 	if (ret)
 		return ret;
@@ -351,6 +352,9 @@ static int task_gone(struct birth *b, int status, struct err *err)
 	int ret;
 
 	b->dead = WIFEXITED(status) || WIFSIGNALED(status);
+	ret = look_for_failures(b->all, err); /* whose step fails says so, and ends: that may be before it is seized */
+	if (ret)
+		return ret;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
 		ret = err_set(err, ERR_FAILED, EEXIST, "address %#lx is in use in the restorer itself",
 			      (unsigned long)b->pt->hole);
@@ -375,12 +379,8 @@ static int look_for_events(struct births *b, struct err *err)
 		if (!t->seized || waitpid(t->pt->pid, &status, __WALL | WNOHANG) != t->pt->pid)
 			continue;
 		/* A SIGCONT that is queued again notifies the tracer (kernel/signal.c, ptrace_trap_notify). */
-		if (!WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP || WSTOPSIG(status) != SIGTRAP) {
-			int ret = look_for_failures(b, err); /* who fails says so, and ends */
-
-			t->dead = WIFEXITED(status) || WIFSIGNALED(status);
-			return ret ? ret : task_gone(t, status, err);
-		}
+		if (!WIFSTOPPED(status) || status >> 16 != PTRACE_EVENT_STOP || WSTOPSIG(status) != SIGTRAP)
+			return task_gone(t, status, err);
 		if (ptrace(PTRACE_CONT, t->pt->pid, 0, 0))
 			return of_task(t, err_sys(err, "PTRACE_CONT"), err);
 	}
