@@ -111,6 +111,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.pre_dump = opt_bool(o, OPT_PRE_DUMP),
 		.prev_images_dir = opt_str(o, OPT_PREV_IMAGES_DIR),
 		.track_mem = opt_bool(o, OPT_TRACK_MEM),
+		.track = MAX(opt_enum(o, OPT_TRACK), 0),
 		.auto_dedup = opt_bool(o, OPT_AUTO_DEDUP),
 		.cow_pages = opt_bool(o, OPT_COW_PAGES),
 		.seal = opt_bool(o, OPT_SEAL),

@@ -35,9 +35,10 @@ int dump_before(struct dump *d, bool *frozen, struct err *err)
 
 	if (!ret)
 		ret = dump_each_task(d, mm_collect, err);
-	if (!ret && d->tracker)
+	if (!ret && (dump_stays_tracked(d) || d->opts->iterate))
 		ret = dump_each_task(d, track_begin, err);
-	if (!ret && d->tracker)
+	/* Also without: what there is is what there was while they stood still. */
+	if (!ret)
 		ret = dump_each_task(d, pages_list, err);
 	if (!ret)
 		ret = dump_each_task(d, keep_memory, err);

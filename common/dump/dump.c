@@ -25,9 +25,9 @@
 #include "common/file/table.h"
 #include "common/sock/tcp.h"
 #include "common/image/threads.h"
+#include "common/mm/keeper.h"
 #include "common/mm/mm.h"
 #include "common/mm/previous.h"
-#include "common/mm/track.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/task/task.h"
@@ -82,6 +82,11 @@ static int check_rest(struct dump *d, struct err *err)
 	return ret ? ret : dump_each_task(d, task_signals_late, err);
 }
 
+bool dump_stays_tracked(const struct dump *d)
+{
+	return d->opts->track_mem && !d->found && (d->opts->pre_dump || d->opts->leave_running || d->opts->leave_stopped);
+}
+
 int dump_send(struct dump *d, struct err *err)
 {
 	int ret;
@@ -112,6 +117,10 @@ static int dump_frozen(struct dump *d, struct err *err)
 		return check_rest(d, err);
 	if (!ret)
 		ret = tcp_dump_connections(d, err);
+	if (!ret && dump_stays_tracked(d))
+		ret = dump_each_task(d, track_begin, err);
+	if (!ret && dump_stays_tracked(d))
+		ret = dump_each_task(d, pages_list, err);
 	fault("dump:before-pages");
 	if (!ret)
 		ret = dump_each_task(d, pages_dump, err);
@@ -333,16 +342,19 @@ static int commit(struct dump *d, struct err *err)
 static int dump_once(const struct dump_opts *opts, const struct log *log, struct findings *found, struct tracker *tracker,
 		     struct dump_stats *stats, bool *again, struct err *err)
 {
-	struct dump d = { .opts = opts, .log = log, .found = found, .tracker = tracker, .arena = arena_new(), .beside = arena_new(), };
+	struct tracker own = { 0 };
+	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(), };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;
 
+	d.tracker = tracker ? tracker : &own;
 	ret = dump_open(&d, err);
 	if (!ret)
 		ret = freeze(&d, err);
 	if (ret)
 		goto out;
+	keeper_take(&d);
 	frozen = true;
 	frozen_us = d.tasks[0]->fz.frozen_ns / 1000;
 	d.stats.freezing_us = now_us() - frozen_us;
@@ -375,6 +387,8 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		dump_thaw(&d, ret || opts->leave_running ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
 	if (!ret && kill)
 		tcp_after_kill(&d);
+	if (!ret && dump_stays_tracked(&d))
+		keeper_leave(d.tracker, dump_run_id(&d), log);
 	d.stats.total_us = now_us() - start_us;
 	if (stats)
 		*stats = d.stats;
@@ -382,6 +396,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		err_task(err, opts->pid, d.tasks[0]->stat.comm, ret);
 out:
 	dump_close(&d);
+	tracker_close(&own);
 	return ret;
 }
 
@@ -410,8 +425,10 @@ int dump_round(const struct dump_opts *opts, const struct log *log, struct track
 
 int dump_run(const struct dump_opts *opts, const struct log *log, struct dump_stats *stats, struct err *err)
 {
-	int ret = actions_run(opts->actions, ACTION_PRE_DUMP, opts->pid, log, err);
+	int ret = track_check(opts, err);
 
+	if (!ret)
+		ret = actions_run(opts->actions, ACTION_PRE_DUMP, opts->pid, log, err);
 	if (ret)
 		return ret;
 	return opts->iterate ? dump_iterate(opts, log, stats, err) : dump_round(opts, log, NULL, stats, err);

@@ -44,7 +44,8 @@ struct dump_opts {
 	bool pre_dump;	      /* memory only; the tasks go on as soon as it is known what they have */
 	const char *prev_images_dir; /* the dump before this one, relative to images_dir; NULL: none */
 	const char *iterate; /* "N", "Nms" or "auto": rounds before the freeze; NULL: none */
-	bool track_mem;	      /* the next dump will be an increment of this one */
+	bool track_mem;	      /* keep track of what is written from now on: the next dump is an increment of this one */
+	int track;	      /* enum track_how */
 	bool auto_dedup;      /* give back the room of older pages that this dump has anew */
 	bool cow_pages;	      /* leave to the parent what is the parent's */
 	bool seal;	      /* checksums of memory pages too */
@@ -144,6 +145,8 @@ int dump_task_pidfd(const struct dump_task *t);
 int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), struct err *err);
 /* All tasks go on, stop, or end. */
 void dump_thaw(struct dump *d, enum thaw how);
+/* Whether somebody keeps track of what the tasks write from this dump on. */
+bool dump_stays_tracked(const struct dump *d);
 /* To a stream: all images, and the pages that were listed. */
 int dump_send(struct dump *d, struct err *err);
 /* The living or dead task with this pid, NULL when it is not in the tree. */

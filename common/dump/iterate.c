@@ -70,6 +70,7 @@ static int make_round(const struct dump_opts *opts, const struct log *log, struc
 	*s = (struct dump_stats){ 0 };
 	o.pre_dump = true;
 	o.actions = NULL; /* a round is no checkpoint */
+	o.track_mem = false; /* by us, until the end of the last one */
 	if (tracker->stream) {
 		dir = xasprintf(TAR_ROUND "%u", round);
 		o.images_dir = dir;

@@ -39,6 +39,8 @@ static int check_inventory(struct dump *d, struct image_dir *dir, struct err *er
 	if (inv->img_version != 2)
 		return err_set(err, ERR_USAGE, 0, "prev-images-dir: a checkpoint of image version %u cannot be a parent",
 			       inv->img_version);
+	if (inv->dump_criu_run_id)
+		snprintf(d->previous->run_id, sizeof(d->previous->run_id), "%s", inv->dump_criu_run_id);
 	if (inv->has_dump_uptime)
 		d->previous->uptime_us = inv->dump_uptime;
 	return 0;

@@ -28,6 +28,7 @@ enum {
 	CAT_PRESENT = 1 << 3,
 	CAT_SWAPPED = 1 << 4,
 	CAT_ZERO = 1 << 5,
+	CAT_SOFT_DIRTY = 1 << 7,
 	CAT_GUARD = 1 << 8,
 };
 
@@ -49,7 +50,7 @@ static int scan_ioctl(struct scan *s, uint64_t vec_len, uint64_t *walk_end)
 		.inverted = CAT_FILE | CAT_ZERO,
 		.mask = CAT_FILE | CAT_ZERO,
 		.anyof = CAT_PRESENT | CAT_SWAPPED | guard,
-		.returned = CAT_PRESENT | guard | (s->tracked ? CAT_WPALLOWED | CAT_WRITTEN : 0),
+		.returned = CAT_PRESENT | guard | (s->soft ? CAT_SOFT_DIRTY : s->tracked ? CAT_WPALLOWED | CAT_WRITTEN : 0),
 	};
 	int n = ioctl(s->fd, SCAN_IOCTL, &a);
 
@@ -82,6 +83,7 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
 			s->end = mm->vmas[i]->end;
 	s->next = mm->nvmas ? mm->vmas[0]->start : 0;
 	s->tracked = track_has(d);
+	s->soft = track_soft(d, &s->armed);
 	s->v = xreallocarray(NULL, REGIONS, sizeof(*s->v));
 	s->ioctl = s->guards_known = true;
 	/* Two probes at most: an empty range costs nothing. */
@@ -94,7 +96,7 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
 	}
 	s->end = end;
 	if (ret < 0) {
-		s->ioctl = s->tracked = false;
+		s->ioctl = s->tracked = s->soft = false;
 		s->words = xreallocarray(NULL, WORDS, sizeof(*s->words));
 	}
 	return 0;
@@ -104,7 +106,6 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
  * kernel takes only pages that are there, so that no other entry gets a mark. */
 static int protect(struct scan *s, uint64_t start, uint64_t end, struct scan_region *v)
 {
-	track_register(s->d);
 	while (start < end) {
 		struct scan_arg a = {
 			.size = sizeof(a),
@@ -132,7 +133,7 @@ int scan_list(struct scan *s, struct err *err)
 	struct scan_region *all = NULL, *buf = s->v;
 	size_t n = 0, cap = 0;
 	uint64_t start = s->next;
-	int ret = 0;
+	int ret = 0, begun = 0;
 
 	if (!s->ioctl)
 		return 0;
@@ -151,11 +152,15 @@ int scan_list(struct scan *s, struct err *err)
 		s->next = walk_end;
 	}
 	if (s->tracked)
+		begun = track_register(s->d, err);
+	if (s->tracked && !s->soft && !begun)
 		ret = protect(s, start, s->end, buf);
 	free(buf);
 	s->v = all;
 	s->n = n;
 	s->listed = true;
+	if (begun)
+		return begun;
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot protect its memory against being written unseen") : 0;
 }
 
@@ -287,7 +292,8 @@ int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *er
 		else if (has_own_pages(v)) {
 			const uint64_t both = CAT_WPALLOWED | CAT_PRESENT;
 			/* What is in swap may be a mark that the kernel left for a page that is gone. */
-			bool clean = s->tracked && (r->categories & both) == both && !(r->categories & CAT_WRITTEN);
+			bool clean = s->soft ? s->armed && (r->categories & (CAT_PRESENT | CAT_SOFT_DIRTY)) == CAT_PRESENT :
+					       s->tracked && (r->categories & both) == both && !(r->categories & CAT_WRITTEN);
 
 			give(s, v, start, end, max, run);
 			run->clean = clean;

@@ -14,6 +14,8 @@ struct scan {
 	bool ioctl;		 /* PAGEMAP_SCAN works; else words of pagemap are read */
 	bool guards_known;
 	bool tracked; /* regions say whether they were written */
+	bool soft;    /* by soft-dirty bits, */
+	bool armed;   /* which were cleared in an earlier round */
 	bool protect; /* and are protected again as they are listed */
 	bool listed;  /* v is malloc'ed and holds all regions there are */
 	struct scan_region *v;	 /* one bufferful */

@@ -23,6 +23,7 @@
 #include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/feature/feature.h"
 #include "common/image/file.h"
 #include "common/mm/private.h"
 #include "common/mm/sent.h"
@@ -38,7 +39,8 @@
 void tracker_close(struct tracker *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		close(t->v[i].uffd);
+		if (t->v[i].uffd >= 0)
+			close(t->v[i].uffd);
 	free(t->v);
 	sent_free(t->sent);
 	*t = (struct tracker){ 0 };
@@ -57,6 +59,14 @@ static struct tracked *find(const struct dump *d)
 bool track_has(const struct dump *d)
 {
 	return find(d) != NULL;
+}
+
+bool track_soft(const struct dump *d, bool *armed)
+{
+	const struct tracked *t = find(d);
+
+	*armed = t && t->armed;
+	return t && t->uffd < 0;
 }
 
 void track_doubt(struct dump *d)
@@ -169,10 +179,24 @@ static bool handshake(int fd)
 	return !ioctl(fd, UFFDIO_API, &api);
 }
 
-void track_register(const struct dump *d)
+/* "4" clears the bits of all pages and protects them (fs/proc/task_mmu.c, clear_refs_write()). */
+static int clear_soft_dirty(const struct dump *d, struct tracked *t, struct err *err)
+{
+	cleanup_fd int fd = openat(d->task->proc_fd, "clear_refs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "4", 1) != 1)
+		return err_sys(err, "cannot clear its soft-dirty bits");
+	t->armed = true;
+	return 0;
+}
+
+int track_register(const struct dump *d, struct err *err)
 {
 	const struct mm_dump *mm = d->task->mm;
-	const struct tracked *t = find(d);
+	struct tracked *t = find(d);
+
+	if (t && t->uffd < 0)
+		return clear_soft_dirty(d, t, err);
 
 	for (size_t i = 0; t && i < mm->nvmas; i++) {
 		const VmaEntry *v = mm->vmas[i];
@@ -183,6 +207,7 @@ void track_register(const struct dump *d)
 			continue;
 		ioctl(t->uffd, UFFDIO_REGISTER, &reg); /* not: it always counts as written */
 	}
+	return 0;
 }
 
 /* Requests of AIO write to memory when no thread of the task does: pages that they hold are written without being touched. */
@@ -203,26 +228,54 @@ static bool is_filtered(struct dump *d)
 	return proc_status(d->task->proc_fd, "status", d->arena, &st, &ignore) || st.seccomp;
 }
 
+static int add(struct dump *d, int uffd)
+{
+	struct tracker *all = d->tracker;
+
+	array_reserve(&all->v, &all->cap, all->n, sizeof(*all->v));
+	all->v[all->n++] = (struct tracked){ .pid = d->task->pid, .start_time = d->task->stat.start_time, .uffd = uffd };
+	return 0;
+}
+
+int track_check(const struct dump_opts *opts, struct err *err)
+{
+	static const char *const feature[] = { [TRACK_SOFT_DIRTY] = "mem_dirty_track", [TRACK_USERFAULTFD] = "uffd-wp-async",
+					       [TRACK_CONTENT] = NULL };
+
+	if (!feature[opts->track])
+		return 0;
+	return err_hint(err, feature_need(feature[opts->track], err), "without --track the way is chosen by what is there");
+}
+
+/* Without the better way, the other one. */
+static int begin_soft(struct dump *d)
+{
+	struct tracker *all = d->tracker;
+	struct err ignore = ERR_INIT;
+
+	if (all->soft == SOFT_UNKNOWN)
+		all->soft = feature_need("mem_dirty_track", &ignore) ? SOFT_ABSENT : SOFT_THERE;
+	return all->soft == SOFT_THERE ? add(d, -1) : 0;
+}
+
 int track_begin(struct dump *d, struct err *err)
 {
 	struct tracked *t = find(d);
 	struct tracker *all = d->tracker;
 	int uffd = -1, ret;
 
-	if (!all || d->task->vm_shared)
+	if (!all || d->task->vm_shared || d->opts->track == TRACK_CONTENT)
 		return 0;
-	if (t)
+	if (t || has_rings(d))
 		return 0;
-	if (has_rings(d) || is_filtered(d) || !arch_is_native(&d->task->fz.threads[0].regs))
+	if (d->opts->track == TRACK_SOFT_DIRTY)
+		return begin_soft(d);
+	if (is_filtered(d) || !arch_is_native(&d->task->fz.threads[0].regs))
 		return 0;
 	ret = make(d, &uffd, err);
-	if (ret || uffd < 0)
-		return ret;
-	if (!handshake(uffd)) {
+	if (ret || (uffd >= 0 && handshake(uffd)))
+		return ret ? ret : add(d, uffd);
+	if (uffd >= 0)
 		close(uffd);
-		return 0;
-	}
-	array_reserve(&all->v, &all->cap, all->n, sizeof(*all->v));
-	all->v[all->n++] = (struct tracked){ .pid = d->task->pid, .start_time = d->task->stat.start_time, .uffd = uffd };
-	return 0;
+	return d->opts->track == TRACK_AUTO ? begin_soft(d) : 0;
 }

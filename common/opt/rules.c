@@ -29,6 +29,7 @@ static const char *const examples[OPT_COUNT_] = {
 	[OPT_IMAGES_DIR] = "/var/lib/checkpoints/web",
 	[OPT_WORK_DIR] = "/var/log/checkpoints/web",
 	[OPT_ITERATE] = "50ms",
+	[OPT_TRACK] = "content",
 	[OPT_PREV_IMAGES_DIR] = "../1",
 	[OPT_PIDFILE] = "web.pid",
 	[OPT_STATUS_FD] = "3",

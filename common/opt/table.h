@@ -180,8 +180,11 @@ enum opt_group {
 	  "compress memory pages, or all of a stream, by zstd while they are written", .min = 1, .max = 19, .implied = "1")\
 	X(COW_PAGES, "cow-pages", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
 	  "store once what parent and child share since fork; only cr-restore reads such images (version 3)")          \
-	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                               \
-	  "track changes of memory from now on, for the next dump")                                                    \
+	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
+	  "keep track of what is written from now on, for the next dump: a small process stays until then")            \
+	X(TRACK, "track", 0, OPT_T_ENUM, "HOW", "auto", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                            \
+	  "how it is found out what was written: told by the kernel, or only by comparing",                            \
+	  .values = "auto|soft-dirty|userfaultfd|content")                                                             \
 	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_DUMP, OPT_G_MEMORY,                               \
 	  "free pages in older images that a newer one replaces, or that were restored")                               \
 	X(PRE_DUMP_MODE, "pre-dump-mode", 0, OPT_T_ENUM, "MODE", "splice", TOOL_DUMP, 0, OPT_G_MEMORY,                 \

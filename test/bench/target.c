@@ -3,7 +3,7 @@
  * target KIND N: a process to be measured; creates the file `ready` and sleeps.
  *	threads N	so many threads besides the first
  *	mappings N	so many mappings of one page that cannot merge
- *	memory N	so many MiB of memory, every page different
+ *	memory N	so many MiB of memory, every page different; SIGUSR1 writes to one page of a hundred, and makes the file `changed`
  *	tcp N		so many connections over loopback, both ends here, with data in all queues
  *	unix N		so many pairs of unix sockets, with a message in each
  *	files N		so many descriptions: eventfds, ends of pipes, and files, in turn
@@ -102,6 +102,23 @@ static void children(size_t n)
 	}
 }
 
+static uint64_t *memory;
+static size_t memory_pages;
+
+static void on_usr1(int sig)
+{
+	static uint64_t seed = 88172645463325252ull;
+
+	for (size_t i = 0; i < memory_pages / 100; i++) {
+		seed ^= seed << 13;
+		seed ^= seed >> 7;
+		seed ^= seed << 17;
+		memory[seed % memory_pages * 512 + i % 512] = seed;
+	}
+	close(open("changed", O_CREAT | O_WRONLY, 0644));
+	(void)sig;
+}
+
 static void fill(size_t mib)
 {
 	uint64_t *p = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -109,6 +126,9 @@ static void fill(size_t mib)
 	must(p != MAP_FAILED, "mmap");
 	for (size_t i = 0; i < (mib << 20) / 8; i++)
 		p[i] = i * 0x9e3779b97f4a7c15ull;
+	memory = p;
+	memory_pages = mib << 8;
+	signal(SIGUSR1, on_usr1);
 }
 
 int main(int argc, char **argv)
