@@ -18,6 +18,11 @@
 #include "test.h"
 
 #define LONG_MS 20000
+/* The timed ones must still sleep when a busy machine comes to the dump at last, and the one that waits for a time of day also when
+ * it is restored. */
+#define SLEEP_S 10
+#define TIMEOUT_S 8
+#define UNTIL_S 20
 
 static int data_pipe[2], idle_pipe[2], epoll_fd, event_fd;
 static uint32_t word;
@@ -38,19 +43,19 @@ static void enter(void) { __sync_fetch_and_add(&ready_threads, 1); }
 /* Relative, with the remaining time told: ends when it would have ended, but for the time that it was not there. */
 static void *sleep_rem(void *arg)
 {
-	struct timespec ts = { 4, 0 }, rem = { 77, 77 };
+	struct timespec ts = { SLEEP_S, 0 }, rem = { 77, 77 };
 
 	enter();
 	CHECK(!syscall(SYS_nanosleep, &ts, &rem));
 	rem_end = now_ms(CLOCK_MONOTONIC);
-	CHECK_EQ(ts.tv_sec, 4); /* what was asked for is the program's, and untouched */
+	CHECK_EQ(ts.tv_sec, SLEEP_S); /* what was asked for is the program's, and untouched */
 	CHECK_EQ(ts.tv_nsec, 0);
 	return arg;
 }
 
 static void *sleep_same(void *arg)
 {
-	struct timespec ts = { 3, 500000000 };
+	struct timespec ts = { SLEEP_S - 1, 500000000 };
 
 	enter();
 	CHECK(!syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, &ts));
@@ -59,7 +64,7 @@ static void *sleep_same(void *arg)
 
 static void *sleep_null(void *arg)
 {
-	struct timespec ts = { 4, 0 };
+	struct timespec ts = { SLEEP_S, 0 };
 
 	enter();
 	CHECK(!syscall(SYS_nanosleep, &ts, NULL));
@@ -72,7 +77,7 @@ static void *sleep_until(void *arg)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += 3;
+	ts.tv_sec += UNTIL_S;
 	enter();
 	CHECK(!syscall(SYS_clock_nanosleep, CLOCK_REALTIME, TIMER_ABSTIME, &ts, NULL));
 	CHECK(time(NULL) >= ts.tv_sec);
@@ -81,7 +86,7 @@ static void *sleep_until(void *arg)
 
 static void *futex_timeout(void *arg)
 {
-	struct timespec ts = { 2, 0 };
+	struct timespec ts = { TIMEOUT_S, 0 };
 	uint32_t own = 5;
 
 	enter();
@@ -104,7 +109,7 @@ static void *poll_timeout(void *arg)
 	struct pollfd p = { idle_pipe[0], POLLIN, 0 };
 
 	enter();
-	CHECK_EQ(poll(&p, 1, 2000), 0);
+	CHECK_EQ(poll(&p, 1, TIMEOUT_S * 1000), 0);
 	return arg;
 }
 
@@ -158,7 +163,7 @@ static void *epoll_timeout(void *arg)
 	int empty = epoll_create1(0);
 
 	enter();
-	CHECK_EQ(epoll_wait(empty, &ev, 1, 2000), 0);
+	CHECK_EQ(epoll_wait(empty, &ev, 1, TIMEOUT_S * 1000), 0);
 	return arg;
 }
 
@@ -242,7 +247,7 @@ int main(void)
 	/* The timed ones end by themselves. */
 	for (int i = 0; i < TIMED; i++)
 		CHECK(!pthread_join(t[i], NULL));
-	CHECK(now_ms(CLOCK_MONOTONIC) - start >= 4000);
+	CHECK(now_ms(CLOCK_MONOTONIC) - start >= SLEEP_S * 1000);
 	CHECK(rem_end + 700 < null_end);
 	for (int i = TIMED; i < N; i++)
 		CHECK_EQ(pthread_tryjoin_np(t[i], NULL), EBUSY);
