@@ -166,7 +166,7 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	w.source = pt->set->streamed ? image_dir_source(m->dir) : NULL;
 	w.sum = w.source || (want && want->sums);
 	w.frees = pt->set->spooled && !pt->set->kept && !pt->set->src && !pt->nown && pt->set->fd >= 0;
-	two = !pthread_create(&second, NULL, second_thread, &w); /* without it all takes longer, no more */
+	two = pt->set->size > 2 * PART && !pthread_create(&second, NULL, second_thread, &w); /* without it all takes longer, no more */
 	work(&w, tick, ctx);
 	if (two)
 		pthread_join(second, NULL);

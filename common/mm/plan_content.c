@@ -10,6 +10,7 @@
 /* Below so many bytes in so many ranges a second thread costs more than it brings. */
 #define LARGE_SET (32ul << 20)
 #define LARGE_SET_RANGES 1000
+#define LARGE_TREE 32
 
 void reader_flush(struct reader *r)
 {
@@ -137,9 +138,9 @@ static void list_pages(struct mm_plan *mp)
 /*
  * Small sets are read by the task itself. Large ones, and those that are compressed or still to come, are written into it
  * by the controller, which may have threads for that: a second thread inside the task would need a number of its own, and
- * any might be wanted by something that is restored.
+ * any might be wanted by something that is restored. So are those of a tree of many tasks: each would inherit the images of all.
  */
-static void share_pages(struct plan_task *pt)
+static void share_pages(const struct model *m, struct plan_task *pt)
 {
 	uint64_t total = 0;
 
@@ -149,7 +150,8 @@ static void share_pages(struct plan_task *pt)
 	if (pt->set->src)
 		pt->nown = pt->npages;
 	else
-		pt->nown = pt->set->fd >= 0 && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ? pt->npages : 0;
+		pt->nown = m->ntasks < LARGE_TREE && pt->set->fd >= 0 && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ?
+				   pt->npages : 0;
 }
 
 /* Shared memory that only this task has, and whole. */
@@ -205,7 +207,7 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	list_pages(mp);
 	if (!pt->npages)
 		return 0;
-	share_pages(pt);
+	share_pages(mp->m, pt);
 	if (!pt->nown)
 		return 0; /* the controller writes all of it */
 	for (size_t i = 0; i < pt->nown; i++) {

@@ -109,6 +109,22 @@ static int make_region(struct births *b, struct err *err)
 	return 0;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void list_kept(struct births *b, const struct slots *slots)
+{
+	b->kept = xreallocarray(NULL, slots->n + 1, sizeof(*b->kept));
+	for (size_t i = 0; i < slots->n; i++)
+		if (slots->fd[i] >= 0)
+			b->kept[b->nkept++] = slots->fd[i];
+	qsort(b->kept, b->nkept, sizeof(*b->kept), by_number);
+}
+
 int births_prepare(struct births *b, const struct plan *plan, const struct slots *slots, struct err *err)
 {
 	int ret;
@@ -127,6 +143,7 @@ int births_prepare(struct births *b, const struct plan *plan, const struct slots
 	ret = make_region(b, err);
 	if (ret)
 		return ret;
+	list_kept(b, slots);
 	births_shared(b)->born_left = births_shared(b)->grouped_left = (uint32_t)plan->ntasks;
 	for (size_t i = 0; i < plan->ntasks; i++) {
 		const struct plan_task *pt = &plan->tasks[i];
@@ -151,6 +168,7 @@ void births_release(struct births *b)
 	for (size_t i = 0; b->v && i < b->plan->ntasks; i++)
 		free(b->v[i].prog_off);
 	free(b->v);
+	free(b->kept);
 	*b = (struct births){ .memfd = -1 };
 }
 
@@ -181,6 +199,24 @@ static void wait_held(struct shared_control *c, pid_t controller)
 	}
 }
 
+/*
+ * What is the controller's alone goes before it is inherited: images of thousands of tasks would go through the table of each
+ * of them.
+ */
+static void close_others(const struct births *b)
+{
+	unsigned next = 0;
+
+	for (size_t i = 0; i < b->nkept; i++) {
+		unsigned fd = (unsigned)b->kept[i];
+
+		if (fd > next)
+			syscall(SYS_close_range, next, fd - 1, 0);
+		next = fd + 1;
+	}
+	syscall(SYS_close_range, next, UINT32_MAX, 0);
+}
+
 _Noreturn static void child_main(const struct births *b, pid_t controller)
 {
 	size_t code = region_code_len();
@@ -202,6 +238,8 @@ _Noreturn static void child_main(const struct births *b, pid_t controller)
 	if (mmap(home + code, b->len - code, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd,
 		 (off_t)code) != home + code)
 		_exit(errno == EEXIST ? 2 : 3);
+	if (b->plan->ntasks > 1)
+		close_others(b);
 	arch_agent_jump(b->plan->hole, b->plan->hole + b->v[0].prog_off[0]);
 }
 
@@ -372,6 +410,11 @@ static int task_gone(struct birth *b, int status, struct err *err)
 /* What tracers hear of their tasks without asking. */
 static int look_for_events(struct births *b, struct err *err)
 {
+	siginfo_t any = { .si_pid = 0 };
+
+	/* One call for all, which nearly always says no. */
+	if (!syscall(SYS_waitid, P_ALL, 0, &any, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL, NULL) && !any.si_pid)
+		return 0;
 	for (size_t i = 0; i < b->plan->ntasks; i++) {
 		struct birth *t = &b->v[i];
 		int status;
@@ -450,6 +493,7 @@ uint64_t births_memory_us(const struct births *b)
 	return sum;
 }
 
+/* A failure that does not keep the word from becoming zero is for the caller to find, at the end of what he waits for. */
 static int wait_zero(struct births *b, uint32_t *word, struct err *err)
 {
 	const struct timespec watch = { .tv_nsec = WATCH_MS * 1000000l };
@@ -459,7 +503,7 @@ static int wait_zero(struct births *b, uint32_t *word, struct err *err)
 		int ret = 0;
 
 		if (!left)
-			return look_for_failures(b, err);
+			return 0;
 		if (syscall(SYS_futex, word, FUTEX_WAIT, left, &watch) == 0 || errno == EAGAIN) {
 			/* park wakes us for a failure too, and then the word does not reach zero */
 			ret = __atomic_load_n(word, __ATOMIC_ACQUIRE) == left ? look_for_failures(b, err) : 0;
@@ -545,6 +589,8 @@ static int run_tree(struct births *b, struct err *err)
 	if (b->plan->ntasks == 1)
 		return 0;
 	ret = wait_zero(b, &c->born_left, err);
+	if (!ret)
+		ret = look_for_failures(b, err);
 	for (size_t i = 1; !ret && i < b->plan->ntasks; i++)
 		if (b->plan->tasks[i].kind == TASK_IS_LIVE) {
 			ret = seize(&b->v[i], err);
@@ -555,6 +601,8 @@ static int run_tree(struct births *b, struct err *err)
 		return ret;
 	open_gate(&c->born_gate);
 	ret = wait_zero(b, &c->grouped_left, err);
+	if (!ret)
+		ret = look_for_failures(b, err);
 	if (!ret)
 		open_gate(&c->grouped_gate);
 	return ret;
@@ -571,12 +619,14 @@ static int run_rest(struct births *b, struct err *err)
 			continue;
 		ret = wait_zero(b, &c->left_threads, err);
 		if (!ret)
+			ret = look_for_failures(b, err);
+		if (!ret)
 			open_gate(&c->gate);
 	}
 	for (size_t i = 0; !ret && i < b->plan->ntasks; i++)
 		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
 			ret = wait_zero(b, &birth_control(&b->v[i])->left_leader, err);
-	return ret;
+	return ret ? ret : look_for_failures(b, err);
 }
 
 int births_run(struct births *b, enum born how, struct err *err)

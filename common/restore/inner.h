@@ -96,6 +96,8 @@ struct births {
 	char *at;	 /* the region in our address space */
 	size_t len;
 	int memfd;
+	int *kept; /* numbers of all slots, ascending: what a task inherits */
+	size_t nkept;
 	enum born how;
 	struct progress progress;
 	uint64_t memory_bytes; /* that all tasks will read */
