@@ -16,6 +16,8 @@ enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLO
 #define SEND_CHUNK (1u << 20)
 #define QUEUE_MAX (1u << 30)
 #define WSCALE_MAX 14 /* TCP_MAX_WSCALE */
+#define MSS_MIN 88u    /* TCP_MIN_MSS, and MAX_TCP_WINDOW: what TCP_MAXSEG takes (do_tcp_setsockopt() in net/ipv4/tcp.c) */
+#define MSS_MAX 32767u
 
 /* TCPOPT_* */
 enum { OPT_MSS = 2, OPT_WINDOW = 3, OPT_SACK_PERM = 4, OPT_TIMESTAMP = 8 };
@@ -82,6 +84,21 @@ static void plan_address(struct plan *plan, const InetSkEntry *e, uint32_t slot,
 
 	program_call(c, MAKE_CONTENT, peer ? "connected at once" : "its own address", peer ? SYS_connect : SYS_bind,
 		     A_SLOT(slot), A_DATA(program_data(c, &a, len)), A(len));
+}
+
+/*
+ * How long segments are is worked out when the connection is made, from this limit (tcp_connect_init() in net/ipv4/tcp_output.c):
+ * what TCP_REPAIR_OPTIONS says of it later counts only when the route's MTU changes, and until then they have 536 bytes.
+ */
+static void plan_connect(struct plan *plan, const InetSkEntry *e, const TcpStreamEntry *s, uint32_t slot)
+{
+	const bool known = s->mss_clamp >= MSS_MIN;
+
+	if (known)
+		tcp_int(plan, slot, "segments as long as before", TCP_MAXSEG, (int)MIN(s->mss_clamp, MSS_MAX));
+	plan_address(plan, e, slot, true);
+	if (known)
+		tcp_int(plan, slot, "no other limit", TCP_MAXSEG, 0);
 }
 
 static void plan_negotiated(struct plan *plan, const TcpStreamEntry *s, uint32_t slot)
@@ -196,7 +213,7 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 		r.unsent = st.out + (st.s->outq_len - r.nunsent);
 	}
 	if (e->state != SYN_SENT) {
-		plan_address(plan, e, slot, true);
+		plan_connect(plan, e, st.s, slot);
 		plan_negotiated(plan, st.s, slot);
 		plan_queues(plan, &st, slot, r.nunsent);
 	}
