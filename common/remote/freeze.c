@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -25,6 +26,8 @@
 /* Most answers take a few microseconds: less than going to sleep and being woken. */
 #define LOOKS_BEFORE_SLEEP 40
 #define CORPSE_LOOK_NS 3000000u
+#define SEIZES 10 /* that are refused before we believe it */
+#define SEIZED_BEFORE 2
 #define CLONE_VFORK_FLAG 0x4000ull
 
 static int refuse_traced(pid_t by, struct err *err)
@@ -42,9 +45,18 @@ static int refuse_traced(pid_t by, struct err *err)
 int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
+	struct proc_stat now = *st;
 	struct proc_status status;
 	int ret;
 
+	/* Perhaps its first thread is gone in this instant, and another takes its place. */
+	for (int i = 0; i < SEIZES && (now.state == 'X' || (now.state == 'Z' && now.num_threads <= 1)); i++) {
+		sched_yield();
+		ret = proc_stat(proc_fd, "stat", &now, err);
+		if (ret)
+			return ret;
+	}
+	st = &now;
 	if (pid == getpid())
 		return err_refuse(err, "this is the dumper itself");
 	if (pid == 1)
@@ -60,6 +72,14 @@ int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err 
 		return err_hint(err, err_refuse(err, "this is a thread of process %d", status.tgid), "use -t %d",
 				status.tgid);
 	return status.tracer ? refuse_traced(status.tracer, err) : 0;
+}
+
+/* Whether it is in a stop of ours: only then it tells its mask. */
+static bool stands(pid_t tid)
+{
+	uint64_t mask;
+
+	return ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(mask), &mask) == 0;
 }
 
 /* Why a thread cannot be seized; 0 when it is on its way out, which is refused with EPERM as well. */
@@ -79,6 +99,8 @@ static int seize_error(struct err *err, int proc_fd, pid_t tid)
 		snprintf(path, sizeof(path), "task/%d/status", tid);
 		if (proc_status(proc_fd, path, arena, &st, &ignore) || st.state == 'Z' || st.state == 'X')
 			return 0;
+		if (st.tracer == gettid())
+			return SEIZED_BEFORE;
 		if (st.tracer)
 			return refuse_traced(st.tracer, err);
 	}
@@ -87,6 +109,30 @@ static int seize_error(struct err *err, int proc_fd, pid_t tid)
 		return err_hint(err, err_sys(err, "not allowed to trace thread %d", tid),
 				"run as root, or with CAP_SYS_PTRACE (see also kernel.yama.ptrace_scope)");
 	return err_sys(err, "cannot trace thread %d", tid);
+}
+
+/*
+ * execve(2) of a thread kills all others, in our stop or not; then it is the leader, and has the leader's number (de_thread() in
+ * fs/exec.c). So the dead may be refused, and he who is found alive behind the refusal is another; and he may be ours already,
+ * asked to stop under the number that he had. 1 = seized, 0 = it is on its way out.
+ */
+static int seize(int proc_fd, pid_t tid, struct err *err)
+{
+	for (int i = 1;; i++) {
+		struct err why = ERR_INIT;
+
+		if (!ptrace(PTRACE_SEIZE, tid, NULL, NULL))
+			return 1;
+		int ret = seize_error(&why, proc_fd, tid);
+		if (ret == SEIZED_BEFORE)
+			return ret;
+		if (ret != -EPERM || i == SEIZES) {
+			if (ret)
+				*err = why;
+			return ret;
+		}
+		sched_yield();
+	}
 }
 
 /*
@@ -261,6 +307,26 @@ static bool known(const struct freeze *fz, size_t n, pid_t tid, size_t *hint)
 	return false;
 }
 
+bool freeze_stands(const struct freeze *fz)
+{
+	return fz->settled && stands(fz->threads[0].tid);
+}
+
+/* When the first thread is not in our stop any more, somebody has called execve(2), or all have been killed. */
+static bool drop_fallen(struct freeze *fz)
+{
+	size_t kept = 0;
+
+	if (!fz->settled || freeze_stands(fz))
+		return false;
+	for (size_t i = 0; i < fz->nthreads; i++)
+		if (i >= fz->settled || stands(fz->threads[i].tid))
+			fz->threads[kept++] = fz->threads[i];
+	fz->settled -= fz->nthreads - kept;
+	fz->nthreads = kept;
+	return true;
+}
+
 int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
@@ -273,28 +339,47 @@ int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 	for (size_t i = 0; i < n; i++) {
 		if (known(fz, first, tids[i], &hint))
 			continue;
-		if (ptrace(PTRACE_SEIZE, tids[i], NULL, NULL) < 0) {
-			ret = seize_error(err, proc_fd, tids[i]);
-			if (ret)
-				return ret;
+		ret = seize(proc_fd, tids[i], err);
+		if (ret < 0)
+			return ret;
+		if (!ret)
 			continue;
-		}
 		array_reserve(&fz->threads, &fz->cap, fz->nthreads, sizeof(*fz->threads));
 		fz->threads[fz->nthreads++] = (struct frozen_thread){ .tid = tids[i] };
-		if (ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 && errno != ESRCH)
+		if (ret != SEIZED_BEFORE && ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 && errno != ESRCH)
 			return err_sys(err, "cannot stop thread %d", tids[i]);
 		if (!fz->frozen_ns)
 			fz->frozen_ns = now_ns();
 	}
+	if (fz->nthreads == first && drop_fallen(fz))
+		return 1; /* the next pass will find out who is there now */
 	return (int)(fz->nthreads - first);
+}
+
+/* Who vanished instead of stopping may have called execve(2), and be the leader now, on his way to the stop that we asked for. */
+static int settle_again(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < fz->nthreads; i++) {
+		struct frozen_thread *t = &fz->threads[i];
+		int ret = stands(t->tid) ? 1 : settle(proc_fd, t, deadline_ns, err);
+
+		if (ret < 0)
+			return ret;
+		if (ret)
+			fz->threads[kept++] = *t;
+	}
+	fz->nthreads = fz->settled = kept;
+	return 0;
 }
 
 int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err)
 {
-	size_t kept = fz->settled;
+	size_t kept = fz->settled, n = fz->nthreads;
 	int ret;
 
-	for (size_t i = fz->settled; i < fz->nthreads; i++) {
+	for (size_t i = fz->settled; i < n; i++) {
 		ret = settle(proc_fd, &fz->threads[i], deadline_ns, err);
 		if (ret < 0)
 			return ret;
@@ -302,7 +387,7 @@ int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct e
 			fz->threads[kept++] = fz->threads[i];
 	}
 	fz->nthreads = fz->settled = kept;
-	return 0;
+	return kept == n ? 0 : settle_again(fz, proc_fd, deadline_ns, err);
 }
 
 void freeze_wait_begin(void)

@@ -14,6 +14,8 @@ int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err 
 void freeze_wait_begin(void);
 /* Seizes and interrupts the threads that are not known yet. Their number, or -errno; dying ones are passed over. */
 int freeze_seize(struct freeze *fz, int proc_fd, struct err *err);
+/* Whether the first of those that stood still does: execve(2) of a thread that is not known yet makes an end of all others. */
+bool freeze_stands(const struct freeze *fz);
 /* Waits until those stand still, and forgets the ones that end instead. deadline_ns on CLOCK_MONOTONIC, 0 = none. */
 int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err);
 /*

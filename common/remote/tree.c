@@ -176,7 +176,7 @@ static bool is_settled(const struct tree_task *t)
 
 /*
  * Whether there are as many threads as stand still already: then nobody is left who could make another, and the list of them need
- * not be read again. Whoever stands still goes only when the whole process is killed.
+ * not be read again. Whoever stands still goes only when the whole process is killed, or another thread calls execve(2).
  */
 static bool stand_all(const struct tree_task *t)
 {
@@ -184,7 +184,7 @@ static bool stand_all(const struct tree_task *t)
 	struct proc_stat st;
 
 	return t->fz.nthreads && t->fz.settled == t->fz.nthreads && !proc_stat(t->proc_fd, "stat", &st, &ignore) &&
-	       st.num_threads == (int)t->fz.nthreads;
+	       st.num_threads == (int)t->fz.nthreads && freeze_stands(&t->fz);
 }
 
 /* Freezes those that were added, all of them side by side. */
