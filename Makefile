@@ -4,7 +4,7 @@
 #	make                 all five binaries into build/
 #	make check           everything that can be tested (as root); T=NAME runs one test
 #	make demo            installs what is missing, builds, and shows the main job on a real program
-#	make bench           measures against raw work in the same run; B=check only cr-check
+#	make bench           measures against raw work in the same run; B=check only cr-check; BIG=1 larger targets
 #	make fuzz            fuzz targets for FUZZ_SECONDS each
 #	make install DESTDIR= PREFIX=/usr/local
 #	make SAN=1 ...       with AddressSanitizer and UBSan, into build-san/
@@ -153,10 +153,11 @@ demo:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) contrib/demo
 bench: all $(BENCHERS)
-	$(if $(filter check image decode,$(B)),,$(Q)BUILD=$(BUILD) test/bench/run $(B))
+	$(if $(filter check image decode stream,$(B)),,$(Q)BUILD=$(BUILD) test/bench/run $(B))
 	$(if $(filter-out check,$(B)),,$(Q)BUILD=$(BUILD) test/bench/check.sh)
 	$(if $(filter-out image,$(B)),,$(Q)BUILD=$(BUILD) test/bench/image.sh)
 	$(if $(filter-out decode,$(B)),,$(Q)BUILD=$(BUILD) test/bench/image-decode.sh)
+	$(if $(filter-out stream,$(B)),,$(Q)BUILD=$(BUILD) test/bench/stream.sh)
 fuzz: fuzzers
 	$(Q)BUILD=$(FUZZ_BUILD) test/fuzz/run $(FUZZ_SECONDS) $(T)
 

@@ -4,6 +4,7 @@
  *	threads N	so many threads besides the first
  *	mappings N	so many mappings of one page that cannot merge
  *	memory N	so many MiB of memory, every page different; SIGUSR1 writes to one page of a hundred, and makes the file `changed`
+ *	heap N		so many MiB like those of a program with many objects: pointers, counters, words, keys
  *	tcp N		so many connections over loopback, both ends here, with data in all queues
  *	unix N		so many pairs of unix sockets, with a message in each
  *	files N		so many descriptions: eventfds, ends of pipes, and files, in turn
@@ -46,6 +47,24 @@ static void many_descriptors(void)
 	must(!getrlimit(RLIMIT_NOFILE, &lim), "getrlimit");
 	lim.rlim_cur = lim.rlim_max;
 	must(!setrlimit(RLIMIT_NOFILE, &lim), "setrlimit");
+}
+
+/* 64 bytes each: two pointers, a counter, a random key, and some words. */
+static void fill_heap(uint64_t *p, size_t n)
+{
+	static const char words[] = "value  name   id     status active createdupdated http://.html  true   false  null   0000000user   "
+				    "session";
+	uint64_t seed = 1;
+
+	for (size_t i = 0; i < n; i++, p += 8) {
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		p[0] = 0x00007f0000000000ull + (seed >> 40) * 16;
+		p[1] = 0x00005555deadb000ull + (i % 1000) * 64;
+		p[2] = i;
+		p[3] = seed;
+		for (size_t k = 4; k < 8; k++)
+			memcpy(&p[k], words + (seed >> (k * 8)) % 14 * 7, 7);
+	}
 }
 
 /* Each end has sent what the other has not read, and more than that has room for: some of it is not sent yet. */
@@ -162,6 +181,11 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "cow")) {
 		fill(n);
 		children(8);
+	} else if (!strcmp(argv[1], "heap")) {
+		uint64_t *p = mmap(NULL, n << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			err(1, "mmap");
+		fill_heap(p, (n << 20) / 64);
 	} else if (!strcmp(argv[1], "tcp") || !strcmp(argv[1], "unix") || !strcmp(argv[1], "files")) {
 		many_descriptors();
 		(argv[1][0] == 't' ? connections : argv[1][0] == 'u' ? unix_pairs : descriptions)(n);

@@ -42,13 +42,20 @@ unharmed "terminal"
 # Disks that are full after every tenth.
 size=$(stat -c %s slow.tar)
 mkdir disk
-for i in 1 3 5 7 9; do
-	mount -t tmpfs -o "size=$((size * i / 10 / 4096 * 4096))" none disk || die "mount"
+for i in 0 1 2 3 4 5 6 7 8 9; do
+	full=$((size * i / 10 / 4096 * 4096))
+	mount -t tmpfs -o "size=$((full ? full : 4096))" none disk || die "mount"
 	"$CR_DUMP" -t "$PID" -D - 2>err >disk/s.tar && die "full disk at $i tenths: success"
 	one_line "full disk, stream"
 	unharmed "full disk, stream"
 	rm disk/s.tar
 	"$CR_DUMP" -t "$PID" -D disk 2>err && die "full disk at $i tenths: success"
+	"$CR_DUMP" -t "$PID" -D disk --compress 2>err && [ ! -e disk/inventory.img ] && die "full disk at $i tenths: success without images"
+	if [ -e disk/inventory.img ]; then # it is so much smaller
+		wait_gone "$PID" || die "still there"
+		"$CR_RESTORE" -D disk -d || die "full disk at $i tenths, compressed: does not come back"
+		rm disk/*
+	fi
 	unharmed "full disk"
 	[ -z "$(ls -A disk)" ] || die "full disk: left: $(ls -A disk)"
 	umount disk
