@@ -24,7 +24,7 @@ own_tmp() {
 	mount -t tmpfs -o mode=1777 none /tmp || die "cannot mount a tmpfs"
 	for d in "$t:$TOP" "$b:$BIN" "$w:$W"; do
 		[ ! -e "${d#*:}" ] || continue
-		mkdir -p "${d#*:}" && mount --bind "/proc/self/fd/${d%%:*}" "${d#*:}" || die "cannot bind ${d#*:}"
+		mkdir -p "${d#*:}" && mount -c --bind "/proc/self/fd/${d%%:*}" "${d#*:}" || die "cannot bind ${d#*:}"
 	done
 	exec {w}<&- {t}<&- {b}<&-
 	cd "$W" || exit 1
