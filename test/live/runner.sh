@@ -45,3 +45,20 @@ expect 0 '0 passed, 0 failed, 1 skipped' prog/skips
 [[ $out == *"not on a Sunday"* ]] || die "the reason of a program's skip is not told: $out"
 expect 1 '0 passed, 1 failed, 0 skipped' prog/wrong
 [[ $out == *"wrong.c:2: 1 + 1 is 2"* ]] || die "the program's words are not told: $out"
+
+# Interrupted, to its process group as a terminal does it, or alone: what it started ends with it, and its directory goes.
+mkdir "$t/test/live"
+printf '. "$TOP/test/lib/common.sh"\nstart a sleep 1234\ntouch "%s/hangs"\nwhile :; do date >>"$W/more"; done\n' "$W" >"$t/test/live/hang.sh"
+sleepers() { pgrep -fx 'sleep 1234'; }
+for how in "-INT -" "-TERM -" "-TERM "; do
+	rm -f hangs
+	(cd "$t" && exec setsid env --default-signal=INT BUILD=build TMPDIR="$W/tmp" test/run hang) >out 2>&1 </dev/null &
+	run=$!
+	wait_for 20 test -e hangs || die "the test does not start: $(cat out)"
+	sleepers >/dev/null || die "nobody sleeps"
+	# shellcheck disable=SC2086
+	kill ${how% *} -- "${how#* }$run"
+	wait "$run" && die "interrupted by ${how% *}, it passes"
+	! sleepers >/dev/null || die "interrupted by ${how% *}, somebody is left: $(pgrep -fa 'sleep 1234')"
+	[ -z "$(ls "$W/tmp")" ] || die "interrupted by ${how% *}, files are left: $(ls "$W"/tmp/*)"
+done
