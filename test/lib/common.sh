@@ -15,7 +15,8 @@ cd "$W" || exit 1
 # Terminals of its own, too: their numbers are part of what comes back; and named shared memory, where others use the same names.
 if [ -n "${OWN_PIDS:-}" ]; then
 	mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts 2>/dev/null || true
-	mount -t tmpfs -o mode=1777 none /dev/shm 2>/dev/null || true
+	# Not where the work directory is in there: figures are taken in memory.
+	case $W/ in /dev/shm/*) ;; *) mount -t tmpfs -o mode=1777 none /dev/shm 2>/dev/null || true ;; esac
 fi
 # For programs that insist on /tmp and name files there by pid: one of its own, where W, TOP and BIN are still seen if they are in there.
 own_tmp() {
