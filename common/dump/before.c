@@ -8,6 +8,7 @@
 #include "common/base/fault.h"
 #include "common/dump/identity.h"
 #include "common/dump/share.h"
+#include "common/ipc/ipcns.h"
 #include "common/mm/mm.h"
 #include "common/mm/track.h"
 
@@ -31,8 +32,10 @@ static int still_there(struct dump *d, struct err *err)
 int dump_before(struct dump *d, bool *frozen, struct err *err)
 {
 	uint64_t since_us;
-	int ret = share_find(d, err);
+	int ret = ipcns_enter(d, err); /* names of shared memory are to be those of the dump that follows */
 
+	if (!ret)
+		ret = share_find(d, err);
 	if (!ret)
 		ret = dump_each_task(d, mm_collect, err);
 	if (!ret && (dump_stays_tracked(d) || d->opts->iterate))

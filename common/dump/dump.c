@@ -26,6 +26,7 @@
 #include "common/sock/tcp.h"
 #include "common/image/threads.h"
 #include "common/mm/keeper.h"
+#include "common/ipc/ipcns.h"
 #include "common/mm/mm.h"
 #include "common/mm/previous.h"
 #include "common/task/cgroup.h"
@@ -100,8 +101,10 @@ int dump_send(struct dump *d, struct err *err)
 /* Everything between freeze and thaw. */
 static int dump_frozen(struct dump *d, struct err *err)
 {
-	int ret = dump_each_task(d, state_look, err);
+	int ret = dump_note(d, ipcns_enter(d, err), err);
 
+	if (!ret)
+		ret = dump_each_task(d, state_look, err);
 	if (!ret)
 		ret = dump_note(d, share_find(d, err), err);
 	if (!ret)
@@ -113,6 +116,8 @@ static int dump_frozen(struct dump *d, struct err *err)
 	}
 	if (!ret)
 		ret = dump_note(d, files_dump(d, err), err);
+	if (!ret)
+		ret = dump_note(d, ipcns_dump(d, err), err);
 	if (!ret && d->found)
 		return check_rest(d, err);
 	if (!ret)
@@ -360,6 +365,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	d.stats.freezing_us = now_us() - frozen_us;
 	fault("dump:frozen");
 	ret = opts->pre_dump && !found ? dump_before(&d, &frozen, err) : dump_frozen(&d, err);
+	ipcns_leave(&d);
 	for (size_t i = 0; i < d.ntasks; i++)
 		*again |= d.tasks[i]->left_busy;
 	if (!ret && ((opts->leave_running && !actions_any(opts->actions)) || found) && frozen) {

@@ -121,6 +121,7 @@ struct dump {
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	char run_id[37];      /* dump_run_id() */
 	struct ahead *ahead; /* while tasks are asked; NULL when nobody reads ahead */
+	int *ipc_back; /* our own IPC namespace while we are in that of the tree; NULL: there is but one (common/ipc) */
 	struct own_links *own_links; /* common/dump/identity.c */
 	struct dump_known *known; /* dump_recall() */
 	struct pages_sets *sets; /* of a stream: pages that are to be sent; NULL when there are none */

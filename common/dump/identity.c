@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/mm/previous.h"
+#include "common/ipc/ipcns.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/sock/tcp.h"
@@ -30,8 +31,10 @@ static const struct ns {
 #undef NS
 };
 
-uint32_t identity_own_ns(const char *name)
+uint32_t identity_own_ns(const struct dump *d, const char *name)
 {
+	if (!strcmp(name, "ipc"))
+		return ipcns_id(d);
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
 		if (!strcmp(namespaces[i].name, name))
 			return namespaces[i].own;
@@ -68,6 +71,13 @@ const char *identity_own_link(const struct dump *d, const char *name)
 		if (!strcmp(link_name(i), name))
 			return d->own_links->link[i];
 	return "";
+}
+
+void identity_entered(struct dump *d, const char *name, const char *link)
+{
+	for (size_t i = 0; i < OWN_LINKS; i++)
+		if (!strcmp(link_name(i), name))
+			snprintf(d->own_links->link[i], sizeof(d->own_links->link[i]), "%s", link);
 }
 
 int identity_check(const struct dump *d, struct err *err)
@@ -223,6 +233,7 @@ static void put_task(struct dump *d, const struct dump_task *t)
 		return;
 	}
 	fill_ids(&ids, t);
+	ids.ipc_ns_id = ipcns_id(d);
 	image_store_put(d->store, IMG_IDS, (unsigned long)t->pid, &ids.base);
 }
 

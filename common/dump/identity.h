@@ -15,12 +15,14 @@ int identity_check(const struct dump *d, struct err *err);
 void identity_put(struct dump *d);
 /* Of a pre-dump: its inventory, which is all but memory. */
 void identity_put_before(struct dump *d);
-/* What the images call the dumper's own namespace of this kind ("net"). */
-uint32_t identity_own_ns(const char *name);
+/* What the images call the namespace of this kind ("net") that the tree lives in: but for IPC, the dumper's own. */
+uint32_t identity_own_ns(const struct dump *d, const char *name);
 
 /* The dumper's own namespaces, for identity_check() and others; once, before any thread works beside. */
 void identity_read_own(struct dump *d);
 /* "net:[4026531840]" for "net", "pid_for_children", ...; "" where the kernel has no such kind. */
 const char *identity_own_link(const struct dump *d, const char *name);
+/* We are in the tree's for a while: that one counts as our own. */
+void identity_entered(struct dump *d, const char *name, const char *link);
 
 #endif

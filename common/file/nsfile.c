@@ -52,7 +52,7 @@ static int nsfile_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 		return err_refuse(err, "%s: a namespace other than that of cr-dump", src->link);
 	entry->nsf = e;
 	e->id = entry->id;
-	e->ns_id = identity_own_ns(k->name);
+	e->ns_id = identity_own_ns(d, k->name);
 	e->ns_cflag = k->flag;
 	e->flags = (uint32_t)src->flags;
 	return 0;
@@ -73,7 +73,8 @@ static int nsfile_plan(const struct model *m, const FileEntry *entry, struct pla
 		return err_image(err, "files.img: namespace file %u: unknown kind %#x", e->id, e->ns_cflag);
 	/* An id that is not the dumper's is a namespace of the tree's own. */
 	if (own && *(const protobuf_c_boolean *)((const char *)own + k->has) &&
-	    *(const uint32_t *)((const char *)own + k->offset) != e->ns_id)
+	    *(const uint32_t *)((const char *)own + k->offset) != e->ns_id &&
+	    !(k->flag == CLONE_NEWIPC && m->ipc && m->tasks[0].ids->ipc_ns_id == e->ns_id))
 		return err_refuse(err, "files.img: file %u stands for a %s namespace of the tree's own", e->id, k->name);
 	snprintf(path, sizeof(path), "/proc/self/ns/%s", k->name);
 	plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "namespace file", SYS_openat, A((uint64_t)AT_FDCWD),

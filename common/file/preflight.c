@@ -89,7 +89,7 @@ static void use(struct look *f, uint32_t id, pid_t pid)
 	f->seen[lo] = true;
 	const RegFileEntry *reg = e->reg;
 	/* Deleted files come from their images; a task's own entries in /proc exist when it does. */
-	if (reg->name[0] != '/' || (reg->has_ext && reg->ext) || model_remap(f->m, id) ||
+	if (reg->name[0] != '/' || reg->mqueue || (reg->has_ext && reg->ext) || model_remap(f->m, id) ||
 	    reg_is_tree_proc(f->m, reg->name) || (f->check->plan && reg_inherited(f->check->plan, reg) >= 0))
 		return;
 	check_file(f, reg);

@@ -37,6 +37,33 @@ static bool regfile_match(const struct fd_source *src)
 	return S_ISREG(src->st.st_mode) || S_ISDIR(src->st.st_mode) || memory_device(&src->st);
 }
 
+/* The queue comes with its namespace (common/ipc), and is opened there. */
+static int mqueue_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, RegFileEntry *reg, struct err *err)
+{
+	if (!d->ipc_back)
+		return err_refuse(err, "POSIX message queue %s: it belongs to the IPC namespace, which is not the tree's own", src->link);
+	if (!src->st.st_nlink)
+		return err_refuse(err, "POSIX message queue %s has lost its name", src->link);
+	reg->id = entry->id;
+	reg->name = arena_strdup(d->arena, src->link);
+	reg->flags = (uint32_t)src->flags & ~(uint32_t)O_CLOEXEC;
+	reg->has_mqueue = reg->mqueue = true;
+	entry->reg = reg;
+	return fown_dump(d, src, &reg->fown, err);
+}
+
+static int mqueue_plan(const struct model *m, const RegFileEntry *reg, struct plan *plan, uint32_t slot, struct err *err)
+{
+	struct program *c = plan->controller;
+
+	if (!m->ipc || reg->name[0] != '/' || !reg->name[1] || strchr(reg->name + 1, '/'))
+		return err_image(err, "files.img: file %u (%s) is no POSIX message queue of the checkpoint", reg->id, reg->name);
+	plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "POSIX message queue", SYS_mq_open,
+					      A_DATA(program_string(c, reg->name + 1)),
+					      A((reg->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC), A(0), A(0)));
+	return 0;
+}
+
 static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	char magic[EXTERNAL_FILE_MAX];
@@ -49,8 +76,7 @@ static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	if (fstatfs(src->fd, &fs) < 0)
 		return err_sys(err, "cannot stat the file system of %s", src->link);
 	if (fs.f_type == MQUEUE_SUPER && S_ISREG(src->st.st_mode))
-		return err_refuse(err, "POSIX message queue %s: it belongs to the IPC namespace, which is not dumped",
-				  src->link);
+		return mqueue_dump(d, src, entry, reg, err);
 	p.fs_type = fs.f_type;
 	p.pos = src->flags & O_PATH ? 0 : (uint64_t)src->info->pos;
 	reg->id = entry->id;
@@ -137,6 +163,8 @@ static int regfile_plan(const struct model *m, const FileEntry *entry, struct pl
 
 	if (fd >= 0)
 		return plan_given(plan, reg, slot, fd, err);
+	if (reg->mqueue)
+		return mqueue_plan(m, reg, plan, slot, err);
 	if (ret < 0)
 		return ret;
 	const RemapFilePathEntry *remap = model_remap(m, reg->id);

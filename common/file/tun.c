@@ -38,7 +38,7 @@ static int dump_device(const struct fd_source *src, struct dump *d, TunfileEntry
 	e->netdev = arena_strdup(d->arena, ifr.ifr_name);
 	e->has_detached = e->detached = ifr.ifr_flags & IFF_DETACH_QUEUE;
 	e->has_ns_id = true;
-	e->ns_id = identity_own_ns("net");
+	e->ns_id = identity_own_ns(d, "net");
 	e->has_flags = true;
 	e->flags = (uint32_t)(unsigned short)ifr.ifr_flags & ~(uint32_t)NOT_SET;
 	if (!ioctl(src->fd, TUNGETSNDBUF, &sndbuf) && sndbuf != INT32_MAX) {

@@ -58,5 +58,9 @@ void mm_preflight(const struct model *m, finding_fn report, void *ctx);
  */
 int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
 		  struct err *err);
+/* Segments of an IPC namespace of the tree's own that no task has attached. forced: they go with their creators. */
+int sysv_collect_detached(struct dump *d, bool forced, struct err *err);
+/* Makes and fills a segment; the controller has it attached until the end. */
+int sysv_plan(struct plan *plan, const struct model_shmem *s, struct err *err);
 
 #endif

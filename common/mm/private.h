@@ -150,7 +150,6 @@ void shmem_mapped_content(struct plan *plan, const struct model_pages *pages, ui
 void shmem_keep(struct plan *plan, uint64_t at, uint64_t size);
 
 /* System V segments: the controller's share, the task's, the protection that a mapping has at first. */
-int sysv_plan(struct plan *plan, const struct model_shmem *s, struct err *err);
 int sysv_map(struct mm_plan *mp, const VmaEntry *v, const struct model_shmem *s, struct err *err);
 int sysv_attached_prot(const VmaEntry *v);
 void sysv_preflight(const struct model *m, finding_fn report, void *ctx);

@@ -9,10 +9,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
+#include "common/ipc/ipcns.h"
 #include "common/mm/private.h"
 
 #ifndef SHM_DEST
@@ -22,7 +23,10 @@
 #ifndef SHM_HUGETLB
 #define SHM_HUGETLB 04000
 #endif
-#define IPC_NS_HOST 3 /* as identity.c numbers it */
+#define HUGETLBFS 0x958458f6 /* HUGETLBFS_MAGIC */
+#ifndef SHM_STAT_ANY
+#define SHM_STAT_ANY 15
+#endif
 
 static uint64_t whole_pages(uint64_t bytes, uint64_t page)
 {
@@ -81,8 +85,58 @@ int sysv_put(struct dump *d, struct mm_object *o, struct err *err)
 		e->hugetlb_flag = SHM_HUGETLB | (uint32_t)__builtin_ctzll(o->page) << VM_FLAG_HUGE_SHIFT;
 	e->has_state = ds.shm_perm.mode & (SHM_DEST | SHM_LOCKED);
 	e->state = ds.shm_perm.mode & (SHM_DEST | SHM_LOCKED);
-	image_store_put(d->store, IMG_IPCNS_SHM, IPC_NS_HOST, &e->base);
+	image_store_put(d->store, IMG_IPCNS_SHM, ipcns_id(d), &e->base);
 	return 0;
+}
+
+/* Where we have it attached ourselves, until we end: who reads it later finds it there. */
+static int attach(struct dump *d, int id, size_t size, struct mm_object *o, struct err *err)
+{
+	char *at = shmat(id, NULL, SHM_RDONLY);
+	cleanup_fd int fd = -1;
+	struct statfs fs;
+
+	if (at == (void *)-1)
+		return err_sys(err, "cannot attach System V shared memory with id %d", id);
+	for (uint64_t page = PAGE_BYTES; fd < 0 && page <= 1ul << 30; page <<= 1) { /* its mapping has whole pages, of any size */
+		uint64_t from = (uint64_t)(uintptr_t)at;
+
+		o->link = arena_printf(d->arena, "/proc/self/map_files/%lx-%lx", from, from + whole_pages(size, page));
+		fd = open(o->link, O_RDONLY | O_CLOEXEC);
+	}
+	if (fd < 0 || fstatfs(fd, &fs))
+		return err_sys(err, "cannot open System V shared memory with id %d", id);
+	o->task = d->tasks[0];
+	o->page = fs.f_type == HUGETLBFS ? (uint64_t)fs.f_bsize : PAGE_BYTES;
+	o->segment = true;
+	o->shmid = (uint32_t)id;
+	o->views = 1;
+	return 0;
+}
+
+int sysv_collect_detached(struct dump *d, bool forced, struct err *err)
+{
+	struct shm_info info;
+	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info), ret = 0;
+
+	for (int i = 0; i <= last && !ret; i++) {
+		struct mm_object *o;
+		struct shmid_ds ds;
+		int id = shmctl(i, SHM_STAT_ANY, &ds);
+
+		if (id < 0 && errno == EINVAL)
+			continue;
+		if (id < 0)
+			return err_sys(err, "cannot look at System V shared memory");
+		o = mm_object(d, SYSV_DOMAIN, (uint64_t)id);
+		if (o->views)
+			continue;
+		if (forced)
+			return err_refuse(err, "System V shared memory with id %d is attached by nobody and lives as long as its creator"
+					  " (kernel.shm_rmid_forced)", id);
+		ret = attach(d, id, ds.shm_segsz, o, err);
+	}
+	return ret;
 }
 
 /* ---- restore ---- */
@@ -102,7 +156,7 @@ void sysv_preflight(const struct model *m, finding_fn report, void *ctx)
 {
 	char line[256];
 
-	for (size_t k = 0; k < m->nshmem; k++) {
+	for (size_t k = 0; k < m->nshmem && !m->ipc; k++) {
 		const IpcShmEntry *e = m->shmem[k].segment;
 		struct shmid_ds ds;
 		int id;
@@ -128,29 +182,15 @@ void sysv_preflight(const struct model *m, finding_fn report, void *ctx)
 	}
 }
 
-/* Who makes a segment is its creator for ever. */
 static struct step_ref plan_get(struct program *p, const IpcShmEntry *e)
 {
 	const IpcDescEntry *i = e->desc;
 	uint64_t flags = IPC_CREAT | IPC_EXCL | (i->mode & 0777) | (e->has_hugetlb_flag ? e->hugetlb_flag : 0);
-	bool other = i->cuid || i->cgid;
-	struct step_ref uid, gid, dumpable, made;
-	const uint64_t keep = (uint64_t)-1;
+	struct ipc_creator creator = ipc_plan_creator(p, i);
+	struct step_ref made = program_call_eq(p, MAKE_OBJECTS, "System V shared memory", (int64_t)i->id, SYS_shmget, A(i->key),
+					       A(e->size), A(flags));
 
-	if (other) {
-		dumpable = program_try(p, MAKE_OBJECTS, "who we are", SYS_prctl, A(PR_GET_DUMPABLE));
-		uid = program_call(p, MAKE_OBJECTS, "who we are", SYS_geteuid);
-		gid = program_call(p, MAKE_OBJECTS, "who we are", SYS_getegid);
-		program_call(p, MAKE_OBJECTS, "as its creator", SYS_setresgid, A(keep), A(i->cgid), A(keep));
-		program_call(p, MAKE_OBJECTS, "as its creator", SYS_setresuid, A(keep), A(i->cuid), A(keep));
-	}
-	made = program_call_eq(p, MAKE_OBJECTS, "System V shared memory", (int64_t)i->id, SYS_shmget, A(i->key),
-			       A(e->size), A(flags));
-	if (other) {
-		program_call(p, MAKE_OBJECTS, "as before", SYS_setresuid, A(keep), A_RESULT(uid), A(keep));
-		program_call(p, MAKE_OBJECTS, "as before", SYS_setresgid, A(keep), A_RESULT(gid), A(keep));
-		program_try(p, MAKE_OBJECTS, "as before", SYS_prctl, A(PR_SET_DUMPABLE), A_RESULT(dumpable));
-	}
+	ipc_plan_creator_end(p, &creator);
 	return made;
 }
 
@@ -158,15 +198,8 @@ static void plan_make(struct plan *plan, const IpcShmEntry *e)
 {
 	struct program *p = plan->controller;
 	struct shmid_ds set = { .shm_perm = { .uid = e->desc->uid, .gid = e->desc->gid, .mode = e->desc->mode & 0777 } };
-	char id[16];
-	struct step_ref fd;
-	int n = snprintf(id, sizeof(id), "%u", e->desc->id);
 
-	fd = program_call(p, MAKE_OBJECTS, "id of System V shared memory", SYS_openat, A((uint64_t)AT_FDCWD),
-			  A_DATA(program_string(p, "/proc/sys/kernel/shm_next_id")), A(O_WRONLY | O_CLOEXEC));
-	program_call(p, MAKE_OBJECTS, "id of System V shared memory", SYS_write, A_RESULT(fd),
-		     A_DATA(program_string(p, id)), A((uint64_t)n));
-	program_call(p, MAKE_OBJECTS, "id of System V shared memory", SYS_close, A_RESULT(fd));
+	ipc_plan_next_id(p, "shm_next_id", e->desc->id);
 	plan_get(p, e);
 	program_call(p, MAKE_OBJECTS, "its owner and mode", SYS_shmctl, A(e->desc->id), A(IPC_SET),
 		     A_DATA(program_data(p, &set, sizeof(set))));
@@ -180,7 +213,7 @@ int sysv_plan(struct plan *plan, const struct model_shmem *s, struct err *err)
 	uint64_t len = whole_pages(s->size, page), at;
 	struct shmid_ds ds;
 	/* A plan that is only shown is the same on every host. */
-	bool exists = plan->unique && !shmctl((int)e->desc->id, IPC_STAT, &ds) && is_same(e, &ds);
+	bool exists = plan->unique && !plan->ipc_own && !shmctl((int)e->desc->id, IPC_STAT, &ds) && is_same(e, &ds);
 	int ret = controller_room(plan, len, page, &at, err);
 
 	if (ret)

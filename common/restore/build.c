@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/file/table.h"
+#include "common/ipc/ipcns.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
@@ -262,6 +263,8 @@ int plan_check(const struct model *m, const struct restore_opts *opts, struct fi
 	plan->foreground = opts && opts->foreground;
 	collect_fds(m, plan);
 	ret = plan_hole(m, plan, err);
+	if (!ret)
+		ret = ipcns_plan(m, plan, err);
 	if (!ret)
 		ret = plan_tree(m, plan, err);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {

@@ -12,6 +12,7 @@
 
 #include "common/base/aside.h"
 #include "common/base/findings.h"
+#include "common/ipc/ipcns.h"
 #include "common/restore/verify.h"
 
 /* The kernel's own limit of pid_max on 64-bit (include/linux/threads.h: PID_MAX_LIMIT). */
@@ -192,14 +193,13 @@ static int load_tree(struct model *m, struct err *err)
 	return ret ? ret : find_parents(m, err);
 }
 
-/* Every namespace of the task must be the one that the dumper lived in: the host's. */
+/* Every namespace of the task must be the one that the dumper lived in: the host's. See ipcns_load() for that of IPC. */
 static int check_namespaces(const struct model *m, const struct model_task *t, struct err *err)
 {
 	const TaskKobjIdsEntry *r = m->inventory->root_ids, *i = t->ids;
 	const struct { const char *name; bool has; uint32_t a, b; } v[] = {
 		{ "pid", i->has_pid_ns_id && r->has_pid_ns_id, i->pid_ns_id, r->pid_ns_id },
 		{ "network", i->has_net_ns_id && r->has_net_ns_id, i->net_ns_id, r->net_ns_id },
-		{ "IPC", i->has_ipc_ns_id && r->has_ipc_ns_id, i->ipc_ns_id, r->ipc_ns_id },
 		{ "UTS", i->has_uts_ns_id && r->has_uts_ns_id, i->uts_ns_id, r->uts_ns_id },
 		{ "mount", i->has_mnt_ns_id && r->has_mnt_ns_id, i->mnt_ns_id, r->mnt_ns_id },
 		{ "user", i->has_user_ns_id && r->has_user_ns_id, i->user_ns_id, r->user_ns_id },
@@ -497,6 +497,8 @@ static int load(struct model *m, struct err *err)
 	}
 	if (!ret)
 		ret = load_clocks(m, err);
+	if (!ret && m->ntasks)
+		ret = ipcns_load(m, err);
 	ret = findings_note(m->found, ret, err);
 	for (size_t i = 0; !ret && i < m->ntasks; i++) {
 		struct model_task *t = &m->tasks[i];

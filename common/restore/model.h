@@ -100,6 +100,8 @@ struct model_pipe_data { PipeDataEntry *entry; const void *bytes; bool fifo; };
 struct findings; /* common/base/findings.h */
 struct chain;
 
+struct model_ipc; /* common/ipc/ipcns.h */
+
 struct model {
 	struct arena *arena;
 	struct arena *later; /* of tasks whose images a second thread read; NULL when there was none */
@@ -125,6 +127,7 @@ struct model {
 	FileLockEntry **locks;
 	size_t nlocks;
 	const CgroupEntry *cgroup; /* NULL when there is none */
+	struct model_ipc *ipc; /* of a namespace of the tree's own, arena; else NULL */
 	struct findings *found; /* of model_check(); else NULL */
 	const SeccompEntry *seccomp; /* NULL when there is none */
 };

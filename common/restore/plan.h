@@ -146,6 +146,7 @@ struct plan {
 	bool link_remap;
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
+	bool ipc_own; /* an IPC namespace is made for the tree (common/ipc) */
 	bool shell_job, foreground; /* see struct restore_opts */
 	/* Capabilities (1 << CAP_*) that the restoring process has not: what takes them is left out if it can be. */
 	uint64_t lacks;

@@ -32,7 +32,7 @@ int task_own_read(struct arena *arena, struct task_own *own, struct err *err)
 
 uint64_t task_privileges(const struct model *m, const struct task_own *own)
 {
-	uint64_t need = 0;
+	uint64_t need = m->ipc ? 1ull << CAP_SYS_ADMIN : 0; /* unshare(CLONE_NEWIPC) */
 
 	for (size_t t = 0; t < m->ntasks; t++) {
 		const struct model_task *task = &m->tasks[t];
