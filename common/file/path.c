@@ -125,6 +125,29 @@ static const char *sibling_of(struct dump *d, int root, const char *lost, const 
 	return found;
 }
 
+/*
+ * Where a file without a name is to be made: beside the lost one or, when its directory is gone too, in the next one above that is
+ * there, in the same file system. Arena memory; NULL when there is none.
+ */
+static const char *place_of(struct dump *d, int root, const char *lost, const struct stat *want)
+{
+	const char *base = strrchr(lost, '/');
+	char *dir = arena_strdup(d->arena, lost);
+
+	for (char *slash; (slash = strrchr(dir, '/'));) {
+		struct stat st;
+
+		*slash = 0;
+		if (fstatat(root, *dir ? dir + 1 : ".", &st, 0) || !S_ISDIR(st.st_mode))
+			continue;
+		if (slash - dir == base - lost) /* memfds show a place like that, too */
+			return lost;
+		if (st.st_dev == want->st_dev)
+			return arena_printf(d->arena, "%s%s", dir, base);
+	}
+	return NULL;
+}
+
 /* Finds the name; *ghost says that no name leads to the file, *linked that it has names but not this one. */
 static int resolve(struct dump *d, const struct file_place *p, const char **name, bool *ghost, bool *linked,
 		   struct err *err)
@@ -164,14 +187,8 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 		if (!*linked)
 			return refuse_hidden(p, cut, true, err);
 	}
-	/* The ghost comes back in its directory, which must be there for that. */
-	struct stat st;
-	char *dir = arena_strdup(d->arena, cut);
-	char *slash = strrchr(dir, '/');
-	slash[slash == dir] = 0;
-	if (fstatat(root, dir[1] ? dir + 1 : ".", &st, 0) < 0 || !S_ISDIR(st.st_mode))
-		return err_refuse(err, "%s was removed together with its directory", cut);
-	return 0;
+	*name = place_of(d, root, cut, &p->st);
+	return *name ? 0 : err_refuse(err, "%s was removed together with its directory and all of its file system above", cut);
 }
 
 static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntry *reg)
