@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The campaign of kill-dump against increments: cr-dump is killed at random moments of pre-dumps, of increments, and of the rounds of --iterate,
+# into a directory and into a pipe. The target runs, is correct, and no memory of it stays registered; a directory holds a whole checkpoint or
+# none; older ones are as they were. CAMPAIGN=N kills so often; SEED=N repeats a campaign.
+# timeout: 280
+. "$TOP/test/lib/common.sh"
+count=${CAMPAIGN:-40}
+RANDOM=${SEED:-$(($(date +%s) % 32768))}
+echo "SEED=$RANDOM"
+kill_after=$BIN/test/live/kill_after
+watchdog_start
+fast_dir img
+trackers() {
+	local d
+	for d in /proc/[0-9]*; do
+		[ "$(cat "$d/comm" 2>/dev/null)" != cr-tracker ] || echo "${d#/proc/}"
+	done
+}
+no_tracker() { [ -z "$(trackers)" ]; }
+unregistered() { ! grep -qE '^VmFlags:.* (um|uw)' "/proc/$DOG/smaps"; }
+dump img/base "$DOG" -R
+sums=$(cd img/base && sha256sum ./*)
+
+declare -A ways=(
+	[pre-dump]='-D img/new --pre-dump'
+	[tracked]='-D img/new --pre-dump --track-mem --prev-images-dir ../base'
+	[increment]='-D img/new -R --prev-images-dir ../base'
+	[iterate]='-D img/new -R --iterate=3 --prev-images-dir ../base'
+	[stream]='-D - -R --iterate=3'
+)
+for way in "${!ways[@]}"; do
+	read -ra options <<<"${ways[$way]}"
+	usual=
+	for i in 1 2 3 4 5; do
+		mkdir img/new
+		out=$("$kill_after" 0 sh -c 'exec "$0" "$@" >/dev/null 2>&1' "$CR_DUMP" -t "$DOG" "${options[@]}")
+		[[ $out == "exit 0 after "* ]] || die "an undisturbed dump, $way: $out"
+		us=${out#exit 0 after } us=${us% us}
+		[ -n "$usual" ] && [ "$us" -ge "$usual" ] || usual=$us
+		rm -rf img/new
+		no_tracker || kill -KILL "$(trackers)"
+	done
+	# A tracker that stays is what was asked for.
+	killed=0
+	for ((i = 1; i <= count; i++)); do
+		us=$((1 + (RANDOM * 32768 + RANDOM) % usual))
+		mkdir img/new
+		out=$("$kill_after" "$us" sh -c 'exec "$0" "$@" >/dev/null 2>&1' "$CR_DUMP" -t "$DOG" "${options[@]}")
+		case $out in
+		killed) killed=$((killed + 1)) ;;
+		"exit 0") [ "$us" -gt $((usual / 2)) ] || usual=$(((usual * 3 + us) / 4 + 100)) ;; # quicker than it was: so are those to come
+		*) die "$way, $us us: $out" ;;
+		esac
+		if ! no_tracker; then
+			[ "$way" = tracked ] || die "$way, $us us: a tracker: $(trackers)"
+			kill -KILL "$(trackers)"
+			wait_for 5 no_tracker || die "it does not go"
+		fi
+		dog_well "$way, cr-dump killed after $us us ($out)"
+		wait_for 5 unregistered || die "$way, $us us: memory stays registered: $(grep -E '^VmFlags:.* (um|uw)' "/proc/$DOG/smaps" | head -n 3)"
+		if [ -e img/new/inventory.img ]; then
+			"$CR_IMAGE" check img/new >check 2>&1 || die "$way, $us us: $(cat check)"
+		fi
+		for f in img/new/iterate-*; do
+			[ ! -e "$f/inventory.img" ] || "$CR_IMAGE" check "$f" >check 2>&1 || die "$way, $us us: $f: $(cat check)"
+		done
+		rm -rf img/new
+	done
+	echo "$way: an undisturbed dump takes $usual us; $killed of $count were killed"
+	[ "$killed" -gt $((count / 4)) ] || die "$way: only $killed of $count were killed in time: the campaign proves nothing"
+done
+[ "$(cd img/base && sha256sum ./*)" = "$sums" ] || die "the parent has changed"
+# After all that an increment can still be made and restored.
+mkdir img/new
+"$CR_DUMP" -t "$DOG" -D img/new --iterate --prev-images-dir ../base >out 2>&1 || die "iterate: $(cat out)"
+wait_gone "$DOG" || die "still there"
+restore img/new
+dog_well "the last restore"
+dog_ends
