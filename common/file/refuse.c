@@ -11,9 +11,6 @@ static int refuse_socket(const struct fd_source *src, struct err *err)
 	char what[400];
 
 	sock_describe(src->fd, what, sizeof(what));
-	if (strstr(what, "TCP connection"))
-		return err_hint(err, err_refuse(err, "%s", what),
-				"TCP connections come back only with --tcp-established, which this version lacks");
 	return err_refuse(err, "%s: such sockets cannot come back in this version", what);
 }
 
@@ -31,8 +28,6 @@ int file_refuse(struct dump *d, const struct fd_source *src, struct err *err)
 		return err_refuse(err, "%s: nothing can bring this back", file_hopeless(src->link));
 	if (!strncmp(src->link, "anon_inode:", 11))
 		return err_refuse(err, "%s: files of this kind cannot come back in this version", src->link + 11);
-	if (!strncmp(src->link, "/memfd:", 7))
-		return err_refuse(err, "%s: memory files cannot come back as descriptors in this version", src->link);
 	return err_refuse(err, "%s: nothing is known about files of this kind", src->link);
 }
 
