@@ -185,7 +185,7 @@ enum opt_group {
 	X(TRACK, "track", 0, OPT_T_ENUM, "HOW", "auto", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                            \
 	  "how it is found out what was written: told by the kernel, or only by comparing",                            \
 	  .values = "auto|soft-dirty|userfaultfd|content")                                                             \
-	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_DUMP, OPT_G_MEMORY,                               \
+	X(AUTO_DEDUP, "auto-dedup", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR,   OPT_G_MEMORY,                               \
 	  "free pages in older images that a newer one replaces, or that were restored")                               \
 	X(PRE_DUMP_MODE, "pre-dump-mode", 0, OPT_T_ENUM, "MODE", "splice", TOOL_DUMP, 0, OPT_G_MEMORY,                 \
 	  "how a pre-dump reads memory", .values = "splice|read")                                                      \

@@ -20,6 +20,7 @@ struct restore_opts {
 	bool sibling;		/* -S: the tree becomes our sibling (clone3 CLONE_PARENT) */
 	bool leave_stopped;	/* -s: the tree is left in SIGSTOP */
 	enum cgroups_mode cgroups;
+	bool auto_dedup; /* --auto-dedup: pages are given back to the file system when the tasks run */
 	bool link_remap;	/* takes the names away that the dump gave to files */
 	bool file_locks;	/* --file-locks */
 	bool tcp_established, tcp_close;

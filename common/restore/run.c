@@ -17,6 +17,7 @@
 #include "common/image/source.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
+#include "common/restore/used.h"
 #include "common/task/cgroup.h"
 
 static void count_pages(const struct model *m, struct restore_stats *stats)
@@ -282,6 +283,13 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	stats->total_us = stats->restore_us = now_us() - start;
 	if (!ret)
 		log_info(log, "restored in %lu us", (unsigned long)stats->total_us);
+	if (!ret && *root && opts->auto_dedup && opts->stream < 0) {
+		struct err why = ERR_INIT;
+
+		/* They run, whatever becomes of their images. */
+		if (used_give_back(m, &why))
+			log_warn(log, "auto-dedup: %s%s%s", why.object, why.object[0] ? ": " : "", why.reason);
+	}
 	model_free(take_ptr(m)); /* before its directory */
 	image_dir_free(dir);
 	if (!ret && *root)

@@ -146,6 +146,23 @@ cp -r img/flat5 img/twin && ln -s ../flat5 img/twin/parent
 "$CR_IMAGE" check img/twin >out 2>&1 || die "check after dedup: $(cat out)"
 restore img/twin
 well "dedup" 5
+# Room that is given back: to the checkpoints before by a dump, and by a restore of what it has taken.
+blocks() { du -k --total "$@" | tail -n 1 | cut -f1; }
+cp -a img/flat5 img/old
+d give1 -R --prev-images-dir ../old
+turn 6
+was=$(blocks img/old/pages-*)
+d give2 --prev-images-dir ../give1 --auto-dedup
+[ "$(blocks img/old/pages-*)" -lt "$was" ] || die "auto-dedup of a dump gives nothing back"
+"$CR_IMAGE" check img/old >out 2>&1 || die "check of what is left: $(cat out)"
+wait_gone "$PID" || die "it does not go"
+was=$(blocks img/old/pages-*)
+restore img/give2 --auto-dedup
+well "auto-dedup" 6
+[ $(($(blocks img/old/pages-*) * 4)) -lt "$was" ] && [ "$(blocks img/give2/pages-*)" = 0 ] || die "auto-dedup of a restore: $(du -k img/old/pages-* img/give2/pages-*)"
+[ ! -e img/give2/inventory.img ] || die "it still looks like a checkpoint"
+refused 4 'inventory' "$CR_RESTORE" -D img/give2 -d
+"$CR_IMAGE" check img/old >out 2>&1 || die "check of what is left: $(cat out)"
 gone
 # A damaged page of an older checkpoint is found before anything runs.
 cp -a img img.bad 2>/dev/null
