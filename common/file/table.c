@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/base/aside.h"
 #include "common/base/io.h"
 #include "common/dump/identity.h"
 #include "fdinfo.pb-c.h"
@@ -57,6 +58,9 @@ void file_put(struct dump *d, const FileEntry *entry)
 {
 	image_store_put(d->store, IMG_FILES, 0, &entry->base);
 }
+
+/* From so many descriptors on a second thread is worth its start. */
+#define SHARED_FROM 128
 
 /* A descriptor table, which tasks may share. */
 struct table {
@@ -136,10 +140,10 @@ static int read_link(struct dump *d, struct file_fd *f, struct err *err)
 	return 0;
 }
 
-/* Everything that /proc tells of one descriptor. */
+/* What it is, as far as a name and stat(2) tell. */
 static int look(struct dump *d, struct file_fd *f, const struct stat *st, const struct file_fd *parents, struct err *err)
 {
-	int proc = f->task->proc_fd, ret = 0;
+	int ret = 0;
 
 	if (parents && same_description(f, parents)) {
 		f->st = parents->st;
@@ -150,37 +154,60 @@ static int look(struct dump *d, struct file_fd *f, const struct stat *st, const 
 		f->st = *st;
 		ret = read_link(d, f, err);
 	}
-	if (ret < 0)
-		return ret;
-	ret = proc_fdinfo(proc, f->number, d->arena, &f->info, err);
-	f->flags = f->info.flags;
 	return ret;
+}
+
+/* The descriptors of a table, and where to put what is read of them. */
+struct infos { struct table *t; struct arena *arena; };
+
+static int read_infos(void *arg, struct err *err)
+{
+	const struct infos *in = arg;
+
+	for (size_t i = 0; i < in->t->n; i++) {
+		struct file_fd *f = &in->t->fds[i];
+		int ret = proc_fdinfo(f->task->proc_fd, f->number, in->arena, &f->info, err);
+
+		f->flags = f->info.flags;
+		if (ret < 0)
+			return err_task(err, f->task->pid, f->task->stat.comm, err_object(err, ret, "fd %d", f->number));
+	}
+	return 0;
 }
 
 static int collect(struct dump *d, struct table *t, uint32_t order, const struct table *parent, struct err *err)
 {
+	struct infos mine = { t, d->arena }, other = { t, d->beside };
+	struct err ignore = ERR_INIT;
 	const struct fd_stats *stats;
-	int ret = file_stats(d, t->task, &stats, err);
+	struct aside beside = { 0 };
+	int ret = file_stats(d, t->task, &stats, err), back;
 	size_t k = 0;
 
 	if (ret < 0)
 		return err_task(err, t->task->pid, t->task->stat.comm, ret);
 	t->n = stats->n;
 	t->fds = arena_alloc(d->arena, t->n * sizeof(*t->fds));
-	for (size_t i = 0; i < t->n; i++) {
+	for (size_t i = 0; i < t->n; i++)
+		t->fds[i] = (struct file_fd){ .task = t->task, .number = stats->numbers[i], .order = order, .origin = &t->fds[i] };
+	if (t->n >= SHARED_FROM)
+		aside_start(&beside, read_infos, &other);
+	for (size_t i = 0; i < t->n && ret >= 0; i++) {
 		struct file_fd *f = &t->fds[i];
 		bool both;
 
-		*f = (struct file_fd){ .task = t->task, .number = stats->numbers[i], .order = order, .origin = f };
 		while (parent && k < parent->n && parent->fds[k].number < f->number)
 			k++;
 		both = parent && k < parent->n && parent->fds[k].number == f->number;
 		ret = look(d, f, &stats->st[i], both ? &parent->fds[k] : NULL, err);
 		if (ret < 0)
-			return err_task(err, t->task->pid, t->task->stat.comm,
-					err_object(err, ret, "fd %d", f->number));
+			err_task(err, t->task->pid, t->task->stat.comm, err_object(err, ret, "fd %d", f->number));
 	}
-	return 0;
+	if (t->n >= SHARED_FROM) {
+		back = aside_join(&beside, ret < 0 ? &ignore : err);
+		return ret < 0 ? ret : back;
+	}
+	return ret < 0 ? ret : read_infos(&mine, err);
 }
 
 static int blame(struct err *err, const char *feature, int errnum, const char *what)
