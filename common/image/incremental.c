@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/image/incremental.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,41 +10,11 @@
 #include "common/base/strbuf.h"
 #include "common/image/chain.h"
 #include "common/image/draft.h"
+#include "common/image/listing.h"
 #include "common/image/manifest.h"
 #include "common/image/threads.h"
 
 #define PART_PAGES 64u
-
-struct part {
-	char name[256];
-	enum image_kind kind;
-	unsigned long id;
-};
-
-static int list_parts(int dirfd, struct part **list, size_t *n, struct err *err)
-{
-	DIR *dir;
-	struct dirent *e;
-	size_t cap = 0;
-	int ret;
-
-	ret = open_listing(dirfd, &dir, err);
-	if (ret)
-		return ret;
-	while ((e = readdir(dir))) {
-		struct part p = { 0 };
-		struct stat st;
-
-		if (e->d_name[0] == '.' || fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-			continue;
-		snprintf(p.name, sizeof(p.name), "%s", e->d_name);
-		p.kind = image_kind_of_name(p.name, &p.id);
-		array_reserve(list, &cap, *n, sizeof(**list));
-		(*list)[(*n)++] = p;
-	}
-	closedir(dir);
-	return 0;
-}
 
 static bool is_pagemap(enum image_kind kind)
 {
@@ -255,7 +224,7 @@ static int dedup_set(const struct chain *c, enum image_kind kind, unsigned long 
 }
 
 /* The largest number of a pages file that is there or named. */
-static int largest_id(struct image_dir *dir, const struct part *list, size_t n, uint32_t *max, struct err *err)
+static int largest_id(struct image_dir *dir, const struct listed *list, size_t n, uint32_t *max, struct err *err)
 {
 	*max = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -279,7 +248,7 @@ int image_dedup(const char *path, struct incremental_result *res, struct err *er
 {
 	struct chain c = { .n = 0 };
 	struct image_dir *dir;
-	cleanup_free struct part *list = NULL;
+	cleanup_free struct listed *list = NULL;
 	size_t n = 0, done = 0;
 	uint32_t id = 0;
 	bool sealed;
@@ -293,7 +262,7 @@ int image_dedup(const char *path, struct incremental_result *res, struct err *er
 	if (!ret && c.n < 2)
 		ret = err_set(err, ERR_IMAGE, ENOENT, "there is no parent checkpoint (a link \"parent\")");
 	if (!ret)
-		ret = list_parts(image_dir_fd(dir), &list, &n, err);
+		ret = listing_read(image_dir_fd(dir), &list, &n, err);
 	if (!ret)
 		ret = largest_id(dir, list, n, &id, err);
 	/* A manifest would call the new state damage until it is made again. */
@@ -384,7 +353,7 @@ static int copy_file(struct image_file *f, int to, struct err *err)
 }
 
 /* Everything that has no pages comes along as it is; files that are no images too (a runtime's descriptors.json). */
-static int copy_part(struct image_dir *from, struct image_store *st, int outfd, const struct part *p, struct err *err)
+static int copy_part(struct image_dir *from, struct image_store *st, int outfd, const struct listed *p, struct err *err)
 {
 	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
 	cleanup_draft struct draft d = DRAFT_INIT;
@@ -411,10 +380,10 @@ static int copy_part(struct image_dir *from, struct image_store *st, int outfd, 
 
 static int flatten(const struct chain *c, const char *out, int outfd, struct incremental_result *res, struct err *err)
 {
-	cleanup_free struct part *list = NULL;
+	cleanup_free struct listed *list = NULL;
 	struct image_store *st = NULL;
 	size_t n = 0;
-	int ret = list_parts(image_dir_fd(c->dirs[0]), &list, &n, err);
+	int ret = listing_read(image_dir_fd(c->dirs[0]), &list, &n, err);
 
 	if (!ret)
 		ret = image_store_open(out, &st, err);

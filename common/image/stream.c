@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/image/stream.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,19 +9,13 @@
 #include "common/base/fault.h"
 #include "common/base/io.h"
 #include "common/image/draft.h"
+#include "common/image/listing.h"
 #include "common/image/manifest.h"
 #include "common/image/tar.h"
 #include "common/image/threads.h"
 
 #define PART (256u << 10)
 #define SYNC_EACH_MAX 64
-
-struct part {
-	char name[256];
-	enum image_kind kind; /* IMG_KINDS: not an image */
-	unsigned long id;
-	int rank;
-};
 
 int stream_rank(enum image_kind kind)
 {
@@ -47,45 +40,29 @@ int stream_rank(enum image_kind kind)
 
 static int by_rank(const void *a, const void *b)
 {
-	const struct part *x = a, *y = b;
+	const struct listed *x = a, *y = b;
+	int rx = stream_rank(x->kind), ry = stream_rank(y->kind);
 
-	return x->rank != y->rank ? x->rank - y->rank : strverscmp(x->name, y->name);
+	return rx != ry ? rx - ry : strverscmp(x->name, y->name);
 }
 
-/* All regular files with visible names; the manifest comes apart. */
-static int list_parts(int dirfd, struct part **list, size_t *n, struct err *err)
+/* In the order of the stream; the manifest comes apart. */
+static int list_parts(int dirfd, struct listed **list, size_t *n, struct err *err)
 {
-	DIR *dir;
-	struct dirent *e;
-	size_t cap = 0;
-	int ret;
+	size_t kept = 0;
+	int ret = listing_read(dirfd, list, n, err);
 
-	*list = NULL;
-	*n = 0;
-	ret = open_listing(dirfd, &dir, err);
-	if (ret)
-		return ret;
-	while ((e = readdir(dir))) {
-		struct part p = { 0 };
-		struct stat st;
-
-		if (e->d_name[0] == '.' || !strcmp(e->d_name, MANIFEST_NAME) ||
-		    fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-			continue;
-		snprintf(p.name, sizeof(p.name), "%s", e->d_name);
-		p.kind = image_kind_of_name(p.name, &p.id);
-		p.rank = stream_rank(p.kind);
-		array_reserve(list, &cap, *n, sizeof(**list));
-		(*list)[(*n)++] = p;
-	}
-	closedir(dir);
-	if (*n)
-		qsort(*list, *n, sizeof(**list), by_rank);
-	return 0;
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp((*list)[i].name, MANIFEST_NAME) != 0)
+			(*list)[kept++] = (*list)[i];
+	*n = kept;
+	if (kept)
+		qsort(*list, kept, sizeof(**list), by_rank);
+	return ret;
 }
 
 /* Against the manifest that the directory has, or into the one that is made. */
-static int account(struct manifest *made, const struct manifest *old, const struct part *p, int dirfd, uint64_t size,
+static int account(struct manifest *made, const struct manifest *old, const struct listed *p, int dirfd, uint64_t size,
 		   uint64_t *sums, struct err *err)
 {
 	cleanup_free uint64_t *mine = sums;
@@ -117,7 +94,7 @@ static int account(struct manifest *made, const struct manifest *old, const stru
 	return 0;
 }
 
-static int pack_one(struct tar_writer *w, int dirfd, const struct part *p, struct manifest *made, const struct manifest *old,
+static int pack_one(struct tar_writer *w, int dirfd, const struct listed *p, struct manifest *made, const struct manifest *old,
 		    struct stream_result *res, struct err *err)
 {
 	cleanup(sums_pass_drop) struct sums_passing sums = { 0 };
@@ -161,7 +138,7 @@ static int pack_manifest(struct tar_writer *w, const struct manifest *m, struct 
 	return ret ? ret : tar_put(w, b.s, b.len, err);
 }
 
-static int missing(const struct manifest *old, const struct part *list, size_t n, struct err *err)
+static int missing(const struct manifest *old, const struct listed *list, size_t n, struct err *err)
 {
 	cleanup_manifest struct manifest *have = xzalloc(sizeof(*have));
 
@@ -184,7 +161,7 @@ int stream_pack(const char *path, int to, struct stream_result *res, struct err 
 {
 	cleanup_fd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_manifest struct manifest *old = NULL, *made = manifest_new("cr-image");
-	cleanup_free struct part *list = NULL;
+	cleanup_free struct listed *list = NULL;
 	struct tar_writer w = { .fd = to };
 	struct stat st;
 	size_t n = 0;
