@@ -49,6 +49,7 @@ struct fd_source { /* a descriptor of the frozen task, seen from the dumper */
 	struct stat st;	 /* fstat */
 	const char *link; /* readlink of /proc/PID/fd/N */
 	const struct proc_fdinfo *info;
+	int domain, type, protocol; /* of a socket: SO_DOMAIN, SO_TYPE, SO_PROTOCOL; else -1 */
 };
 
 struct file_kind {

@@ -12,11 +12,13 @@
 #include <linux/kcmp.h>
 #include <search.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "common/base/aside.h"
 #include "common/base/io.h"
 #include "common/dump/identity.h"
+#include "common/sock/sock.h"
 #include "fdinfo.pb-c.h"
 
 struct file_table *file_table_new(void)
@@ -368,13 +370,19 @@ const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const 
 
 int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err)
 {
-	struct fd_source src = { .number = f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info };
+	struct fd_source src = { .number = f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info,
+				 .domain = -1, .type = -1, .protocol = -1 };
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
 	int ret;
 
 	src.flags = fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");
+	if (S_ISSOCK(f->st.st_mode) && !(src.flags & O_PATH)) {
+		src.domain = sock_option(fd, SO_DOMAIN);
+		src.type = sock_option(fd, SO_TYPE);
+		src.protocol = sock_option(fd, SO_PROTOCOL);
+	}
 	for (size_t k = 0; file_kinds[k]; k++) {
 		const struct file_kind *kind = file_kinds[k];
 		if (!kind->match(&src))

@@ -54,7 +54,7 @@ int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, st
 void inet_plan_int(struct plan *plan, int phase, uint32_t slot, const char *note, int level, int name, int value);
 
 /* Refuses TCP sockets that sign their segments (TCP_MD5SIG, TCP_AO), and sockets that send with a flow label of the host's list. */
-int inet_refuse_keys(struct dump *d, int fd, uint32_t ino, struct err *err);
+int inet_refuse_keys(struct dump *d, const struct fd_source *src, struct err *err);
 int inet_refuse_flowlabel(int fd, struct err *err);
 /* Which directions of a datagram socket are shut down (1: receiving, 2: sending); 0 when the kernel does not tell. */
 int inet_shutdown_told(struct dump *d, int fd, uint32_t ino, unsigned *shutdown, struct err *err);

@@ -89,39 +89,39 @@ static int ask(struct dump *d, int family, int protocol, const struct inet_diags
 	return 0;
 }
 
-static int find(struct dump *d, int fd, uint32_t ino, const struct inet_told **out, struct err *err)
+static int find(struct dump *d, int family, int protocol, uint32_t ino, const struct inet_told **out, struct err *err)
 {
 	const struct inet_told key = { .ino = ino };
 	const struct inet_diags *all;
-	int ret = ask(d, sock_option(fd, SO_DOMAIN), sock_option(fd, SO_PROTOCOL), &all, err);
+	int ret = ask(d, family, protocol, &all, err);
 
 	*out = ret < 0 || !all->n ? NULL : bsearch(&key, all->v, all->n, sizeof(key), by_ino);
 	return ret;
 }
 
-int inet_refuse_keys(struct dump *d, int fd, uint32_t ino, struct err *err)
+int inet_refuse_keys(struct dump *d, const struct fd_source *src, struct err *err)
 {
 	uint64_t ao[8] = { 0 }; /* struct tcp_ao_info_opt and room for its growth */
 	socklen_t len = 48;
 	const struct inet_told *t;
 	char what[300];
-	int ret = find(d, fd, ino, &t, err);
+	int ret = find(d, src->domain, src->protocol, (uint32_t)src->st.st_ino, &t, err);
 	const char *name = !ret && t && t->md5 ? "TCP_MD5SIG" : NULL;
 
 	if (ret < 0)
 		return ret;
-	if (!name && getsockopt(fd, IPPROTO_TCP, 40 /* TCP_AO_INFO */, ao, &len) == 0)
+	if (!name && getsockopt(src->fd, IPPROTO_TCP, 40 /* TCP_AO_INFO */, ao, &len) == 0)
 		name = "TCP_AO";
 	if (!name)
 		return 0;
-	sock_describe(fd, what, sizeof(what));
+	sock_describe(src->fd, what, sizeof(what));
 	return err_refuse(err, "%s: its segments are signed with keys (%s), which nobody can read", what, name);
 }
 
 int inet_shutdown_told(struct dump *d, int fd, uint32_t ino, unsigned *shutdown, struct err *err)
 {
 	const struct inet_told *t;
-	int ret = find(d, fd, ino, &t, err);
+	int ret = find(d, sock_option(fd, SO_DOMAIN), sock_option(fd, SO_PROTOCOL), ino, &t, err);
 
 	*shutdown = !ret && t ? t->shutdown & 3u : 0;
 	return ret;

@@ -179,32 +179,22 @@ static int fresh_values(struct dump *d, int family, int type, int protocol, cons
 	return 0;
 }
 
-static int int_option(int fd, int option, int *value)
-{
-	socklen_t len = sizeof(*value);
-
-	return getsockopt(fd, SOL_SOCKET, option, value, &len);
-}
-
-int inetopt_dump(struct dump *d, int fd, bool connected, SockOptEntry ***v, size_t *n, struct err *err)
+int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, SockOptEntry ***v, size_t *n, struct err *err)
 {
 	const struct inetopt_fresh *fresh = NULL;
 	SockOptEntry *found[ARRAY_SIZE(rows)];
-	int family, type, protocol, ret;
 	size_t k = 0;
+	int ret = fresh_values(d, src->domain, src->type, src->protocol, &fresh, err);
 
-	if (int_option(fd, SO_DOMAIN, &family) || int_option(fd, SO_TYPE, &type) || int_option(fd, SO_PROTOCOL, &protocol))
-		return err_sys(err, "cannot read what kind of socket it is");
-	ret = fresh_values(d, family, type, protocol, &fresh, err);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct value now;
 
 		/* What a fresh socket does not show is not an option of this kernel. */
-		if (!fresh->values[i].there || !applies(&rows[i], family, type, protocol, connected))
+		if (!fresh->values[i].there || !applies(&rows[i], src->domain, src->type, src->protocol, connected))
 			continue;
-		get(fd, &rows[i], &now);
+		get(src->fd, &rows[i], &now);
 		if (!now.there || (now.len == fresh->values[i].len && !memcmp(now.bytes, fresh->values[i].bytes, now.len)))
 			continue;
 		found[k] = arena_msg(d->arena, SockOptEntry, sock_opt_entry__init);

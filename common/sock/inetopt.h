@@ -18,7 +18,7 @@ enum inetopt_when {
 struct inetopt_fresh;
 
 /* Appends to (*v)[0..*n), arena memory. connected: in a state other than closed and listening. */
-int inetopt_dump(struct dump *d, int fd, bool connected, SockOptEntry ***v, size_t *n, struct err *err);
+int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, SockOptEntry ***v, size_t *n, struct err *err);
 /* Steps of one moment. Options that are not in the table, or not of that length: ERR_IMAGE. */
 int inetopt_plan(struct plan *plan, uint32_t slot, int phase, enum inetopt_when when, SockOptEntry *const *v, size_t n,
 		 struct err *err);

@@ -30,13 +30,7 @@ static const struct inet_protocol *protocol_of(int type, int protocol)
 
 static bool inetsk_match(const struct fd_source *src)
 {
-	int family;
-
-	if (!S_ISSOCK(src->st.st_mode) || src->flags & O_PATH)
-		return false;
-	family = sock_option(src->fd, SO_DOMAIN);
-	return (family == AF_INET || family == AF_INET6) &&
-	       protocol_of(sock_option(src->fd, SO_TYPE), sock_option(src->fd, SO_PROTOCOL));
+	return (src->domain == AF_INET || src->domain == AF_INET6) && protocol_of(src->type, src->protocol);
 }
 
 static void put_address(struct dump *d, const union inet_address *a, uint32_t *port, size_t *n, uint32_t **words)
@@ -115,9 +109,9 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 	int ret;
 
 	e->ino = (uint32_t)src->st.st_ino;
-	e->family = (uint32_t)sock_option(src->fd, SO_DOMAIN);
-	e->type = (uint32_t)sock_option(src->fd, SO_TYPE);
-	e->proto = (uint32_t)sock_option(src->fd, SO_PROTOCOL);
+	e->family = (uint32_t)src->domain;
+	e->type = (uint32_t)src->type;
+	e->proto = (uint32_t)src->protocol;
 	e->state = STATE_CLOSED;
 	e->flags = (uint32_t)src->flags;
 	ret = fill_addresses(d, src->fd, e, connected, err);
@@ -131,12 +125,12 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 		ret = fill_ip_options(d, src->fd, e);
 	if (ret < 0)
 		return ret;
-	return inetopt_dump(d, src->fd, connected, &e->options, &e->n_options, err);
+	return inetopt_dump(d, src, connected, &e->options, &e->n_options, err);
 }
 
 static int inetsk_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
-	const struct inet_protocol *p = protocol_of(sock_option(src->fd, SO_TYPE), sock_option(src->fd, SO_PROTOCOL));
+	const struct inet_protocol *p = protocol_of(src->type, src->protocol);
 	InetSkEntry *e = arena_msg(d->arena, InetSkEntry, inet_sk_entry__init);
 
 	entry->isk = e;

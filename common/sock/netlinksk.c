@@ -34,7 +34,7 @@ static const struct { int option; const char *name; } options[] = {
 
 static bool netlinksk_match(const struct fd_source *src)
 {
-	return S_ISSOCK(src->st.st_mode) && !(src->flags & O_PATH) && sock_option(src->fd, SO_DOMAIN) == AF_NETLINK;
+	return src->domain == AF_NETLINK;
 }
 
 struct diag {
@@ -127,7 +127,7 @@ static int refuse_kernel_side(const NetlinkSkEntry *e, const char *what, struct 
 static int netlinksk_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	NetlinkSkEntry *e = arena_msg(d->arena, NetlinkSkEntry, netlink_sk_entry__init);
-	int protocol = sock_option(src->fd, SO_PROTOCOL), type = sock_option(src->fd, SO_TYPE);
+	int protocol = src->protocol, type = src->type;
 	struct diag q = { .d = d, .ino = (uint32_t)src->st.st_ino };
 	char what[64];
 	int ret;
@@ -165,15 +165,7 @@ static int netlinksk_dump(struct dump *d, const struct fd_source *src, FileEntry
 	if (q.flags & NDIAG_FLAG_CB_RUNNING)
 		return err_refuse(err, "%s: it is in the middle of reading a list from the kernel", what);
 	ret = refuse_kernel_side(e, what, err);
-	if (!ret)
-		ret = sock_refuse_errors(src->fd, what, err);
-	if (!ret)
-		ret = sock_refuse_queue(src->fd, what, err);
-	if (!ret)
-		ret = fown_dump(d, src, &e->fown, err);
-	if (!ret)
-		ret = sock_options_dump(d, src->fd, &e->opts, err);
-	return ret;
+	return ret ? ret : sock_dump_silent(d, src, what, &e->fown, &e->opts, err);
 }
 
 /* ---- restore ---- */

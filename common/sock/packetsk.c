@@ -30,7 +30,7 @@ struct mreq { int ifindex; unsigned short type, alen; unsigned char addr[ADDR_MA
 
 static bool packetsk_match(const struct fd_source *src)
 {
-	return S_ISSOCK(src->st.st_mode) && !(src->flags & O_PATH) && sock_option(src->fd, SO_DOMAIN) == AF_PACKET;
+	return src->domain == AF_PACKET;
 }
 
 struct diag {
@@ -156,7 +156,7 @@ static int packetsk_dump(struct dump *d, const struct fd_source *src, FileEntry 
 
 	entry->psk = e;
 	e->id = entry->id;
-	e->type = (uint32_t)sock_option(src->fd, SO_TYPE);
+	e->type = (uint32_t)src->type;
 	e->flags = (uint32_t)src->flags;
 	if (!ret)
 		ret = ask(&q, err);
@@ -173,14 +173,7 @@ static int packetsk_dump(struct dump *d, const struct fd_source *src, FileEntry 
 	e->fanout = q.fanout ? own_option(src->fd, PACKET_FANOUT) : NO_FANOUT;
 	if (q.fanout && (e->fanout >> 16 & 0xff) >= TYPE_BPF)
 		return err_refuse(err, "packet socket in a fanout group with a program, which cannot be read");
-	ret = sock_refuse_errors(src->fd, what, err);
-	if (!ret)
-		ret = sock_refuse_queue(src->fd, what, err);
-	if (!ret)
-		ret = fown_dump(d, src, &e->fown, err);
-	if (!ret)
-		ret = sock_options_dump(d, src->fd, &e->opts, err);
-	return ret;
+	return sock_dump_silent(d, src, what, &e->fown, &e->opts, err);
 }
 
 /* ---- restore ---- */

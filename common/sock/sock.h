@@ -29,6 +29,9 @@ int sock_refuse_errors(int fd, const char *what, struct err *err);
 int sock_refuse_netns(int fd, const char *what, struct err *err);
 /* Refuses a datagram socket whose queue is not empty; nothing is read. */
 int sock_refuse_queue(int fd, const char *what, struct err *err);
+/* Owner and options of a socket; refuses one where something waits to be read, data or an error. */
+int sock_dump_silent(struct dump *d, const struct fd_source *src, const char *what, FownEntry **fown, SkOptsEntry **opts,
+		     struct err *err);
 /* Asks sock_diag for all sockets that req (a message with header, of len bytes) describes; each answer of its type goes to cb, whose
  * negative result ends it. */
 int sock_diag_dump(const void *req, size_t len, int (*cb)(void *ctx, const struct nlmsghdr *h), void *ctx,

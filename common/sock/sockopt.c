@@ -262,6 +262,20 @@ int sock_refuse_errors(int fd, const char *what, struct err *err)
 	return 0;
 }
 
+int sock_dump_silent(struct dump *d, const struct fd_source *src, const char *what, FownEntry **fown, SkOptsEntry **opts,
+		     struct err *err)
+{
+	int ret = sock_refuse_errors(src->fd, what, err);
+
+	if (!ret)
+		ret = sock_refuse_queue(src->fd, what, err);
+	if (!ret)
+		ret = fown_dump(d, src, fown, err);
+	if (!ret)
+		ret = sock_options_dump(d, src->fd, opts, err);
+	return ret;
+}
+
 /* ---- restore ---- */
 
 static void set_option(struct plan *plan, int phase, uint32_t slot, const char *note, int option, const void *value,

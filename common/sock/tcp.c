@@ -139,7 +139,7 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		return err_sys(err, "cannot read the state of a TCP socket");
 	ret = refuse_upper(src->fd, err);
 	if (!ret)
-		ret = inet_refuse_keys(d, src->fd, (uint32_t)src->st.st_ino, err);
+		ret = inet_refuse_keys(d, src, err);
 	if (ret < 0)
 		return ret;
 	if (info.tcpi_state != TCP_LISTEN && info.tcpi_state != TCP_CLOSE)

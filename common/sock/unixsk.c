@@ -12,7 +12,7 @@
 
 static bool unixsk_match(const struct fd_source *src)
 {
-	return S_ISSOCK(src->st.st_mode) && !(src->flags & O_PATH) && sock_option(src->fd, SO_DOMAIN) == AF_UNIX;
+	return src->domain == AF_UNIX;
 }
 
 int unix_table_of(struct dump *d, struct unix_table **table, struct err *err)
@@ -178,7 +178,7 @@ static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 	entry->usk = e;
 	e->id = entry->id;
 	e->ino = (uint32_t)src->st.st_ino;
-	e->type = (uint32_t)sock_option(src->fd, SO_TYPE);
+	e->type = (uint32_t)src->type;
 	e->flags = (uint32_t)src->flags;
 	ret = dump_state(d, src, t, diag, e, err);
 	dump_peer_cred(d, src, e);
