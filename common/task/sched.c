@@ -39,13 +39,21 @@ static bool is_fair(uint32_t policy)
 }
 
 /* What v1.1 cannot say. An ordinary task differs from us (started with defaults) in none of it. */
-static bool has_more(const struct attr *a)
+static bool has_more(struct dump *d, const struct attr *a)
 {
-	struct attr own = { .size = sizeof(own) };
+	static const char key;
+	bool fresh;
+	struct attr *mine = dump_recall(d, &key, sizeof(*mine), &fresh), own;
 
+	if (fresh) {
+		mine->size = sizeof(*mine);
+		if (syscall(SYS_sched_getattr, 0, mine, sizeof(*mine), 0) < 0)
+			mine->size = 0;
+	}
+	own = *mine;
 	if (a->policy == POLICY_DEADLINE || a->flags & ~(uint64_t)FLAG_RESET_ON_FORK)
 		return true;
-	if (syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0) < 0)
+	if (!own.size)
 		return false;
 	if (is_fair(a->policy) && is_fair(own.policy) && a->runtime != own.runtime)
 		return true;
@@ -75,7 +83,7 @@ static int dump_sched(struct dump *d, struct dump_thread *thread, const struct p
 		tcore->has_sched_prio = true;
 		tcore->sched_prio = a.priority;
 	}
-	if (has_more(&a)) {
+	if (has_more(d, &a)) {
 		SchedAttrEntry *e = arena_msg(d->arena, SchedAttrEntry, sched_attr_entry__init);
 
 		e->has_flags = e->has_runtime = e->has_deadline = e->has_period = true;
