@@ -140,11 +140,15 @@ refused() {
 fast_dir() { mkdir -p "$1" && mount -t tmpfs none "$1" || die "cannot mount a tmpfs"; }
 no_images() { ! ls "$1"/*.img >/dev/null 2>&1; }
 
-# Every image but raw ones as JSON, and byte for byte back.
+# Every image but raw ones as JSON, and byte for byte back; of big trees, some tasks of all.
 check_images() {
-	local f n=0
+	local f k n=0
+	local -A seen=()
 	for f in "$1"/*.img; do
-		case ${f##*/} in pages-*) continue ;; esac
+		k=${f##*/} k=${k%%-*}
+		case $k in pages) continue ;; esac
+		seen[$k]=$((${seen[$k]:-0} + 1))
+		[ "${seen[$k]}" -le 20 ] || continue
 		"$CR_IMAGE" decode -i "$f" -o "$f.json" || die "cr-image cannot decode ${f##*/}"
 		"$CR_IMAGE" encode -i "$f.json" -o "$f.again" || die "cr-image cannot encode ${f##*/} again"
 		cmp -s "$f" "$f.again" || die "${f##*/} does not come back from its JSON byte for byte"
