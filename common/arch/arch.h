@@ -44,6 +44,9 @@ long arch_restarted_call(const unsigned char *code, size_t n);
 ssize_t arch_find_syscall(const unsigned char *code, size_t n);
 /* The same for a thread that goes on in the same process without us: restart_syscall is used where the kernel would. */
 void arch_resume_regs(struct arch_regs *regs, bool pending);
+/* A call with remaining time that the kernel would go on with by restart_syscall(2): made to be repeated from its beginning, as
+ * any other. False: regs are in no such call. */
+bool arch_restart_whole(struct arch_regs *regs);
 /* Whether the call in regs ended in EINTR only because the thread was stopped: repeating it is right and loses nothing. */
 bool arch_spurious_eintr(const struct arch_regs *regs);
 

@@ -17,7 +17,7 @@
 struct frozen_thread {
 	pid_t tid;
 	int stop_signal; /* group-stop signal (SIGSTOP, ...) when it was stopped before we came, 0 otherwise */
-	struct arch_regs regs; /* as found, never changed */
+	struct arch_regs regs; /* as found; what it is to go on with */
 	uint64_t sigmask;      /* as found */
 	unsigned options; /* PTRACE_O_* that it is traced with */
 	bool pending; /* signals wait that it would take at once: set by the caller from its status */

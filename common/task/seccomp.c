@@ -107,37 +107,6 @@ static int read_chain(struct dump *d, pid_t tid, struct seccomp_chain **out, str
 	return 0;
 }
 
-int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
-{
-	const struct dump_thread *first = &d->task->threads[d->task->fz.speaker];
-	pid_t tid = t->frozen->tid;
-	int ret;
-
-	if (!t->status.seccomp)
-		return 0;
-	if (t->status.seccomp == SECCOMP_MODE_FILTER) {
-		ret = read_chain(d, tid, &t->seccomp, err);
-		if (ret < 0)
-			return ret;
-		if (t != first && same_chain(first->seccomp, t->seccomp))
-			t->seccomp = first->seccomp;
-	} else if (t->status.seccomp != SECCOMP_MODE_STRICT) {
-		return err_refuse(err, "thread %d is in seccomp mode %d", tid, t->status.seccomp);
-	}
-	t->frozen->options |= PTRACE_O_SUSPEND_SECCOMP;
-	if (ptrace(PTRACE_SETOPTIONS, tid, 0, (void *)(uintptr_t)t->frozen->options) < 0)
-		return trace_error(err, tid, "suspend the seccomp filters");
-	return 0;
-}
-
-/* ---- dump: would the agent's calls pass? ---- */
-
-/* The ways in and out (common/remote/remote.c, agent.S). tidies: a refusal by errno would leave something behind. */
-static const struct own_call { long nr; bool tidies; } own_calls[] = {
-	{ SYS_mmap, true }, { SYS_munmap, true }, { SYS_rt_sigprocmask, true }, { SYS_futex, true },
-	{ SYS_getpid, true }, { SYS_gettid, true }, { SYS_tgkill, true },
-};
-
 static bool passes(const struct dump_thread *t, const struct bpf_call *call, bool tidies)
 {
 	if (t->status.seccomp == SECCOMP_MODE_STRICT)
@@ -154,6 +123,56 @@ static bool passes(const struct dump_thread *t, const struct bpf_call *call, boo
 	}
 	return true;
 }
+
+/*
+ * Who is stopped in a sleep goes on with it by restart_syscall(2), which a filter may kill for: such a sleep begins anew, by the
+ * call that the filter has allowed.
+ */
+static int spare_restart(const struct dump *d, struct dump_thread *t, struct err *err)
+{
+	const struct bpf_call call = { .nr = SYS_restart_syscall, .arch = ARCH_AUDIT };
+	int ret;
+
+	if (!t->seccomp || passes(t, &call, true) || !arch_restart_whole(&t->frozen->regs))
+		return 0;
+	log_info(d->log, "thread %d: its seccomp filter forbids restart_syscall: it sleeps its whole time again", t->frozen->tid);
+	ret = arch_set_regs(t->frozen->tid, &t->frozen->regs);
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot set the registers of thread %d", t->frozen->tid) : 0;
+}
+
+int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
+{
+	const struct dump_thread *first = &d->task->threads[d->task->fz.speaker];
+	pid_t tid = t->frozen->tid;
+	int ret;
+
+	if (!t->status.seccomp)
+		return 0;
+	if (t->status.seccomp == SECCOMP_MODE_FILTER) {
+		ret = read_chain(d, tid, &t->seccomp, err);
+		if (ret < 0)
+			return ret;
+		if (t != first && same_chain(first->seccomp, t->seccomp))
+			t->seccomp = first->seccomp;
+		ret = spare_restart(d, t, err);
+		if (ret)
+			return ret;
+	} else if (t->status.seccomp != SECCOMP_MODE_STRICT) {
+		return err_refuse(err, "thread %d is in seccomp mode %d", tid, t->status.seccomp);
+	}
+	t->frozen->options |= PTRACE_O_SUSPEND_SECCOMP;
+	if (ptrace(PTRACE_SETOPTIONS, tid, 0, (void *)(uintptr_t)t->frozen->options) < 0)
+		return trace_error(err, tid, "suspend the seccomp filters");
+	return 0;
+}
+
+/* ---- dump: would the agent's calls pass? ---- */
+
+/* The ways in and out (common/remote/remote.c, agent.S). tidies: a refusal by errno would leave something behind. */
+static const struct own_call { long nr; bool tidies; } own_calls[] = {
+	{ SYS_mmap, true }, { SYS_munmap, true }, { SYS_rt_sigprocmask, true }, { SYS_futex, true },
+	{ SYS_getpid, true }, { SYS_gettid, true }, { SYS_tgkill, true },
+};
 
 static int check_call(const struct dump *d, const struct dump_thread *t, const struct bpf_call *call, bool tidies,
 		      const char *what, struct err *err)

@@ -125,6 +125,15 @@ void arch_resume_regs(struct arch_regs *regs, bool pending)
 	regs->r.orig_rax = (uint64_t)-1;
 }
 
+bool arch_restart_whole(struct arch_regs *regs)
+{
+	if ((int64_t)regs->r.orig_rax < 0 || regs->r.orig_rax == SYS_restart_syscall ||
+	    (int64_t)regs->r.rax != -ERESTART_RESTARTBLOCK)
+		return false;
+	regs->r.rax = (uint64_t)-ERESTARTNOHAND;
+	return true;
+}
+
 /* Where rbp points: at the instructions in the middle of the slots. */
 #define AGENT_BASE(slots) ((slots) + 8 * 10)
 
