@@ -41,6 +41,9 @@ fds=$(ls "/proc/$PID/fd")
 refused 3 'mem_dirty_track' "$CR_DUMP" -t "$PID" -D img -R --track=soft-dirty
 no_images img || die "images of a refused dump"
 
+# Stopped, they change nothing: how much they write does not hang on how fast this goes.
+stop() { kill -STOP "$PID" "$CHILD" && wait_for 20 one_of "$PID" T && wait_for 20 one_of "$CHILD" T || die "not stopped"; }
+stop
 d 1 --pre-dump --track-mem
 [ "$(trackers | wc -w)" = 1 ] || die "trackers: $(trackers)"
 registered "$PID" || die "memory is not registered"
@@ -48,8 +51,7 @@ registered "$PID" || die "memory is not registered"
 t1=$(trackers)
 d 2 --prev-images-dir ../1 --track-mem -R
 [ "$(trackers | wc -w)" = 1 ] && [ "$(trackers)" != "$t1" ] || die "trackers: $(trackers)"
-[ $(($(written out) * 4)) -lt 8192 ] || die "much is written: $(cat out)"
-well "tracked twice"
+[ "$(written out)" -lt 800 ] || die "much is written: $(cat out)"
 # A check changes nothing, and does not take what is ours for the program's own.
 t1=$(trackers)
 "$CR_DUMP" -t "$PID" --check >out 2>&1 || die "check: $(cat out)"
@@ -59,7 +61,8 @@ kill -KILL "$t1"
 wait_gone "$t1" || die "it does not go"
 ! registered "$PID" || die "memory stays registered without a tracker"
 d 3 --prev-images-dir ../2 --track-mem -R
-[ $(($(written out) * 4)) -lt 8192 ] || die "much is written: $(cat out)"
+[ "$(written out)" -lt 800 ] || die "much is written: $(cat out)"
+kill -CONT "$PID" "$CHILD"
 well "killed tracker"
 # It does not answer: nobody hangs, the target is unharmed.
 kill -STOP "$(trackers)"
