@@ -1,13 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cr-restore of a whole tree killed at random moments, and at all named points: nothing is left, or the tree is there, whole and untraced.
-# CAMPAIGN=N kills so often instead; SEED=N repeats a campaign.
 # timeout: 200
 . "$TOP/test/lib/common.sh"
-count=${CAMPAIGN:-60}
-RANDOM=${SEED:-$(($(date +%s) % 32768))}
-echo "SEED=$RANDOM"
-kill_after=$BIN/test/live/kill_after
+. "$TOP/test/lib/campaign.sh"
 fast_dir img
 start t "$BIN/test/progs/tree_shape"
 ROOT=$PID
@@ -35,34 +31,16 @@ end_tree() {
 # One outcome or the other, a moment after the tool's end.
 settled() { nobody_there || is_whole; }
 
-usual=0 times=()
-for i in 1 2 3; do
-	out=$("$kill_after" 0 "$CR_RESTORE" -D img -d)
-	[[ $out == "exit 0 after "* ]] || die "an undisturbed restore: $out"
-	us=${out#exit 0 after }
-	times+=("${us% us}")
-	is_whole || die "an undisturbed restore: $(diff <(echo "$whole") <(members))"
-	end_tree "an undisturbed restore"
-done
-usual=$(printf '%s\n' "${times[@]}" | sort -n | sed -n 2p)
-echo "an undisturbed restore takes $usual us"
-killed=0 came=0
-for ((i = 1; i <= count; i++)); do
-	us=$((1 + (RANDOM * 32768 + RANDOM) % (usual * 11 / 10)))
-	out=$("$kill_after" "$us" "$CR_RESTORE" -D img -d 2>&1)
-	case $out in
-	killed) killed=$((killed + 1)) ;;
-	"exit 0") [ "$us" -gt $((usual / 2)) ] || usual=$(((usual * 3 + us) / 4 + 100)) ;;
-	*) die "run $i, $us us: $out" ;;
-	esac
-	wait_for 5 settled || die "run $i, $us us ($out): neither whole nor gone: $(ns_procs | tr '\n' ' ')"
-	if ! nobody_there; then
-		came=$((came + 1))
-		end_tree "run $i"
-	fi
-done
-echo "$killed of $count were killed, $came left the whole tree"
-[ "$killed" -gt $((count / 4)) ] || die "only $killed of $count restores were killed in time: the campaign proves nothing"
+came=0
+after_run() {
+	wait_for 5 settled || die "$1: neither whole nor gone: $(ns_procs | tr '\n' ' ')"
+	[ "$2" != "exit 0" ] || is_whole || die "$1: $(diff <(echo "$whole") <(members))"
+	nobody_there && return
+	came=$((came + 1))
+	end_tree "$1"
+}
+campaign 60 3 "$CR_RESTORE" -D img -d
+echo "$came left the whole tree"
 
 for point in restore:controller-step restore:after-clone restore:after-program restore:before-detach; do
 	CR_FAULT=$point "$CR_RESTORE" -D img -d >out 2>&1 </dev/null && die "$point is not reached"
