@@ -335,6 +335,9 @@ static int commit(struct dump *d, struct err *err)
 
 	fault("dump:before-commit");
 	ret = image_store_commit(d->store, err);
+	/* What is still in the pipe dies with its reader: the tasks must not go before. */
+	if (!ret && image_store_is_stream(d->store) && !d->opts->pre_dump)
+		ret = image_store_drained(d->store, err);
 	if (!ret)
 		file_links_keep(d->files);
 	fault("dump:committed");

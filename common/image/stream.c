@@ -428,5 +428,6 @@ int stream_unpack(int from, const char *path, struct stream_result *res, struct 
 	if (!ret)
 		ret = finish(&u, err);
 	undo(&u, !ret);
-	return ret;
+	/* Now that it is kept: a dumper waits until all is taken, the padding at the end too, before it ends the tasks. */
+	return ret ? ret : tar_drain(&r, err);
 }

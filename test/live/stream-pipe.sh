@@ -90,6 +90,13 @@ wait_gone "$PID"
 restore d
 goes_on "over plain ones"
 
+# Who takes nothing of it, and goes when all of it is in the pipe, takes nobody's life.
+takes_nothing() { sleep 1; }
+"$CR_DUMP" -t "$PID" -D - 2>out | takes_nothing
+[ "${PIPESTATUS[0]}" = 1 ] || die "cr-dump to nobody: $(cat out)"
+grep -q 'gone away before its end' out || die "cr-dump to nobody says: $(cat out)"
+goes_on "to nobody"
+
 # Another host: the pids are free there, and pages go from the pipe into the process. It is as if ssh were between.
 "$CR_DUMP" -t "$PID" -D - -R --compress=1 >/dev/null || die "dump -R"
 goes_on "-R"
