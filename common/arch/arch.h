@@ -104,4 +104,16 @@ void arch_in_syscall(struct arch_regs *regs, long nr, int64_t result);
 /* Address of a system call instruction inside the agent at `code`. */
 uint64_t arch_agent_syscall(uint64_t code);
 
+/* Do registers that stand before a system call instruction enter a call that sleeps and that a signal handler would end? */
+bool arch_sleeps_again(const struct arch_regs *regs);
+/*
+ * Makes those the registers of a thread that was interrupted inside that call: it enters the call again when it is let go by
+ * PTRACE_DETACH, unless a signal is there already; then the handler runs and the call ends with EINTR, as it would have. (Before the
+ * instruction a handler would run first, and the thread sleep on without knowing. arch_do_signal_or_restart() in
+ * arch/x86/kernel/signal.c, ptrace_unlink() in kernel/ptrace.c, Linux 6.18.)
+ */
+void arch_enter_interrupted(struct arch_regs *regs);
+/* The same for a thread that arch_spurious_eintr() is true of. */
+void arch_keep_interrupted(struct arch_regs *regs);
+
 #endif

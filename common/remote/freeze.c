@@ -214,7 +214,7 @@ static int look(int proc_fd, struct frozen_thread *t, struct err *err)
 	if (ptrace(PTRACE_GETSIGMASK, t->tid, (void *)sizeof(t->sigmask), &t->sigmask) < 0)
 		return err_sys(err, "cannot read the signal mask of thread %d", t->tid);
 	if (arch_spurious_eintr(&t->regs) && !deliverable(proc_fd, t)) {
-		arch_resume_regs(&t->regs, false);
+		arch_keep_interrupted(&t->regs);
 		ret = arch_set_regs(t->tid, &t->regs);
 		if (ret)
 			return err_set(err, ERR_FAILED, -ret, "cannot write the registers of thread %d", t->tid);

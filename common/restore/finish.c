@@ -170,16 +170,31 @@ static int restart_calls(struct birth *b, struct arch_regs *after, struct err *e
 
 /* ---- final state ---- */
 
+/* A signal that came while the thread was being made, from a child that runs already, say, is to end the call that it slept in. */
+static void stay_in_call(pid_t tid, struct arch_regs *regs)
+{
+	union { long word; unsigned char code[sizeof(long)]; } at;
+
+	if (!arch_sleeps_again(regs))
+		return;
+	errno = 0;
+	at.word = ptrace(PTRACE_PEEKTEXT, tid, (void *)arch_ip(regs), 0);
+	if (!errno && arch_find_syscall(at.code, ARCH_SYSCALL_LEN) == 0)
+		arch_enter_interrupted(regs);
+}
+
 static int set_thread(struct birth *b, size_t k, const struct arch_regs *after, struct err *err)
 {
 	const struct plan_thread *pth = &b->pt->threads[k];
 	struct arch_regs regs = pth->regs;
 	int ret;
 
-	if (pth->restart.block)
+	if (pth->restart.block) {
 		arch_in_syscall(&regs, (long)pth->restart.nr, arch_syscall_result(after));
-	else
+	} else {
 		arch_in_syscall(&regs, -1, 0);
+		stay_in_call(pth->tid, &regs);
+	}
 	ret = arch_set_regs(pth->tid, &regs);
 	if (ret)
 		return err_object(err, err_set(err, ERR_FAILED, -ret, "setting registers"), "thread %d", pth->tid);
