@@ -179,11 +179,18 @@ dog_beats() {
 		b=$(cat dog/beat)
 		set -- $a $b
 		[ "$1" = "$7" ] || [ "$2" = "$8" ] || [ "$3" = "$9" ] || [ "$4" = "${10}" ] || [ "$5" = "${11}" ] || [ "$6" = "${12}" ] || return 0
+		! is_dead "$DOG" || return 1
 		sleep 0.01
 	done
 	return 1
 }
 dog_same_status() { [ "$(dog_status)" = "$DOG_STATUS" ]; }
+# dog_lives WHAT: whether it goes on or is dead, once that is decided: who dies with the tool looks free for a moment.
+dog_lives() {
+	dog_beats && return
+	is_dead "$DOG" || die "$1: the target neither lives nor dies: state $(state_of "$DOG"): $(dog_says)"
+	return 1
+}
 # It runs, is correct, and nothing of a dumper is left in it. $1 says what was done.
 dog_well() {
 	wait_for 1 is_free "$DOG" || die "$1: the target is not free: $(grep -hE '^(State|TracerPid|Pid):' "/proc/$DOG"/task/*/status | tr '\n' ' ') $(dog_says)"

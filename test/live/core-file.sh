@@ -25,7 +25,6 @@ int main(void)
 	hole = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	hole[32 << 20] = 'h';
 	for (long i = 1; i < 6; i++) { pthread_t t; pthread_create(&t, NULL, thread, (void *)(i * 3)); }
-	usleep(300000);
 	fclose(fopen("ready", "w"));
 	deep(7);
 }
@@ -33,7 +32,9 @@ C
 gcc -O1 -g -pthread -o threads threads.c || die "the program does not compile"
 start run "$W/threads"
 wait_for 10 test -e run/ready || die "not ready: $(cat run/stderr)"
-sleep 0.2
+# All of them, in pause().
+asleep() { ! cut -d' ' -f1 "/proc/$PID/task"/*/syscall | grep -qvx 34; }
+wait_for 10 asleep || die "not asleep: $(cat "/proc/$PID/task"/*/syscall)"
 gcore -o live "$PID" >gcore.out 2>&1 || skip "gcore cannot take a core here: $(tail -1 gcore.out)"
 dump img "$PID"
 "$CR_IMAGE" core img -o ours || die "cr-image core fails"

@@ -34,9 +34,6 @@ for n in "${names[@]}"; do
 	dog_well "cr-dump failed at $n"
 	rm -rf img/*
 done
-# Whatever was to die with cr-restore has done so, or is not going to.
-dying() { grep -qE '^(SigPnd|ShdPnd):	[0-9a-f]*[13579bdf][0-9a-f]{2}$' "/proc/$DOG/status" 2>/dev/null; } # of SIGKILL
-settled() { is_dead "$DOG" || { ! dying && is_free "$DOG" && [ -z "$(ns_procs | grep -v "^$DOG ")" ]; }; }
 dump img "$DOG"
 wait_gone "$DOG" || die "still there"
 for n in "${names[@]}"; do
@@ -51,8 +48,7 @@ for n in "${names[@]}"; do
 		137)
 			reached[$n]+=restore
 			# Points behind the release of the process exist as well.
-			wait_for 10 settled || die "cr-restore died at $n: the process neither lives nor dies"
-			if ! is_dead "$DOG"; then
+			if dog_lives "cr-restore died at $n"; then
 				dog_well "cr-restore died at $n"
 				kill -9 "$DOG"
 				wait_gone "$DOG" || die "cannot be killed"

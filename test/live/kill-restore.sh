@@ -15,21 +15,8 @@ end_dog() { kill -9 "$DOG"; wait_gone "$DOG" || die "cannot be killed"; back; }
 
 came=0
 after_run() {
-	local t
 	# What was being made dies with its maker; that may take a moment. What is whole stays.
-	if [ "$2" = killed ]; then
-		sleep 0.03
-		for ((t = 0; t < 50; t++)); do
-			is_dead "$DOG" && break
-			# The kernel lets go of a tracee just before it kills it: free is not yet alive.
-			if is_free "$DOG"; then
-				sleep 0.2
-				break
-			fi
-			sleep 0.02
-		done
-	fi
-	if [ "$2" = "exit 0" ] || ! is_dead "$DOG"; then
+	if [ "$2" = "exit 0" ] || dog_lives "$1"; then
 		came=$((came + 1))
 		dog_well "$1"
 		end_dog

@@ -15,7 +15,7 @@ for i in 1 2; do
 	cycle "img$i" "$pid"
 	asks_for_death "img$i" "$pid" || die "the signal is not in the checkpoint $i"
 	sleep 0.3
-	one_of "$pid" S || die "restored detached, it did not outlive cr-restore: $(state_of "$pid")"
+	! is_dead "$pid" || die "restored detached, it did not outlive cr-restore: $(state_of "$pid")"
 done
 # Not detached: cr-restore is the parent.
 dump img3 "$pid"
@@ -45,7 +45,7 @@ setsid perl caller.pl "$CR_RESTORE" img4 "$pid" </dev/null >caller.out 2>&1 &
 caller=$!
 wait_for 5 test -e restored || die "restore -S: $(cat caller.out)"
 sleep 0.3
-one_of "$pid" S || die "restored as a sibling, it did not outlive cr-restore: $(cat caller.out)"
+! is_dead "$pid" || die "restored as a sibling, it did not outlive cr-restore: $(cat caller.out)"
 grep -q "^PPid:	$caller$" "/proc/$pid/status" || die "not the caller's: $(grep PPid "/proc/$pid/status")"
 kill -USR1 "$pid"
 wait "$caller" || die "the caller: $(cat caller.out)"
@@ -61,7 +61,7 @@ wait_gone "$pid" || die "a corpse is left"
 
 # A caller that ignores SIGCHLD, as some daemons do; its children inherit that.
 (trap '' CHLD; exec "$CR_RESTORE" -D img4 -d </dev/null >out 2>&1) || die "SIGCHLD ignored, detached: $(cat out)"
-one_of "$pid" S || die "SIGCHLD ignored, detached: it is $(state_of "$pid")"
+! is_dead "$pid" || die "SIGCHLD ignored, detached: it is $(state_of "$pid")"
 kill -9 "$pid"
 wait_gone "$pid" || die "still there"
 (trap '' CHLD; exec "$CR_RESTORE" -D img4 </dev/null >out 2>&1) &

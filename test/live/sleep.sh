@@ -3,14 +3,14 @@
 # sleep(1): a call with remaining time goes on where it was: not ended, not begun anew.
 . "$TOP/test/lib/common.sh"
 
-start a sleep 3
-sleep 0.4
 begin=$EPOCHREALTIME
+start a sleep 6
+sleep 0.4
 cycle img "$PID"
-[ "$(tr '\0' ' ' <"/proc/$PID/cmdline")" = "sleep 3 " ] || die "cmdline is lost"
+[ "$(tr '\0' ' ' <"/proc/$PID/cmdline")" = "sleep 6 " ] || die "cmdline is lost"
 [ "$(cat "/proc/$PID/comm")" = sleep ] || die "comm is lost"
-wait_gone "$PID" 10 || die "sleep 3 does not end"
-awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { exit !(b - a > 1.5) }' || die "sleep ended early"
+wait_gone "$PID" 10 || die "sleep 6 does not end"
+awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { exit !(b - a >= 6) }' || die "sleep ended early"
 
 # Restored as a child: its exit status is that of cr-restore.
 start b sh -c 'sleep 0; exec sleep 1'

@@ -7,7 +7,8 @@ need jq
 # Not a sleep: interrupted, that writes the time that remains to the process's own memory.
 need perl
 start a perl -e 'sleep while 1'
-sleep 0.2
+asleep() { grep -q '^34 ' "/proc/$PID/syscall"; }
+wait_for 10 asleep || die "it does not sleep: $(cat "/proc/$PID/syscall")"
 dump one "$PID" -R
 dump two "$PID" -R
 same() {
@@ -37,7 +38,6 @@ same one three
 wait_gone "$PID" || die "still there"
 restore three
 # Where it slept before: on a busy machine it may not have come there again yet.
-asleep() { grep -q '^34 ' "/proc/$PID/syscall"; }
 wait_for 10 asleep || die "it does not sleep again: $(cat "/proc/$PID/syscall")"
 dump four "$PID" -R
 same three four

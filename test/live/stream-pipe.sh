@@ -106,7 +106,8 @@ n=$(stat -c %s t/stdout)
 there() { # where small pids have been used by others
 	truncate -s "$n" t/stdout
 	"$TOP/test/lib/in-ns" sh -c "i=0; while [ \$i -lt 50 ]; do /bin/true; i=\$((i + 1)); done
-		\"$CR_RESTORE\" -D - -d 2>&1 && sleep 0.3 && kill -9 $PID" >out || die "there: $(cat out)"
+		\"$CR_RESTORE\" -D - -d 2>&1 || exit 1; i=0
+		while [ \$i -lt 300 ] && [ \$(stat -c %s t/stdout) -le $n ]; do sleep 0.1; i=\$((i + 1)); done; kill -9 $PID" >out || die "there: $(cat out)"
 	grows "$n" || die "there: it does not go on"
 }
 there <there.zst

@@ -7,11 +7,12 @@ start work "$BIN/test/progs/tty_pair"
 wait_for 20 test -e work/ready || die "not ready: $(cat work/verdict work/stderr)"
 grep -q '^skip' work/verdict 2>/dev/null && skip "no ptys"
 mkdir img
+alone() { ! ns_procs | grep -qv "^$PID "; }
 for ((i = 0; i < 5; i++)); do
 	CR_FAULT=tty:reading "$CR_DUMP" -t "$PID" -D img -R >log 2>&1 && die "the dump did not die"
 	wait_for 5 is_free "$PID" || die "the target is not free after a killed dump"
 	no_images img || die "images of a killed dump"
-	sleep 0.05 # what reads for the dumper outlives it for a moment
+	wait_for 5 alone || die "somebody outlives the dumper: $(ns_procs)" # what reads for it does so for a moment
 done
 CR_FAULT=dump:before-commit=ENOSPC "$CR_DUMP" -t "$PID" -D img -R >log 2>&1
 rm -rf img
