@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test: timeout=120 */
+/* test: timeout=400 */
 /* A chain of 500 processes, each the child of the one before; the last ends it from below. */
 #include "test.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test: timeout=120 */
+/* test: timeout=400 */
 /* Three hundred children that share pipes with their parent: every second one waits to read, the others wait to write. */
 #include "test.h"
 
