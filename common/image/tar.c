@@ -179,7 +179,8 @@ int tar_unpack(struct tar_reader *r, struct err *err)
 
 int tar_drain(struct tar_reader *r, struct err *err)
 {
-	uint64_t left = -r->at % RECORD;
+	/* One of the two empty blocks was taken, and the other may stand in a record of its own. */
+	uint64_t left = TAR_BLOCK + (RECORD - (r->at + TAR_BLOCK) % RECORD) % RECORD;
 	uint8_t block[TAR_BLOCK];
 	int ret = 0;
 

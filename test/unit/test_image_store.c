@@ -292,13 +292,38 @@ static void page_sets_are_checked(void **state)
 	page_set_release(&set);
 }
 
+/* A writer waits until its reader has the padding, too. */
+static void tar_is_read_to_its_end(void **state)
+{
+	for (unsigned blocks = 0; blocks < 45; blocks++) {
+		struct tar_member one = { .size = blocks * 512ull, .mode = 0600 }, m;
+		struct err err = ERR_INIT;
+		int fd = memory("", 0);
+		struct tar_writer w = { .fd = fd };
+		struct tar_reader r = { .fd = fd };
+		static const char bytes[45 * 512];
+
+		snprintf(one.name, sizeof(one.name), "member");
+		assert_int_equal(tar_begin(&w, &one, &err), 0);
+		assert_int_equal(tar_put(&w, bytes, one.size, &err), 0);
+		assert_int_equal(tar_end(&w, &err), 0);
+		off_t end = lseek(fd, 0, SEEK_CUR);
+		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+		assert_int_equal(tar_next(&r, &m, &err), 1);
+		assert_int_equal(tar_next(&r, &m, &err), 0);
+		assert_int_equal(tar_drain(&r, &err), 0);
+		assert_int_equal(lseek(fd, 0, SEEK_CUR), end);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_are_those_of_the_specification), cmocka_unit_test(seekable_comes_back),
 		cmocka_unit_test(seekable_damage_is_noticed),	       cmocka_unit_test(hostile_tables_cost_nothing),
 		cmocka_unit_test(manifest_there_and_back),	       cmocka_unit_test(hostile_manifests_are_refused),
-		cmocka_unit_test(tar_there_and_back),		       cmocka_unit_test(page_sets_are_checked),
+		cmocka_unit_test(tar_there_and_back), cmocka_unit_test(tar_is_read_to_its_end),		       cmocka_unit_test(page_sets_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
