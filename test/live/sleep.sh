@@ -13,8 +13,8 @@ wait_gone "$PID" 10 || die "sleep 6 does not end"
 awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { exit !(b - a >= 6) }' || die "sleep ended early"
 
 # Restored as a child: its exit status is that of cr-restore.
-start b sh -c 'sleep 0; exec sleep 1'
-wait_for 2 grep -qx sleep "/proc/$PID/comm" || die "no sleep"
+start b sh -c 'sleep 0; exec sleep 8'
+wait_for 7 grep -qsx sleep "/proc/$PID/comm" || die "no sleep"
 dump img2 "$PID"
 wait_gone "$PID" || die "still there"
 "$CR_RESTORE" -D img2 </dev/null || die "cr-restore exits with $?, sleep with 0"
