@@ -33,8 +33,8 @@
 #endif
 #define FEATURE_WP_UNPOPULATED (1ull << 13)
 #define FEATURE_WP_ASYNC (1ull << 15)
-/* How long the task keeps the descriptor for us to take it. */
-#define HAND_OVER_NS 4000000
+/* How long the task keeps the descriptor for us to take it; on a busy machine our thread may come later. */
+static const long hand_over_ns[] = { 4000000, 50000000, 500000000 };
 
 void tracker_close(struct tracker *t)
 {
@@ -130,10 +130,10 @@ static int take_work(void *arg, struct err *err)
  * One program makes it, waits a moment, and closes it again: should we die meanwhile, the task walks to the end of it by
  * itself and nothing stays. Meanwhile a thread of ours takes the descriptor, whose number is known: the task stands still.
  */
-static int make(struct dump *d, int *uffd, struct err *err)
+static int make_once(struct dump *d, long wait_ns, int *uffd, bool *missed, struct err *err)
 {
 	cleanup_program struct program *p = program_new();
-	const struct timespec wait = { 0, HAND_OVER_NS };
+	const struct timespec wait = { 0, wait_ns };
 	struct take take = { .got = -1 };
 	struct err ignore = ERR_INIT;
 	struct aside beside;
@@ -160,6 +160,7 @@ static int make(struct dump *d, int *uffd, struct err *err)
 		__atomic_store_n(&take.stop, true, __ATOMIC_RELAXED);
 		aside_join(&beside, &ignore);
 		back = remote_close(take_ptr(d->task->remote), err);
+		*missed = !ret && !back && take.got < 0;
 		if (ret && take.got >= 0) {
 			close(take.got);
 			take.got = -1;
@@ -168,6 +169,18 @@ static int make(struct dump *d, int *uffd, struct err *err)
 	}
 	close(take.pidfd);
 	*uffd = take.got;
+	return ret;
+}
+
+static int make(struct dump *d, int *uffd, struct err *err)
+{
+	bool missed = true;
+	int ret = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hand_over_ns) && missed && !ret; i++) {
+		missed = false;
+		ret = make_once(d, hand_over_ns[i], uffd, &missed, err);
+	}
 	return ret;
 }
 
