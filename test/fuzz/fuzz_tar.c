@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tar archives as hostile input: no member has a name that leads anywhere, and no more bytes than the archive has. */
+/* Tar archives as hostile input: no member has a name or a link that leads anywhere, and no more bytes than the archive has. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -27,7 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		if (ret <= 0)
 			return 0;
-		if (!m.name[0] || m.name[0] == '.' || strchr(m.name, '/') || strlen(m.name) > 255)
+		const char *name = m.name;
+		int round = tar_round(&name);
+
+		if (round < 0 || round > TAR_ROUNDS_MAX || !name[0] || name[0] == '.' || strchr(name, '/') || strlen(m.name) > 255)
+			abort();
+		if (m.link[0] && (strcmp(name, "parent") != 0 || (round && strncmp(m.link, "../" TAR_ROUND, 3 + strlen(TAR_ROUND)) != 0)))
 			abort();
 		do {
 			if (tar_read(&r, buf, sizeof(buf), &got, &err))
