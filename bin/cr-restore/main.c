@@ -5,30 +5,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "common/base/io.h"
 #include "common/tty/tty_job.h"
 #include "common/restore/restore.h"
 #include "common/tool/tool.h"
 
 static const char prog[] = "cr-restore";
-
-/* A command that cannot be run is found out before anything is restored. */
-static int check_command(const char *name, struct err *err)
-{
-	const char *path = getenv("PATH") ?: "/bin:/usr/bin";
-
-	if (strchr(name, '/'))
-		return access(name, X_OK) ? err_set(err, ERR_USAGE, errno, "cannot run the command %s", name) : 0;
-	while (*path) {
-		size_t n = strcspn(path, ":");
-		cleanup_free char *file = xasprintf("%.*s/%s", n ? (int)n : 1, n ? path : ".", name);
-
-		if (!access(file, X_OK))
-			return 0;
-		path += n;
-		path += *path == ':';
-	}
-	return err_set(err, ERR_USAGE, 0, "there is no command %s in PATH", name);
-}
 
 static int check_options(const struct opts *o, struct err *err)
 {
@@ -52,7 +34,8 @@ static int check_options(const struct opts *o, struct err *err)
 		return err_set(
 			err, ERR_USAGE, 0,
 			"--exec-cmd makes the command the parent of the task, --restore-sibling makes it the caller");
-	return exec ? check_command(command[0], err) : 0;
+	/* A command that cannot be run is found out before anything is restored. */
+	return exec ? find_executable(command[0], "command", err) : 0;
 }
 
 static int read_externals(const struct opts *o, struct externals *e, struct err *err)

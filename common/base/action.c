@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "common/base/clock.h"
+#include "common/base/io.h"
 #include "common/base/log.h"
 
 extern char **environ;
@@ -29,25 +30,6 @@ static const char *const names[ACTIONS] = {
 };
 
 /* ---- before anything else ---- */
-
-/* As execvp(3) looks for it. */
-static int check_script(const char *name, struct err *err)
-{
-	const char *path = getenv("PATH") ?: "/bin:/usr/bin";
-
-	if (strchr(name, '/'))
-		return access(name, X_OK) ? err_set(err, ERR_USAGE, errno, "cannot run the action script %s", name) : 0;
-	while (*path) {
-		size_t n = strcspn(path, ":");
-		cleanup_free char *file = xasprintf("%.*s/%s", n ? (int)n : 1, n ? path : ".", name);
-
-		if (!access(file, X_OK))
-			return 0;
-		path += n;
-		path += *path == ':';
-	}
-	return err_set(err, ERR_USAGE, 0, "there is no action script %s in PATH", name);
-}
 
 static int check_fd(int fd, const char *option, struct err *err)
 {
@@ -67,7 +49,7 @@ int actions_prepare(struct actions *a, const char *images, struct err *err)
 	if (!ret && a->status_fd >= 0 && a->status_fd == a->phase_fd)
 		ret = err_set(err, ERR_USAGE, 0, "--status-fd and --phase-fd are one descriptor");
 	for (const char *const *s = a->scripts; !ret && s && *s; s++)
-		ret = check_script(*s, err);
+		ret = find_executable(*s, "action script", err);
 	if (ret || !actions_any(a))
 		return ret;
 	/* A directory that is not there is told about later, by who needs it. */

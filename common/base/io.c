@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/base/err.h"
+
 int read_full(int fd, void *buf, size_t n)
 {
 	char *p = buf;
@@ -228,4 +230,22 @@ int parse_i64(const char *s, int base, int64_t *out)
 		return -EINVAL;
 	*out = v;
 	return 0;
+}
+
+int find_executable(const char *name, const char *what, struct err *err)
+{
+	const char *path = getenv("PATH") ?: "/bin:/usr/bin";
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) ? err_set(err, ERR_USAGE, errno, "cannot run the %s %s", what, name) : 0;
+	while (*path) {
+		size_t n = strcspn(path, ":");
+		cleanup_free char *file = xasprintf("%.*s/%s", n ? (int)n : 1, n ? path : ".", name);
+
+		if (!access(file, X_OK))
+			return 0;
+		path += n;
+		path += *path == ':';
+	}
+	return err_set(err, ERR_USAGE, 0, "there is no %s %s in PATH", what, name);
 }

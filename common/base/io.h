@@ -41,6 +41,10 @@ void new_file_release(struct new_file *f);
 /* path itself when it is absolute, else dir/path. malloc'ed. */
 char *path_join(const char *dir, const char *path);
 
+struct err;
+/* Can a program of that name be run, as execvp(3) looks for it? what says what it is: "command". 0, or ERR_USAGE. */
+int find_executable(const char *name, const char *what, struct err *err);
+
 /* Strict numbers: the whole string, no sign surprises, in range. Return 0, -EINVAL or -ERANGE. */
 int parse_u64(const char *s, int base, uint64_t *out);
 int parse_i64(const char *s, int base, int64_t *out);

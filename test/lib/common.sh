@@ -43,9 +43,10 @@ need() { local c; for c; do command -v "$c" >/dev/null || skip "$c is not instal
 
 # wait_for SECONDS COMMAND...: until the command succeeds. A busy machine gets half a minute, however short it is on an idle one.
 wait_for() {
-	local i n=$((($1 < 30 ? 30 : $1) * 50))
+	# Names that no caller has: what is waited for sees ours before its own.
+	local wait_tries wait_limit=$((($1 < 30 ? 30 : $1) * 50))
 	shift
-	for ((i = 0; i < n; i++)); do
+	for ((wait_tries = 0; wait_tries < wait_limit; wait_tries++)); do
 		"$@" && return 0
 		sleep 0.02
 	done

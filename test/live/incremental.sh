@@ -4,19 +4,10 @@
 # right from any of them. What a dump leaves to its parents is compared with whole dumps of the same instant.
 # timeout: 300
 . "$TOP/test/lib/common.sh"
+. "$TOP/test/lib/changing.sh"
 fast_dir img
 TRACK=${TRACK:-}
-# On one processor: the kernel writes its number into the memory of threads (rseq) whenever it changes.
-start t taskset -c 0 "$BIN/test/live/changing" 8
-wait_for 20 test -e t/ready -a -e t/ready.child || die "not ready: $(cat t/stderr)"
-ask() {
-	local n=$1 p=$2
-	rm -f "t/$n"
-	kill -USR1 "$p"
-	wait_for 20 test -s "t/$n" || die "$n: no answer from $p"
-	grep -q ^pass "t/$n" || die "$(cat "t/$n")"
-}
-CHILD=$(cat "/proc/$PID/task/$PID/children") CHILD=${CHILD% }
+changing 8
 mkdir -p img/0
 # shellcheck disable=SC2086
 "$CR_DUMP" -t "$PID" -D img/0 --pre-dump $TRACK >out 2>&1 || die "pre-dump: $(cat out)"

@@ -3,17 +3,10 @@
 # Rounds of pre-dumps down a pipe, while the tree changes its memory: what was sent before is not sent again, and the other end has it all.
 # timeout: 200
 . "$TOP/test/lib/common.sh"
+. "$TOP/test/lib/changing.sh"
 need zstd
 fast_dir img
-start t taskset -c 0 "$BIN/test/live/changing" 32 "${PAUSE:-100}"
-wait_for 20 test -e t/ready -a -e t/ready.child || die "not ready: $(cat t/stderr)"
-CHILD=$(cat "/proc/$PID/task/$PID/children") CHILD=${CHILD% }
-ask() {
-	rm -f "t/$1"
-	kill -USR1 "$2"
-	wait_for 20 test -s "t/$1" || die "$1: no answer from $2"
-	grep -q ^pass "t/$1" || die "$(cat "t/$1")"
-}
+changing 32 "${PAUSE:-100}"
 well() {
 	wait_for 10 is_free "$PID" || die "$1: not free"
 	ask verdict "$PID"

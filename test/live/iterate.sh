@@ -4,16 +4,9 @@
 # the rounds is compared with a whole dump of the same instant, and comes back right.
 # timeout: 200
 . "$TOP/test/lib/common.sh"
+. "$TOP/test/lib/changing.sh"
 fast_dir img
-start t taskset -c 0 "$BIN/test/live/changing" 32 "${PAUSE:-100}"
-wait_for 20 test -e t/ready -a -e t/ready.child || die "not ready: $(cat t/stderr)"
-CHILD=$(cat "/proc/$PID/task/$PID/children") CHILD=${CHILD% }
-ask() {
-	rm -f "t/$1"
-	kill -USR1 "$2"
-	wait_for 20 test -s "t/$1" || die "$1: no answer from $2"
-	grep -q ^pass "t/$1" || die "$(cat "t/$1")"
-}
+changing 32 "${PAUSE:-100}"
 fds=$(ls "/proc/$PID/fd")
 bytes() { cat "$1"/pages-*.img | wc -c; }
 for n in 1 2 4 3 5 20ms auto 6; do

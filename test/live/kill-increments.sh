@@ -5,19 +5,13 @@
 # none; older ones are as they were. CAMPAIGN=N kills so often; SEED=N repeats a campaign.
 # timeout: 280
 . "$TOP/test/lib/common.sh"
+. "$TOP/test/lib/changing.sh"
 count=${CAMPAIGN:-40}
 RANDOM=${SEED:-$(($(date +%s) % 32768))}
 echo "SEED=$RANDOM"
 kill_after=$BIN/test/live/kill_after
 watchdog_start
 fast_dir img
-trackers() {
-	local d
-	for d in /proc/[0-9]*; do
-		[ "$(cat "$d/comm" 2>/dev/null)" != cr-tracker ] || echo "${d#/proc/}"
-	done
-}
-no_tracker() { [ -z "$(trackers)" ]; }
 unregistered() { ! grep -qE '^VmFlags:.* (um|uw)' "/proc/$DOG/smaps"; }
 # One that is wanted may be forked already when cr-dump dies, and not bear its name yet.
 freed() {

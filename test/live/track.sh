@@ -4,15 +4,9 @@
 # meanwhile, no page is wrong; nothing is left of it when it is not needed any more.
 # timeout: 240
 . "$TOP/test/lib/common.sh"
+. "$TOP/test/lib/changing.sh"
 need python3 perl
 fast_dir img
-trackers() {
-	local d
-	for d in /proc/[0-9]*; do
-		[ "$(cat "$d/comm" 2>/dev/null)" != cr-tracker ] || echo "${d#/proc/}"
-	done
-}
-no_tracker() { [ -z "$(trackers)" ]; }
 registered() { grep -qE '^VmFlags:.* (um|uw)' "/proc/$1/smaps"; }
 written() { awk -F '  +' '$1 == "pages written" { print $2 + 0 }' "$1"; }
 # d N [OPTION...]: one more dump, with the one before as its parent
@@ -23,15 +17,7 @@ d() {
 	"$CR_DUMP" -t "$PID" -D "img/$n" --display-stats "$@" >out 2>&1 || die "dump $n $*: $(cat out)"
 	"$CR_IMAGE" check "img/$n" >check 2>&1 || die "dump $n $*: check: $(cat check)"
 }
-ask() {
-	rm -f "t/$1"
-	kill -USR1 "$2"
-	wait_for 20 test -s "t/$1" || die "$1: no answer from $2"
-	grep -q ^pass "t/$1" || die "$(cat "t/$1")"
-}
-start t taskset -c 0 "$BIN/test/live/changing" 32 1000
-wait_for 20 test -e t/ready -a -e t/ready.child || die "not ready: $(cat t/stderr)"
-CHILD=$(cat "/proc/$PID/task/$PID/children") CHILD=${CHILD% }
+changing 32 1000
 well() {
 	wait_for 10 is_free "$PID" || die "$1: not free"
 	ask verdict "$PID"
