@@ -26,7 +26,7 @@ void ipcns_leave(struct dump *d);
 uint32_t ipcns_id(const struct dump *d);
 /* Settings, semaphores, message queues, and segments that nobody has attached, when the namespace is the tree's own. */
 int ipcns_dump(struct dump *d, struct err *err);
-/* Its POSIX message queues. */
+/* Its POSIX message queues, with the messages in them. */
 int mqueues_dump(struct dump *d, IpcVarEntry *var, struct err *err);
 
 /* ---- restore ---- */
@@ -47,6 +47,11 @@ int ipcns_load(struct model *m, struct err *err);
 /* The controller enters a new namespace, fills it, and is back in its own at the end. To be called before anything else of the
  * controller's program. */
 int ipcns_plan(const struct model *m, struct plan *plan, struct err *err);
+
+/* common/ipc/mqueue.c: whether it can be one, and how it is made. */
+struct where;
+int mqueue_check(const MqueueEntry *q, const struct where *at, struct err *err);
+void mqueue_plan(struct program *p, const MqueueEntry *e);
 
 /* The id that the next object gets; sysctl: "shm_next_id". */
 void ipc_plan_next_id(struct program *p, const char *sysctl, uint32_t id);

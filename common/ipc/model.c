@@ -5,8 +5,6 @@
 #include "common/ipc/ipcns.h"
 #include "common/restore/verify.h"
 
-#define NAME_LONGEST 255 /* of a POSIX message queue */
-
 static int bad_desc(const IpcDescEntry *e, const struct where *at, struct err *err)
 {
 	if (e->id > INT32_MAX)
@@ -124,14 +122,10 @@ static int check_settings(const IpcVarEntry *e, unsigned long ns, struct err *er
 	if (e->n_sem_ctls != 4)
 		return bad_image(err, at, "%zu values of kernel.sem", e->n_sem_ctls);
 	for (size_t i = 0; i < e->n_mqueues; i++) {
-		const MqueueEntry *q = e->mqueues[i];
+		int ret = mqueue_check(e->mqueues[i], at, err);
 
-		if (!*q->name || strlen(q->name) > NAME_LONGEST || strchr(q->name, '/') || !strcmp(q->name, ".") ||
-		    !strcmp(q->name, ".."))
-			return bad_image(err, at, "a POSIX message queue cannot have the name \"%s\"", q->name);
-		if (!q->maxmsg || q->maxmsg > INT32_MAX || !q->msgsize || q->msgsize > INT32_MAX || q->mode & ~07777u)
-			return bad_image(err, at, "POSIX message queue /%s: %lu messages of %lu bytes, mode %o", q->name,
-					 q->maxmsg, q->msgsize, q->mode);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }

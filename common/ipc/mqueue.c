@@ -1,20 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * POSIX message queues (ipc/mqueue.c): files of a file system that each IPC namespace has, mounted or not. A message can be
- * read only by taking it, so a queue that holds some is refused.
+ * POSIX message queues (ipc/mqueue.c): files of a file system that each IPC namespace has, mounted or not.
+ *
+ * A message can be read only by taking it. So all of a queue are taken and sent again while everybody who lives in the
+ * namespace stands still: what goes out first (by priority, then by age) is sent first, and so the queue is the same again. A
+ * process of ours does that, which blocks all signals and has all memory that it needs: who kills cr-dump meanwhile does not
+ * take the messages with it; and we go on with its work if somebody kills it. A task of the tree would be no better for that: it
+ * need not have permission for a queue, and its seccomp filters need not allow these calls.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 #include <mqueue.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
+#include "common/base/fault.h"
 #include "common/base/io.h"
 #include "common/file/file.h"
 #include "common/ipc/ipcns.h"
+#include "common/restore/verify.h"
+
+#define NAME_LONGEST 255
+#define TAKE_MS 60000 /* microseconds, unless the machine hardly runs at all */
+#define BESIDE 32u    /* bytes of an image that come with each message, at most */
+#define ALL_LONGEST (IMAGE_ENTRY_MAX / 2)
+
+/* ---- dump ---- */
 
 static int open_all(int *dir, struct err *err)
 {
@@ -30,41 +49,160 @@ static int open_all(int *dir, struct err *err)
 	return *dir < 0 ? err_sys(err, "cannot look at POSIX message queues (fsmount)") : 0;
 }
 
-static int dump_one(struct dump *d, int dir, const char *name, MqueueEntry **out, struct err *err)
+/* Messages while they are in no queue, in memory that is ours and that of the process that takes them. */
+struct taken {
+	size_t max, n, back; /* in the queue; taken; sent again */
+	bool sending;
+	struct { size_t off, len; unsigned prio; } v[]; /* max of them, and then the bytes */
+};
+
+static char *bytes_of(struct taken *t)
+{
+	return (char *)&t->v[t->max];
+}
+
+/* Goes on where somebody was who did not come to the end. */
+static void take_and_send(int q, struct taken *t, size_t longest)
+{
+	const struct timespec past = { 0, 0 }, moment = { 0, 1000000 };
+
+	for (; !t->sending && t->n < t->max; t->n++) {
+		size_t off = t->n ? t->v[t->n - 1].off + t->v[t->n - 1].len : 0;
+		ssize_t got = mq_timedreceive(q, bytes_of(t) + off, longest, &t->v[t->n].prio, &past);
+
+		if (got < 0)
+			break;
+		t->v[t->n].off = off;
+		t->v[t->n].len = (size_t)got;
+	}
+	t->sending = true;
+	fault("mqueue:taken");
+	for (; t->back < t->n; t->back++)
+		/* The kernel may lack memory just now, but not for ever. */
+		while (mq_send(q, bytes_of(t) + t->v[t->back].off, t->v[t->back].len, t->v[t->back].prio))
+			nanosleep(&moment, NULL);
+}
+
+static int await(pid_t pid, int *status)
+{
+	cleanup_fd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	if (fd >= 0 && poll(&p, 1, TAKE_MS) == 0)
+		return -ETIMEDOUT;
+	while (waitpid(pid, status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static int in_process(int q, struct taken *t, size_t longest, const char *name, struct err *err)
+{
+	sigset_t all, before;
+	int status = 0, ret;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid_t pid = fork();
+	if (!pid) {
+		setsid(); /* who kills our process group does not mean it */
+		take_and_send(q, t, longest);
+		_exit(0);
+	}
+	ret = pid < 0 ? err_sys(err, "cannot make a process that reads POSIX message queue /%s", name) : 0;
+	fault("mqueue:taking");
+	if (!ret) {
+		ret = await(pid, &status);
+		if (ret)
+			err_set(err, ERR_FAILED, -ret, "cannot wait for the process that reads POSIX message queue /%s", name);
+		else if (status)
+			take_and_send(q, t, longest);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ret;
+}
+
+static void keep(struct dump *d, struct taken *t, MqueueEntry *e)
+{
+	e->n_messages = t->n;
+	e->messages = arena_alloc(d->arena, t->n * sizeof(*e->messages));
+	for (size_t i = 0; i < t->n; i++) {
+		MqueueMessage *m = e->messages[i] = arena_msg(d->arena, MqueueMessage, mqueue_message__init);
+
+		m->priority = t->v[i].prio;
+		m->text = (ProtobufCBinaryData){ t->v[i].len, arena_dup(d->arena, bytes_of(t) + t->v[i].off, t->v[i].len) };
+	}
+}
+
+static int dump_messages(struct dump *d, int dir, const struct mq_attr *attr, uint64_t bytes, MqueueEntry *e, struct err *err)
+{
+	const size_t n = (size_t)attr->mq_curmsgs, longest = (size_t)attr->mq_msgsize;
+	cleanup_fd int q = openat(dir, e->name, O_RDWR | O_CLOEXEC);
+	struct taken *t;
+	size_t room = sizeof(*t) + n * sizeof(t->v[0]) + bytes + longest;
+	int ret;
+
+	if (q < 0)
+		return err_sys(err, "cannot open POSIX message queue /%s", e->name);
+	/* Nothing of it is to be found while messages are nowhere else. */
+	t = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (t == MAP_FAILED)
+		return err_sys(err, "no memory for the messages of POSIX message queue /%s", e->name);
+	t->max = n;
+	ret = in_process(q, t, longest, e->name, err);
+	if (!ret && t->n != n)
+		ret = err_set(err, ERR_FAILED, 0, "somebody outside of the tree takes messages from POSIX message queue /%s", e->name);
+	if (!ret)
+		keep(d, t, e);
+	munmap(t, room);
+	return ret;
+}
+
+/* A number of the one line that such a file tells of itself; 0 when it is not there. */
+static uint64_t told(const char *text, const char *word)
+{
+	const char *p = strstr(text, word);
+	uint64_t v = 0;
+
+	if (p)
+		p += strlen(word);
+	return p && !fdinfo_number(&p, 10, &v) ? v : 0;
+}
+
+static int dump_one(struct dump *d, int dir, const char *name, size_t *all, MqueueEntry **out, struct err *err)
 {
 	MqueueEntry *e = *out = arena_msg(d->arena, MqueueEntry, mqueue_entry__init);
 	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	uint64_t pid = 0;
+	uint64_t pid, bytes;
 	char text[256] = "";
 	struct mq_attr attr;
-	const char *notify;
 	struct stat st;
 
 	/* An opened file of that file system is a queue's descriptor. */
 	if (fd < 0 || fstat(fd, &st) || syscall(SYS_mq_getsetattr, fd, NULL, &attr) || read(fd, text, sizeof(text) - 1) < 0)
 		return err_sys(err, "cannot look at POSIX message queue /%s", name);
-	if (attr.mq_curmsgs)
-		return err_refuse(err, "POSIX message queue /%s holds %ld messages, which nobody can read without taking them", name,
-				  attr.mq_curmsgs);
-	notify = strstr(text, "NOTIFY_PID:");
-	if (notify)
-		notify += strlen("NOTIFY_PID:");
-	if (notify && !fdinfo_number(&notify, 10, &pid) && pid)
+	pid = told(text, "NOTIFY_PID:");
+	if (pid)
 		return err_refuse(err, "POSIX message queue /%s is to notify pid %d (mq_notify)", name, (int)pid);
+	bytes = told(text, "QSIZE:");
+	*all += bytes + (size_t)attr.mq_curmsgs * BESIDE;
+	if (*all > ALL_LONGEST)
+		return err_refuse(err, "POSIX message queues hold more than %u bytes", ALL_LONGEST);
 	e->name = arena_strdup(d->arena, name);
 	e->uid = st.st_uid;
 	e->gid = st.st_gid;
 	e->mode = st.st_mode & 07777;
 	e->maxmsg = (uint64_t)attr.mq_maxmsg;
 	e->msgsize = (uint64_t)attr.mq_msgsize;
-	return 0;
+	/* A check only looks. */
+	return attr.mq_curmsgs && !d->found ? dump_messages(d, dir, &attr, bytes, e, err) : 0;
 }
 
 int mqueues_dump(struct dump *d, IpcVarEntry *var, struct err *err)
 {
 	struct dirent *e;
 	DIR *all = NULL;
-	size_t cap = 0;
+	size_t cap = 0, bytes = 0;
 	int dir, ret = open_all(&dir, err);
 
 	if (dir >= 0)
@@ -74,7 +212,7 @@ int mqueues_dump(struct dump *d, IpcVarEntry *var, struct err *err)
 
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		ret = dump_note(d, dump_one(d, dirfd(all), e->d_name, &entry, err), err);
+		ret = dump_note(d, dump_one(d, dirfd(all), e->d_name, &bytes, &entry, err), err);
 		if (var->n_mqueues == cap) {
 			cap = cap ? 2 * cap : 8;
 			var->mqueues = arena_alloc(d->arena, cap * sizeof(*var->mqueues));
@@ -86,4 +224,41 @@ int mqueues_dump(struct dump *d, IpcVarEntry *var, struct err *err)
 	if (all)
 		closedir(all);
 	return ret;
+}
+
+/* ---- restore ---- */
+
+int mqueue_check(const MqueueEntry *q, const struct where *at, struct err *err)
+{
+	if (!*q->name || strlen(q->name) > NAME_LONGEST || strchr(q->name, '/') || !strcmp(q->name, ".") || !strcmp(q->name, ".."))
+		return bad_image(err, at, "a POSIX message queue cannot have the name \"%s\"", q->name);
+	if (!q->maxmsg || q->maxmsg > INT32_MAX || !q->msgsize || q->msgsize > INT32_MAX || q->mode & ~07777u)
+		return bad_image(err, at, "POSIX message queue /%s: %lu messages of %lu bytes, mode %o", q->name, q->maxmsg,
+				 q->msgsize, q->mode);
+	if (q->n_messages > q->maxmsg)
+		return bad_image(err, at, "POSIX message queue /%s: %zu messages, where %lu have room", q->name, q->n_messages,
+				 q->maxmsg);
+	for (size_t i = 0; i < q->n_messages; i++)
+		if (q->messages[i]->text.len > q->msgsize || q->messages[i]->priority >= MQ_PRIO_MAX)
+			return bad_image(err, at, "POSIX message queue /%s: a message of %zu bytes with priority %u", q->name,
+					 q->messages[i]->text.len, q->messages[i]->priority);
+	return 0;
+}
+
+void mqueue_plan(struct program *p, const MqueueEntry *e)
+{
+	struct mq_attr attr = { .mq_maxmsg = (long)e->maxmsg, .mq_msgsize = (long)e->msgsize };
+	struct step_ref fd = program_call(p, MAKE_OBJECTS, "POSIX message queue", SYS_mq_open, A_DATA(program_string(p, e->name)),
+					  A(O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NONBLOCK), A(e->mode & 0777),
+					  A_DATA(program_data(p, &attr, sizeof(attr))));
+
+	for (size_t i = 0; i < e->n_messages; i++) {
+		const MqueueMessage *m = e->messages[i];
+
+		program_call(p, MAKE_OBJECTS, "message", SYS_mq_timedsend, A_RESULT(fd),
+			     A_DATA(program_data(p, m->text.data, m->text.len)), A(m->text.len), A(m->priority), A(0));
+	}
+	program_call(p, MAKE_OBJECTS, "its owner", SYS_fchown, A_RESULT(fd), A(e->uid), A(e->gid));
+	program_call(p, MAKE_OBJECTS, "its mode", SYS_fchmod, A_RESULT(fd), A(e->mode));
+	program_call(p, MAKE_OBJECTS, "its descriptor", SYS_close, A_RESULT(fd));
 }

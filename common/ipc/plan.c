@@ -4,7 +4,6 @@
  * it, and goes back when all tasks stand ready. Ids come back through kernel.*_next_id, as CAP_CHECKPOINT_RESTORE may.
  */
 #include <fcntl.h>
-#include <mqueue.h>
 #include <sched.h>
 #include <stddef.h>
 #include <string.h>
@@ -137,18 +136,6 @@ static void plan_queue(struct program *p, const struct model_msgq *q)
 		     A_DATA(program_data(p, &set, sizeof(set))));
 }
 
-static void plan_mqueue(struct program *p, const MqueueEntry *e)
-{
-	struct mq_attr attr = { .mq_maxmsg = (long)e->maxmsg, .mq_msgsize = (long)e->msgsize };
-	struct step_ref fd = program_call(p, MAKE_OBJECTS, "POSIX message queue", SYS_mq_open, A_DATA(program_string(p, e->name)),
-					  A(O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC), A(e->mode & 0777),
-					  A_DATA(program_data(p, &attr, sizeof(attr))));
-
-	program_call(p, MAKE_OBJECTS, "its owner", SYS_fchown, A_RESULT(fd), A(e->uid), A(e->gid));
-	program_call(p, MAKE_OBJECTS, "its mode", SYS_fchmod, A_RESULT(fd), A(e->mode));
-	program_call(p, MAKE_OBJECTS, "its descriptor", SYS_close, A_RESULT(fd));
-}
-
 int ipcns_plan(const struct model *m, struct plan *plan, struct err *err)
 {
 	struct program *p = plan->controller;
@@ -169,7 +156,7 @@ int ipcns_plan(const struct model *m, struct plan *plan, struct err *err)
 	for (size_t i = 0; i < m->ipc->nqueues; i++)
 		plan_queue(p, &m->ipc->queues[i]);
 	for (size_t i = 0; i < m->ipc->var->n_mqueues; i++)
-		plan_mqueue(p, m->ipc->var->mqueues[i]);
+		mqueue_plan(p, m->ipc->var->mqueues[i]);
 	for (size_t i = 0; i < m->nshmem && !ret; i++)
 		if (m->shmem[i].segment && !m->shmem[i].views)
 			ret = sysv_plan(plan, &m->shmem[i], err);
