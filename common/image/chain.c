@@ -177,7 +177,7 @@ static int open_pages(struct chain_set *s, size_t i, struct err *err)
 	if (!set->present)
 		return 0;
 	image_name(IMG_PAGES, set->pages_id, name);
-	ret = image_file_open(image_dir_fd(s->chain->dirs[i]), name, &s->pages[i], err);
+	ret = image_dir_file(s->chain->dirs[i], name, &s->pages[i], err);
 	if (!ret && s->pages[i].fd < 0)
 		ret = err_set(err, ERR_IMAGE, ENOENT, "the image is missing");
 	else if (!ret && s->pages[i].size != set->present)

@@ -58,5 +58,8 @@ void chain_set_close(struct chain_set *s);
  * max. NULL, or why it is nowhere. */
 const char *chain_find(const struct chain_set *s, size_t from, uint64_t vaddr, uint64_t max, size_t *in, uint64_t *off,
 		       uint64_t *pages);
+/* What the first directory has itself of a page set, its parents need not have: that room is given back (fallocate(2)), and touched[i]
+ * set for each directory where some was. Compressed pages have no place of their own, and stay. */
+int chain_dedup(const struct chain *c, enum image_kind kind, unsigned long id, bool *touched, struct err *err);
 
 #endif

@@ -23,6 +23,7 @@ struct image_dir {
 	struct manifest *manifest; /* NULL: there is none */
 	struct source *source;
 	unsigned round; /* of a stream: which of its folders; 0: none */
+	bool borrows;	/* the source is another one's */
 };
 
 struct image_reader {
@@ -78,17 +79,21 @@ int image_dir_stream(int fd, struct image_dir **dir, struct err *err)
 	return 0;
 }
 
+struct image_dir *image_dir_of_source(struct source *source, unsigned round)
+{
+	struct image_dir *dir = xzalloc(sizeof(*dir));
+
+	*dir = (struct image_dir){ .fd = -1, .source = source, .round = round, .borrows = true };
+	dir->path = round ? xasprintf("the stream: " TAR_ROUND "%u", round) : xstrdup("the stream");
+	return dir;
+}
+
 int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent)
 {
 	unsigned round = source_parent(dir->source, dir->round);
 
-	*parent = NULL;
-	if (!round)
-		return 0;
-	*parent = xzalloc(sizeof(**parent));
-	**parent = (struct image_dir){ .fd = -1, .path = xasprintf("the stream: " TAR_ROUND "%u", round), .source = dir->source,
-				       .round = round };
-	return 1;
+	*parent = round ? image_dir_of_source(dir->source, round) : NULL;
+	return round != 0;
 }
 
 void image_dir_forget(struct image_dir *dir, const char *name)
@@ -115,7 +120,7 @@ void image_dir_free(struct image_dir *dir)
 	if (!dir)
 		return;
 	manifest_free(dir->manifest);
-	if (!dir->round)
+	if (!dir->borrows)
 		source_free(dir->source);
 	if (dir->fd >= 0)
 		close(dir->fd);
@@ -167,18 +172,22 @@ static int against_manifest(const struct image_dir *dir, enum image_kind kind, c
 	return ret ? err_hint(err, ret, "if it was changed on purpose, accept it with cr-image seal") : 0;
 }
 
+int image_dir_file(const struct image_dir *dir, const char *name, struct image_file *f, struct err *err)
+{
+	if (!dir->source)
+		return image_file_open(dir->fd, name, f, err);
+	source_find(dir->source, dir->round, name, f);
+	return 0;
+}
+
 /* Opens image NAME in dir: fd -1 when there is none. One that has entries and is small is read at once where *small is given; thousands
  * of threads have thousands of those, so nothing is read twice. */
 static int open_image(struct image_dir *dir, enum image_kind kind, const char *name, struct image_file *f, uint8_t **small,
 		      struct err *err)
 {
 	cleanup_free uint8_t *content = NULL;
-	int ret = 0;
+	int ret = image_dir_file(dir, name, f, err);
 
-	if (dir->source)
-		source_find(dir->source, dir->round, name, f);
-	else
-		ret = image_file_open(dir->fd, name, f, err);
 	if (!ret && small && f->fd >= 0 && f->size <= BUFFER && image_kinds[kind].message) {
 		content = xmalloc(MAX((size_t)f->size, (size_t)1));
 		ret = image_file_pread(f, content, (size_t)f->size, 0, err);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "common/base/io.h"
+#include "common/image/chain.h"
 #include "common/image/frames.h"
 #include "common/image/manifest.h"
 #include "common/image/tar.h"
@@ -36,7 +37,8 @@ struct source {
 	int mem;
 	struct manifest *manifests[TAR_ROUNDS_MAX + 1]; /* by folder */
 	uint8_t parents[TAR_ROUNDS_MAX + 1]; /* folder of the one before; 0: there is none */
-	unsigned last_round;
+	unsigned round, last_round; /* where it stands; the largest that came */
+	bool settled[TAR_ROUNDS_MAX + 1];
 };
 
 static struct kept *find(const struct source *s, unsigned round, const char *name)
@@ -223,10 +225,38 @@ static int keep_link(struct source *s, unsigned round, struct err *err)
 	cleanup_free char *to = xasprintf("%s/", s->at.link + (strncmp(s->at.link, "../", 3) ? 0 : 3));
 	const char *name = to;
 
+	int parent = tar_round(&name);
+
 	if (s->parents[round])
 		return err_image(err, "it is there twice");
-	s->parents[round] = (uint8_t)tar_round(&name);
+	/* settle() takes from the older one what the newer one has. */
+	for (size_t i = 0; i < ARRAY_SIZE(s->parents); i++)
+		if (s->parents[i] == parent)
+			return err_image(err, "two checkpoints of the stream need the pages of %s", s->at.link);
+	s->parents[round] = (uint8_t)parent;
 	return 0;
+}
+
+/* A folder has come: pages of those before it that it has anew are not kept. Only memory depends on it: what is damaged, others find. */
+static void settle(struct source *s, unsigned round)
+{
+	bool touched[CHAIN_MAX];
+	struct chain c = { .n = 0 };
+	struct err err = ERR_INIT;
+
+	if (s->settled[round] || !s->parents[round])
+		return;
+	s->settled[round] = true;
+	if (!chain_open(image_dir_of_source(s, round), &c, false, &err))
+		for (size_t i = 0; i < s->n; i++) {
+			unsigned long id;
+			enum image_kind kind = image_kind_of_name(s->v[i].name, &id);
+
+			err = (struct err)ERR_INIT;
+			if (s->v[i].round == round && (kind == IMG_PAGEMAP || kind == IMG_SHMEM_PAGEMAP))
+				chain_dedup(&c, kind, id, touched, &err);
+		}
+	chain_close(&c);
 }
 
 /* Goes on to the next pages that can wait, or the end. */
@@ -243,10 +273,15 @@ static int advance(struct source *s, struct err *err)
 			return ret;
 		if (!ret) {
 			s->ended = true;
+			for (unsigned i = 0; i <= s->last_round; i++)
+				settle(s, i);
 			break;
 		}
 		ret = 0;
 		round = (unsigned)tar_round(&name);
+		if (round != s->round)
+			settle(s, s->round);
+		s->round = round;
 		kind = image_kind_of_name(name, &s->id);
 		s->last_round = MAX(s->last_round, round);
 		s->ours |= s->at.last_part;

@@ -2,8 +2,8 @@
 /*
  * A checkpoint that comes from a pipe (stream.h). All images but memory pages are kept in memory, within limits. Of a stream that
  * cr-dump wrote, pages are left in the pipe until somebody reads them in their order; of any other they go into memory too, since
- * there is no knowing what still comes behind them, and so do those of checkpoints before that one (cr-dump --iterate): which of them
- * count is known at the end. Nothing of it is to be trusted before source_end().
+ * there is no knowing what still comes behind them, and so do those of checkpoints before that one (cr-dump --iterate): there each page is
+ * kept once, for the newest takes the place of the others. Nothing of it is to be trusted before source_end().
  */
 #ifndef CR_IMAGE_SOURCE_H
 #define CR_IMAGE_SOURCE_H
@@ -13,6 +13,7 @@
 
 struct source;
 struct manifest;
+struct image_dir;
 /* Reads up to the first pages that can wait. fd stays the caller's, and must live as long. */
 int source_open(int fd, struct source **s, struct err *err);
 void source_free(struct source *s);
@@ -21,6 +22,8 @@ void source_free(struct source *s);
 bool source_find(const struct source *s, unsigned round, const char *name, struct image_file *f);
 /* The folder of the checkpoint to which that one leaves pages; 0: there is none. */
 unsigned source_parent(const struct source *s, unsigned round);
+/* That folder as a directory of images, to be freed before the source. */
+struct image_dir *image_dir_of_source(struct source *s, unsigned round);
 /* Whoever found it has all that he needs of it: its memory is given back. */
 void source_forget(struct source *s, unsigned round, const char *name);
 /* Whether pages may still come. */

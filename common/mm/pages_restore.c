@@ -158,6 +158,8 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	pthread_t second;
 	bool two;
 
+	if (pt->set->src)
+		return pages_chain_restore(m, pt, pid, tick, ctx, err);
 	if (pt->set->streamed) {
 		w.ret = find_pages(m, pt->set, err);
 		if (w.ret)
@@ -165,7 +167,7 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	}
 	w.source = pt->set->streamed ? image_dir_source(m->dir) : NULL;
 	w.sum = w.source || (want && want->sums);
-	w.frees = pt->set->spooled && !pt->set->kept && !pt->set->src && !pt->nown && pt->set->fd >= 0;
+	w.frees = pt->set->spooled && !pt->set->kept && !pt->nown && pt->set->fd >= 0;
 	two = pt->set->size > 2 * PART && !pthread_create(&second, NULL, second_thread, &w); /* without it all takes longer, no more */
 	work(&w, tick, ctx);
 	if (two)

@@ -146,12 +146,8 @@ static void share_pages(const struct model *m, struct plan_task *pt)
 
 	for (size_t i = 0; i < pt->npages; i++)
 		total += pt->pages[i].len;
-	/* Of a chain of checkpoints, each file is read by the task. */
-	if (pt->set->src)
-		pt->nown = pt->npages;
-	else
-		pt->nown = m->ntasks < LARGE_TREE && pt->set->fd >= 0 && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ?
-				   pt->npages : 0;
+	pt->nown = m->ntasks < LARGE_TREE && (pt->set->src || pt->set->fd >= 0) && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ?
+			   pt->npages : 0;
 }
 
 /* Shared memory that only this task has, and whole. */

@@ -114,7 +114,7 @@ void shmem_unmap(struct plan *plan, uint64_t at, uint64_t size)
 void shmem_content(struct plan *plan, const struct model_pages *pages, uint64_t size, uint32_t slot)
 {
 	struct program *p = plan->controller;
-	const bool frees = pages->spooled && !pages->kept && !pages->src;
+	const bool frees = pages->spooled && !pages->kept;
 	uint64_t off = 0;
 	uint32_t from;
 

@@ -96,6 +96,7 @@ static int open_files(struct model *m, const struct chain_set *s, const struct c
 		const struct page_set *set = &s->sets[f];
 		struct image_dir *dir = m->chain->dirs[f];
 		uint64_t size;
+		char name[64];
 
 		if (!f || p->files[f] >= 0)
 			continue;
@@ -105,6 +106,10 @@ static int open_files(struct model *m, const struct chain_set *s, const struct c
 					set->present);
 		if (!ret)
 			ret = image_raw_open(dir, IMG_PAGES, set->pages_id, &p->files[f], &size, err);
+		if (!ret) {
+			image_name(IMG_PAGES, set->pages_id, name);
+			image_dir_forget(dir, name);
+		}
 		if (!ret)
 			ret = verify_sums(dir, set->pages_id, p->files[f], size, err);
 		if (ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * holder KIND MIB: so much memory, no two pages alike: private, shared (anonymous) or memfd. Makes `ready`; when `go` is there, looks
- * at all of it and writes `verdict`.
+ * at all of it and writes `verdict`. When `more` is there, removes it once three of four pages are others.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static uint64_t word(size_t page, size_t i)
+static uint64_t word(size_t page, size_t i, size_t round)
 {
-	return (page * 512 + i + 1) * 0x9e3779b97f4a7c15ull;
+	return (page * 512 + i + 1) * 0x9e3779b97f4a7c15ull + (page % 4 ? round : 0);
 }
 
 static void say(const char *name, const char *text)
@@ -28,7 +28,7 @@ static void say(const char *name, const char *text)
 
 int main(int argc, char **argv)
 {
-	size_t len = argc == 3 ? (size_t)atol(argv[2]) << 20 : 0;
+	size_t len = argc == 3 ? (size_t)atol(argv[2]) << 20 : 0, round = 0;
 	int fd = -1, flags = MAP_SHARED | MAP_ANONYMOUS;
 	uint64_t *p;
 
@@ -46,12 +46,20 @@ int main(int argc, char **argv)
 	if (p == MAP_FAILED)
 		err(1, "mmap");
 	for (size_t i = 0; i < len / 8; i++)
-		p[i] = word(i / 512, i % 512);
+		p[i] = word(i / 512, i % 512, 0);
 	say("ready", "");
-	while (access("go", F_OK))
+	while (access("go", F_OK)) {
 		usleep(10000);
+		if (access("more", F_OK))
+			continue;
+		round++;
+		for (size_t i = 0; i < len / 8; i++)
+			if (i / 512 % 4)
+				p[i] = word(i / 512, i % 512, round);
+		unlink("more");
+	}
 	for (size_t i = 0; i < len / 8; i++)
-		if (p[i] != word(i / 512, i % 512)) {
+		if (p[i] != word(i / 512, i % 512, round)) {
 			say("verdict", "fail: memory\n");
 			return 1;
 		}

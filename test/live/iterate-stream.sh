@@ -65,6 +65,10 @@ for link in ../x iterate-0 iterate-101 ../../etc /etc iterate-1/..; do
 	rm -rf img/cut
 	"$CR_IMAGE" unpack img/cut <bad.tar >out 2>&1 && die "unpack takes a link to $link"
 done
+# What one needs, the other has taken the place of.
+rm -rf img/bad && cp -r img/tar img/bad && cp -r img/bad/iterate-2 img/bad/iterate-77
+tar c -C img/bad . >bad.tar
+refused 4 'need the pages of' sh -c '"$0" -D - -d <"$1"' "$CR_RESTORE" bad.tar
 rm -rf img/bad && cp -r img/tar img/bad && rm img/bad/iterate-2/pages-1.img && tar c -C img/bad . >bad.tar
 refused 4 'iterate-2|pages-1.img' sh -c '"$0" -D - -d <"$1"' "$CR_RESTORE" bad.tar
 nobody_there || die "somebody is left"

@@ -72,3 +72,24 @@ wait_gone "$PID"
 rm -r img/d
 cat out/s | limited "$CR_RESTORE" -D - -d || die "128 MiB in an archive with the pages first do not come back within 176 MiB"
 proves first
+
+# Rounds that write the same pages again and again: each is kept once, and leaves memory as it goes into the process.
+echo $((256 << 20)) >"$g/$max" || die "cannot limit memory"
+for kind in private shared; do
+	rm -rf img/d
+	mkdir -p img/d/iterate-1 img/d/iterate-2
+	held "rounds.$kind" "$kind" 128
+	written() { [ ! -e "rounds.$kind/more" ]; }
+	writes() { touch "rounds.$kind/more" && wait_for 60 written || die "nothing is written"; }
+	"$CR_DUMP" -t "$PID" -D img/d/iterate-1 -R --no-seal || die "cr-dump of $kind"
+	writes
+	"$CR_DUMP" -t "$PID" -D img/d/iterate-2 -R --prev-images-dir ../iterate-1 || die "cr-dump of $kind, the second"
+	writes
+	"$CR_DUMP" -t "$PID" -D img/d --prev-images-dir iterate-2 || die "cr-dump of $kind, the last"
+	wait_gone "$PID" || die "still there"
+	tar cf out/s -C img/d iterate-1 iterate-2 --exclude='iterate-*' . || die "tar"
+	rm -r img/d
+	[ "$(stat -c %s out/s)" -gt $((300 << 20)) ] || die "the rounds are $(stat -c %s out/s) bytes: too few to need the room"
+	cat out/s | limited "$CR_RESTORE" -D - -d || die "128 MiB of $kind memory, most of it three times in the stream, do not come back within 256 MiB"
+	proves "rounds.$kind"
+done
