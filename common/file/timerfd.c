@@ -91,12 +91,21 @@ static int timerfd_plan(const struct model *m, const FileEntry *entry, struct pl
 	return 0;
 }
 
+/* The alarm clocks are these ones, and can be read as themselves only where the machine has a clock that wakes it (kernel/time/
+ * alarmtimer.c, alarm_clock_get_timespec()). */
+static clockid_t read_as(clockid_t clock)
+{
+	return clock == CLOCK_REALTIME_ALARM ? CLOCK_REALTIME : clock == CLOCK_BOOTTIME_ALARM ? CLOCK_BOOTTIME : clock;
+}
+
 static int timerfd_plan_task(const struct model *m, const FileEntry *entry, int fd, struct plan *plan,
 			     struct plan_task *pt, struct err *err)
 {
 	const TimerfdEntry *e = entry->tfd;
 	struct program *prog = pt->threads[0].prog;
 	uint32_t flags = e->settime_flags & (TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET);
+	/* Who holds the timer need not have CAP_WAKE_ALARM any more. */
+	int phase = read_as((clockid_t)e->clockid) == (clockid_t)e->clockid ? TASK_TIMERS : THREAD_SELF;
 
 	if (e->vsec > INT32_MAX * 1000ull || e->isec > INT32_MAX * 1000ull || e->vnsec > 999999999 ||
 	    e->insec > 999999999)
@@ -110,7 +119,7 @@ static int timerfd_plan_task(const struct model *m, const FileEntry *entry, int 
 		/* The image holds the time that is left, also for absolute timers. Reading a clock is all that this
 		 * plan asks of the host. */
 		struct timespec now;
-		if (clock_gettime((clockid_t)e->clockid, &now) < 0)
+		if (clock_gettime(read_as((clockid_t)e->clockid), &now) < 0)
 			return err_image(err, "files.img: timerfd %u: no clock %u", e->id, e->clockid);
 		its.it_value.tv_sec += now.tv_sec;
 		its.it_value.tv_nsec += now.tv_nsec;
@@ -120,10 +129,10 @@ static int timerfd_plan_task(const struct model *m, const FileEntry *entry, int 
 		}
 	}
 	if (armed || flags)
-		program_call(prog, TASK_TIMERS, "timerfd", SYS_timerfd_settime, A((uint64_t)fd), A(flags),
+		program_call(prog, phase, "timerfd", SYS_timerfd_settime, A((uint64_t)fd), A(flags),
 			     A_DATA(program_data(prog, &its, sizeof(its))), A(0));
 	if (e->ticks)
-		program_call(prog, TASK_TIMERS, "expirations not read", SYS_ioctl, A((uint64_t)fd), A(SET_TICKS),
+		program_call(prog, phase, "expirations not read", SYS_ioctl, A((uint64_t)fd), A(SET_TICKS),
 			     A_DATA(program_data(prog, &e->ticks, sizeof(e->ticks))));
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* epoll: targets of several kinds, user data, modes, one epoll inside another, a thread that waits. */
+/* epoll: targets of several kinds, user data, modes, watches that wake one of several, one epoll inside another, a thread that waits. */
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -28,6 +28,37 @@ static void add(int ep, int fd, uint32_t events, uint64_t data)
 	CHECK(!epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
 }
 
+/* Two wait for one target, which wakes one of them (EPOLLEXCLUSIVE). */
+static struct { int target, ep[2]; } exclusive;
+
+static void make_exclusive(void)
+{
+	exclusive.target = eventfd(0, EFD_NONBLOCK);
+	for (int i = 0; i < 2; i++) {
+		exclusive.ep[i] = epoll_create1(0);
+		add(exclusive.ep[i], exclusive.target, EPOLLIN | EPOLLEXCLUSIVE | (i ? EPOLLET : 0), 70 + (uint64_t)i);
+	}
+}
+
+static void check_exclusive(void)
+{
+	struct epoll_event got, change = { .events = EPOLLIN };
+	uint64_t one = 1;
+
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(epoll_wait(exclusive.ep[i], &got, 1, 0), 0);
+		/* Such a watch, and no other, cannot be changed. */
+		CHECK(epoll_ctl(exclusive.ep[i], EPOLL_CTL_MOD, exclusive.target, &change) && errno == EINVAL);
+	}
+	CHECK_EQ(write(exclusive.target, &one, 8), 8);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(epoll_wait(exclusive.ep[i], &got, 1, 0), 1); /* nobody slept there: all are told */
+		CHECK_EQ(got.events, EPOLLIN);
+		CHECK_EQ(got.data.u64, 70 + i);
+		CHECK_EQ(epoll_wait(exclusive.ep[i], &got, 1, 0), !i); /* the second one by its edge */
+	}
+}
+
 int main(void)
 {
 	int p[2], pair[2], ep = epoll_create1(EPOLL_CLOEXEC), outer = epoll_create1(0), sleepy = epoll_create1(0);
@@ -50,9 +81,11 @@ int main(void)
 	CHECK_EQ(read(pair[0], buf, 1), 1);
 	CHECK(!pthread_create(&thread, NULL, waiter, &sleepy));
 	test_sleep_ms(50);
+	make_exclusive();
 
 	test_ready();
 
+	check_exclusive();
 	CHECK_EQ(fcntl(ep, F_GETFD), FD_CLOEXEC);
 	CHECK_EQ(epoll_wait(ep, got, 8, 0), 0);
 	close(pair[1]); /* a hang-up is nothing to one that has fired */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test: timeout=400 */
-/* Three hundred children that share pipes with their parent: every second one waits to read, the others wait to write. */
+/* A thousand children that share pipes with their parent: every second one waits to read, the others wait to write. */
 #include "test.h"
 
 #include <sys/wait.h>
 
-enum { WIDTH = 300 };
+enum { WIDTH = 1000 };
 
 int main(void)
 {
