@@ -212,29 +212,50 @@ static int set_mask(const struct plan_thread *pth, struct err *err)
 	return 0;
 }
 
-/* The leader unmaps the agent: after that it can run nothing more, so it is held at the exit of the call. */
-static int unmap_region(struct birth *b, struct err *err)
+/*
+ * The leader unmaps the agent: after that it can run nothing more, so it is held at the exit of the call. In three parts, so that
+ * many leaders are on their way at the same time.
+ */
+static int unmap_begin(struct birth *b, struct err *err)
 {
 	const struct plan_task *pt = b->pt;
 	uint64_t arg[6] = { pt->hole, b->all->len };
 	struct arch_regs regs;
-	int status, ret = arch_get_regs(pt->pid, &regs);
+	int ret = arch_get_regs(pt->pid, &regs);
 
 	if (!ret) {
 		arch_syscall_regs(&regs, arch_agent_syscall(pt->hole), SYS_munmap, arg);
 		ret = arch_set_regs(pt->pid, &regs);
 	}
-	for (int stop = 0; !ret && stop < 2; stop++) { /* entry and exit */
-		if (ptrace(PTRACE_SYSCALL, pt->pid, 0, 0))
-			return err_sys(err, "PTRACE_SYSCALL");
-		ret = wait_stop(pt->pid, &status, err);
-		if (!ret && WSTOPSIG(status) != (SIGTRAP | 0x80))
-			ret = err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status));
-		if (ret)
-			return ret;
-	}
-	if (!ret)
-		ret = arch_get_regs(pt->pid, &regs);
+	if (ret)
+		return err_set(err, ERR_FAILED, -ret, "registers of the leader");
+	return ptrace(PTRACE_SYSCALL, pt->pid, 0, 0) ? err_sys(err, "PTRACE_SYSCALL") : 0;
+}
+
+static int wait_call(const struct plan_task *pt, struct err *err)
+{
+	int status, ret = wait_stop(pt->pid, &status, err);
+
+	if (!ret && WSTOPSIG(status) != (SIGTRAP | 0x80))
+		ret = err_set(err, ERR_FAILED, 0, "signal %d came in between", WSTOPSIG(status));
+	return ret;
+}
+
+static int unmap_enter(struct birth *b, struct err *err)
+{
+	int ret = wait_call(b->pt, err);
+
+	return !ret && ptrace(PTRACE_SYSCALL, b->pt->pid, 0, 0) ? err_sys(err, "PTRACE_SYSCALL") : ret;
+}
+
+static int unmap_end(struct birth *b, struct err *err)
+{
+	struct arch_regs regs;
+	int ret = wait_call(b->pt, err);
+
+	if (ret)
+		return ret;
+	ret = arch_get_regs(b->pt->pid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "registers of the leader");
 	if (arch_syscall_result(&regs))
@@ -301,12 +322,11 @@ static int stop_others(const struct plan_task *pt, struct err *err)
 	return 0;
 }
 
-/* Everything but letting go. */
-static int finish(struct birth *b, bool leave_stopped, struct err *err)
+/* All that the agent is needed for, and the other threads. */
+static int finish_threads(struct birth *b, struct err *err)
 {
 	const struct plan_task *pt = b->pt;
 	cleanup_free struct arch_regs *after = xzalloc(pt->nthreads * sizeof(*after));
-	int stop = pt->stop_signal ? pt->stop_signal : leave_stopped ? SIGSTOP : 0;
 	int ret = stop_all(b, err);
 
 	if (!ret)
@@ -318,10 +338,15 @@ static int finish(struct birth *b, bool leave_stopped, struct err *err)
 		if (!ret)
 			ret = set_mask(&pt->threads[k], err);
 	}
-	if (!ret && !pt->vm_of) /* who lives in its memory has been here before */
-		ret = unmap_region(b, err);
-	if (!ret)
-		ret = set_thread(b, 0, &after[0], err);
+	b->after = after[0];
+	return ret;
+}
+
+static int finish_leader(struct birth *b, int stop, struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	int ret = set_thread(b, 0, &b->after, err);
+
 	if (!ret && stop)
 		ret = stop_group(pt, stop, err);
 	if (!ret && stop)
@@ -349,6 +374,47 @@ static int with_task(const struct births *b, size_t i, int ret, struct err *err)
 	return ret ? err_task(err, b->plan->tasks[i].pid, b->plan->tasks[i].comm, ret) : 0;
 }
 
+/*
+ * Everything but letting go: children before their parents, who may have to know that they are stopped, and who lives in the memory
+ * of another before that one. All the others unmap the agent together.
+ */
+static int finish_all(struct births *b, bool leave_stopped, struct err *err)
+{
+	cleanup_free bool *unmaps = xzalloc(b->plan->ntasks);
+	int ret = 0;
+
+	for (size_t i = b->plan->ntasks; !ret && i-- > 0;) {
+		const struct plan_task *pt = &b->plan->tasks[i];
+		int stop = pt->stop_signal ? pt->stop_signal : leave_stopped ? SIGSTOP : 0;
+
+		if (pt->kind != TASK_IS_LIVE)
+			continue;
+		ret = finish_threads(&b->v[i], err);
+		if (!ret && !pt->vm_of)
+			ret = unmap_begin(&b->v[i], err);
+		unmaps[i] = !pt->vm_of && !stop;
+		if (!ret && !pt->vm_of && stop)
+			ret = unmap_enter(&b->v[i], err);
+		if (!ret && !pt->vm_of && stop)
+			ret = unmap_end(&b->v[i], err);
+		if (!ret && !unmaps[i])
+			ret = finish_leader(&b->v[i], stop, err);
+		ret = with_task(b, i, ret, err);
+	}
+	for (size_t i = b->plan->ntasks; !ret && i-- > 0;)
+		if (unmaps[i])
+			ret = with_task(b, i, unmap_enter(&b->v[i], err), err);
+	for (size_t i = b->plan->ntasks; !ret && i-- > 0;) {
+		if (!unmaps[i])
+			continue;
+		ret = unmap_end(&b->v[i], err);
+		if (!ret)
+			ret = finish_leader(&b->v[i], 0, err);
+		ret = with_task(b, i, ret, err);
+	}
+	return ret;
+}
+
 static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 {
 	struct commit commit = { .fd = -1 };
@@ -356,9 +422,8 @@ static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 
 	FOR_LIVE(b, i, ret)
 		ret = with_task(b, i, interrupt_all(&b->v[i], err), err);
-	for (size_t i = b->plan->ntasks; !ret && i-- > 0;)
-		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
-			ret = with_task(b, i, finish(&b->v[i], leave_stopped, err), err);
+	if (!ret)
+		ret = finish_all(b, leave_stopped, err);
 	fail = ret ? 0 : fault("restore:before-detach");
 	if (fail)
 		ret = err_set(err, ERR_FAILED, fail, "fault point restore:before-detach");

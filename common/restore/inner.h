@@ -83,6 +83,7 @@ struct birth {
 	size_t late_off;   /* programs that the tracer makes threads execute, one after the other */
 	uint64_t memory_bytes; /* that the task will read */
 	uint64_t written;      /* of them, by us */
+	struct arch_regs after; /* of the leader, when it was inside the call that it is in again (plan_thread.restart) */
 	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
 	bool beyond;	   /* has ids by which we may not kill it */
 	bool dead;	   /* was killed, or has ended, and we know */

@@ -93,6 +93,8 @@ struct plan_task {
 	pid_t pid;
 	const char *comm;
 	size_t births; /* children that it makes while it is bare */
+	/* Who makes it, when that one has what it sets in TASK_SESSION and before; NULL: the restorer, or somebody who has not. */
+	const struct plan_task *maker;
 	/* It is born when its maker's memory is filled, and is at first a copy of that. */
 	const struct plan_task *copy_of; /* NULL: of a bare process */
 	const struct plan_task *vm_of;	 /* whose address space it lives in; NULL: its own */
@@ -159,6 +161,7 @@ struct plan {
 	struct plan_task *tasks; /* those of the model in its order, then helpers */
 	size_t ntasks;
 	struct vdso_here *here; /* the address space of this process, in which all of them begin; arena */
+	bool groups_change; /* some task joins another process group than that of its birth, or dies */
 	uint64_t hole, hole_len; /* of all tasks, see plan_task */
 	int *fds;		 /* all target descriptor numbers, ascending; arena */
 	size_t nfds;

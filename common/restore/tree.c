@@ -8,7 +8,7 @@
  * number until everybody has joined.
  *
  * Two barriers, which the controller opens: all are born (it traces them from then on), and all are in their groups
- * (helpers exit, zombies die).
+ * (helpers exit, zombies die); the second only where somebody joins another group than that of his birth, or has to die.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -25,6 +25,7 @@
 struct node {
 	pid_t pid, sid, pgid;
 	pid_t born_sid; /* session that it is born into; 0 = the restorer's, whose number no checkpoint knows */
+	pid_t born_pgid, own_pgid; /* the same for its process group, and the one that it has with its session: before it joins another */
 	size_t parent;	/* its own for the root */
 	bool group_inherited;
 	int exit_signal; /* that its parent gets when it ends; a zombie's has been sent, if it is no SIGCHLD */
@@ -129,6 +130,8 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 	program_data_pointer(p, data, offsetof(struct clone_args, set_tid), tid, 0);
 	program_clone(p, phase, sibling ? "process, a sibling" : "child process", data, sizeof(args),
 		      t->v[child].pid, prog(t, child));
+	if (phase != TASK_BIRTH_EARLY && t->plan->tasks[maker].kind == TASK_IS_LIVE)
+		t->plan->tasks[child].maker = &t->plan->tasks[maker];
 	if (phase == TASK_BIRTH)
 		t->plan->tasks[maker].births++;
 	if (phase == TASK_BIRTH_COW)
@@ -195,7 +198,8 @@ static int plan_maker(struct tree *t, size_t i, struct err *err)
 		} else {
 			maker = find(t, x->sid);
 			if (maker == SIZE_MAX) {
-				const struct node leader = { .pid = x->sid, .sid = x->sid, .pgid = x->sid, .exit_signal = SIGCHLD };
+				const struct node leader = { .pid = x->sid, .sid = x->sid, .pgid = x->sid, .own_pgid = x->sid,
+							     .exit_signal = SIGCHLD };
 
 				ret = helper(t, x->parent, &leader, &maker, err);
 				if (ret)
@@ -215,6 +219,8 @@ static int plan_maker(struct tree *t, size_t i, struct err *err)
 		return refuse(t, i, err, "session", x->sid, "and its end tells its parent by a signal of its own choice");
 	if (maker == x->parent && phase == TASK_BIRTH && born_late(t, i))
 		phase = TASK_BIRTH_COW;
+	x->born_pgid = phase == TASK_BIRTH_EARLY ? t->v[maker].born_pgid : t->v[maker].own_pgid;
+	x->own_pgid = x->pgid == x->pid ? x->pid : x->born_pgid;
 	birth(t, maker, i, phase, flags);
 	first_steps(t, i);
 	return 0;
@@ -246,16 +252,21 @@ static int plan_join(struct tree *t, size_t i, struct err *err)
 	}
 	if (t->v[leader].sid != x->sid)
 		return refuse(t, i, err, "process group", x->pgid, "which is in another session");
+	if (x->pgid == x->own_pgid)
+		return 0;
 	program_call(prog(t, i), TASK_GROUPS, "joins its process group", SYS_setpgid, A(0), A((uint64_t)x->pgid));
+	t->plan->groups_change = true;
 	return 0;
 }
 
 static void barrier(const struct tree *t, size_t i, int phase, const char *note, size_t left, size_t gate)
 {
-	uint64_t words = t->plan->hole + region_code_len();
+	uint64_t words = t->plan->hole + region_code_len(), nobody = words + offsetof(struct shared_control, pad);
 
-	/* One call that counts down and wakes; the controller, which sleeps on the counter, opens the gate at zero. */
-	program_call(prog(t, i), phase, note, SYS_futex, A(words + left), A(FUTEX_WAKE_OP), A(0), A(INT32_MAX),
+	/* One call that counts down and wakes; the controller, which sleeps on the counter, opens the gate at zero. The first word of
+	 * such a call is one whose waiter wakes in any case, also when none is to be: nobody waits for that (futex_wake_op() in
+	 * kernel/futex/waitwake.c). */
+	program_call(prog(t, i), phase, note, SYS_futex, A(nobody), A(FUTEX_WAKE_OP), A(0), A(INT32_MAX),
 		     A(words + left), A((uint32_t)FUTEX_OP(FUTEX_OP_ADD, -1 & 0xfff, FUTEX_OP_CMP_EQ, 1)));
 	program_try(prog(t, i), phase, note, SYS_futex, A(words + gate), A(FUTEX_WAIT), A(0), A(0));
 }
@@ -265,8 +276,9 @@ static void plan_barriers(const struct tree *t)
 	for (size_t i = 0; i < t->n; i++) {
 		barrier(t, i, TASK_ALL_BORN, "until all are born", offsetof(struct shared_control, born_left),
 			offsetof(struct shared_control, born_gate));
-		barrier(t, i, TASK_GROUPS, "until all are in their groups", offsetof(struct shared_control, grouped_left),
-			offsetof(struct shared_control, grouped_gate));
+		if (t->plan->groups_change)
+			barrier(t, i, TASK_GROUPS, "until all are in their groups", offsetof(struct shared_control, grouped_left),
+				offsetof(struct shared_control, grouped_gate));
 	}
 }
 
@@ -307,6 +319,7 @@ static void plan_deaths(const struct tree *t)
 
 		if (kind == TASK_IS_LIVE)
 			continue;
+		t->plan->groups_change = true;
 		if (kind == TASK_IS_HELPER) {
 			program_call(self, TASK_SESSION, "a leader that is dead", t->v[i].sid == t->v[i].pid ?
 				     SYS_setsid : SYS_setpgid, A(0), A(0));
@@ -358,8 +371,8 @@ int plan_tree(const struct model *m, struct plan *plan, struct err *err)
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const PstreeEntry *e = m->tasks[i].pstree;
 
-		v[i] = (struct node){ (pid_t)e->pid, (pid_t)e->sid, (pid_t)e->pgid, 0, m->tasks[i].parent, false,
-				     SIGCHLD, false };
+		v[i] = (struct node){ .pid = (pid_t)e->pid, .sid = (pid_t)e->sid, .pgid = (pid_t)e->pgid,
+				      .parent = m->tasks[i].parent, .exit_signal = SIGCHLD };
 		if (m->tasks[i].threads[0].core->tc->has_exit_signal)
 			v[i].exit_signal = m->tasks[i].zombie ? 0 : (int)m->tasks[i].threads[0].core->tc->exit_signal;
 		if (m->tasks[i].vm_owner != i)
@@ -372,6 +385,7 @@ int plan_tree(const struct model *m, struct plan *plan, struct err *err)
 	qsort_r(order, m->ntasks, sizeof(*order), by_pid, &t);
 	if (v[0].sid != v[0].pid)
 		v[0].born_sid = v[0].sid;
+	v[0].own_pgid = v[0].pgid; /* which it joins as soon as it is there */
 	inherit_outside(&t);
 	find_early(&t);
 	for (size_t i = 1; !ret && i < m->ntasks; i++)

@@ -31,12 +31,14 @@ static int dump_filter(struct dump *d, struct dump_thread *thread, const struct 
 static int plan_filter(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		       struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
-	const TaskCoreEntry *tc = thread->core->tc;
+	const TaskCoreEntry *tc = thread->core->tc, *maker = task_inherits(m, pt);
 	uint32_t v = tc->has_coredump_filter ? tc->coredump_filter : DEFAULT_FILTER;
 	char text[16];
 
 	if (v > FILTER_MAX)
 		return err_image(err, "coredump_filter is 0x%x", v);
+	if (maker && (maker->has_coredump_filter ? maker->coredump_filter : DEFAULT_FILTER) == v)
+		return 0;
 	snprintf(text, sizeof(text), "0x%x", v);
 	task_plan_proc_write(pth->prog, "coredump_filter", "/proc/self/coredump_filter", text, tc->has_coredump_filter);
 	return 0;

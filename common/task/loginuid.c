@@ -30,10 +30,10 @@ static int dump_loginuid(struct dump *d, struct dump_thread *thread, const struc
 static int plan_loginuid(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 			 struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
-	const TaskCoreEntry *tc = thread->core->tc;
+	const TaskCoreEntry *tc = thread->core->tc, *maker = task_inherits(m, pt);
 	char text[16];
 
-	if (!tc->has_loginuid)
+	if (!tc->has_loginuid || (maker && maker->has_loginuid && maker->loginuid == tc->loginuid))
 		return 0;
 	snprintf(text, sizeof(text), "%u", tc->loginuid);
 	task_plan_proc_write(pth->prog, "audit login uid", "/proc/self/loginuid", text, false);

@@ -23,13 +23,15 @@ static int dump_oom(struct dump *d, struct dump_thread *thread, const struct pro
 static int plan_oom(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
-	const TaskCoreEntry *tc = thread->core->tc;
+	const TaskCoreEntry *tc = thread->core->tc, *maker = task_inherits(m, pt);
 	char text[16];
 
 	if (!tc->has_oom_score_adj)
 		return 0;
 	if (tc->oom_score_adj < -1000 || tc->oom_score_adj > 1000)
 		return err_image(err, "oom_score_adj is %d", tc->oom_score_adj);
+	if (maker && maker->has_oom_score_adj && maker->oom_score_adj == tc->oom_score_adj)
+		return 0;
 	snprintf(text, sizeof(text), "%d", tc->oom_score_adj);
 	task_plan_proc_write(pth->prog, "oom_score_adj (lowering it needs CAP_SYS_RESOURCE)",
 			     "/proc/self/oom_score_adj", text, true);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Signal dispositions: what the kernel keeps for each signal but SIGKILL and SIGSTOP, in its own layout. */
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "common/task/task.h"
@@ -58,6 +59,8 @@ static int plan_sigaction(const struct model *m, const struct model_task *task, 
 			  struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
 	const TaskCoreEntry *tc = thread->core->tc;
+	const bool root = task == m->tasks, alone = m->ntasks == 1;
+	const struct kernel_sigaction none = { 0 };
 	struct kernel_sigaction k[NACTIONS];
 	struct data_ref data;
 	uint32_t i = 0;
@@ -71,13 +74,22 @@ static int plan_sigaction(const struct model *m, const struct model_task *task, 
 			return err_refuse(err, "a signal disposition of 32-bit code");
 		k[i] = (struct kernel_sigaction){ e->sigaction, e->flags, e->restorer, e->mask };
 	}
-	data = program_data(pth->prog, k, sizeof(k));
+	/* The root makes those of the restorer the default ones, before it makes anybody: then all begin with them. */
+	if (root && !alone) {
+		data = program_data(pth->prog, &none, sizeof(none));
+		for (int signo = 1; signo <= NSIGNALS; signo++)
+			if (has_action(signo))
+				program_call(pth->prog, TASK_BORN, "default signal disposition", SYS_rt_sigaction,
+					     A((uint64_t)signo), A_DATA(data), A(0), A(SIGSET_SIZE));
+	}
 	i = 0;
-	for (int signo = 1; signo <= NSIGNALS; signo++)
-		if (has_action(signo))
-			program_call(pth->prog, TASK_SIGNALS, "signal disposition", SYS_rt_sigaction,
-				     A((uint64_t)signo), A_DATA_AT(data, i++ * (uint32_t)sizeof(k[0])), A(0),
-				     A(SIGSET_SIZE));
+	for (int signo = 1; signo <= NSIGNALS; signo++) {
+		const struct kernel_sigaction *a = has_action(signo) ? &k[i++] : &none;
+
+		if (has_action(signo) && (alone || memcmp(a, &none, sizeof(none))))
+			program_call(pth->prog, TASK_SIGNALS, "signal disposition", SYS_rt_sigaction, A((uint64_t)signo),
+				     A_DATA(program_data(pth->prog, a, sizeof(*a))), A(0), A(SIGSET_SIZE));
+	}
 	return 0;
 }
 

@@ -51,6 +51,10 @@ ThreadCoreEntry *task_thread_core(struct dump *d, struct dump_thread *thread);
  * the descriptor table may be full, and /proc out of reach. must: failure is an error. */
 void task_plan_proc_write(struct program *prog, const char *note, const char *path, const char *text, bool must);
 
+/* What the one had in the images who makes the task, and sets by such steps before: the task has it from its birth on. NULL:
+ * nobody of the images makes it. */
+const TaskCoreEntry *task_inherits(const struct model *m, const struct plan_task *pt);
+
 /* The union of two words of a capability list in an image: word 0 = capabilities 0-31. */
 static inline uint64_t task_caps(size_t n, const uint32_t *word)
 {

@@ -23,6 +23,11 @@ ThreadCoreEntry *task_thread_core(struct dump *d, struct dump_thread *thread)
 	return core->thread_core;
 }
 
+const TaskCoreEntry *task_inherits(const struct model *m, const struct plan_task *pt)
+{
+	return pt->maker ? m->tasks[pt->maker->index].threads[0].core->tc : NULL;
+}
+
 void task_plan_proc_write(struct program *prog, const char *note, const char *path, const char *text, bool must)
 {
 	struct data_ref name = program_string(prog, path), bytes = program_string(prog, text);
