@@ -86,7 +86,7 @@ static void load_free(struct work *w, const struct load *l)
 static void work(struct work *w, void (*tick)(void *ctx, uint64_t done), void *ctx)
 {
 	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
-	cleanup_free char *buf = xmalloc(PART);
+	cleanup_free char *buf = xmalloc((size_t)MIN(w->pt->set->size, (uint64_t)PART));
 	struct sums_part part;
 	struct load l;
 

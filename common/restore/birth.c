@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/base/aside.h"
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/mm/mm.h"
 #include "common/feature/feature.h"
@@ -331,7 +333,7 @@ static void show_progress(struct births *b)
 
 uint64_t births_memory_us(const struct births *b)
 {
-	uint64_t sum = 0;
+	uint64_t sum = b->late_us;
 
 	for (size_t i = 0; i < b->plan->ntasks; i++) {
 		const struct plan_task *pt = &b->plan->tasks[i];
@@ -399,7 +401,7 @@ static int write_pages(struct birth *b, struct err *err)
 	struct err failed = ERR_INIT;
 	int ret;
 
-	if (b->pt->nown == b->pt->npages)
+	if (b->pt->nown == b->pt->npages || b->pt->pages_late)
 		return 0;
 	ret = wait_zero(b->all, &c->unmade, err);
 	if (ret)
@@ -414,6 +416,56 @@ static int write_pages(struct birth *b, struct err *err)
 		return of_task(b, ret, err);
 	open_gate(&c->filled);
 	return 0;
+}
+
+/* Sets that wait until all are born: each of two threads takes the next one. */
+struct late { struct births *b; size_t next; };
+
+static int write_late(struct late *l, bool tell, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i; !ret && (i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->b->plan->ntasks;) {
+		struct birth *b = &l->b->v[i];
+
+		if (!b->pt->pages_late)
+			continue;
+		ret = pages_restore(l->b->model, b->pt, b->pt->pid, NULL, NULL, err);
+		if (ret)
+			of_task(b, ret, err);
+		b->written = b->pt->set->size;
+		if (tell)
+			show_progress(l->b);
+	}
+	return ret;
+}
+
+static int write_beside(void *arg, struct err *err)
+{
+	return write_late(arg, false, err);
+}
+
+static int write_late_pages(struct births *b, struct err *err)
+{
+	struct late l = { .b = b };
+	struct aside beside = { 0 };
+	struct err failed = ERR_INIT;
+	uint64_t start = now_us();
+	int ret, back;
+
+	while (l.next < b->plan->ntasks && !b->plan->tasks[l.next].pages_late)
+		l.next++;
+	if (l.next == b->plan->ntasks)
+		return 0;
+	aside_start(&beside, write_beside, &l);
+	ret = write_late(&l, true, err);
+	back = aside_join(&beside, err);
+	b->late_us = now_us() - start;
+	ret = ret ? ret : back;
+	/* A step that failed says more than that the task could not be written to. */
+	if (ret && look_for_failures(b, &failed))
+		*err = failed;
+	return ret;
 }
 
 /*
@@ -455,6 +507,8 @@ static int run_tree(struct births *b, struct err *err)
 			if (ret)
 				of_task(&b->v[i], ret, err);
 		}
+	if (!ret)
+		ret = write_late_pages(b, err);
 	if (ret)
 		return ret;
 	open_gate(&c->born_gate);
@@ -483,9 +537,8 @@ static int run_rest(struct births *b, struct err *err)
 		if (!ret)
 			open_gate(&c->gate);
 	}
-	for (size_t i = 0; !ret && i < b->plan->ntasks; i++)
-		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
-			ret = wait_zero(b, &birth_control(&b->v[i])->left_leader, err);
+	if (!ret)
+		ret = wait_zero(b, &births_shared(b)->left_leaders, err);
 	return ret ? ret : look_for_failures(b, err);
 }
 

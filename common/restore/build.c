@@ -151,13 +151,16 @@ static struct data_ref plan_clock(struct plan_task *pt, const char *note)
 }
 
 /* Large page sets are the controller's: it begins when the mappings are there, and the leader goes on when it is
- * through. */
-static void plan_written_pages(struct plan_task *pt)
+ * through. Where nobody is a copy of somebody else, both are so when all are born. */
+static void plan_written_pages(const struct plan *plan, struct plan_task *pt)
 {
 	struct program *p = pt->threads[0].prog;
 	struct arg unmade = A(region_control(pt) + offsetof(struct control, unmade));
 
 	if (pt->nown == pt->npages)
+		return;
+	pt->pages_late = plan->ntasks > 1 && !plan->copies && !pt->set->streamed && !pt->set->spooled;
+	if (pt->pages_late)
 		return;
 	/* One call that stores 0 and wakes: the agent itself cannot store. */
 	program_call(p, TASK_MAP, "the controller may write pages", SYS_futex, unmade, A(FUTEX_WAKE_OP), A(1), A(0), unmade,
@@ -189,7 +192,7 @@ static int plan_task(const struct model *m, const struct restore_opts *opts, con
 		ret = err_image(err, "no free range of addresses for the time of the restore");
 	if (ret)
 		return ret;
-	plan_written_pages(pt);
+	plan_written_pages(plan, pt);
 	if (!pt->vm_of)
 		pt->content_to = plan_clock(pt, "to here");
 	plan_clones(pt);

@@ -24,15 +24,15 @@ struct shared_control {
 	int32_t clone_errno;   /* of a clone3 that another process makes for us */
 	uint32_t born_left, born_gate;	     /* tasks that are not born yet, and what the others wait for */
 	uint32_t grouped_left, grouped_gate; /* the same for process groups */
-	uint32_t pad[10];
+	uint32_t left_leaders; /* tasks that are not through with their programs */
+	uint32_t pad[9];
 };
 struct control {
 	uint32_t left_threads; /* further threads that have not parked yet */
-	uint32_t left_leader;
 	uint32_t gate;	       /* the leader waits here until all other threads have their credentials */
 	uint32_t unmade;       /* 1 until all mappings are there: then the controller writes its share of the pages */
 	uint32_t filled;       /* set when it has */
-	uint32_t pad[3];
+	uint32_t pad[4];
 };
 size_t region_code_len(void);
 static inline uint64_t region_control(const struct plan_task *pt)
@@ -102,6 +102,7 @@ struct births {
 	enum born how;
 	struct progress progress;
 	uint64_t memory_bytes; /* that all tasks will read */
+	uint64_t late_us; /* how long the pages took that were written when all were born */
 	bool begun;	 /* a root was made */
 	/* Called when nothing can fail any more and no task runs yet; may be NULL. Set before births_finish(). */
 	void (*committed)(void *arg);

@@ -39,9 +39,9 @@ enum task_phase {
 	TASK_MAP,	  /* mmap of every mapping, vdso to its place */
 	TASK_CONTENT,	  /* pages */
 	TASK_BIRTH_COW,	  /* children that share pages */
+	TASK_ALL_BORN,	  /* until every task of the tree has come this far: from here on all of them exist, with all their pages */
 	TASK_FS,	  /* root, cwd, umask: children have their own way to theirs */
 	TASK_PROTECT,	  /* mprotect, madvise, guard regions, mlock */
-	TASK_ALL_BORN,	  /* until every task of the tree has come this far: from here on all of them exist */
 	TASK_MM,	  /* prctl(PR_SET_MM_MAP), THP: no copy may have the executable, which could not set its own then */
 	TASK_GROUPS,	  /* joins process groups, until all have */
 	TASK_REAP,	  /* helpers are gone, zombies are dead */
@@ -112,6 +112,7 @@ struct plan_task {
 	/* The first ones are read by the task itself, the others written into it by the controller: all of a large
 	 * set. */
 	size_t nown;
+	bool pages_late; /* the others are written when all tasks are born: by two threads, and nobody waits for them one by one */
 	struct data_ref content_from, content_to; /* struct timespec: when the memory of the task was filled */
 };
 
@@ -161,6 +162,7 @@ struct plan {
 	struct plan_task *tasks; /* those of the model in its order, then helpers */
 	size_t ntasks;
 	struct vdso_here *here; /* the address space of this process, in which all of them begin; arena */
+	bool copies; /* some task is a copy of another whose memory is filled */
 	bool groups_change; /* some task joins another process group than that of its birth, or dies */
 	uint64_t hole, hole_len; /* of all tasks, see plan_task */
 	int *fds;		 /* all target descriptor numbers, ascending; arena */

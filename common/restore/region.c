@@ -52,14 +52,14 @@ static size_t layout(struct births *b)
 static void link_programs(struct birth *b, const struct slots *slots)
 {
 	const struct plan_task *pt = b->pt;
-	uint64_t words = region_control(pt);
+	uint64_t left_threads = region_control(pt) + offsetof(struct control, left_threads);
+	uint64_t left_leaders = pt->hole + region_code_len() + offsetof(struct shared_control, left_leaders);
 
 	for (size_t k = 0; k < pt->nthreads; k++) {
-		size_t word = k ? offsetof(struct control, left_threads) : offsetof(struct control, left_leader);
 		struct program_link l = {
 			.base = pt->hole + b->prog_off[k],
 			.exit = pt->hole + arch_agent_park,
-			.left = words + word,
+			.left = k ? left_threads : left_leaders,
 			.epilogue_phase = INT32_MAX,
 			.slots = slots->fd,
 			.nslots = slots->n,
@@ -127,7 +127,7 @@ int births_prepare(struct births *b, const struct plan *plan, const struct slots
 		const struct plan_task *pt = &plan->tasks[i];
 		struct control *c = birth_control(&b->v[i]);
 
-		c->left_leader = 1;
+		births_shared(b)->left_leaders += pt->kind == TASK_IS_LIVE;
 		c->left_threads = (uint32_t)pt->nthreads - 1;
 		c->gate = pt->nthreads == 1;
 		c->unmade = 1;

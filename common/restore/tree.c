@@ -134,8 +134,10 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 		t->plan->tasks[child].maker = &t->plan->tasks[maker];
 	if (phase == TASK_BIRTH)
 		t->plan->tasks[maker].births++;
-	if (phase == TASK_BIRTH_COW)
+	if (phase == TASK_BIRTH_COW) {
 		t->plan->tasks[child].copy_of = address_space(t, maker);
+		t->plan->copies = true;
+	}
 }
 
 /* A child dies with its parent until the controller holds it; if the parent is dead already, it goes no further. */
