@@ -149,27 +149,26 @@ size_t program_steps(const struct program *p)
 	return p->n;
 }
 
-static int by_phase(const void *a, const void *b, void *arg)
-{
-	const struct program *p = arg;
-	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-
-	if (p->v[i].phase != p->v[j].phase)
-		return p->v[i].phase < p->v[j].phase ? -1 : 1;
-	return i < j ? -1 : i > j;
-}
-
-/* Fixes the execution order: by phase, and by insertion within one. */
+/* Fixes the execution order: by phase, and by insertion within one. Phases are small numbers, and steps may be many. */
 static void seal(struct program *p)
 {
+	cleanup_free uint32_t *next = NULL; /* of each phase: the place of its next step */
+	size_t phases = 0;
+
 	if (p->sealed)
 		return;
+	for (size_t i = 0; i < p->n; i++)
+		phases = MAX(phases, (size_t)p->v[i].phase + 1);
+	next = xzalloc((phases + 1) * sizeof(*next));
+	for (size_t i = 0; i < p->n; i++)
+		next[p->v[i].phase + 1]++;
+	for (size_t k = 0; k < phases; k++)
+		next[k + 1] += next[k];
 	p->order = xreallocarray(p->order, p->n, sizeof(*p->order));
-	for (uint32_t i = 0; i < p->n; i++)
-		p->order[i] = i;
-	qsort_r(p->order, p->n, sizeof(*p->order), by_phase, p);
-	for (uint32_t i = 0; i < p->n; i++)
-		p->v[p->order[i]].place = i;
+	for (uint32_t i = 0; i < p->n; i++) {
+		p->v[i].place = next[p->v[i].phase]++;
+		p->order[p->v[i].place] = i;
+	}
 	p->sealed = true;
 }
 

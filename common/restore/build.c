@@ -259,6 +259,7 @@ int plan_check(const struct model *m, const struct restore_opts *opts, struct fi
 	plan->tcp_established = opts && opts->tcp_established;
 	plan->tcp_close = opts && opts->tcp_close;
 	plan->network_lock = opts && opts->network_lock;
+	plan->tcp_normal = opts ? opts->tcp_normal : (struct tcp_normal){ 0 };
 	plan->file_locks = opts && opts->file_locks;
 	plan->unique = opts ? opts->unique : 0;
 	plan->given = opts ? opts->given : NULL;

@@ -10,6 +10,7 @@
 #include "common/agent/program.h"
 #include "common/arch/arch.h"
 #include "common/base/arena.h"
+#include "common/sock/tcp_normal.h"
 #include "common/task/cgroup_mode.h"
 
 struct model;
@@ -170,6 +171,7 @@ struct plan {
 	struct shmem_plan *shmem; /* what common/mm planned already of memory that tasks share; the same */
 	bool tcp_established, tcp_close; /* options */
 	bool network_lock; /* the lock of the network is ours to make and to take away */
+	struct tcp_normal tcp_normal; /* see struct restore_opts */
 	struct tcp_plan *tcp; /* common/sock/tcp.h; in the arena, NULL without connections */
 	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */

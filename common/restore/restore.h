@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/sock/tcp_normal.h"
 #include "common/task/cgroup_mode.h"
 
 struct findings; /* common/base/findings.h */
@@ -34,6 +35,7 @@ struct restore_opts {
 	bool progress;
 	/* Capabilities (1 << CAP_*) to do without; restore_run() adds those that this process has not. */
 	uint64_t lacks;
+	struct tcp_normal tcp_normal; /* of this host; filled by restore_run() */
 	uint64_t unique; /* part of temporary names; restore_run() gives each restore its own */
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 	const struct externals *given; /* --external and --inherit-fd; may be NULL */

@@ -236,6 +236,8 @@ void restore_complete(struct restore_opts *opts)
 {
 	opts->lacks |= lacking_capabilities();
 	opts->unique = opts->unique ? opts->unique : clock_ns(CLOCK_REALTIME);
+	if (opts->tcp_established)
+		tcp_normal_ask(&opts->tcp_normal);
 }
 
 int restore_run(const struct restore_opts *given, const struct log *log, pid_t *root, struct restore_stats *stats,

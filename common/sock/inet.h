@@ -45,8 +45,8 @@ bool inet_peer(int fd, int family, bool connected, union inet_address *out);
 int inet_check(const InetSkEntry *e, struct err *err);
 /* socket(2), nonblocking, with the options that come before bind(2): MAKE_OBJECTS. Fills slot. */
 int inet_plan_socket(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err);
-/* bind(2) where the entry has an address or a port: MAKE_OBJECTS. SO_REUSEADDR is set for it, inet_plan_options() puts
- * its value back. */
+/* bind(2) where the entry has an address or a port: MAKE_OBJECTS. SO_REUSEADDR is set for it, and gets its value
+ * back in MAKE_CONTENT. */
 void inet_plan_bind(struct plan *plan, const InetSkEntry *e, uint32_t slot);
 /* All other options and the open flags: MAKE_CONTENT. */
 int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err);
@@ -56,6 +56,8 @@ void inet_plan_int(struct plan *plan, int phase, uint32_t slot, const char *note
 /* Refuses TCP sockets that sign their segments (TCP_MD5SIG, TCP_AO), and sockets that send with a flow label of the host's list. */
 int inet_refuse_keys(struct dump *d, const struct fd_source *src, struct err *err);
 int inet_refuse_flowlabel(int fd, struct err *err);
+/* Whether the mark of urgent data that was read hides some of what waits in a TCP socket: unread bytes, and a FIN, can be seen. */
+int inet_hidden_mark(struct dump *d, const struct fd_source *src, uint32_t unread, bool *hidden, struct err *err);
 /* Which directions of a datagram socket are shut down (1: receiving, 2: sending); 0 when the kernel does not tell. */
 int inet_shutdown_told(struct dump *d, int fd, uint32_t ino, unsigned *shutdown, struct err *err);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What of internet sockets only sock_diag tells (inet_diag_msg_attrs_fill() in net/ipv4/inet_diag.c, tcp_diag_get_aux() in
- * net/ipv4/tcp_diag.c): keys of TCP_MD5SIG, and which directions of a datagram socket are shut down. Asked once for each family and
- * protocol of a dump. And what a flow label is.
+ * net/ipv4/tcp_diag.c): keys of TCP_MD5SIG, how much came in all, and which directions of a datagram socket are shut down. Asked once
+ * for each family and protocol of a dump. And what a flow label is.
  */
 #include <errno.h>
 #include <linux/in6.h>
@@ -13,7 +13,7 @@
 #include "common/base/io.h"
 #include "common/sock/inet.h"
 
-struct inet_told { uint32_t ino; bool md5; uint8_t shutdown; };
+struct inet_told { uint32_t ino, unread; bool md5; uint8_t shutdown; };
 
 struct inet_diags {
 	int family, protocol;
@@ -39,7 +39,8 @@ static int take(void *ctx, const struct nlmsghdr *h)
 	t.md5 = sock_diag_attr(h, sizeof(*m), INET_DIAG_MD5SIG, 1, &len);
 	shut = sock_diag_attr(h, sizeof(*m), INET_DIAG_SHUTDOWN, 1, &len);
 	t.shutdown = shut ? *shut : 0;
-	if (!t.ino || (!t.md5 && !t.shutdown))
+	t.unread = m->idiag_rqueue;
+	if (!t.ino || (!t.md5 && !t.shutdown && !t.unread))
 		return 0;
 	array_reserve(&g->v, &g->cap, g->n, sizeof(*g->v));
 	g->v[g->n++] = t;
@@ -116,6 +117,19 @@ int inet_refuse_keys(struct dump *d, const struct fd_source *src, struct err *er
 		return 0;
 	sock_describe(src->fd, what, sizeof(what));
 	return err_refuse(err, "%s: its segments are signed with keys (%s), which nobody can read", what, name);
+}
+
+/*
+ * A mark whose byte was read already hides what lies behind it: SIOCINQ counts up to the mark (tcp_inq() in include/net/tcp.h), this
+ * all that came (tcp_diag_get_info()). Nobody reads while the tree is frozen, so later it can only be more.
+ */
+int inet_hidden_mark(struct dump *d, const struct fd_source *src, uint32_t unread, bool *hidden, struct err *err)
+{
+	const struct inet_told *t;
+	int ret = find(d, src->domain, src->protocol, (uint32_t)src->st.st_ino, &t, err);
+
+	*hidden = !ret && t && t->unread > unread;
+	return ret;
 }
 
 int inet_shutdown_told(struct dump *d, int fd, uint32_t ino, unsigned *shutdown, struct err *err)

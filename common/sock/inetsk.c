@@ -230,6 +230,8 @@ void inet_plan_bind(struct plan *plan, const InetSkEntry *e, uint32_t slot)
 		return;
 	inet_plan_int(plan, MAKE_OBJECTS, slot, "SO_REUSEADDR, for now", SOL_SOCKET, SO_REUSEADDR, 1);
 	program_call(c, MAKE_OBJECTS, "address", SYS_bind, A_SLOT(slot), A_DATA(program_data(c, &a, len)), A(len));
+	if (!e->opts->has_reuseaddr || !e->opts->reuseaddr)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "SO_REUSEADDR as it was", SOL_SOCKET, SO_REUSEADDR, 0);
 }
 
 int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err)
@@ -239,16 +241,14 @@ int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, st
 
 	if (o && o->has_tos)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_TOS", IPPROTO_IP, IP_TOS, (int)o->tos);
-	if (o && o->has_ttl && o->ttl)
+	if (o && o->has_ttl && o->ttl && o->ttl != plan->tcp_normal.ttl)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_TTL", IPPROTO_IP, IP_TTL, (int)o->ttl);
 	if (o && o->has_pktinfo && o->pktinfo)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO, 1);
 	ret = inetopt_plan(plan, slot, MAKE_CONTENT, INETOPT_LATE, e->options, e->n_options, err);
 	if (ret < 0)
 		return ret;
-	/* Bind set the first, the type of service the second. */
-	inet_plan_int(plan, MAKE_CONTENT, slot, "SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR,
-		      e->opts->has_reuseaddr && e->opts->reuseaddr);
+	/* The type of service set it, too. */
 	if (o && o->has_tos && e->opts->has_so_priority)
 		inet_plan_int(plan, MAKE_LAST, slot, "SO_PRIORITY", SOL_SOCKET, SO_PRIORITY, (int)e->opts->so_priority);
 	plan_setfl(plan, slot, O_NONBLOCK, e->flags);

@@ -14,6 +14,7 @@ struct look {
 	finding_fn report;
 	void *ctx;
 	int *count;
+	const InetSkEntry *here; /* the last one whose address is on this host: thousands of connections have the same */
 };
 
 static void printf_like(2, 3) found(const struct look *f, const char *fmt, ...)
@@ -35,8 +36,14 @@ static void check_device(const struct look *f, const SkOptsEntry *o, const char 
 		      o->so_bound_dev);
 }
 
+static bool same_address(const InetSkEntry *a, const InetSkEntry *b)
+{
+	return a && a->family == b->family && !a->ifname && !b->ifname && a->n_src_addr == b->n_src_addr &&
+	       !memcmp(a->src_addr, b->src_addr, 4 * a->n_src_addr);
+}
+
 /* Whether a socket can have this address: a bind to it, of a socket that is in nobody's way, says so. */
-static void check_address(const struct look *f, const InetSkEntry *e)
+static void check_address(struct look *f, const InetSkEntry *e)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
@@ -47,7 +54,7 @@ static void check_address(const struct look *f, const InetSkEntry *e)
 	    (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind))
 		return;
 	memcpy(six ? (void *)&in6.sin6_addr : (void *)&in.sin_addr, e->src_addr, six ? 16 : 4);
-	if (six ? IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) : !in.sin_addr.s_addr)
+	if ((six ? IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) : !in.sin_addr.s_addr) || same_address(f->here, e))
 		return;
 	inet_ntop((int)e->family, six ? (const void *)&in6.sin6_addr : (const void *)&in.sin_addr, text, sizeof(text));
 	if (e->ifname)
@@ -65,6 +72,8 @@ static void check_address(const struct look *f, const InetSkEntry *e)
 	if (bind(fd, six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in, six ? sizeof(in6) : sizeof(in)) < 0 &&
 	    errno == EADDRNOTAVAIL)
 		found(f, "socket %u has the address %s, which is not on this host", e->id, text);
+	else
+		f->here = e;
 }
 
 static void check_interface(const struct look *f, const PacketSockEntry *e)
@@ -83,7 +92,7 @@ static void check_interface(const struct look *f, const PacketSockEntry *e)
 
 void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int *count)
 {
-	const struct look f = { report, ctx, count };
+	struct look f = { report, ctx, count, NULL };
 
 	for (size_t i = 0; i < m->nfiles; i++) {
 		const FileEntry *e = m->files[i];

@@ -195,15 +195,31 @@ int tcp_refuse_early(const struct dump *d, struct err *err)
 
 /* ---- restore ---- */
 
+void tcp_normal_ask(struct tcp_normal *out)
+{
+	const struct { int level, name; uint32_t *value; } all[] = {
+		{ IPPROTO_TCP, TCP_KEEPCNT, &out->keepcnt },	 { IPPROTO_TCP, TCP_KEEPIDLE, &out->keepidle },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, &out->keepintvl }, { IPPROTO_IP, IP_TTL, &out->ttl },
+	};
+	cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(all); i++) {
+		socklen_t len = sizeof(*all[i].value);
+
+		if (getsockopt(fd, all[i].level, all[i].name, all[i].value, &len) < 0)
+			*all[i].value = 0;
+	}
+}
+
 void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)
 {
 	if (!o)
 		return;
-	if (o->has_keepcnt && o->keepcnt)
+	if (o->has_keepcnt && o->keepcnt && o->keepcnt != plan->tcp_normal.keepcnt)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, (int)o->keepcnt);
-	if (o->has_keepidle && o->keepidle)
+	if (o->has_keepidle && o->keepidle && o->keepidle != plan->tcp_normal.keepidle)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, (int)o->keepidle);
-	if (o->has_keepintvl && o->keepintvl)
+	if (o->has_keepintvl && o->keepintvl && o->keepintvl != plan->tcp_normal.keepintvl)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, (int)o->keepintvl);
 	if (o->has_nodelay && o->nodelay)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1);

@@ -44,6 +44,7 @@ struct tcp_restore {
 	const TcpStreamEntry *s;
 	const uint8_t *unsent; /* bytes that were never sent */
 	uint32_t nunsent;
+	bool sizes; /* its buffers have not the sizes of the program yet */
 };
 struct tcp_plan { struct tcp_restore *v; size_t n, cap; }; /* in the plan's arena */
 

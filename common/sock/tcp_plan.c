@@ -129,25 +129,53 @@ static void plan_bytes(struct plan *plan, uint32_t slot, int queue, const uint8_
 
 	if (!len)
 		return;
-	tcp_int(plan, slot, queue == TCP_SEND_QUEUE ? "the send queue" : "the receive queue", TCP_REPAIR_QUEUE, queue);
 	for (uint32_t off = 0; off < len; off += chunk)
 		program_call_eq(plan->controller, MAKE_CONTENT, "queued data", MIN(chunk, len - off), SYS_sendto, A_SLOT(slot),
 				A_PTR(bytes + off), A(MIN(chunk, len - off)), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
 }
 
-static void plan_queues(struct plan *plan, const struct stream *st, uint32_t slot, uint32_t unsent)
+/* Half of what the kernel is to take for a queue of so many bytes: with what it needs around them. */
+static int room(uint32_t len)
+{
+	return (int)MIN(len * 2ull + (1u << 18), INT32_MAX / 2);
+}
+
+static bool fits(uint32_t len, uint32_t chunk, uint32_t size)
+{
+	return !len || (len <= chunk && len * 2ull + (1u << 16) <= size);
+}
+
+/* Room to send comes with the options, room to receive only here: that size has a say in how the connection is made. */
+static void plan_queues(struct plan *plan, const struct stream *st, uint32_t slot, const struct tcp_restore *r)
 {
 	const TcpStreamEntry *s = st->s;
-	/* Room enough while they are filled; the sizes of the program come back at the end. */
-	if (s->inq_len)
-		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE,
-			      (int)MIN(s->inq_len * 2ull + (1u << 18), INT32_MAX / 2));
-	if (s->outq_len)
-		inet_plan_int(plan, MAKE_CONTENT, slot, "room to send", SOL_SOCKET, SO_SNDBUFFORCE,
-			      (int)MIN(s->outq_len * 2ull + (1u << 18), INT32_MAX / 2));
+
+	if (r->sizes && s->inq_len)
+		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE, room(s->inq_len));
+	/* Chosen since its number was set. */
 	plan_bytes(plan, slot, TCP_RECV_QUEUE, st->in, s->inq_len);
-	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out, s->outq_len - unsent);
-	tcp_int(plan, slot, "no queue", TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+	if (s->outq_len > r->nunsent)
+		tcp_int(plan, slot, "the send queue", TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out, s->outq_len - r->nunsent);
+}
+
+/*
+ * The socket's options but for those that the last acts set (tcp_run.c): leaving repair mode sets SO_REUSEADDR, and where a queue
+ * needs more room than the program gave it, the sizes come back when it is filled.
+ */
+static const InetSkEntry *for_now(struct plan *plan, const InetSkEntry *e, const TcpStreamEntry *s, struct tcp_restore *r)
+{
+	InetSkEntry *copy = arena_dup(plan->arena, e, sizeof(*e));
+	SkOptsEntry *o = copy->opts = arena_dup(plan->arena, e->opts, sizeof(*e->opts));
+
+	o->has_reuseaddr = false;
+	r->sizes = !fits(s->inq_len, RECV_CHUNK, o->so_rcvbuf) || !fits(s->outq_len, SEND_CHUNK, o->so_sndbuf);
+	if (r->sizes) {
+		o->has_so_buf_lock = false;
+		if (s->outq_len)
+			o->so_sndbuf = 2 * (uint32_t)room(s->outq_len);
+	}
+	return copy;
 }
 
 /* Numbers begin before the data, and before a FIN; a connection that is being opened begins with its SYN. */
@@ -159,7 +187,6 @@ static void plan_numbers(struct plan *plan, const InetSkEntry *e, const TcpStrea
 	plan_sequence(plan, slot, TCP_SEND_QUEUE, s->outq_seq - s->outq_len - sent_fin - (e->state == SYN_SENT));
 	if (e->state != SYN_SENT)
 		plan_sequence(plan, slot, TCP_RECV_QUEUE, s->inq_seq - s->inq_len - got_fin);
-	tcp_int(plan, slot, "no queue", TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 }
 
 static void remember(struct plan *plan, struct tcp_restore r)
@@ -198,8 +225,11 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 	if (!can_be_restored(e->state) || e->n_dst_addr != e->n_src_addr || !e->src_port)
 		return err_image(err, "files.img: TCP connection %s -> %s in state %u", a, b, e->state);
 	ret = load_stream(m, plan, e, &st, err);
-	if (!ret)
-		ret = inet_plan_socket(plan, e, slot, err);
+	if (ret < 0)
+		return ret;
+	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s };
+	const InetSkEntry *now = for_now(plan, e, st.s, &r);
+	ret = inet_plan_socket(plan, now, slot, err);
 	if (ret < 0)
 		return ret;
 	/* In this mode an address may be taken that others use, too, for the connection is another. */
@@ -207,7 +237,6 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 	plan_numbers(plan, e, st.s, slot);
 	plan_address(plan, e, slot, false);
 	/* Both sides speak at once in this state, so nothing may wait behind it; it is as good as sent. */
-	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s };
 	if (e->state != CLOSING && st.s->unsq_len) {
 		r.nunsent = st.s->unsq_len;
 		r.unsent = st.out + (st.s->outq_len - r.nunsent);
@@ -215,9 +244,11 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 	if (e->state != SYN_SENT) {
 		plan_connect(plan, e, st.s, slot);
 		plan_negotiated(plan, st.s, slot);
-		plan_queues(plan, &st, slot, r.nunsent);
+		plan_queues(plan, &st, slot, &r);
 	}
+	/* It can be seen in TCP_QUEUE_SEQ, also later. */
+	tcp_int(plan, slot, "no queue", TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	tcp_plan_options(plan, e->tcp_opts, slot);
 	remember(plan, r);
-	return inet_plan_options(plan, e, slot, err);
+	return inet_plan_options(plan, now, slot, err);
 }

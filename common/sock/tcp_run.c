@@ -217,7 +217,7 @@ static int set_sizes(const struct tcp_restore *r, int fd, struct err *err)
 	const SkOptsEntry *o = r->e->opts;
 	int ret = 0, locked = o->has_so_buf_lock ? (int)(o->so_buf_lock & 3) : 3;
 
-	if (!r->s->inq_len && !r->s->outq_len)
+	if (!r->sizes)
 		return 0;
 	ret = set(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)(o->so_sndbuf / 2));
 	if (!ret)

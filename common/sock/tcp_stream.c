@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/action.h"
+#include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/net/guard.h"
@@ -27,12 +28,16 @@ enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLO
 /* The guard reads so many at once: to be through, however we end, before our targets run on. */
 #define AT_ONCE 8
 #define BYTES_AT_ONCE (1u << 20)
+/* From so many on, a thread of its own reads their options. */
+#define ASIDE_FROM 16
 
 struct connection {
 	struct dump_task *task;
 	struct fd_source src; /* fd is ours until the end */
 	FileEntry *entry;
 	int reuse;
+	unsigned state;
+	bool shut_in; /* nothing more comes than what waits to be read */
 	TcpStreamEntry stream;
 };
 
@@ -101,13 +106,13 @@ static bool sent_fin(unsigned state)
 }
 
 /* How much is queued; the FIN counts in the kernel's numbers and not in ours. */
-static int queue_lengths(int fd, unsigned state, TcpStreamEntry *s, struct err *err)
+static int queue_lengths(int fd, const struct tcp_info *info, TcpStreamEntry *s, struct err *err)
 {
-	int in = 0, out = 0, unsent = 0;
+	int in = 0, out = 0, unsent = (int)info->tcpi_notsent_bytes;
 
-	if (ioctl(fd, SIOCINQ, &in) < 0 || ioctl(fd, SIOCOUTQ, &out) < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0)
+	if (ioctl(fd, SIOCINQ, &in) < 0 || ioctl(fd, SIOCOUTQ, &out) < 0)
 		return err_sys(err, "cannot read the length of its queues");
-	if (sent_fin(state)) {
+	if (sent_fin(info->tcpi_state)) {
 		out -= out > 0;
 		unsent -= unsent > 0;
 	}
@@ -211,55 +216,34 @@ static void take_answer(const struct request *r, TcpStreamEntry *s)
 	s->rcv_wup = r->w.rcv_wup;
 }
 
-/* What a repaired connection would not have. */
-static int refuse_odd(const struct connection *c, const TcpStreamEntry *s, struct err *err)
+static bool got_fin(unsigned state)
 {
-	struct pollfd p = { c->src.fd, POLLPRI, 0 };
-	const bool some = poll(&p, 1, 0) != 0, peeks = s->inq_len && sock_option(c->src.fd, SO_PEEK_OFF) >= 0;
+	return state == CLOSE_WAIT || state == CLOSING || state == LAST_ACK;
+}
+
+/* What a repaired connection would not have. */
+static int refuse_odd(struct dump *d, const struct connection *c, short events, struct err *err)
+{
 	char what[300];
+	bool mark;
+	int ret = inet_hidden_mark(d, &c->src, c->stream.inq_len + got_fin(c->state), &mark, err);
 
 	/* A description takes a dozen questions, and nearly always nobody will read it. */
-	if (!some && !peeks)
-		return 0;
+	if (ret < 0 || !(events & (POLLPRI | POLLERR) || mark))
+		return ret;
 	sock_describe(c->src.fd, what, sizeof(what));
-	if (p.revents & POLLPRI)
+	if (events & POLLPRI)
 		return err_refuse(err, "%s: urgent data waits to be read", what);
-	if (peeks)
-		return err_refuse(err, "%s: unread data and SO_PEEK_OFF", what);
+	if (mark)
+		return err_refuse(err, "%s: the mark of urgent data is in what waits to be read", what);
 	return sock_refuse_errors(c->src.fd, what, err);
 }
 
-/* All that needs no repair mode. */
-static int prepare_stream(const struct connection *c, const struct tcp_info *info, TcpStreamEntry *s, struct err *err)
-{
-	int ret = queue_lengths(c->src.fd, info->tcpi_state, s, err);
-
-	if (!ret)
-		ret = refuse_odd(c, s, err);
-	if (ret < 0)
-		return ret;
-	s->opt_mask = info->tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
-	s->snd_wscale = info->tcpi_snd_wscale;
-	s->has_rcv_wscale = true;
-	s->rcv_wscale = info->tcpi_rcv_wscale;
-	s->has_timestamp = true;
-	return 0;
-}
-
-static void fill_shutdown(int fd, unsigned state, InetSkEntry *e)
-{
-	struct pollfd p = { fd, POLLRDHUP, 0 };
-	bool in = poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP, out = sent_fin(state) || state == CLOSED;
-
-	if (!in && !out)
-		return;
-	e->has_shutdown = true;
-	e->shutdown = in && out ? SK_SHUTDOWN__BOTH : in ? SK_SHUTDOWN__READ : SK_SHUTDOWN__WRITE;
-}
-
+/* What changes until the network is locked, and needs no repair mode. */
 static int look_at(struct dump *d, struct connection *c, struct err *err)
 {
-	InetSkEntry *e = c->entry->isk;
+	struct pollfd p = { c->src.fd, POLLRDHUP | POLLPRI, 0 };
+	TcpStreamEntry *s = &c->stream;
 	struct tcp_info info = { 0 };
 	int ret = get(c->src.fd, TCP_INFO, &info, sizeof(info));
 
@@ -267,14 +251,22 @@ static int look_at(struct dump *d, struct connection *c, struct err *err)
 		return err_set(err, ERR_FAILED, -ret, "cannot read the state of a connection");
 	if (info.tcpi_state == CLOSED) /* a moment ago */
 		return err_refuse(err, "TCP connection that ended while it was dumped");
-	ret = inet_fill(d, &c->src, e, true, err);
+	c->state = info.tcpi_state;
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "cannot poll a connection");
+	c->shut_in = p.revents & POLLRDHUP;
+	*s = (TcpStreamEntry)TCP_STREAM_ENTRY__INIT;
+	ret = queue_lengths(c->src.fd, &info, s, err);
+	if (!ret)
+		ret = refuse_odd(d, c, p.revents, err);
 	if (ret < 0)
 		return ret;
-	tcp_fill_options(d, c->src.fd, e);
-	e->state = info.tcpi_state;
-	fill_shutdown(c->src.fd, e->state, e);
-	c->stream = (TcpStreamEntry)TCP_STREAM_ENTRY__INIT;
-	return prepare_stream(c, &info, &c->stream, err);
+	s->opt_mask = info.tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+	s->snd_wscale = info.tcpi_snd_wscale;
+	s->has_rcv_wscale = true;
+	s->rcv_wscale = info.tcpi_rcv_wscale;
+	s->has_timestamp = true;
+	return 0;
 }
 
 static int put_connection(struct dump *d, struct connection *c, const struct job *job, const struct request *r,
@@ -282,7 +274,7 @@ static int put_connection(struct dump *d, struct connection *c, const struct job
 {
 	TcpStreamEntry *s = &c->stream;
 	cleanup_free void *in = xmalloc(s->inq_len + 1);
-	uint32_t ino = c->entry->isk->ino;
+	uint32_t ino = (uint32_t)c->src.st.st_ino;
 	int ret;
 
 	if (r->ret < 0)
@@ -294,6 +286,53 @@ static int put_connection(struct dump *d, struct connection *c, const struct job
 	image_store_put(d->store, IMG_TCP_STREAM, ino, &s->base);
 	image_store_payload(d->store, IMG_TCP_STREAM, ino, in, s->inq_len);
 	image_store_payload(d->store, IMG_TCP_STREAM, ino, job->bytes + r->bytes, s->outq_len);
+	return 0;
+}
+
+static int blame_connection(const struct connection *c, int ret, struct err *err);
+
+/* ---- what does not change any more ---- */
+
+/* A view of the dump with an arena of its own: what a second thread reads while the first one has the queues. */
+struct settings { struct dump view; struct tcp_dump *t; };
+
+/* Addresses and options, but for SO_REUSEADDR, which repair mode changes. */
+static int read_settings(void *arg, struct err *err)
+{
+	struct settings *s = arg;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < s->t->n; i++) {
+		struct connection *c = &s->t->v[i];
+		InetSkEntry *e = c->entry->isk;
+
+		s->view.task = c->task;
+		ret = inet_fill(&s->view, &c->src, e, true, err);
+		if (!ret)
+			tcp_fill_options(&s->view, c->src.fd, e);
+		if (ret < 0)
+			ret = blame_connection(c, ret, err);
+	}
+	return ret;
+}
+
+/* Both threads are through. */
+static int complete(struct dump *d, const struct connection *c, struct err *err)
+{
+	InetSkEntry *e = c->entry->isk;
+	const bool out = sent_fin(c->state);
+	char what[300];
+
+	e->state = c->state;
+	e->opts->reuseaddr = c->reuse;
+	if (c->shut_in || out) {
+		e->has_shutdown = true;
+		e->shutdown = c->shut_in && out ? SK_SHUTDOWN__BOTH : c->shut_in ? SK_SHUTDOWN__READ : SK_SHUTDOWN__WRITE;
+	}
+	if (c->stream.inq_len && e->opts->has_so_peek_off) {
+		sock_describe(c->src.fd, what, sizeof(what));
+		return err_refuse(err, "%s: unread data and SO_PEEK_OFF", what);
+	}
 	file_put(d, c->entry);
 	return 0;
 }
@@ -399,23 +438,44 @@ static int start_guard(struct tcp_dump *t, struct err *err)
 	return ret;
 }
 
-int tcp_dump_connections(struct dump *d, struct err *err)
+static int dump_locked(struct dump *d, struct err *err)
 {
 	struct tcp_dump *t = d->tcp;
-	struct dump_task *was = d->task;
-	int ret;
+	int ret = lock_all(d, err);
 
-	if (!t)
-		return 0;
-	ret = actions_run(d->opts->actions, ACTION_NETWORK_LOCK, d->tasks[0]->pid, d->log, err);
-	t->told = true;
-	if (!ret)
-		ret = lock_all(d, err);
 	if (!ret)
 		ret = start_guard(t, err);
 	fault("tcp:locked");
 	for (size_t i = 0; !ret && i < t->n;)
 		ret = dump_some(d, i, &i, err);
+	return ret;
+}
+
+int tcp_dump_connections(struct dump *d, struct err *err)
+{
+	struct tcp_dump *t = d->tcp;
+	struct dump_task *was = d->task;
+	struct settings settings;
+	struct aside beside = { 0 };
+	struct err other = ERR_INIT;
+	int ret, back;
+
+	if (!t)
+		return 0;
+	ret = actions_run(d->opts->actions, ACTION_NETWORK_LOCK, d->tasks[0]->pid, d->log, err);
+	t->told = true;
+	settings = (struct settings){ .view = *d, .t = t };
+	settings.view.arena = d->beside;
+	if (!ret && t->n >= ASIDE_FROM)
+		aside_start(&beside, read_settings, &settings);
+	else if (!ret)
+		ret = read_settings(&settings, err);
+	if (!ret)
+		ret = dump_locked(d, err);
+	back = aside_join(&beside, ret < 0 ? &other : err);
+	ret = ret < 0 ? ret : back;
+	for (size_t i = 0; !ret && i < t->n; i++)
+		ret = blame_connection(&t->v[i], complete(d, &t->v[i], err), err);
 	d->task = was;
 	if (!ret)
 		log_debug(d->log, "%zu TCP connections", t->n);
@@ -430,9 +490,16 @@ int tcp_check_connections(struct dump *d, struct err *err)
 
 	for (size_t i = 0; d->tcp && i < d->tcp->n && !ret; i++) {
 		struct connection *c = &d->tcp->v[i];
+		struct tcp_dump alone = { .v = c, .n = 1 };
+		struct settings settings = { .view = *d, .t = &alone };
 
 		d->task = c->task;
-		ret = dump_note(d, blame_connection(c, look_at(d, c, err), err), err);
+		ret = read_settings(&settings, err);
+		if (!ret)
+			ret = blame_connection(c, look_at(d, c, err), err);
+		if (!ret)
+			ret = blame_connection(c, complete(d, c, err), err);
+		ret = dump_note(d, ret, err);
 	}
 	d->task = d->tasks[0];
 	return ret;
