@@ -260,6 +260,17 @@ static void put_rule(struct batch *b, const char *table, const char *chain, bool
 	add(b, msg);
 }
 
+/*
+ * Of a connection with both ends here one element is there. What its other end sends goes out, too: so on the way out packets are
+ * looked up both ways round, and neither end takes a segment for sent that the lock drops.
+ */
+static void put_rules(struct batch *b, const char *table, const char *chain, bool v6, bool in)
+{
+	put_rule(b, table, chain, v6, true);
+	if (!in)
+		put_rule(b, table, chain, v6, false);
+}
+
 static void put_lock(struct batch *b, const struct net_lock *l, uint32_t flags)
 {
 	static const struct { const char *name; uint32_t hook; bool in; } chains[] = {
@@ -285,7 +296,7 @@ static void put_lock(struct batch *b, const struct net_lock *l, uint32_t flags)
 			has[l->v[i].v6] = true;
 		for (int v6 = 0; v6 < 2; v6++)
 			if (has[v6])
-				put_rule(b, l->table, chains[c].name, v6, chains[c].in);
+				put_rules(b, l->table, chains[c].name, v6, chains[c].in);
 	}
 }
 
@@ -376,6 +387,51 @@ static int blame(struct err *err, int ret, const char *what)
 					"--network-lock skip does without");
 }
 
+/* The two ends in an order that both sides of a connection agree on. */
+static int compare_ends(const struct net_connection *c)
+{
+	int diff = memcmp(c->local, c->remote, sizeof(c->local));
+
+	return diff ? diff : memcmp(&c->local_port, &c->remote_port, sizeof(c->local_port));
+}
+
+static void lower_end_first(const struct net_connection *c, struct net_connection *out)
+{
+	*out = *c;
+	if (compare_ends(c) <= 0)
+		return;
+	memcpy(out->local, c->remote, sizeof(out->local));
+	memcpy(out->remote, c->local, sizeof(out->remote));
+	out->local_port = c->remote_port;
+	out->remote_port = c->local_port;
+}
+
+static int by_ends(const void *va, const void *vb)
+{
+	struct net_connection a, b;
+	int diff;
+
+	lower_end_first(va, &a);
+	lower_end_first(vb, &b);
+	if (a.v6 != b.v6)
+		return a.v6 - b.v6;
+	diff = memcmp(a.local, b.local, sizeof(a.local));
+	diff = diff ? diff : memcmp(a.remote, b.remote, sizeof(a.remote));
+	diff = diff ? diff : memcmp(&a.local_port, &b.local_port, sizeof(a.local_port));
+	return diff ? diff : memcmp(&a.remote_port, &b.remote_port, sizeof(a.remote_port));
+}
+
+/* Elements are what a lock costs: each connection once. */
+static void take_each_once(struct net_lock *l, const struct net_connection *v, size_t n)
+{
+	l->v = xreallocarray(NULL, n, sizeof(*v));
+	memcpy(l->v, v, n * sizeof(*v));
+	qsort(l->v, n, sizeof(*v), by_ends);
+	for (size_t i = 0; i < n; i++)
+		if (!l->n || by_ends(&l->v[l->n - 1], &l->v[i]))
+			l->v[l->n++] = l->v[i];
+}
+
 int net_lock(const char *id, const struct net_connection *v, size_t n, struct net_lock **lock, struct err *err)
 {
 	struct batch b;
@@ -383,9 +439,7 @@ int net_lock(const char *id, const struct net_connection *v, size_t n, struct ne
 
 	if (ret < 0)
 		return ret;
-	(*lock)->v = xreallocarray(NULL, n, sizeof(*v));
-	memcpy((*lock)->v, v, n * sizeof(*v));
-	(*lock)->n = n;
+	take_each_once(*lock, v, n);
 	begin(&b, (*lock)->seq);
 	put_lock(&b, *lock, NFT_TABLE_F_OWNER);
 	ret = transact(*lock, &b);

@@ -10,6 +10,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -293,8 +294,11 @@ static int blame_connection(const struct connection *c, int ret, struct err *err
 
 /* ---- what does not change any more ---- */
 
-/* A view of the dump with an arena of its own: what a second thread reads while the first one has the queues. */
-struct settings { struct dump view; struct tcp_dump *t; };
+/*
+ * Two threads take the connections from each other: the first one when it is through with the queues. Each has a view of the dump
+ * with an arena of its own.
+ */
+struct settings { struct dump view; struct tcp_dump *t; _Atomic size_t *next; };
 
 /* Addresses and options, but for SO_REUSEADDR, which repair mode changes. */
 static int read_settings(void *arg, struct err *err)
@@ -302,7 +306,7 @@ static int read_settings(void *arg, struct err *err)
 	struct settings *s = arg;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < s->t->n; i++) {
+	for (size_t i; !ret && (i = atomic_fetch_add(s->next, 1)) < s->t->n;) {
 		struct connection *c = &s->t->v[i];
 		InetSkEntry *e = c->entry->isk;
 
@@ -455,7 +459,8 @@ int tcp_dump_connections(struct dump *d, struct err *err)
 {
 	struct tcp_dump *t = d->tcp;
 	struct dump_task *was = d->task;
-	struct settings settings;
+	_Atomic size_t next = 0;
+	struct settings mine, others;
 	struct aside beside = { 0 };
 	struct err other = ERR_INIT;
 	int ret, back;
@@ -464,14 +469,14 @@ int tcp_dump_connections(struct dump *d, struct err *err)
 		return 0;
 	ret = actions_run(d->opts->actions, ACTION_NETWORK_LOCK, d->tasks[0]->pid, d->log, err);
 	t->told = true;
-	settings = (struct settings){ .view = *d, .t = t };
-	settings.view.arena = d->beside;
+	mine = others = (struct settings){ .view = *d, .t = t, .next = &next };
+	others.view.arena = d->beside;
 	if (!ret && t->n >= ASIDE_FROM)
-		aside_start(&beside, read_settings, &settings);
-	else if (!ret)
-		ret = read_settings(&settings, err);
+		aside_start(&beside, read_settings, &others);
 	if (!ret)
 		ret = dump_locked(d, err);
+	if (!ret)
+		ret = read_settings(&mine, err);
 	back = aside_join(&beside, ret < 0 ? &other : err);
 	ret = ret < 0 ? ret : back;
 	for (size_t i = 0; !ret && i < t->n; i++)
@@ -491,7 +496,8 @@ int tcp_check_connections(struct dump *d, struct err *err)
 	for (size_t i = 0; d->tcp && i < d->tcp->n && !ret; i++) {
 		struct connection *c = &d->tcp->v[i];
 		struct tcp_dump alone = { .v = c, .n = 1 };
-		struct settings settings = { .view = *d, .t = &alone };
+		_Atomic size_t next = 0;
+		struct settings settings = { .view = *d, .t = &alone, .next = &next };
 
 		d->task = c->task;
 		ret = read_settings(&settings, err);
