@@ -2,10 +2,12 @@
 /* epoll: which descriptors of the task are watched for what. */
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "common/file/file.h"
 
@@ -36,44 +38,137 @@ static int parse_target(const char *p, EventpollTfdEntry *t)
 	return 0;
 }
 
+/* The text of a watch, as fdinfo has it. */
+static const char *watch_text(const struct fd_source *src, size_t i)
+{
+	const char *p = strstr(src->info->text, "tfd:");
+
+	while (p && i--)
+		p = strstr(p + 4, "tfd:");
+	return p;
+}
+
+/* A task, its number of the set, what is watched, and which of all watches of its number each one is. */
+struct holder {
+	pid_t pid;
+	int efd;
+	EventpollFileEntry *e;
+	const uint32_t *order;
+};
+
+static int by_number(const void *va, const void *vb)
+{
+	const uint64_t *a = va, *b = vb;
+
+	return (*a > *b) - (*a < *b);
+}
+
+static const uint32_t *orders(struct dump *d, const EventpollFileEntry *e)
+{
+	uint32_t *order = arena_alloc(d->arena, (e->n_tfd + 1) * sizeof(*order));
+	cleanup_free uint64_t *v = xreallocarray(NULL, e->n_tfd + 1, sizeof(*v)); /* number, place */
+
+	for (size_t i = 0; i < e->n_tfd; i++)
+		v[i] = (uint64_t)e->tfd[i]->tfd << 32 | i;
+	qsort(v, e->n_tfd, sizeof(*v), by_number);
+	for (size_t i = 1; i < e->n_tfd; i++)
+		if (v[i] >> 32 == v[i - 1] >> 32)
+			order[(uint32_t)v[i]] = order[(uint32_t)v[i - 1]] + 1;
+	return order;
+}
+
 /*
  * A watch belongs to a file and the number that it had. The number may have been closed, or given to another file,
- * while a duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again. 1: the task has no such number.
+ * while a duplicate keeps the watch alive: then no EPOLL_CTL_ADD by number makes it again. Several watches of one number are told
+ * from each other by their order. kcmp(2) of number f of a task with the file of the i-th watch: 0 when it is that one, -EBADF when
+ * there is no such number.
  */
-static int check_target(pid_t pid, int efd, const EventpollTfdEntry *t, struct err *err)
+static int compare(pid_t pid, uint32_t number, const struct holder *h, size_t i, struct err *err)
 {
-	struct kcmp_epoll_slot slot = { .efd = (uint32_t)efd, .tfd = t->tfd, .toff = 0 };
-	long r = syscall(SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, (unsigned long)t->tfd, &slot);
+	struct kcmp_epoll_slot slot = { .efd = (uint32_t)h->efd, .tfd = h->e->tfd[i]->tfd, .toff = h->order[i] };
+	long r = syscall(SYS_kcmp, pid, h->pid, KCMP_EPOLL_TFD, (unsigned long)number, &slot);
 
-	if (r == 0)
-		return 0;
 	if (r < 0 && errno == EBADF)
-		return 1;
-	if (r < 0 && errno != ENOENT)
-		return err_sys(err, "cannot compare the target %u of an epoll (kcmp)", t->tfd);
-	return err_refuse(err, "epoll watches a file as number %u that the task no longer has under this number",
-			  t->tfd);
+		return -EBADF;
+	return r < 0 ? err_sys(err, "cannot compare the target %u of an epoll (kcmp)", slot.tfd) : (int)r;
 }
 
-/* 1: some number is not there at all. */
-static int check_targets(pid_t pid, int efd, const EventpollFileEntry *e, struct err *err)
-{
-	int ret = 0;
+/* How many numbers are not there in the task, and how many lead to another file than is watched. */
+struct odd { size_t closed, other; };
 
-	for (size_t i = 0; i < e->n_tfd && !ret; i++)
-		ret = check_target(pid, efd, e->tfd[i], err);
-	return ret;
+static int find_odd(const struct holder *h, struct odd *odd, struct err *err)
+{
+	*odd = (struct odd){ 0, 0 };
+	for (size_t i = 0; i < h->e->n_tfd; i++) {
+		int r = compare(h->pid, h->e->tfd[i]->tfd, h, i, err);
+
+		if (r < 0 && r != -EBADF)
+			return r;
+		odd->closed += r == -EBADF;
+		odd->other += r > 0;
+	}
+	return 0;
 }
 
-/* Who has all numbers makes the watches again (plan.c takes the first one, too): often the child of who made the set. */
-static int find_holder(struct dump *d, const struct fd_source *src, const EventpollFileEntry *e, struct err *err)
+/* Whoever of the tree has the file of the watch under any number; it must be one that the controller makes. */
+static int find_target(struct dump *d, const struct fd_source *src, const struct holder *h, size_t i, struct err *err)
 {
-	int ret = check_targets(d->task->tid, src->number, e, err);
+	EventpollTfdEntry *t = h->e->tfd[i];
+	const char *text = watch_text(src, i), *ino = text ? strstr(text, " ino:") : NULL, *dev = ino ? strstr(ino, " sdev:") : NULL;
+	uint64_t inode = 0, sdev = 0;
+	struct stat st = { 0 };
+	struct file_fd *f;
+	size_t n = 0;
 
-	for (const struct file_fd *f = NULL; ret == 1 && (f = file_next_holder(d, e->id, f));)
-		ret = check_targets(f->task->tid, f->number, e, err);
-	if (ret == 1)
-		ret = err_refuse(err, "epoll watches a file under a number that the task no longer has");
+	if (ino && dev) {
+		ino += strlen(" ino:");
+		dev += strlen(" sdev:");
+		if (fdinfo_number(&ino, 16, &inode) < 0 || fdinfo_number(&dev, 16, &sdev) < 0)
+			return err_set(err, ERR_FEATURE, 0, "this kernel shows the targets of an epoll in another way");
+		/* include/linux/kdev_t.h: as the kernel has it inside */
+		st.st_dev = makedev((unsigned)(sdev >> 20), (unsigned)(sdev & 0xfffff));
+		st.st_ino = inode;
+	}
+	for (f = file_same_inode(d, &st, &n); n; n--, f++) {
+		int r;
+
+		if (!f->task || strstr(f->link, "pidfd") || reg_proc_pid(f->link))
+			continue;
+		r = compare(f->task->tid, (uint32_t)f->number, h, i, err);
+		if (r < 0 && r != -EBADF)
+			return r;
+		if (r)
+			continue;
+		t->has_holder = t->has_held_as = true;
+		t->holder = (uint32_t)f->task->pid;
+		t->held_as = (uint32_t)f->number;
+		return 0;
+	}
+	return err_refuse(err, "epoll watches a file as number %u that no task has under this number", t->tfd);
+}
+
+/*
+ * Who has all numbers makes the watches again (plan.c takes the first one, too): often the child of who made the set. If nobody
+ * has, it is the first holder, who is lent what it has not (or not any more).
+ */
+static int find_holder(struct dump *d, const struct fd_source *src, EventpollFileEntry *e, struct err *err)
+{
+	struct holder h = { d->task->tid, src->number, e, orders(d, e) }, other = h;
+	struct odd odd, its;
+	int ret = find_odd(&h, &odd, err);
+
+	for (const struct file_fd *f = NULL; !ret && odd.closed && !odd.other && (f = file_next_holder(d, e->id, f));) {
+		other.pid = f->task->tid;
+		other.efd = f->number;
+		ret = find_odd(&other, &its, err);
+		if (!ret && !its.closed && !its.other)
+			return 0;
+	}
+	for (size_t i = 0; !ret && (odd.closed || odd.other) && i < e->n_tfd; i++) {
+		int r = compare(h.pid, e->tfd[i]->tfd, &h, i, err);
+
+		ret = r < 0 && r != -EBADF ? r : r ? find_target(d, src, &h, i, err) : 0;
+	}
 	return ret;
 }
 
@@ -127,17 +222,63 @@ static bool has_fired(const EventpollTfdEntry *t)
  * still holds EPOLL_CTL_MOD as its events, and the watch is left with what cannot be helped; else that is no operation, or
  * EPOLL_CTL_ADD, for which it is too late.
  */
-static void plan_fired(struct program *prog, int fd, const EventpollTfdEntry *t)
+static void plan_fired(struct program *prog, int phase, int fd, const EventpollTfdEntry *t)
 {
 	struct epoll_event all = { .events = t->events | EPOLLIN | EPOLLOUT | EPOLLRDHUP, .data.u64 = t->data };
 	struct epoll_event none = { .events = t->events, .data.u64 = t->data }, got[2] = { { .events = EPOLL_CTL_MOD } };
 	struct data_ref buf = program_data(prog, got, sizeof(got));
 
-	program_call(prog, TASK_LOCKS, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD), A(t->tfd),
+	program_call(prog, phase, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD), A(t->tfd),
 		     A_DATA(program_data(prog, &all, sizeof(all))));
-	program_call(prog, TASK_LOCKS, "its one shot", SYS_epoll_wait, A((uint64_t)fd), A_DATA(buf), A(1), A(0));
-	program_try(prog, TASK_LOCKS, "or as it can be", SYS_epoll_ctl, A((uint64_t)fd), A_LOAD(buf), A(t->tfd),
+	program_call(prog, phase, "its one shot", SYS_epoll_wait, A((uint64_t)fd), A_DATA(buf), A(1), A(0));
+	program_try(prog, phase, "or as it can be", SYS_epoll_ctl, A((uint64_t)fd), A_LOAD(buf), A(t->tfd),
 		    A_DATA(program_data(prog, &none, sizeof(none))));
+}
+
+static void plan_watch(struct program *prog, int phase, int fd, const EventpollTfdEntry *t)
+{
+	struct epoll_event ev = { .events = t->events, .data.u64 = t->data };
+
+	if (ev.events & EPOLLEXCLUSIVE) /* the kernel adds others, which it would not take beside this one */
+		ev.events &= EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+	program_call(prog, phase, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD), A(t->tfd),
+		     A_DATA(program_data(prog, &ev, sizeof(ev))));
+}
+
+/*
+ * A watch of a number that the task has not, or has for another file: it gets the file there for as long as that takes. What else
+ * may be under this number meanwhile comes back; locks of files, which a close takes away, are not there yet.
+ */
+static int plan_lent(const struct model *m, const EventpollFileEntry *e, int fd, const EventpollTfdEntry *t, struct plan *plan,
+		     struct plan_task *pt, struct err *err)
+{
+	struct program *prog = pt->threads[0].prog;
+	const FdinfoEntry *target = NULL;
+	struct step_ref saved, had;
+	uint32_t slot;
+	int ret;
+
+	for (size_t i = 0; i < m->ntasks && !target; i++)
+		for (size_t k = 0; k < m->tasks[i].nfds && m->tasks[i].pstree->pid == t->holder && !target; k++)
+			if (m->tasks[i].fds[k]->fd == t->held_as)
+				target = m->tasks[i].fds[k];
+	if (!target || t->tfd == (uint32_t)fd)
+		return err_image(err, "files.img: epoll %u: task %u has no descriptor %u that is watched", e->id, t->holder, t->held_as);
+	ret = file_slot(m, plan, target->type, target->id, &slot, err);
+	if (ret)
+		return ret;
+	had = program_try(prog, TASK_REAP, "who has the number", SYS_fcntl, A(t->tfd), A(F_GETFD));
+	saved = program_try(prog, TASK_REAP, "makes room", SYS_fcntl, A(t->tfd), A(F_DUPFD_CLOEXEC), A(0));
+	program_call_eq(prog, TASK_REAP, "a file for its watch", t->tfd, SYS_dup3, A_SLOT(slot), A(t->tfd), A(O_CLOEXEC));
+	if (has_fired(t))
+		plan_fired(prog, TASK_REAP, fd, t);
+	else
+		plan_watch(prog, TASK_REAP, fd, t);
+	program_call(prog, TASK_REAP, "a file for its watch", SYS_close, A(t->tfd));
+	program_try(prog, TASK_REAP, "who has the number", SYS_dup3, A_RESULT(saved), A(t->tfd), A(0));
+	program_try(prog, TASK_REAP, "who has the number", SYS_fcntl, A(t->tfd), A(F_SETFD), A_RESULT(had));
+	program_try(prog, TASK_REAP, "makes room", SYS_close, A_RESULT(saved));
+	return 0;
 }
 
 /* In the task: a watch remembers the number of its target there. Late, because pidfds come late. */
@@ -147,18 +288,18 @@ static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, in
 	const EventpollFileEntry *e = entry->epfd;
 	struct program *prog = pt->threads[0].prog;
 
-	for (size_t i = 0; i < e->n_tfd; i++)
-		if (has_fired(e->tfd[i]))
-			plan_fired(prog, fd, e->tfd[i]);
 	for (size_t i = 0; i < e->n_tfd; i++) {
-		if (has_fired(e->tfd[i]))
-			continue;
-		struct epoll_event ev = { .events = e->tfd[i]->events, .data.u64 = e->tfd[i]->data };
-		if (ev.events & EPOLLEXCLUSIVE) /* the kernel adds others, which it would not take beside this one */
-			ev.events &= EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
-		program_call(prog, TASK_LOCKS, "epoll target", SYS_epoll_ctl, A((uint64_t)fd), A(EPOLL_CTL_ADD),
-			     A(e->tfd[i]->tfd), A_DATA(program_data(prog, &ev, sizeof(ev))));
+		int ret = e->tfd[i]->has_holder ? plan_lent(m, e, fd, e->tfd[i], plan, pt, err) : 0;
+
+		if (ret)
+			return ret;
 	}
+	for (size_t i = 0; i < e->n_tfd; i++)
+		if (!e->tfd[i]->has_holder && has_fired(e->tfd[i]))
+			plan_fired(prog, TASK_LOCKS, fd, e->tfd[i]);
+	for (size_t i = 0; i < e->n_tfd; i++)
+		if (!e->tfd[i]->has_holder && !has_fired(e->tfd[i]))
+			plan_watch(prog, TASK_LOCKS, fd, e->tfd[i]);
 	return 0;
 }
 

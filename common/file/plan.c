@@ -213,7 +213,7 @@ static bool has_targets(FdinfoEntry **sorted, size_t n, const EventpollFileEntry
 	for (size_t i = 0; i < e->n_tfd; i++) {
 		FdinfoEntry key = { .fd = e->tfd[i]->tfd }, *k = &key;
 
-		if (!n || !bsearch(&k, sorted, n, sizeof(*sorted), by_fd))
+		if (!e->tfd[i]->has_holder && (!n || !bsearch(&k, sorted, n, sizeof(*sorted), by_fd)))
 			return false;
 	}
 	return true;
