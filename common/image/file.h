@@ -36,6 +36,10 @@ void image_file_close(struct image_file *f);
 int image_file_pread(struct image_file *f, void *buf, size_t n, uint64_t off, struct err *err);
 /* NAME of a directory, or of a folder of a stream, whatever a manifest says of it. Absent: 0 and fd -1. */
 int image_dir_file(const struct image_dir *dir, const char *name, struct image_file *f, struct err *err);
+/* The same, as its manifest says. One that has entries and at most so many bytes is read at once where *small is given; thousands of
+ * threads have thousands of those, so nothing is read twice. */
+int image_dir_image(const struct image_dir *dir, enum image_kind kind, const char *name, size_t most, struct image_file *f,
+		    uint8_t **small, struct err *err);
 /* A raw image of a directory in either form, for reading at any place: compressed, one frame at a time is unpacked. */
 int image_raw_file(struct image_dir *dir, enum image_kind kind, unsigned long id, struct image_file *f, struct err *err);
 /* The content as a plain descriptor, which becomes the caller's (a copy of it when the file is shared); compressed content goes to a memfd,
