@@ -123,6 +123,14 @@ static void add_here(struct ranges *used, const struct vdso_here *here)
 		ranges_add(used, here->maps[i].start, here->maps[i].len);
 }
 
+static void add_vdso(struct ranges *used, const struct vdso_here *here)
+{
+	for (size_t i = 0; i < here->nvvar; i++)
+		ranges_add(used, here->vvar[i].start, here->vvar[i].len);
+	if (here->vdso.len)
+		ranges_add(used, here->vdso.start, here->vdso.len);
+}
+
 static uint64_t parking_len(const struct vdso_here *here)
 {
 	uint64_t len = here->vdso.len;
@@ -168,21 +176,25 @@ static void take_hole(struct mm_plan *mp)
 	mp->park = mp->pt->hole + mp->pt->hole_len;
 	add_used(&mp->used, mp->task->mm);
 	add_here(&mp->used, mp->here);
+	add_vdso(&mp->used, mp->here);
 	ranges_add(&mp->used, mp->pt->hole, mp->pt->hole_len + parking_len(mp->here));
 	ranges_sort(&mp->used);
 }
 
-/* Everything but the agent's home, vvar and vdso, before children are made: what is not there need not be copied. */
-static void plan_bare(struct mm_plan *mp)
+/* Makes itself bare, because it makes others. */
+static bool is_made_bare(const struct plan_task *pt)
+{
+	return pt->births && !pt->copy_of && !pt->bare_born;
+}
+
+/* Everything but the agent's home, vvar and vdso goes before children are made: what is not there need not be copied. */
+static void plan_bare(struct mm_plan *mp, const struct vdso_here *begin)
 {
 	struct ranges kept = { 0 };
 	uint64_t from = 0;
 
-	ranges_add(&kept, mp->pt->hole, mp->pt->hole_len + parking_len(mp->here));
-	for (size_t i = 0; i < mp->here->nvvar; i++)
-		ranges_add(&kept, mp->here->vvar[i].start, mp->here->vvar[i].len);
-	if (mp->here->vdso.len)
-		ranges_add(&kept, mp->here->vdso.start, mp->here->vdso.len);
+	ranges_add(&kept, mp->pt->hole, mp->pt->hole_len + parking_len(begin));
+	add_vdso(&kept, begin);
 	ranges_sort(&kept);
 	for (size_t i = 0; i <= kept.n; i++) {
 		uint64_t to = i < kept.n ? kept.v[i].start : TASK_END;
@@ -193,6 +205,7 @@ static void plan_bare(struct mm_plan *mp)
 			from = kept.v[i].start + kept.v[i].len;
 	}
 	ranges_release(&kept);
+	plan_vdso_move(mp->prog, TASK_BARE, begin, mp->here);
 }
 
 static void plan_unmap(struct mm_plan *mp)
@@ -204,8 +217,12 @@ static void plan_unmap(struct mm_plan *mp)
 	 * itself. */
 	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
 		     A(mm->has_thp_disabled && mm->thp_disabled), A(0), A(0), A(0));
-	plan_vdso_park(mp);
-	plan_cow_unmap(mp, end);
+	if (!mp->direct)
+		plan_vdso_away(mp);
+	if (!mp->pt->bare_born && !is_made_bare(mp->pt)) /* of a bare process there is nothing */
+		plan_cow_unmap(mp, end);
+	if (mp->direct)
+		plan_vdso_away(mp);
 }
 
 /* Fields of mm_struct in one call (kernel/sys.c, prctl_set_mm_map): it needs no CAP_SYS_RESOURCE. */
@@ -309,8 +326,8 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 		ret = plan_vdso_choose(&mp, err);
 	if (!ret) {
 		plan_cow_choose(&mp);
-		if (pt->births && !pt->copy_of)
-			plan_bare(&mp);
+		if (is_made_bare(pt))
+			plan_bare(&mp, plan->here);
 		plan_unmap(&mp);
 		plan_cow_prepare(&mp);
 		ret = plan_aio(&mp, err);
@@ -338,5 +355,14 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 int plan_mm(const struct model *m, const struct model_task *task, struct plan *plan, struct plan_task *pt,
 	    struct err *err)
 {
-	return plan_mm_at(m, task, pt->copy_of ? pt->copy_of->after : plan->here, plan, pt, err);
+	const struct vdso_here *here = pt->copy_of ? pt->copy_of->after : plan->here;
+
+	if (pt->bare_born || is_made_bare(pt)) {
+		if (!plan->bare) {
+			plan->bare = arena_dup(plan->arena, plan->here, sizeof(*plan->here));
+			plan_vdso_bare(m, plan->here, plan->hole + plan->hole_len, plan->bare);
+		}
+		here = plan->bare;
+	}
+	return plan_mm_at(m, task, here, plan, pt, err);
 }

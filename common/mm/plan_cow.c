@@ -74,6 +74,10 @@ void plan_cow_unmap(struct mm_plan *mp, uint64_t hole_end)
 	uint64_t from = 0;
 
 	ranges_add(&kept, mp->pt->hole, hole_end - mp->pt->hole);
+	for (size_t i = 0; mp->direct && i < mp->here->nvvar; i++)
+		ranges_add(&kept, mp->here->vvar[i].start, mp->here->vvar[i].len);
+	if (mp->direct)
+		ranges_add(&kept, mp->here->vdso.start, mp->here->vdso.len);
 	for (size_t i = 0; i < mm->n_vmas; i++)
 		if (mp->kept[i])
 			ranges_add(&kept, mm->vmas[i]->start, mm->vmas[i]->end - mm->vmas[i]->start);

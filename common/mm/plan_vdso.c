@@ -101,19 +101,68 @@ static int check_threads(const struct mm_plan *mp, struct err *err)
 	return 0;
 }
 
-int plan_vdso_choose(struct mm_plan *mp, struct err *err)
+/* The same parts, one behind the other from vvar on, and the vdso at its own place. */
+static struct vdso_here placed(const struct vdso_here *h, uint64_t vvar, uint64_t vdso)
+{
+	struct vdso_here at = *h;
+
+	for (size_t i = 0; i < at.nvvar; i++) {
+		at.vvar[i].start = vvar;
+		vvar += at.vvar[i].len;
+	}
+	at.vdso.start = vdso;
+	return at;
+}
+
+static bool overlaps(const struct vdso_area *a, const struct vdso_area *b)
+{
+	return a->start < b->start + b->len && b->start < a->start + a->len;
+}
+
+/* Can each part go to its new place, or is it there, without hitting one that has not gone yet? */
+static bool free_of(const struct vdso_here *to, const struct vdso_here *from)
+{
+	struct vdso_area old[ARRAY_SIZE(from->vvar) + 1], new[ARRAY_SIZE(to->vvar) + 1];
+	const size_t n = from->nvvar + 1;
+	bool same = true;
+
+	memcpy(old, from->vvar, sizeof(from->vvar));
+	memcpy(new, to->vvar, sizeof(to->vvar));
+	old[n - 1] = from->vdso;
+	new[n - 1] = to->vdso;
+	for (size_t i = 0; i < n; i++)
+		same &= old[i].start == new[i].start;
+	for (size_t i = 0; i < n && !same; i++)
+		for (size_t k = 0; k < n; k++)
+			if (overlaps(&new[i], &old[k]))
+				return false;
+	return true;
+}
+
+static uint64_t place_of(const VmaEntry *vvar, const VmaEntry *vdso)
+{
+	return vvar ? vvar->start : vdso->start;
+}
+
+static void find_areas(struct mm_plan *mp)
 {
 	const MmEntry *mm = mp->task->mm;
-	const unsigned char *dumped;
-	uint64_t len;
-	int ret;
 
-	for (size_t i = 0; i < mm->n_vmas; i++) {
+	for (size_t i = 0; mm && i < mm->n_vmas; i++) {
 		if (mm->vmas[i]->status & VS_VDSO)
 			mp->vdso = mm->vmas[i];
 		else if (mm->vmas[i]->status & VS_VVAR)
 			mp->vvar = mm->vmas[i];
 	}
+}
+
+int plan_vdso_choose(struct mm_plan *mp, struct err *err)
+{
+	const unsigned char *dumped;
+	uint64_t len;
+	int ret;
+
+	find_areas(mp);
 	if (!mp->vdso)
 		return 0;
 	ret = read_dumped(mp, &dumped, err);
@@ -121,6 +170,11 @@ int plan_vdso_choose(struct mm_plan *mp, struct err *err)
 		return ret;
 	len = mp->vdso->end - mp->vdso->start;
 	mp->keep_vdso = same_geometry(mp) && vdso_same_symbols(dumped, len, mp->here->image, mp->here->vdso.len);
+	if (mp->keep_vdso) {
+		struct vdso_here to = placed(mp->here, place_of(mp->vvar, mp->vdso), mp->vdso->start);
+
+		mp->direct = free_of(&to, mp->here);
+	}
 	if (mp->keep_vdso && !memcmp(dumped, mp->here->image, len))
 		return 0;
 	return check_threads(mp, err);
@@ -134,16 +188,36 @@ static void move(struct program *p, int phase, const char *note, const struct vd
 }
 
 /* Each mapping by itself: mremap moves several at once only since Linux 6.17. */
-void plan_vdso_park(struct mm_plan *mp)
+void plan_vdso_move(struct program *p, int phase, const struct vdso_here *from, const struct vdso_here *to)
 {
-	uint64_t at = mp->park;
+	for (size_t i = 0; i < from->nvvar; i++)
+		move(p, phase, "vvar", &from->vvar[i], to->vvar[i].start);
+	if (from->vdso.len)
+		move(p, phase, "vdso", &from->vdso, to->vdso.start);
+}
 
-	for (size_t i = 0; i < mp->here->nvvar; i++) {
-		move(mp->prog, TASK_UNMAP, "vvar out of the way", &mp->here->vvar[i], at);
-		at += mp->here->vvar[i].len;
+void plan_vdso_bare(const struct model *m, const struct vdso_here *here, uint64_t park, struct vdso_here *bare)
+{
+	struct mm_plan root = { .m = m, .task = &m->tasks[0], .here = here };
+
+	find_areas(&root);
+	*bare = placed(here, park, park + vvar_len(here));
+	if (root.vdso && same_geometry(&root)) {
+		struct vdso_here there = placed(here, place_of(root.vvar, root.vdso), root.vdso->start);
+
+		if (free_of(&there, here))
+			*bare = there;
 	}
-	if (mp->here->vdso.len)
-		move(mp->prog, TASK_UNMAP, "vdso out of the way", &mp->here->vdso, at);
+	bare->nmaps = 0;
+}
+
+/* To the old place at once, or to where no mapping will be. */
+void plan_vdso_away(struct mm_plan *mp)
+{
+	struct vdso_here to = mp->direct ? placed(mp->here, place_of(mp->vvar, mp->vdso), mp->vdso->start) :
+					   placed(mp->here, mp->park, mp->park + vvar_len(mp->here));
+
+	plan_vdso_move(mp->prog, TASK_UNMAP, mp->here, &to);
 }
 
 static int plan_redirect(struct mm_plan *mp, uint64_t now_at, struct err *err)
@@ -189,6 +263,8 @@ int plan_vdso_place(struct mm_plan *mp, struct err *err)
 	}
 	if (!mp->keep_vdso)
 		return plan_redirect(mp, vdso_at, err); /* the running one stays where it is parked */
+	if (mp->direct)
+		return 0;
 	for (size_t i = 0; i < h->nvvar; i++) {
 		parked = (struct vdso_area){ at, h->vvar[i].len };
 		move(mp->prog, TASK_MAP, "vvar to its place", &parked, to);

@@ -184,11 +184,16 @@ struct mm_plan {
 	const VmaEntry *vdso, *vvar; /* of the image, NULL when it has none */
 	bool *kept; /* of task->mm->vmas: inherited from the parent, pages and all; arena */
 	bool keep_vdso;	    /* the running vdso goes to the old place */
+	bool direct;	    /* at once: nothing of it is in the way there */
 };
 /* Whether a mapping of the image is made anew. */
 bool plan_is_mapped(const struct mm_plan *mp, const VmaEntry *v);
+/* Where vvar and vdso of a bare process are: where the root will have them, if they can go there at once, or else `park`. */
+void plan_vdso_bare(const struct model *m, const struct vdso_here *here, uint64_t park, struct vdso_here *bare);
+/* Steps from the one place to the other. */
+void plan_vdso_move(struct program *p, int phase, const struct vdso_here *from, const struct vdso_here *to);
 int plan_vdso_choose(struct mm_plan *mp, struct err *err);
-void plan_vdso_park(struct mm_plan *mp);
+void plan_vdso_away(struct mm_plan *mp);
 int plan_vdso_place(struct mm_plan *mp, struct err *err);
 int plan_mappings(struct mm_plan *mp, struct err *err);
 /* NUMA policies of mappings: the questions, the answers into the entries, the steps. */

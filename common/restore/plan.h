@@ -34,10 +34,10 @@ enum task_phase {
 	TASK_BIRTH_EARLY, /* children of the session that the task had before its own */
 	TASK_SESSION,	  /* setsid; leaders make their process groups */
 	TASK_FILES,	  /* descriptors to their numbers */
-	TASK_BARE,	  /* nothing is mapped but agent, vvar and vdso: a process like this is cheap to copy */
+	TASK_BARE,	  /* nothing is mapped but agent, vvar and vdso (plan.bare): a process like this is cheap to copy */
 	TASK_BIRTH,	  /* children */
-	TASK_UNMAP,	  /* vvar and vdso to their parking place */
-	TASK_MAP,	  /* mmap of every mapping, vdso to its place */
+	TASK_UNMAP,	  /* vvar and vdso to their place, or out of the way */
+	TASK_MAP,	  /* mmap of every mapping */
 	TASK_CONTENT,	  /* pages */
 	TASK_BIRTH_COW,	  /* children that share pages */
 	TASK_ALL_BORN,	  /* until every task of the tree has come this far: from here on all of them exist, with all their pages */
@@ -98,6 +98,7 @@ struct plan_task {
 	const struct plan_task *maker;
 	/* It is born when its maker's memory is filled, and is at first a copy of that. */
 	const struct plan_task *copy_of; /* NULL: of a bare process */
+	bool bare_born;			 /* nothing is mapped in it but what TASK_BARE leaves */
 	const struct plan_task *vm_of;	 /* whose address space it lives in; NULL: its own */
 	bool cow;			 /* and keeps what the images say is the parent's */
 	struct vdso_here *after; /* where vvar and vdso are in the end; arena */
@@ -163,6 +164,7 @@ struct plan {
 	struct plan_task *tasks; /* those of the model in its order, then helpers */
 	size_t ntasks;
 	struct vdso_here *here; /* the address space of this process, in which all of them begin; arena */
+	struct vdso_here *bare; /* that of a bare process; arena, NULL until somebody asks */
 	bool copies; /* some task is a copy of another whose memory is filled */
 	bool groups_change; /* some task joins another process group than that of its birth, or dies */
 	uint64_t hole, hole_len; /* of all tasks, see plan_task */

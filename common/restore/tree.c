@@ -29,6 +29,8 @@ struct node {
 	size_t parent;	/* its own for the root */
 	bool group_inherited;
 	int exit_signal; /* that its parent gets when it ends; a zombie's has been sent, if it is no SIGCHLD */
+	size_t maker;	  /* who makes it, and when: not of the root */
+	int born_in;
 	bool makes_early; /* others are born of it before it has memory of its own, or by way of it beside it */
 };
 
@@ -127,6 +129,8 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 	struct data_ref tid = program_data(p, &t->v[child].pid, sizeof(t->v[child].pid));
 	struct data_ref data = program_data(p, &args, sizeof(args));
 
+	t->v[child].maker = maker;
+	t->v[child].born_in = phase;
 	program_data_pointer(p, data, offsetof(struct clone_args, set_tid), tid, 0);
 	program_clone(p, phase, sibling ? "process, a sibling" : "child process", data, sizeof(args),
 		      t->v[child].pid, prog(t, child));
@@ -138,6 +142,15 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 		t->plan->tasks[child].copy_of = address_space(t, maker);
 		t->plan->copies = true;
 	}
+}
+
+/* Whether task i begins as a copy of a bare process: that of a live task which makes itself one, or of one that was born so. */
+static bool is_born_bare(const struct tree *t, size_t i)
+{
+	for (; i && t->v[i].born_in == TASK_BIRTH; i = t->v[i].maker)
+		if (t->plan->tasks[t->v[i].maker].kind == TASK_IS_LIVE)
+			return !t->plan->tasks[t->v[i].maker].copy_of;
+	return false;
 }
 
 /* A child dies with its parent until the controller holds it; if the parent is dead already, it goes no further. */
@@ -395,6 +408,7 @@ int plan_tree(const struct model *m, struct plan *plan, struct err *err)
 	for (size_t i = 1; !ret && i < m->ntasks; i++)
 		ret = plan_join(&t, i, err);
 	for (size_t i = 0; i < t.n; i++) {
+		plan->tasks[i].bare_born = is_born_bare(&t, i);
 		plan->tasks[i].hole = plan->hole;
 		plan->tasks[i].hole_len = plan->hole_len;
 	}
