@@ -144,11 +144,11 @@ static void birth(const struct tree *t, size_t maker, size_t child, int phase, u
 	}
 }
 
-/* Whether task i begins as a copy of a bare process: that of a live task which makes itself one, or of one that was born so. */
+/* Whether task i begins as a copy of a bare process: of a live task that has made itself one by then, or of one that was born so. */
 static bool is_born_bare(const struct tree *t, size_t i)
 {
-	for (; i && t->v[i].born_in == TASK_BIRTH; i = t->v[i].maker)
-		if (t->plan->tasks[t->v[i].maker].kind == TASK_IS_LIVE)
+	for (; i && !t->plan->tasks[i].copy_of; i = t->v[i].maker)
+		if (t->v[i].born_in == TASK_BIRTH && t->plan->tasks[t->v[i].maker].kind == TASK_IS_LIVE)
 			return !t->plan->tasks[t->v[i].maker].copy_of;
 	return false;
 }
