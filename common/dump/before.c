@@ -56,7 +56,7 @@ int dump_before(struct dump *d, bool *frozen, struct err *err)
 	}
 	d->stats.frozen_us = now_us() - since_us;
 	fault("dump:before-pages");
-	ret = dump_each_task(d, pages_dump, err);
+	ret = pages_dump_all(d, err);
 	if (!ret)
 		ret = objects_dump(d, err);
 	fault("dump:after-pages");

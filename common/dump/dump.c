@@ -128,7 +128,7 @@ static int dump_frozen(struct dump *d, struct err *err)
 		ret = dump_each_task(d, pages_list, err);
 	fault("dump:before-pages");
 	if (!ret)
-		ret = dump_each_task(d, pages_dump, err);
+		ret = pages_dump_all(d, err);
 	if (!ret)
 		ret = objects_dump(d, err);
 	fault("dump:after-pages");

@@ -31,6 +31,7 @@ struct previous; /* common/mm/previous.h */
 struct tracker; /* common/mm/track.h */
 struct scan; /* common/mm/scan.h */
 struct actions; /* common/base/action.h */
+struct worker; /* common/mm/pages_crowd.h */
 
 struct dump_opts {
 	pid_t pid;
@@ -89,6 +90,7 @@ struct dump_task {
 	bool stopped; /* by a signal, before we came */
 	size_t nstopped; /* children that are */
 	struct scan *scan; /* pages_list(); NULL: none */
+	uint32_t pages_id; /* of its pages image; pages_dump_all() */
 	int reading_fd; /* of a task that goes on while it is read: its memory; -1: none */
 	bool left_busy; /* an earlier dumper died here and its agent is still on the way out */
 	struct proc_stat stat;
@@ -124,6 +126,7 @@ struct dump {
 	int *ipc_back; /* our own IPC namespace while we are in that of the tree; NULL: there is but one (common/ipc) */
 	struct own_links *own_links; /* common/dump/identity.c */
 	struct dump_known *known; /* dump_recall() */
+	struct worker *worker; /* of two that dump pages of several tasks; NULL: there is but one */
 	struct pages_sets *sets; /* of a stream: pages that are to be sent; NULL when there are none */
 	struct dump_stats stats;
 	struct findings *found; /* of a check, which goes on where a dump gives up; else NULL */

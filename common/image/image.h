@@ -133,7 +133,8 @@ struct image_store;
 int image_store_open(const char *path, struct image_store **st, struct err *err);
 /* One that takes everything and is never committed. */
 struct image_store *image_store_nowhere(void);
-/* Appends one entry; the message is packed at once and stays the caller's. */
+/* Appends one entry; the message is packed at once and stays the caller's. Threads may fill images of their own side by side; what a
+ * commit or a stream does is one thread's. */
 void image_store_put(struct image_store *st, enum image_kind kind, unsigned long id, const ProtobufCMessage *msg);
 /* Raw bytes right behind the entry just put to that image. */
 void image_store_payload(struct image_store *st, enum image_kind kind, unsigned long id, const void *p, size_t n);

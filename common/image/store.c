@@ -27,6 +27,15 @@
 /* Descriptors that the process may need besides the images'. */
 #define SPARE_FDS 256
 
+struct image_store *store_new(void)
+{
+	struct image_store *st = xzalloc(sizeof(*st));
+
+	pthread_mutex_init(&st->lock, NULL);
+	st->dirfd = -1;
+	return st;
+}
+
 int image_store_open(const char *path, struct image_store **st, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -41,7 +50,7 @@ int image_store_open(const char *path, struct image_store **st, struct err *err)
 		close(fd);
 		return err_object(err, ret, "%s", path);
 	}
-	*st = xzalloc(sizeof(**st));
+	*st = store_new();
 	(*st)->dirfd = fd;
 	(*st)->path = xstrdup(path);
 	return 0;
@@ -49,10 +58,7 @@ int image_store_open(const char *path, struct image_store **st, struct err *err)
 
 struct image_store *image_store_nowhere(void)
 {
-	struct image_store *st = xzalloc(sizeof(*st));
-
-	st->dirfd = -1;
-	return st;
+	return store_new();
 }
 
 static int compare(const void *a, const void *b)
@@ -82,7 +88,7 @@ struct stored *store_get(struct image_store *st, enum image_kind kind, unsigned 
 	if (found)
 		return st->last = *found;
 	new = xzalloc(sizeof(*new));
-	*new = (struct stored){ .kind = kind, .id = id, .draft = DRAFT_INIT };
+	*new = (struct stored){ .kind = kind, .id = id, .index = st->n, .draft = DRAFT_INIT };
 	if (info->first_magic)
 		add_word(&new->bytes, info->first_magic);
 	if (info->magic)
@@ -98,28 +104,36 @@ struct stored *store_get(struct image_store *st, enum image_kind kind, unsigned 
 
 void image_store_put(struct image_store *st, enum image_kind kind, unsigned long id, const ProtobufCMessage *msg)
 {
-	struct stored *s = store_get(st, kind, id);
-	size_t len = protobuf_c_message_get_packed_size(msg), at = s->bytes.len + 4;
+	size_t len = protobuf_c_message_get_packed_size(msg), at;
 	cleanup_free uint8_t *big = NULL;
 	uint8_t small[1024], *packed = small;
+	struct stored *s;
 
 	if (len > sizeof(small))
 		packed = big = xmalloc(len);
 	protobuf_c_message_pack(msg, packed);
+	pthread_mutex_lock(&st->lock);
+	s = store_get(st, kind, id);
+	at = s->bytes.len;
 	add_word(&s->bytes, (uint32_t)len);
 	strbuf_add(&s->bytes, packed, len);
-	st->bytes += s->bytes.len - (at - 4);
+	st->bytes += s->bytes.len - at;
+	pthread_mutex_unlock(&st->lock);
 }
 
 void image_store_payload(struct image_store *st, enum image_kind kind, unsigned long id, const void *p, size_t n)
 {
+	pthread_mutex_lock(&st->lock);
 	strbuf_add(&store_get(st, kind, id)->bytes, p, n);
 	st->bytes += n;
+	pthread_mutex_unlock(&st->lock);
 }
 
 void image_store_touch(struct image_store *st, enum image_kind kind, unsigned long id)
 {
+	pthread_mutex_lock(&st->lock);
 	store_get(st, kind, id);
+	pthread_mutex_unlock(&st->lock);
 }
 
 uint64_t image_store_bytes(const struct image_store *st)
@@ -135,12 +149,12 @@ void stored_name(const struct stored *s, char name[80])
 	snprintf(name, 80, "%s%s", s->manifest ? MANIFEST_NAME : plain, s->packed ? IMAGE_ZST : "");
 }
 
-static int create(struct image_store *st, struct stored *s, size_t i, bool hide, struct err *err)
+static int create(struct image_store *st, struct stored *s, bool hide, struct err *err)
 {
 	char tag[64];
 	int ret;
 
-	snprintf(tag, sizeof(tag), "%d-%zu", getpid(), i);
+	snprintf(tag, sizeof(tag), "%d-%zu", getpid(), s->index);
 	ret = draft_open(&s->draft, st->dirfd, tag, hide, err);
 	return ret ? err_object(err, ret, "%s", st->path) : 0;
 }
@@ -159,11 +173,14 @@ void image_store_seal(struct image_store *st, const char *tool, bool sum_raw)
 
 int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long id, int *fd, struct err *err)
 {
-	struct stored *s = store_get(st, kind, id);
+	struct stored *s;
 	int ret = 0;
 
+	pthread_mutex_lock(&st->lock);
+	s = store_get(st, kind, id);
+	pthread_mutex_unlock(&st->lock);
 	if (s->draft.fd < 0)
-		ret = create(st, s, st->n, false, err);
+		ret = create(st, s, false, err);
 	s->raw = true;
 	*fd = s->draft.fd;
 	return ret;
@@ -171,8 +188,11 @@ int image_store_raw(struct image_store *st, enum image_kind kind, unsigned long 
 
 void image_store_raw_done(struct image_store *st, enum image_kind kind, unsigned long id, uint64_t size, uint64_t *sums, bool packed)
 {
-	struct stored *s = store_get(st, kind, id);
+	struct stored *s;
 
+	pthread_mutex_lock(&st->lock);
+	s = store_get(st, kind, id);
+	pthread_mutex_unlock(&st->lock);
 	free(s->sums);
 	s->size = size;
 	s->sums = sums;
@@ -229,12 +249,12 @@ static bool make_room(size_t n, struct rlimit *was)
 	return want.rlim_cur <= was->rlim_cur || !setrlimit(RLIMIT_NOFILE, &want);
 }
 
-static int write_one(struct image_store *st, struct stored *s, size_t i, bool hide, struct err *err)
+static int write_one(struct image_store *st, struct stored *s, bool hide, struct err *err)
 {
 	int ret = 0, errnum;
 
 	if (s->draft.fd < 0)
-		ret = create(st, s, i, hide, err);
+		ret = create(st, s, hide, err);
 	if (ret)
 		return failed(s, ret, err);
 	errnum = fault("image-write");
@@ -281,7 +301,7 @@ struct stored *store_append_manifest(struct image_store *st)
 		image_name(image->kind, image->id, name);
 		manifest_add(m, name, image->size, take_ptr(image->sums));
 	}
-	*s = (struct stored){ .kind = IMG_KINDS, .manifest = true, .draft = DRAFT_INIT };
+	*s = (struct stored){ .kind = IMG_KINDS, .index = st->n, .manifest = true, .draft = DRAFT_INIT };
 	manifest_sort(m);
 	manifest_print(m, &s->bytes);
 	array_reserve(&st->images, &st->cap, st->n, sizeof(*st->images));
@@ -291,7 +311,7 @@ struct stored *store_append_manifest(struct image_store *st)
 /* Images that threads take from each other. */
 struct crowd {
 	struct image_store *st;
-	int (*one)(struct crowd *c, struct stored *s, size_t i, struct err *err);
+	int (*one)(struct crowd *c, struct stored *s, struct err *err);
 	size_t next;
 	bool hide, stop;
 };
@@ -306,7 +326,7 @@ static int work(void *arg, struct err *err)
 
 		if (i >= c->st->n)
 			break;
-		ret = c->one(c, c->st->images[i], i, err);
+		ret = c->one(c, c->st->images[i], err);
 		if (!ret)
 			continue;
 		__atomic_store_n(&c->stop, true, __ATOMIC_RELAXED);
@@ -326,9 +346,9 @@ static int for_all(struct crowd *c, struct err *err)
 	return image_threads(c->st->n < THREADS_FROM ? 1 : MIN(image_threads_default(), 4u), work, c, err);
 }
 
-static int fill(struct crowd *c, struct stored *s, size_t i, struct err *err)
+static int fill(struct crowd *c, struct stored *s, struct err *err)
 {
-	int ret = write_one(c->st, s, i, c->hide, err);
+	int ret = write_one(c->st, s, c->hide, err);
 
 	if (!ret && c->st->tool && !s->manifest && manifest_covers(s->kind))
 		ret = sum(c->st, s, err);
@@ -350,7 +370,7 @@ static int write_all(struct image_store *st, bool hide, struct err *err)
 
 	if (!ret && st->tool) {
 		store_append_manifest(st);
-		ret = fill(&c, st->images[st->n - 1], st->n - 1, err);
+		ret = fill(&c, st->images[st->n - 1], err);
 	}
 	if (!ret && st->n > SYNC_EACH_MAX && syncfs(st->dirfd) < 0)
 		return err_object(err, err_sys(err, "cannot write to the disk"), "%s", st->path);
@@ -418,7 +438,7 @@ static int link_parent(struct image_store *st, struct err *err)
 	return 0;
 }
 
-static int give_name(struct crowd *c, struct stored *s, size_t i, struct err *err)
+static int give_name(struct crowd *c, struct stored *s, struct err *err)
 {
 	int ret, errnum;
 
@@ -508,6 +528,7 @@ void image_store_free(struct image_store *st)
 	free(st->images);
 	free(st->path);
 	free(st->parent);
+	pthread_mutex_destroy(&st->lock);
 	if (st->dirfd >= 0)
 		close(st->dirfd);
 	store_stream_free(st);

@@ -3,6 +3,8 @@
 #ifndef CR_IMAGE_STORE_INSIDE_H
 #define CR_IMAGE_STORE_INSIDE_H
 
+#include <pthread.h>
+
 #include "common/base/strbuf.h"
 #include "common/image/draft.h"
 #include "common/image/manifest.h"
@@ -11,6 +13,7 @@
 struct stored {
 	enum image_kind kind;
 	unsigned long id;
+	size_t index; /* in image_store.images */
 	struct strbuf bytes; /* magics and entries; nothing for a raw image */
 	bool raw;
 	bool manifest; /* not an image, but the manifest of all of them */
@@ -24,6 +27,7 @@ struct stored {
 struct image_store {
 	int dirfd;
 	char *path;
+	pthread_mutex_t lock; /* of the next five: threads fill images of their own */
 	struct stored **images; /* in order of creation */
 	size_t n, cap;
 	void *by_key;	     /* tsearch tree of the same */
@@ -44,6 +48,8 @@ struct image_store {
 };
 
 /* A store without images yet; the caller fills in where they go. */
+struct image_store *store_new(void);
+/* Under the lock, where others fill images too. */
 struct stored *store_get(struct image_store *st, enum image_kind kind, unsigned long id);
 void stored_name(const struct stored *s, char name[80]);
 /* The manifest of all images, whose sums are known, as the last one of the store. */

@@ -15,7 +15,7 @@
 
 int image_store_stream(int fd, int level, unsigned threads, struct image_store **st, struct err *err)
 {
-	struct image_store *new = xzalloc(sizeof(*new));
+	struct image_store *new = store_new();
 	int ret = 0;
 
 	new->dirfd = -1;
@@ -35,7 +35,7 @@ int image_store_stream(int fd, int level, unsigned threads, struct image_store *
 
 struct image_store *image_store_stream_part(struct image_store *of, const char *folder)
 {
-	struct image_store *new = xzalloc(sizeof(*new));
+	struct image_store *new = store_new();
 
 	new->dirfd = -1;
 	new->path = xstrdup("the stream");

@@ -20,7 +20,9 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 int vma_resolve_files(struct dump *d, struct err *err);
 /* Waits for requests of io_submit(2) that are about to end. A part of pages_dump(). */
 int aio_settle(struct dump *d, struct err *err);
-/* Last, after remote_close(): pagemap-P, pages-N. This is where the time goes. */
+/* Last, after remote_close(): pagemap-P, pages-N of all tasks. This is where the time goes. */
+int pages_dump_all(struct dump *d, struct err *err);
+/* Those of d->task. */
 int pages_dump(struct dump *d, struct err *err);
 /* While the task stands still, for a pages_dump() while it runs: what there is to be read, and what of it was written. */
 int pages_list(struct dump *d, struct err *err);

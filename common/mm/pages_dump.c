@@ -19,6 +19,7 @@
 #include "common/base/io.h"
 #include "common/base/progress.h"
 #include "common/mm/cow.h"
+#include "common/mm/pages_crowd.h"
 #include "common/mm/pages_out.h"
 #include "common/mm/previous.h"
 #include "common/mm/sent.h"
@@ -382,25 +383,30 @@ static struct desk *first_desk(struct dump *d)
 	return desk;
 }
 
+void pump_help(struct pump *p, struct dump *d)
+{
+	work_at(p, first_desk(d));
+}
+
 static int pump_run(struct pump *p, uint64_t expected_pages)
 {
+	const struct worker *w = p->d->worker;
 	pthread_t second;
 	bool two = expected_pages >= TWO_THREADS_FROM;
 
-	progress_start(&p->progress, p->d->opts->progress);
+	progress_start(&p->progress, p->d->opts->progress && (!w || !w->seat));
 	/* Without a second thread all is done by the first: only slower. */
-	if (two && pthread_create(&second, NULL, second_worker, p))
+	if (two && w)
+		crowd_offer(w, p);
+	else if (two && pthread_create(&second, NULL, second_worker, p))
 		two = false;
 	work_at(p, first_desk(p->d));
-	if (two)
+	if (two && w)
+		crowd_withdraw(w);
+	else if (two)
 		pthread_join(second, NULL);
 	progress_end(&p->progress);
 	return p->ret;
-}
-
-static void took(struct dump *d, uint64_t start_ns)
-{
-	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start_ns) / 1000;
 }
 
 static int pump_all(struct pump *p, uint64_t expected_pages)
@@ -465,7 +471,7 @@ int pages_send(struct dump *d, struct err *err)
 	d->task = d->tasks[0];
 	if (!ret && d->tracker && d->tracker->sent)
 		sent_next(d->tracker->sent, d->sets);
-	took(d, start);
+	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start) / 1000;
 	return ret;
 }
 
@@ -537,7 +543,6 @@ void pages_unlist(struct dump_task *t)
 int pages_dump(struct dump *d, struct err *err)
 {
 	cleanup(scan_close) struct scan scan = { 0 };
-	uint64_t start = now_ns();
 	int ret;
 
 	if (d->task->vm_shared)
@@ -555,6 +560,5 @@ int pages_dump(struct dump *d, struct err *err)
 		ret = put_vdso(d, err);
 	if (!ret && !d->opts->pre_dump)
 		put_mm(d, &scan);
-	took(d, start);
 	return ret;
 }

@@ -53,7 +53,7 @@ int pages_out_open(struct dump *d, struct pages_out *o, enum image_kind kind, un
 	int ret;
 
 	*o = (struct pages_out){ .d = d, .kind = kind, .id = id, .fd = -1, .sum = d->opts->seal };
-	head.pages_id = o->pages_id = ++d->objects->last_pages_id;
+	head.pages_id = o->pages_id = object ? ++d->objects->last_pages_id : d->task->pages_id;
 	image_store_put(d->store, kind, id, &head.base);
 	if (image_store_is_stream(d->store)) {
 		o->list = new_set(d, object, o);
