@@ -12,11 +12,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #define WORD_PLACE ((1ull << 55) - 1)	/* frame, or type and offset of swap; 0 for who may not see it */
 #define WORD_EXCLUSIVE (1ull << 56)
 #define WORD_FILE (1ull << 61)
 #define WORD_THERE (3ull << 62)		/* present, swapped */
+
+/*
+ * A parent of many children is compared with each of them: the words of its first GiB or so stay here. Which part that is does
+ * not change until another parent comes: going through more memory than there is room for, one after the other, nothing would ever
+ * be found again of what was kept last.
+ */
+enum { BLOCK_WORDS = 512, BLOCKS = 512, PLACES = 2 * BLOCKS };
+struct cow_parent {
+	const struct dump_task *of;
+	size_t n;
+	struct { uint64_t number; uint32_t block; } places[PLACES]; /* block: from 1 on; 0 is a free place */
+	uint64_t (*words)[BLOCK_WORDS];
+};
+
+static struct cow_parent *known_parent(struct dump *d, const struct dump_task *parent)
+{
+	static const char key;
+	bool fresh;
+	struct cow_parent *k = dump_recall(d, &key, sizeof(*k), &fresh);
+
+	if (fresh)
+		k->words = arena_alloc(d->arena, BLOCKS * sizeof(*k->words));
+	if (k->of != parent) {
+		memset(k->places, 0, sizeof(k->places));
+		k->n = 0;
+		k->of = parent;
+	}
+	return k;
+}
 
 int cow_open(struct dump *d, struct cow *c, struct err *err)
 {
@@ -26,8 +56,10 @@ int cow_open(struct dump *d, struct cow *c, struct err *err)
 	const struct dump_task *parent = d->opts->cow_pages && d->task->parent && !d->task->parent->vm_shared ?
 						 d->task->parent : NULL;
 
-	if (parent)
+	if (parent) {
 		c->parents = openat(parent->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+		c->known = known_parent(d, parent);
+	}
 	if (c->own < 0 || (parent && c->parents < 0))
 		return err_sys(err, "cannot open its page map");
 	return 0;
@@ -50,6 +82,48 @@ static int read_words(int fd, uint64_t addr, size_t n, uint64_t *words, struct e
 		return err_set(err, ERR_FAILED, got < 0 ? errno : EIO, "cannot read a page map");
 	for (size_t i = (size_t)got / sizeof(*words); i < n; i++)
 		words[i] = 0;
+	return 0;
+}
+
+/* The words of a block of the parent's: NULL when there is no more room for it. */
+static int parents_block(struct cow *c, uint64_t number, const uint64_t **words, struct err *err)
+{
+	struct cow_parent *k = c->known;
+	size_t at = number * 0x9e3779b97f4a7c15ull >> 32;
+	int ret;
+
+	for (at %= PLACES; k->places[at].block; at = (at + 1) % PLACES)
+		if (k->places[at].number == number) {
+			*words = k->words[k->places[at].block - 1];
+			return 0;
+		}
+	*words = NULL;
+	if (k->n == BLOCKS)
+		return 0;
+	ret = read_words(c->parents, number * BLOCK_WORDS * PAGE_BYTES, BLOCK_WORDS, k->words[k->n], err);
+	if (ret)
+		return ret;
+	*words = k->words[k->n];
+	k->places[at].number = number;
+	k->places[at].block = (uint32_t)++k->n;
+	return 0;
+}
+
+static int read_parents(struct cow *c, uint64_t addr, size_t n, struct err *err)
+{
+	for (size_t done = 0, part; done < n; done += part) {
+		uint64_t page = addr / PAGE_BYTES + done;
+		const uint64_t *words;
+		int ret = parents_block(c, page / BLOCK_WORDS, &words, err);
+
+		part = MIN(n - done, (size_t)(BLOCK_WORDS - page % BLOCK_WORDS));
+		if (!ret && words)
+			memcpy(c->theirs + done, words + page % BLOCK_WORDS, part * sizeof(*words));
+		else if (!ret)
+			ret = read_words(c->parents, page * PAGE_BYTES, part, c->theirs + done, err);
+		if (ret)
+			return ret;
+	}
 	return 0;
 }
 
@@ -87,7 +161,7 @@ int cow_compare(struct cow *c, const struct scan_run *run, enum cow_page pages[C
 	}
 	if (!any || c->parents < 0)
 		return 0;
-	ret = read_words(c->parents, run->addr, n, c->theirs, err);
+	ret = read_parents(c, run->addr, n, err);
 	for (size_t i = 0; i < n && !ret; i++)
 		if (pages[i] && c->words[i] & WORD_PLACE &&
 		    !((c->words[i] ^ c->theirs[i]) & (WORD_THERE | WORD_PLACE | WORD_FILE)))

@@ -7,8 +7,10 @@
 
 #define COW_PAGES 256 /* in one run at most */
 
+struct cow_parent; /* cow.c */
 struct cow {
 	int own, parents; /* /proc/PID/pagemap; parents -1: only what is shared is to be found out */
+	struct cow_parent *known; /* what siblings have read of the parent's */
 	const struct proc_maps *maps;
 	size_t at; /* in maps: runs ascend */
 	uint64_t words[COW_PAGES], theirs[COW_PAGES];

@@ -14,6 +14,7 @@
 #include "common/mm/track.h"
 
 enum { REGIONS = 2048, WORDS = 8192 };
+#define ANON_STRETCH (4ul << 20)
 
 /* include/uapi/linux/fs.h of Linux 6.7 and later; the guard category came in 6.15. */
 struct scan_arg {
@@ -38,17 +39,51 @@ enum {
 #define WORD_FILE (1ull << 61)
 #define WORD_GUARD (1ull << 58)
 
+static bool is_plain_anon(const VmaEntry *v)
+{
+	return v->status & VS_ANON_PRIVATE && !(v->status & (VS_VDSO | VS_VVAR | VS_VSYSCALL)) && !(v->flags & VM_FLAG_HUGETLB);
+}
+
+/*
+ * Whether a page belongs to a file is written in its struct page, and to look there, a cache miss for each, takes most of the time
+ * of a scan (pagemap_page_category()). So where much memory follows that can have no such page, it is scanned without that question.
+ */
+static void find_stretch(struct scan *s)
+{
+	const struct mm_dump *mm = s->d->task->mm;
+	size_t i = s->stretch_vma, k;
+
+	while (i < mm->nvmas && mm->vmas[i]->end <= s->next)
+		i++;
+	s->stretch_vma = i;
+	s->anon = false;
+	for (s->stretch_end = s->end; i < mm->nvmas; i = MAX(k, i + 1)) {
+		for (k = i; k < mm->nvmas && is_plain_anon(mm->vmas[k]); k++)
+			;
+		if (k == i || mm->vmas[k - 1]->end - mm->vmas[i]->start < ANON_STRETCH)
+			continue;
+		/* From here on, or up to here. */
+		s->anon = i == s->stretch_vma;
+		s->stretch_end = s->anon ? mm->vmas[k - 1]->end : mm->vmas[i]->start;
+		break;
+	}
+	s->stretch_end = MIN(s->stretch_end, s->end);
+}
+
 static int scan_ioctl(struct scan *s, uint64_t vec_len, uint64_t *walk_end)
 {
 	uint64_t guard = s->guards_known ? CAT_GUARD : 0;
+
+	if (s->next >= s->stretch_end)
+		find_stretch(s);
 	struct scan_arg a = {
 		.size = sizeof(a),
 		.start = s->next,
-		.end = s->end,
+		.end = s->stretch_end,
 		.vec = (uint64_t)(uintptr_t)s->v,
 		.vec_len = vec_len,
-		.inverted = CAT_FILE | CAT_ZERO,
-		.mask = CAT_FILE | CAT_ZERO,
+		.inverted = s->anon ? CAT_ZERO : CAT_FILE | CAT_ZERO,
+		.mask = s->anon ? CAT_ZERO : CAT_FILE | CAT_ZERO,
 		.anyof = CAT_PRESENT | CAT_SWAPPED | guard,
 		.returned = CAT_PRESENT | guard | (s->soft ? CAT_SOFT_DIRTY : s->tracked ? CAT_WPALLOWED | CAT_WRITTEN : 0),
 	};

@@ -21,6 +21,9 @@ struct scan {
 	struct scan_region *v;	 /* one bufferful */
 	size_t n, i;
 	uint64_t next, end;	 /* address space still to be scanned */
+	size_t stretch_vma;	 /* mapping at next, or the first one behind it */
+	uint64_t stretch_end;	 /* up to here all is scanned in one way: */
+	bool anon;		 /* nothing of a file can be there */
 	size_t vma;		 /* mapping of the current address */
 	uint64_t at;		 /* how far the current region or mapping was given out */
 	uint64_t *words;	 /* for the way without PAGEMAP_SCAN */
