@@ -5,50 +5,62 @@
 
 #include "common/base/aside.h"
 
-/* From so many tasks on a second thread is worth its start. */
-#define TASKS_FOR_TWO 8
-
 struct ahead {
-	struct dump *d;
-	struct dump view; /* the thread's own: it has another current task */
+	struct dump view, mine; /* the thread's own, and the caller's: each has another current task than the dump */
 	int (*look)(void *view, struct err *err);
 	struct aside beside;
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
-	size_t done;	/* tasks that are read, in order; the one that failed counts */
+	size_t next; /* the first task that nobody has taken */
+	bool *done;
 	bool stop;
-	int ret;	/* of the last of them */
+	size_t failed; /* the first task that did: no other is taken */
+	int ret;
 	struct err err;
 };
 
-static int look_at(struct ahead *a, struct dump_task *t, struct err *err)
+static int look_at(struct ahead *a, struct dump *view, struct dump_task *t, struct err *err)
 {
 	int ret;
 
 	if (t->zombie)
 		return 0;
-	a->view.task = t;
-	ret = t->vm_shared ? 0 : proc_smaps(t->proc_fd, a->d->beside, &t->maps, err);
-	return ret ? ret : a->look(&a->view, err);
+	view->task = t;
+	ret = t->vm_shared ? 0 : proc_smaps(t->proc_fd, view->arena, &t->maps, err);
+	return ret ? ret : a->look(view, err);
+}
+
+/* Under the lock, which is open meanwhile: one task more, if there is one. */
+static bool look_at_next(struct ahead *a, struct dump *view)
+{
+	struct err why = ERR_INIT;
+	size_t i = a->next;
+	int ret;
+
+	if (a->stop || a->ret || i == view->ntasks)
+		return false;
+	a->next++;
+	pthread_mutex_unlock(&a->lock);
+	ret = look_at(a, view, view->tasks[i], &why);
+	pthread_mutex_lock(&a->lock);
+	a->done[i] = true;
+	if (ret && (!a->ret || i < a->failed)) {
+		a->ret = ret;
+		a->failed = i;
+		a->err = why;
+	}
+	pthread_cond_signal(&a->moved);
+	return true;
 }
 
 static int work(void *arg, struct err *err)
 {
 	struct ahead *a = arg;
-	bool stop = false;
 
-	for (size_t i = 0; i < a->view.ntasks && !stop; i++) {
-		struct err why = ERR_INIT;
-		int ret = look_at(a, a->view.tasks[i], &why);
-
-		pthread_mutex_lock(&a->lock);
-		a->done = i + 1;
-		a->ret = ret;
-		a->err = why;
-		stop = a->stop || ret;
-		pthread_cond_signal(&a->moved);
-		pthread_mutex_unlock(&a->lock);
-	}
+	pthread_mutex_lock(&a->lock);
+	while (look_at_next(a, &a->view))
+		;
+	pthread_mutex_unlock(&a->lock);
 	return 0;
 }
 
@@ -59,9 +71,10 @@ struct ahead *ahead_start(struct dump *d, int (*look)(void *view, struct err *er
 	if (d->ntasks < TASKS_FOR_TWO)
 		return NULL;
 	a = xzalloc(sizeof(*a));
-	a->d = d;
-	a->view = *d;
+	a->view = a->mine = *d;
+	a->view.arena = d->ahead_arena;
 	a->look = look;
+	a->done = arena_alloc(d->arena, d->ntasks * sizeof(*a->done));
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->moved, NULL);
 	aside_start(&a->beside, work, a);
@@ -73,10 +86,11 @@ int ahead_wait(struct ahead *a, size_t i, struct err *err)
 	int ret = 0;
 
 	pthread_mutex_lock(&a->lock);
-	while (a->done <= i && !(a->done && a->ret))
-		pthread_cond_wait(&a->moved, &a->lock);
-	/* It stops at the first failure: no task behind that is asked for. */
-	if (a->ret && a->done == i + 1) {
+	/* Tasks are taken in order: one that is neither done nor to be taken is being looked at. */
+	while (!a->done[i])
+		if (!look_at_next(a, &a->mine))
+			pthread_cond_wait(&a->moved, &a->lock);
+	if (a->ret && a->failed == i) {
 		ret = a->ret;
 		*err = a->err;
 	}

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "common/base/action.h"
+#include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/dump/ahead.h"
@@ -37,6 +38,10 @@
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* include/uapi/linux/pidfd.h, since 6.9 */
 #endif
+
+/* A task's directory and memory, and its pages image. */
+#define FDS_PER_TASK 3
+#define SPARE_FDS 128
 
 static int put_cores(struct dump *d, struct err *err)
 {
@@ -98,22 +103,66 @@ int dump_send(struct dump *d, struct err *err)
 	return ret ? ret : pages_send(d, err);
 }
 
+static int share_aside(void *view, struct err *err)
+{
+	return share_find(view, err);
+}
+
+/* What can be told of tasks one by one, and, meanwhile, what they share. */
+static int look_at_tasks(struct dump *d, struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	struct aside sharing = { 0 };
+	struct dump view = *d;
+	int ret, back;
+
+	view.arena = d->ahead_arena;
+	if (d->found || d->ntasks < TASKS_FOR_TWO) {
+		ret = dump_each_task(d, state_look, err);
+		return ret ? ret : dump_note(d, share_find(d, err), err);
+	}
+	aside_start(&sharing, share_aside, &view);
+	ret = dump_each_task(d, state_look, err);
+	back = aside_join(&sharing, ret ? &ignore : err);
+	return ret ? ret : back;
+}
+
+/* The state of all tasks but their memory. */
+static int dump_states(struct dump *d, struct err *err)
+{
+	int ret;
+
+	d->ahead = d->found ? NULL : ahead_start(d, state_look_around);
+	ret = dump_note(d, files_look(d, err), err);
+	if (!ret)
+		ret = dump_each_task(d, state_dump, err);
+	ahead_end(take_ptr(d->ahead));
+	return ret;
+}
+
+/*
+ * While threads share a table of descriptors, each time it grows costs a grace period (fs/file.c, expand_fdtable()): so it grows
+ * now, as far as the tasks' images will need it.
+ */
+static void reserve_descriptors(const struct dump *d)
+{
+	int far = fcntl(d->tasks[0]->fz.mem_fd, F_DUPFD_CLOEXEC, (int)(d->ntasks * FDS_PER_TASK) + SPARE_FDS);
+
+	if (far >= 0)
+		close(far);
+}
+
 /* Everything between freeze and thaw. */
 static int dump_frozen(struct dump *d, struct err *err)
 {
 	int ret = dump_note(d, ipcns_enter(d, err), err);
 
+	if (d->ntasks >= TASKS_FOR_TWO)
+		reserve_descriptors(d);
 	if (!ret)
-		ret = dump_each_task(d, state_look, err);
+		ret = look_at_tasks(d, err);
 	if (!ret)
-		ret = dump_note(d, share_find(d, err), err);
-	if (!ret)
-		ret = dump_note(d, files_look(d, err), err);
-	if (!ret) {
-		d->ahead = d->found ? NULL : ahead_start(d, state_look_around);
-		ret = dump_each_task(d, state_dump, err);
-		ahead_end(take_ptr(d->ahead));
-	}
+		ret = dump_states(d, err);
 	if (!ret)
 		ret = dump_note(d, files_dump(d, err), err);
 	if (!ret)
@@ -327,6 +376,7 @@ static void dump_close(struct dump *d)
 	}
 	arena_free(d->arena);
 	arena_free(d->beside);
+	arena_free(d->ahead_arena);
 }
 
 static int commit(struct dump *d, struct err *err)
@@ -351,7 +401,8 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		     struct dump_stats *stats, bool *again, struct err *err)
 {
 	struct tracker own = { 0 };
-	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(), };
+	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(),
+			  .ahead_arena = arena_new() };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;

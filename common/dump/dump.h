@@ -107,7 +107,8 @@ struct dump {
 	const struct dump_opts *opts;
 	const struct log *log;
 	struct arena *arena; /* everything that lives until the end */
-	struct arena *beside; /* the same, for the thread that works beside the main one */
+	struct arena *beside; /* the same, for the thread that works beside the main one, */
+	struct arena *ahead_arena; /* and for the one that goes ahead of it: both may be there */
 	struct image_store *store;
 	struct file_table *files;
 	struct tracker *tracker; /* of the rounds of a run; NULL: there is none */

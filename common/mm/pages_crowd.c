@@ -10,9 +10,9 @@
 
 #include "common/base/aside.h"
 #include "common/base/clock.h"
+#include "common/dump/ahead.h"
 
-/* From so many tasks, or so much memory of all of them, a second thread is worth its start. */
-#define TASKS_FOR_TWO 8
+/* Fewer tasks have a second thread where they have so much memory. */
 #define KB_FOR_TWO (8u << 10)
 
 struct seat {
