@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/net/lock.h"
 #include "common/opt/opt.h"
 #include "bin/cr-check/report.h"
 
@@ -188,6 +189,14 @@ static void findings_release(struct findings *f)
 	free(f->features);
 	free(f->options);
 	strbuf_release(&f->names);
+	strbuf_release(&f->locks);
+}
+
+static void add_lock(void *ctx, const char *table)
+{
+	struct findings *f = ctx;
+
+	strbuf_printf(&f->locks, "%s\n", table);
 }
 
 static int check(const struct opts *o, bool *bad, struct err *err)
@@ -214,6 +223,11 @@ static int check(const struct opts *o, bool *bad, struct err *err)
 	if (!f.listed) {
 		verdicts = xzalloc(sel.noptions * sizeof(*verdicts));
 		results = opt_is_set(o, OPT_KCONFIG) ? NULL : probe(&sel);
+	}
+	if (results) {
+		struct err ignore = ERR_INIT; /* without nftables, or without the right to ask, there is nothing to tell */
+
+		net_locks_kept(add_lock, &f, &ignore);
 	}
 	/* A file is judged alone: the kernel that it is for need not be this one. */
 	if (!opt_is_set(o, OPT_KCONFIG) || f.listed)

@@ -2,6 +2,7 @@
 #include "bin/cr-check/report.h"
 
 #include <json-c/json.h>
+#include <string.h>
 
 static const char *const level_words[] = {
 	[FEATURE_REQUIRED] = "required",
@@ -71,6 +72,12 @@ void report_text(const struct findings *f)
 	}
 	if (f->listed)
 		return;
+	for (const char *p = f->locks.s; p && *p; p = strchr(p, '\n') + 1) {
+		const int n = (int)strcspn(p, "\n");
+
+		printf("%s  %-13s %-25.*s connections wait for the restore of a checkpoint; if there will be none: nft delete table inet %.*s\n",
+		       p == f->locks.s ? "\nNetwork locks\n" : "", "kept", n, p, n, p);
+	}
 	/* Root has been told already to be root; what forbids it then stands in the lines. */
 	hint = f->forbidden && geteuid() ? feature_hint(NULL, FEATURE_NO_PERMISSION) : NULL;
 	if (f->bad)
@@ -133,6 +140,15 @@ static json_object *option_json(const struct option_row *row, bool known)
 	return o;
 }
 
+static json_object *locks_json(const struct strbuf *locks)
+{
+	json_object *all = json_object_new_array();
+
+	for (const char *p = locks->s; p && *p; p = strchr(p, '\n') + 1)
+		json_object_array_add(all, json_object_new_string_len(p, (int)strcspn(p, "\n")));
+	return all;
+}
+
 void report_json(const struct findings *f)
 {
 	json_object *top = json_object_new_object(), *features = json_object_new_array(), *kconfig = json_object_new_object();
@@ -145,6 +161,8 @@ void report_json(const struct findings *f)
 	if (!f->listed)
 		json_object_object_add(top, "ok", json_object_new_boolean(!f->bad));
 	json_object_object_add(top, "features", features);
+	if (!f->listed)
+		json_object_object_add(top, "network_locks", locks_json(&f->locks));
 	put(kconfig, "source", f->source);
 	put(kconfig, "note", f->note);
 	json_object_object_add(kconfig, "options", options);

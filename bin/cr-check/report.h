@@ -19,6 +19,7 @@ struct findings {
 	const char *note;   /* why there is none, "" otherwise */
 	size_t total, bad, forbidden;
 	struct strbuf names; /* of the bad ones */
+	struct strbuf locks; /* tables of network locks that are kept, a line each */
 };
 
 void report_text(const struct findings *f);

@@ -42,4 +42,7 @@ void net_lock_free(struct net_lock *lock);
 int net_lock_find(const char *id, struct net_lock **lock, struct err *err);
 int net_unlock(struct net_lock *lock, struct err *err);
 
+/* Tables of locks that are kept, of a dump whose checkpoint was not restored here: by name. */
+int net_locks_kept(void (*found)(void *ctx, const char *table), void *ctx, struct err *err);
+
 #endif

@@ -58,6 +58,8 @@ int inet_refuse_keys(struct dump *d, const struct fd_source *src, struct err *er
 int inet_refuse_flowlabel(int fd, struct err *err);
 /* Whether the mark of urgent data that was read hides some of what waits in a TCP socket: unread bytes, and a FIN, can be seen. */
 int inet_hidden_mark(struct dump *d, const struct fd_source *src, uint32_t unread, bool *hidden, struct err *err);
+/* How many connections to this port of a listening TCP socket are not open yet. */
+int inet_opening(struct dump *d, const struct fd_source *src, uint16_t port, unsigned *n, struct err *err);
 /* Which directions of a datagram socket are shut down (1: receiving, 2: sending); 0 when the kernel does not tell. */
 int inet_shutdown_told(struct dump *d, int fd, uint32_t ino, unsigned *shutdown, struct err *err);
 

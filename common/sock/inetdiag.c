@@ -13,6 +13,8 @@
 #include "common/base/io.h"
 #include "common/sock/inet.h"
 
+#define SYN_RECV 3 /* TCP_SYN_RECV */
+
 struct inet_told { uint32_t ino, unread; bool md5; uint8_t shutdown; };
 
 struct inet_diags {
@@ -20,10 +22,17 @@ struct inet_diags {
 	bool unknown; /* the kernel has no such module */
 	struct inet_told *v; /* arena; by inode; only those with something to tell */
 	size_t n;
+	uint16_t *opening; /* arena; own ports of connections that are no sockets of their own yet (request_sock) */
+	size_t nopening;
 	struct inet_diags *next;
 };
 
-struct gather { struct inet_told *v; size_t n, cap; };
+struct gather {
+	struct inet_told *v;
+	size_t n, cap;
+	uint16_t *opening;
+	size_t nopening, opening_cap;
+};
 
 static int take(void *ctx, const struct nlmsghdr *h)
 {
@@ -35,6 +44,10 @@ static int take(void *ctx, const struct nlmsghdr *h)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return 0;
+	if (m->idiag_state == SYN_RECV) {
+		array_reserve(&g->opening, &g->opening_cap, g->nopening, sizeof(*g->opening));
+		g->opening[g->nopening++] = ntohs(m->id.idiag_sport);
+	}
 	t.ino = m->idiag_inode;
 	t.md5 = sock_diag_attr(h, sizeof(*m), INET_DIAG_MD5SIG, 1, &len);
 	shut = sock_diag_attr(h, sizeof(*m), INET_DIAG_SHUTDOWN, 1, &len);
@@ -76,6 +89,7 @@ static int ask(struct dump *d, int family, int protocol, const struct inet_diags
 	int ret = sock_diag_dump(&req, sizeof(req), take, &g, &told);
 	all->unknown = ret < 0 && told.errnum == ENOENT;
 	if (ret < 0 && !all->unknown) {
+		free(g.opening);
 		free(g.v);
 		*err = told;
 		return ret;
@@ -85,6 +99,10 @@ static int ask(struct dump *d, int family, int protocol, const struct inet_diags
 		all->v = arena_dup(d->arena, g.v, g.n * sizeof(*g.v));
 		all->n = g.n;
 	}
+	if (g.nopening)
+		all->opening = arena_dup(d->arena, g.opening, g.nopening * sizeof(*g.opening));
+	all->nopening = g.nopening;
+	free(g.opening);
 	free(g.v);
 	*out = d->inet_diags = all;
 	return 0;
@@ -129,6 +147,17 @@ int inet_hidden_mark(struct dump *d, const struct fd_source *src, uint32_t unrea
 	int ret = find(d, src->domain, src->protocol, (uint32_t)src->st.st_ino, &t, err);
 
 	*hidden = !ret && t && t->unread > unread;
+	return ret;
+}
+
+int inet_opening(struct dump *d, const struct fd_source *src, uint16_t port, unsigned *n, struct err *err)
+{
+	const struct inet_diags *all;
+	int ret = ask(d, src->domain, src->protocol, &all, err);
+
+	*n = 0;
+	for (size_t i = 0; !ret && i < all->nopening; i++)
+		*n += all->opening[i] == port;
 	return ret;
 }
 

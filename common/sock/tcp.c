@@ -114,6 +114,25 @@ static int dump_connected(struct dump *d, const struct fd_source *src, unsigned 
 						"use --tcp-established to keep it, or --tcp-close to drop it");
 }
 
+/* Its client takes such a connection for open, and so it is when the first byte comes; here is next to nothing of it. */
+static int refuse_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, struct err *err)
+{
+	int seconds = 0, ret;
+	socklen_t len = sizeof(seconds);
+	char what[300];
+	unsigned n;
+
+	if (getsockopt(src->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) < 0 || !seconds)
+		return 0;
+	ret = inet_opening(d, src, (uint16_t)e->src_port, &n, err);
+	if (ret < 0 || !n)
+		return ret;
+	sock_describe(src->fd, what, sizeof(what));
+	return err_hint(err, err_refuse(err, "%s: %u %s for data before the program may accept (TCP_DEFER_ACCEPT)", what, n,
+					n == 1 ? "connection that waits" : "connections that wait"),
+			"use --skip-in-flight to drop them");
+}
+
 static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, InetSkEntry *e,
 			  struct err *err)
 {
@@ -121,8 +140,10 @@ static int dump_listening(struct dump *d, const struct fd_source *src, const str
 
 	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
 	e->backlog = info->tcpi_sacked;
-	if (!info->tcpi_unacked || d->opts->skip_in_flight || d->opts->tcp_close)
+	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
+	if (!info->tcpi_unacked)
+		return refuse_deferred(d, src, e, err);
 	sock_describe(src->fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s: %u %s the program has not accepted yet", what, info->tcpi_unacked,
 					info->tcpi_unacked == 1 ? "connection that" : "connections that"),

@@ -20,6 +20,17 @@ nobody() { # runs as an ordinary user without any capability
 	[[ $output != *cap_sys_resource* ]]
 }
 
+@test "a network lock that is kept is named, with what removes it" {
+	command -v nft >/dev/null || skip "nft is not installed"
+	[ "$(id -u)" = 0 ] || skip "not root"
+	run unshare --net sh -c "nft add table inet CRIU-some-run && nft add table inet other && \$0; \$0 --json | jq -c .network_locks" "$CHECK"
+	echo "$output"
+	[[ $output == *"kept "*"CRIU-some-run "*"nft delete table inet CRIU-some-run"* ]]
+	[ "${lines[-1]}" = '["CRIU-some-run"]' ]
+	run unshare --net sh -c "\$0 --json | jq -c .network_locks" "$CHECK"
+	[ "$output" = '[]' ]
+}
+
 @test "levels add up, and --all has every row of --list" {
 	required=$("$CHECK" --list --json | jq '[.features[] | select(.level == "required")] | length')
 	all=$("$CHECK" --list --json | jq '.features | length')
