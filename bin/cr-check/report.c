@@ -75,8 +75,9 @@ void report_text(const struct findings *f)
 	for (const char *p = f->locks.s; p && *p; p = strchr(p, '\n') + 1) {
 		const int n = (int)strcspn(p, "\n");
 
-		printf("%s  %-13s %-25.*s connections wait for the restore of a checkpoint; if there will be none: nft delete table inet %.*s\n",
-		       p == f->locks.s ? "\nNetwork locks\n" : "", "kept", n, p, n, p);
+		printf("%s  %-13s %-25.*s connections wait for the restore of a checkpoint; ", p == f->locks.s ? "\nNetwork locks\n" : "",
+		       "kept", n, p);
+		printf("if there will be none: nft delete table inet %.*s\n", n, p);
 	}
 	/* Root has been told already to be root; what forbids it then stands in the lines. */
 	hint = f->forbidden && geteuid() ? feature_hint(NULL, FEATURE_NO_PERMISSION) : NULL;
