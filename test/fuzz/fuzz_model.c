@@ -26,7 +26,8 @@ static const struct { enum image_kind kind; unsigned long id; } images[] = {
 	{ IMG_SHMEM_PAGEMAP, 2 }, { IMG_SHMEM_PAGEMAP, 3 }, { IMG_PAGES, 2 },	   { IMG_PAGES, 3 },	  { IMG_PAGES, 4 },
 	{ IMG_GHOST_FILE, 2 },	  { IMG_GHOST_FILE, 3 },    { IMG_TIMENS, 0 },	   { IMG_SECCOMP, 0 },
 	{ IMG_SK_QUEUES, 0 },	  { IMG_TTY_INFO, 0 },	    { IMG_TTY_DATA, 0 },   { IMG_CGROUP, 0 },	  { IMG_TCP_STREAM, 1 },
-	{ IMG_TCP_STREAM, 2 },	  { IMG_TCP_STREAM, 3 },    { IMG_TCP_STREAM, 4 },
+	{ IMG_TCP_STREAM, 2 },	  { IMG_TCP_STREAM, 3 },    { IMG_TCP_STREAM, 4 },   { IMG_IPC_VAR, 9 },	  { IMG_IPCNS_SHM, 9 },
+	{ IMG_IPCNS_MSG, 9 },	  { IMG_IPCNS_SEM, 9 },	    { IMG_SHMEM_PAGEMAP, 0 },
 };
 
 static void write_image(int dir, size_t which, const uint8_t *data, size_t n)
