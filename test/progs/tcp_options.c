@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Every option of IP, IPv6 and TCP that getsockopt(2) shows is the same afterwards: of a fresh socket, a listening one, and both ends of
+ * Every option of SOL_SOCKET, IP, IPv6 and TCP that getsockopt(2) shows is the same afterwards: of a fresh socket, a listening one, and both ends of
  * a connection, with many of them set to what no socket has by itself.
  */
 /* test: net dump=--tcp-established restore=--tcp-established */
@@ -13,9 +13,10 @@
 
 #define SOCKETS 6
 #define NAMES 136
-static const int levels[] = { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP };
+static const int levels[] = { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET };
+#define LEVELS 4
 struct value { socklen_t len; int error; unsigned char bytes[64]; };
-static struct value before[SOCKETS][3][NAMES];
+static struct value before[SOCKETS][LEVELS][NAMES];
 static int fds[SOCKETS];
 static const char *const names[SOCKETS] = { "fresh", "fresh IPv6", "listening", "client", "server", "client IPv6" };
 
@@ -23,6 +24,9 @@ static const char *const names[SOCKETS] = { "fresh", "fresh IPv6", "listening", 
 static bool is_report(int level, int name, bool connected)
 {
 	switch (level) {
+	case SOL_SOCKET:
+		return name == SO_ERROR || name == SO_MEMINFO || name == SO_COOKIE || name == SO_INCOMING_NAPI_ID ||
+		       name == SO_INCOMING_CPU /* of the last packet */ || name == 71 /* SO_NETNS_COOKIE */;
 	case IPPROTO_IP:
 		return name == 14 /* IP_MTU */ || name == 9 /* IP_PKTOPTIONS */ || (name >= 60 && name < 70) /* of netfilter */ ||
 		       name == IP_MULTICAST_TTL /* not for streams */;
@@ -37,9 +41,9 @@ static bool is_report(int level, int name, bool connected)
 	return false;
 }
 
-static void look(int i, struct value v[3][NAMES])
+static void look(int i, struct value v[LEVELS][NAMES])
 {
-	for (int l = 0; l < 3; l++)
+	for (int l = 0; l < LEVELS; l++)
 		for (int n = 0; n < NAMES; n++) {
 			struct value *x = &v[l][n];
 			memset(x, 0, sizeof(*x));
@@ -54,6 +58,9 @@ static void look(int i, struct value v[3][NAMES])
 static void change(int i)
 {
 	static const struct { int level, name, value; } all[] = {
+		{ SOL_SOCKET, SO_REUSEADDR, 1 }, { SOL_SOCKET, SO_KEEPALIVE, 1 }, { SOL_SOCKET, SO_OOBINLINE, 1 },
+		{ SOL_SOCKET, SO_PRIORITY, 5 }, { SOL_SOCKET, SO_RCVLOWAT, 3 }, { SOL_SOCKET, SO_MARK, 77 },
+		{ SOL_SOCKET, SO_SNDBUF, 50000 }, { SOL_SOCKET, SO_RCVBUF, 60000 }, { SOL_SOCKET, SO_ZEROCOPY, 1 },
 		{ IPPROTO_IP, IP_TOS, 0x10 }, { IPPROTO_IP, IP_TTL, 33 }, { IPPROTO_IP, IP_FREEBIND, 1 },
 		{ IPPROTO_IP, IP_RECVERR, 1 }, { IPPROTO_IP, IP_RECVTTL, 1 }, { IPPROTO_IP, IP_RECVTOS, 1 },
 		{ IPPROTO_IP, IP_MTU_DISCOVER, 0 }, { IPPROTO_IP, IP_MINTTL, 1 }, { IPPROTO_IP, IP_PKTINFO, 1 },
@@ -113,11 +120,11 @@ int main(void)
 
 	test_ready();
 
-	static struct value now[3][NAMES];
+	static struct value now[LEVELS][NAMES];
 	char wrong[600] = "";
 	for (int i = 0; i < SOCKETS; i++) {
 		look(i, now);
-		for (int k = 0; k < 3; k++)
+		for (int k = 0; k < LEVELS; k++)
 			for (int n = 0; n < NAMES; n++) {
 				const struct value *a = &before[i][k][n], *b = &now[k][n];
 				if (a->error == b->error && a->len == b->len && !memcmp(a->bytes, b->bytes, a->len))
