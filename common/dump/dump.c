@@ -345,6 +345,14 @@ int dump_each_task(struct dump *d, int (*fn)(struct dump *d, struct err *err), s
 	return ret;
 }
 
+void dump_thread_path(const struct dump_task *t, pid_t tid, const char *name, char path[THREAD_PATH_MAX])
+{
+	if (tid == t->tid)
+		snprintf(path, THREAD_PATH_MAX, "%s", name);
+	else
+		snprintf(path, THREAD_PATH_MAX, "task/%d/%s", tid, name);
+}
+
 int dump_task_pidfd(const struct dump_task *t)
 {
 	return (int)syscall(SYS_pidfd_open, t->tid, t->tid == t->pid ? 0 : PIDFD_THREAD);

@@ -144,6 +144,12 @@ const char *dump_run_id(struct dump *d);
 /* In a check: takes down what is wrong with d->task and gives 0, so that the caller goes on. In a dump: ret. Also beside other
  * work, which a check does not do. */
 int dump_note(const struct dump *d, int ret, struct err *err);
+#define THREAD_PATH_MAX 64
+/*
+ * Below task.proc_fd, a file that means one thread: what the directory of the process has is that of the first thread that lives,
+ * and to go through task/TID takes three more entries of the kernel's cache. Not for stat, which adds up threads.
+ */
+void dump_thread_path(const struct dump_task *t, pid_t tid, const char *name, char path[THREAD_PATH_MAX]);
 /* A pidfd of the task for pidfd_getfd(2): the caller's, or -1 with errno. */
 int dump_task_pidfd(const struct dump_task *t);
 /* Calls fn for each living task, which is d->task then. The first error is that task's. */

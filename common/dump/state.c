@@ -88,10 +88,10 @@ static int read_statuses(void *arg, struct err *err)
 
 	for (size_t i = s->from; i < s->to && !ret; i++) {
 		struct dump_thread *t = &task->threads[i];
-		char path[64];
+		char path[THREAD_PATH_MAX];
 
 		t->frozen = &task->fz.threads[i];
-		snprintf(path, sizeof(path), "task/%d/status", t->frozen->tid);
+		dump_thread_path(task, t->frozen->tid, "status", path);
 		ret = proc_status(task->proc_fd, path, s->arena, &t->status, err);
 	}
 	return ret;

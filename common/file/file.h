@@ -49,9 +49,10 @@ struct file_table {
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
-/* Of all descriptors of a task, in the order of their numbers; arena. */
-struct fd_stats { size_t n; int *numbers; struct stat *st; };
-int file_stats(struct dump *d, struct dump_task *task, const struct fd_stats **out, struct err *err);
+/* Of all descriptors of a task, in the order of their numbers; arena. inherited: maker has the same description under this number. */
+struct fd_stats { size_t n; int *numbers; struct stat *st; bool *inherited; };
+/* maker: another task, whose descriptors are known already, or NULL. What is inherited is not asked for again. */
+int file_stats(struct dump *d, struct dump_task *task, const struct dump_task *maker, const struct fd_stats **out, struct err *err);
 
 /* Descriptors of all tasks that lead to this inode, at least one of each description: first one and count. Valid inside a
  * kind's dump. */

@@ -71,11 +71,6 @@ struct table {
 	size_t n;
 };
 
-static bool same_description(const struct file_fd *a, const struct file_fd *b)
-{
-	return syscall(SYS_kcmp, a->task->tid, b->task->tid, KCMP_FILE, a->number, b->number) == 0;
-}
-
 /*
  * kcmp(2) KCMP_FILE gives a total order of struct file addresses (0 equal, 1 less, 2 greater), stable while all are
  * open. It is asked only among descriptors of one inode: everything else is ordered by what stat(2) said. Position and
@@ -142,12 +137,12 @@ static int read_link(struct dump *d, struct file_fd *f, struct err *err)
 	return 0;
 }
 
-/* What it is, as far as a name and stat(2) tell. */
+/* What it is, as far as a name and stat(2) tell. parents: the same description; or NULL. */
 static int look(struct dump *d, struct file_fd *f, const struct stat *st, const struct file_fd *parents, struct err *err)
 {
 	int ret = 0;
 
-	if (parents && same_description(f, parents)) {
+	if (parents) {
 		f->st = parents->st;
 		f->link = parents->link;
 		f->origin = parents->origin;
@@ -183,7 +178,7 @@ static int collect(struct dump *d, struct table *t, uint32_t order, const struct
 	struct err ignore = ERR_INIT;
 	const struct fd_stats *stats;
 	struct aside beside = { 0 };
-	int ret = file_stats(d, t->task, &stats, err), back;
+	int ret = file_stats(d, t->task, parent ? parent->task : NULL, &stats, err), back;
 	size_t k = 0;
 
 	if (ret < 0)
@@ -196,12 +191,10 @@ static int collect(struct dump *d, struct table *t, uint32_t order, const struct
 		aside_start(&beside, read_infos, &other);
 	for (size_t i = 0; i < t->n && ret >= 0; i++) {
 		struct file_fd *f = &t->fds[i];
-		bool both;
 
-		while (parent && k < parent->n && parent->fds[k].number < f->number)
+		while (stats->inherited[i] && parent->fds[k].number < f->number)
 			k++;
-		both = parent && k < parent->n && parent->fds[k].number == f->number;
-		ret = look(d, f, &stats->st[i], both ? &parent->fds[k] : NULL, err);
+		ret = look(d, f, &stats->st[i], stats->inherited[i] ? &parent->fds[k] : NULL, err);
 		if (ret < 0)
 			err_task(err, t->task->pid, t->task->stat.comm, err_object(err, ret, "fd %d", f->number));
 	}
@@ -422,11 +415,9 @@ static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
 /* In the order of numbers, so that errors and images read naturally. Ids may be anything. */
 static int dump_table(struct dump *d, const struct table *t, FdTypes *types, struct err *err)
 {
-	cleanup_fd int pidfd = dump_task_pidfd(t->task);
+	cleanup_fd int pidfd = -1; /* most tables of a tree have no description of their own */
 	int ret;
 
-	if (pidfd < 0)
-		return err_sys(err, "cannot open a pidfd");
 	/* The file exists even when there is no descriptor at all. */
 	image_store_touch(d->store, IMG_FDINFO, t->task->files_id);
 	for (size_t i = 0; i < t->n; i++) {
@@ -434,6 +425,9 @@ static int dump_table(struct dump *d, const struct table *t, FdTypes *types, str
 
 		ret = file_locks_dump(d, f, err); /* a POSIX lock shows only where its owner has the descriptor */
 		if (!ret && types[f->id] == FD_TYPES__UND) {
+			pidfd = pidfd < 0 ? dump_task_pidfd(t->task) : pidfd;
+			if (pidfd < 0)
+				return err_sys(err, "cannot open a pidfd");
 			ret = dump_description(d, pidfd, f, err);
 			types[f->id] = ret ? FD_TYPES__REG : f->type; /* a check goes on, and says it once */
 		}

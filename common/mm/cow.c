@@ -48,10 +48,9 @@ static struct cow_parent *known_parent(struct dump *d, const struct dump_task *p
 	return k;
 }
 
-int cow_open(struct dump *d, struct cow *c, struct err *err)
+int cow_open(struct dump *d, int own, struct cow *c, struct err *err)
 {
-	*c = (struct cow){ .own = -1, .parents = -1, .maps = &d->task->maps };
-	c->own = openat(d->task->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	*c = (struct cow){ .own = own, .parents = -1, .maps = &d->task->maps };
 	/* A parent that lives in its own parent's memory has no pages in the images. */
 	const struct dump_task *parent = d->opts->cow_pages && d->task->parent && !d->task->parent->vm_shared ?
 						 d->task->parent : NULL;
@@ -60,15 +59,13 @@ int cow_open(struct dump *d, struct cow *c, struct err *err)
 		c->parents = openat(parent->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
 		c->known = known_parent(d, parent);
 	}
-	if (c->own < 0 || (parent && c->parents < 0))
+	if (parent && c->parents < 0)
 		return err_sys(err, "cannot open its page map");
 	return 0;
 }
 
 void cow_close(struct cow *c)
 {
-	if (c->own >= 0)
-		close(c->own);
 	if (c->parents >= 0)
 		close(c->parents);
 }

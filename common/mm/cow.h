@@ -9,14 +9,15 @@
 
 struct cow_parent; /* cow.c */
 struct cow {
-	int own, parents; /* /proc/PID/pagemap; parents -1: only what is shared is to be found out */
+	int own, parents; /* /proc/PID/pagemap, the first one is the scan's; parents -1: only what is shared is to be found out */
 	struct cow_parent *known; /* what siblings have read of the parent's */
 	const struct proc_maps *maps;
 	size_t at; /* in maps: runs ascend */
 	uint64_t words[COW_PAGES], theirs[COW_PAGES];
 };
 
-int cow_open(struct dump *d, struct cow *c, struct err *err);
+/* own: the task's page map, open as long as this is. */
+int cow_open(struct dump *d, int own, struct cow *c, struct err *err);
 void cow_close(struct cow *c);
 enum cow_page {
 	COW_OWN,	/* mapped here and nowhere else */

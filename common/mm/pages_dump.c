@@ -428,7 +428,7 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 {
 	struct pump p = { .d = d, .scan = scan, .doubt = track_doubted(d), .err = err };
 	uint64_t expected = 0;
-	int ret = cow_open(d, &p.cow, err);
+	int ret = cow_open(d, scan->fd, &p.cow, err);
 
 	if (!ret)
 		ret = previous_set_open(d, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, &p.previous, err);

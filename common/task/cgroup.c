@@ -66,14 +66,14 @@ static int dump_cgroup(struct dump *d, struct dump_thread *thread, const struct 
 {
 	ThreadCoreEntry *tcore = task_thread_core(d, thread);
 	cleanup_free char *text = NULL;
-	char path[64];
+	char path[THREAD_PATH_MAX];
 	int ret = 0;
 
 	if (d->opts->cgroups == CGROUPS_IGNORE)
 		return 0;
 	if (!d->cgroups)
 		ret = own_text(d, err);
-	snprintf(path, sizeof(path), "task/%d/cgroup", thread->frozen->tid);
+	dump_thread_path(d->task, thread->frozen->tid, "cgroup", path);
 	if (!ret) {
 		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &text, err);
 		if (ret == -ENOENT && !d->cgroups->text[0][0]) {

@@ -36,11 +36,12 @@ static int check_namespaces(const struct dump *d, pid_t tid, const char *const *
 {
 	for (size_t i = 0; names[i]; i++) {
 		const char *own = identity_own_link(d, names[i]);
-		char path[64], its[64] = "";
+		char path[THREAD_PATH_MAX], ns[32], its[64] = "";
 
 		if (!*own)
 			continue;
-		snprintf(path, sizeof(path), "task/%d/ns/%s", tid, names[i]);
+		snprintf(ns, sizeof(ns), "ns/%s", names[i]);
+		dump_thread_path(d->task, tid, ns, path);
 		/* Before its first child, an unshared pid namespace has no link. */
 		if (readlinkat(d->task->proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
@@ -53,13 +54,30 @@ static int check_namespaces(const struct dump *d, pid_t tid, const char *const *
 	return 0;
 }
 
-static int check_label(const struct dump *d, struct err *err)
+/* What the first task told of this kernel, and all others would tell again. */
+struct kernel_has { bool no_cookies, no_labels; };
+
+static struct kernel_has *kernel_has(struct dump *d)
 {
+	static const char key;
+	bool fresh;
+
+	return dump_recall(d, &key, sizeof(struct kernel_has), &fresh);
+}
+
+static int check_label(struct dump *d, struct err *err)
+{
+	struct kernel_has *kernel = kernel_has(d);
 	cleanup_free char *label = NULL;
 	size_t len;
+	int ret;
 
+	if (kernel->no_labels)
+		return 0;
 	/* EINVAL or ENOENT: no security module that labels. */
-	if (read_file_at(d->task->proc_fd, "attr/current", 4096, &label, &len) || !len)
+	ret = read_file_at(d->task->proc_fd, "attr/current", 4096, &label, &len);
+	kernel->no_labels = ret == -EINVAL; /* the other one may be the end of the task */
+	if (ret || !len)
 		return 0;
 	label[strcspn(label, "\n")] = '\0';
 	if (!label[0] || !strcmp(label, "unconfined") || !strncmp(label, "unconfined_u:", 13))
@@ -112,10 +130,10 @@ static int check_thread(struct dump *d, const struct dump_thread *thread, bool *
 
 int task_check(struct dump *d, struct err *err)
 {
-	bool no_cookies = false;
+	struct kernel_has *kernel = kernel_has(d);
 
 	for (size_t i = d->task->fz.speaker; i < d->task->nthreads; i++) {
-		int ret = dump_note(d, check_thread(d, &d->task->threads[i], &no_cookies, err), err);
+		int ret = dump_note(d, check_thread(d, &d->task->threads[i], &kernel->no_cookies, err), err);
 
 		if (!ret)
 			ret = seccomp_look(d, &d->task->threads[i], err);
