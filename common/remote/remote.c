@@ -51,7 +51,7 @@
 #define GUEST_INSIDE_S 10	    /* to finish: milliseconds, unless the machine hardly runs at all */
 
 /* Phases behind the caller's: they run whatever happened before. */
-enum { PHASE_STOP = 1 << 20, PHASE_LEAVE };
+enum { PHASE_STOP = 1 << 8, PHASE_LEAVE };
 
 enum role { HOLDER, GUEST };
 
