@@ -2,6 +2,7 @@
 /* Every damaged or contradictory checkpoint gives one line that names image and entry, and no process. */
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -481,16 +482,32 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
-static void run_case(size_t i)
+/* A failed assertion does not come back: what a test made goes with the directory of the test. */
+static int make_dir(void **state)
 {
-	char dir[] = "/tmp/cr-model-XXXXXX";
+	*state = strdup("/tmp/cr-model-XXXXXX");
+	return *state && mkdtemp(*state) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	int ret = nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+
+	free(*state);
+	return ret;
+}
+
+static void run_case(const char *all, size_t i)
+{
+	char dir[PATH_MAX];
 	struct image_dir *images = NULL;
 	struct err err = ERR_INIT;
 	struct model *m = NULL;
 	struct set s;
 	int ret;
 
-	assert_non_null(mkdtemp(dir));
+	snprintf(dir, sizeof(dir), "%s/set", all);
+	assert_int_equal(mkdir(dir, 0700), 0);
 	new_set(&s);
 	cases[i].change(&s);
 	write_set(&s, dir);
@@ -509,19 +526,20 @@ static void run_case(size_t i)
 static void test_cases(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		run_case(i);
+		run_case(*state, i);
 }
 
 /* What older dumpers wrote differently reads like the newer form. */
 static void test_lookup(void **state)
 {
-	char dir[] = "/tmp/cr-model-XXXXXX";
+	char dir[PATH_MAX];
 	struct image_dir *images = NULL;
 	struct err err = ERR_INIT;
 	cleanup_model struct model *m = NULL;
 	struct set s;
 
-	assert_non_null(mkdtemp(dir));
+	snprintf(dir, sizeof(dir), "%s/set", (const char *)*state);
+	assert_int_equal(mkdir(dir, 0700), 0);
 	new_set(&s);
 	old_count(&s);
 	write_set(&s, dir);
@@ -569,8 +587,8 @@ static void test_foreign(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_lookup),
+		cmocka_unit_test_setup_teardown(test_cases, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_lookup, make_dir, remove_dir),
 		cmocka_unit_test(test_foreign),
 	};
 
