@@ -19,6 +19,7 @@
 #include "common/base/io.h"
 #include "common/feature/feature.h"
 #include "common/proc/proc.h"
+#include "common/remote/burial.h"
 #include "common/remote/frozen.h"
 #include "common/remote/wait.h"
 
@@ -346,7 +347,10 @@ int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 			continue;
 		array_reserve(&fz->threads, &fz->cap, fz->nthreads, sizeof(*fz->threads));
 		fz->threads[fz->nthreads++] = (struct frozen_thread){ .tid = tids[i] };
-		if (ret != SEIZED_BEFORE && ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 && errno != ESRCH)
+		if (n > 1 && fz->burial)
+			burial_add(fz->burial, tids[i]);
+		/* Seized before: perhaps not interrupted, because it got another number just then. */
+		if (!(ret == SEIZED_BEFORE && stands(tids[i])) && ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 && errno != ESRCH)
 			return err_sys(err, "cannot stop thread %d", tids[i]);
 		if (!fz->frozen_ns)
 			fz->frozen_ns = now_ns();

@@ -543,12 +543,12 @@ int remote_run_others(struct remote *r, struct program *prog, const struct remot
 		for (s->n = 0; s->n < half && next < r->fz->nthreads; next++)
 			if (next != r->holder && !r->fz->threads[next].dead)
 				s->v[s->n++] = (struct guest){ next, OUTSIDE };
+		if (!s->n && !other->n)
+			break;
 		if (s->n)
 			ret = start_set(r, s, prog, err);
 		if (!ret && other->n)
 			ret = finish_set(r, other, prog, done, err);
-		if (!ret && !sets[0].n && !sets[1].n)
-			break;
 		turn = single ? 0 : !turn;
 	}
 	if (ret) {

@@ -13,6 +13,8 @@
 #include "common/base/log.h"
 #include "common/proc/proc.h"
 
+struct burial; /* common/remote/burial.h */
+
 /* One thread in ptrace-stop. */
 struct frozen_thread {
 	pid_t tid;
@@ -33,6 +35,7 @@ struct freeze {
 	size_t speaker; /* index of the thread that is asked for the process: the first that lives */
 	size_t settled; /* the first so many are known to stand still */
 	int mem_fd;	/* /proc/PID/mem, read-write */
+	struct burial *burial; /* who reaps threads that die while others are seized; NULL: nobody */
 	uint64_t frozen_ns; /* CLOCK_MONOTONIC when the first thread was stopped */
 };
 

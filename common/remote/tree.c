@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/io.h"
+#include "common/remote/burial.h"
 #include "common/remote/frozen.h"
 
 #define PID_BITS (1u << 22) /* PID_MAX_LIMIT */
@@ -26,6 +27,7 @@ struct freezer {
 	uint64_t deadline_ns;
 	struct findings *found; /* may be NULL */
 	uint64_t *known; /* a bit for each pid: in the tree */
+	struct burial burial; /* until all stand still */
 };
 
 static bool is_known(const struct freezer *f, pid_t pid)
@@ -51,7 +53,7 @@ static struct tree_task *add(struct freezer *f, pid_t pid, size_t parent, int pr
 	array_reserve(&t->v, &t->cap, t->n, sizeof(*t->v));
 	f->known[(uint32_t)pid / 64] |= 1ull << ((uint32_t)pid % 64);
 	t->v[t->n] = (struct tree_task){ .pid = pid, .parent = parent, .proc_fd = proc_fd,
-					 .fz = { .pid = pid, .mem_fd = -1 } };
+					 .fz = { .pid = pid, .mem_fd = -1, .burial = &f->burial } };
 	return &t->v[t->n++];
 }
 
@@ -415,6 +417,9 @@ int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct f
 	ret = take_in(&f, err);
 	if (!ret)
 		ret = freeze_descendants(&f, err);
+	burial_end(&f.burial);
+	for (size_t i = 0; i < tree->n; i++)
+		tree->v[i].fz.burial = NULL;
 	if (ret) {
 		tree_free(tree, THAW_RUN);
 		return ret;

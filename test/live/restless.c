@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * restless WAY: is never the same for long: makes processes by vfork(2) or fork(2), threads, or becomes itself again by execve(2), from
- * its first thread or another one. Counts its turns in the file "beat", which it has mapped.
+ * its first thread, from another one, or from the last of a crowd. Counts its turns in the file "beat", which it has mapped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +26,13 @@ static void *becomes(void *argv)
 	usleep(500);
 	execv("/proc/self/exe", argv);
 	abort();
+}
+
+static void *idles(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
 }
 
 static void reap(pid_t pid)
@@ -67,7 +74,10 @@ static void turn(const char *way, char **argv)
 	} else if (!strcmp(way, "exec")) {
 		usleep(200);
 		becomes(argv);
-	} else if (!strcmp(way, "exec-thread")) {
+	} else if (!strcmp(way, "exec-thread") || !strcmp(way, "exec-crowd")) {
+		for (int i = 0; i < 100 && !strcmp(way, "exec-crowd"); i++)
+			if (pthread_create(t, NULL, idles, NULL))
+				abort();
 		if (pthread_create(t, NULL, becomes, argv))
 			abort();
 		for (;;)
