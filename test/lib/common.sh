@@ -196,11 +196,11 @@ dog_lives() {
 dog_well() {
 	wait_for 1 is_free "$DOG" || die "$1: the target is not free: $(grep -hE '^(State|TracerPid|Pid):' "/proc/$DOG"/task/*/status | tr '\n' ' ') $(dog_says)"
 	dog_beats || die "$1: the target does not go on: state $(state_of "$DOG"): $(dog_says) $(cat dog/beat) $(head -n 1 /proc/"$DOG"/task/*/syscall 2>&1 | tr '\n' ' ')"
-	[ "$(ls "/proc/$DOG/task")" = "$DOG_THREADS" ] || die "$1: other threads: $(ls "/proc/$DOG/task" | tr '\n' ' ')"
-	[ "$(ls "/proc/$DOG/fd")" = "$DOG_FDS" ] || die "$1: other descriptors: $(ls -l "/proc/$DOG/fd")"
-	[ "$(dog_maps)" = "$DOG_MAPS" ] || die "$1: other mappings: $(diff <(echo "$DOG_MAPS") <(dog_maps))"
+	[ "$(ls "/proc/$DOG/task")" = "$DOG_THREADS" ] || die "$1: other threads: $(ls "/proc/$DOG/task" | tr '\n' ' ') $(dog_says)"
+	[ "$(ls "/proc/$DOG/fd")" = "$DOG_FDS" ] || die "$1: other descriptors: $(dog_says) $(ls -l "/proc/$DOG/fd")"
+	[ "$(dog_maps)" = "$DOG_MAPS" ] || die "$1: other mappings: $(dog_says) $(diff <(echo "$DOG_MAPS") <(dog_maps))"
 	# In a handler it has another mask for a moment.
-	wait_for 5 dog_same_status || die "$1: other status: $(diff <(echo "$DOG_STATUS") <(dog_status))"
+	wait_for 5 dog_same_status || die "$1: other status: $(dog_says) $(diff <(echo "$DOG_STATUS") <(dog_status))"
 }
 dog_ends() {
 	touch dog/go
