@@ -83,6 +83,7 @@ $sshd -D -e -f $W/sshd_config &
 until ssh -F $W/ssh_config there true 2>/dev/null; do sleep 0.1; done
 head -c 150000000 /dev/urandom | tee >(sha256sum >sent) | ssh -F $W/ssh_config there 'touch $W/b/begun; sha256sum' >got
 touch sent.all
+until [ -e seen ]; do sleep 0.1; done
 kill %1
 wait
 END
@@ -98,5 +99,8 @@ while [ ! -e b/sent.all ] && [ $n -lt 12 ]; do
 	sleep 0.1
 done
 [ $n -ge 2 ] || die "only $n dumps while data went"
+# Nobody of them ends while he is being dumped.
+wait_for 60 test -e b/sent.all || die "the transfer does not end: $(cat b/stderr)"
+touch b/seen
 wait_gone "$PID" 60 || die "the transfer does not end: $(cat b/stderr)"
 [ -s b/got ] && cmp b/sent b/got || die "other data came than was sent: $(cat b/sent b/got b/stderr)"

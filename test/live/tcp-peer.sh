@@ -131,7 +131,7 @@ begin 127.0.0.1 3
 rm -rf img/*
 dump img/c "$SERVER" --tcp-close
 wait_gone "$SERVER"
-wait_for 20 test -e talk/verdict || die "with --tcp-close the peer hears no end"
+wait_for 20 test -e talk/verdict || die "with --tcp-close the peer hears no end after $(beat): $(tables) tables, $(grep -v sl /proc/net/tcp)"
 no_tables || die "--tcp-close locks"
 restore img/c
 wait_for 10 is_free "$SERVER" || die "the server does not live on: $(state_of "$SERVER")"
