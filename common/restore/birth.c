@@ -512,8 +512,6 @@ static int run_tree(struct births *b, struct err *err)
 	if (ret)
 		return ret;
 	open_gate(&c->born_gate);
-	if (!b->plan->groups_change)
-		return 0;
 	ret = wait_zero(b, &c->grouped_left, err);
 	if (!ret)
 		ret = look_for_failures(b, err);

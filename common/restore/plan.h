@@ -166,7 +166,6 @@ struct plan {
 	struct vdso_here *here; /* the address space of this process, in which all of them begin; arena */
 	struct vdso_here *bare; /* that of a bare process; arena, NULL until somebody asks */
 	bool copies; /* some task is a copy of another whose memory is filled */
-	bool groups_change; /* some task joins another process group than that of its birth, or dies */
 	uint64_t hole, hole_len; /* of all tasks, see plan_task */
 	int *fds;		 /* all target descriptor numbers, ascending; arena */
 	size_t nfds;

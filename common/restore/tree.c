@@ -8,7 +8,7 @@
  * number until everybody has joined.
  *
  * Two barriers, which the controller opens: all are born (it traces them from then on), and all are in their groups
- * (helpers exit, zombies die); the second only where somebody joins another group than that of his birth, or has to die.
+ * (helpers exit, zombies die; and what tasks opened for others to fetch is in its place, see file_pull()).
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -270,7 +270,6 @@ static int plan_join(struct tree *t, size_t i, struct err *err)
 	if (x->pgid == x->own_pgid)
 		return 0;
 	program_call(prog(t, i), TASK_GROUPS, "joins its process group", SYS_setpgid, A(0), A((uint64_t)x->pgid));
-	t->plan->groups_change = true;
 	return 0;
 }
 
@@ -291,9 +290,8 @@ static void plan_barriers(const struct tree *t)
 	for (size_t i = 0; i < t->n; i++) {
 		barrier(t, i, TASK_ALL_BORN, "until all are born", offsetof(struct shared_control, born_left),
 			offsetof(struct shared_control, born_gate));
-		if (t->plan->groups_change)
-			barrier(t, i, TASK_GROUPS, "until all are in their groups", offsetof(struct shared_control, grouped_left),
-				offsetof(struct shared_control, grouped_gate));
+		barrier(t, i, TASK_GROUPS, "until all are in their groups", offsetof(struct shared_control, grouped_left),
+			offsetof(struct shared_control, grouped_gate));
 	}
 }
 
@@ -334,7 +332,6 @@ static void plan_deaths(const struct tree *t)
 
 		if (kind == TASK_IS_LIVE)
 			continue;
-		t->plan->groups_change = true;
 		if (kind == TASK_IS_HELPER) {
 			program_call(self, TASK_SESSION, "a leader that is dead", t->v[i].sid == t->v[i].pid ?
 				     SYS_setsid : SYS_setpgid, A(0), A(0));
