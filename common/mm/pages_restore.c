@@ -3,7 +3,8 @@
  * Page sets that the controller writes into the task: by two threads, through small buffers that stay in the cache:
  * test/bench/raw_memory.c shows no faster way in. Faults that process_vm_writev resolves cost less than the
  * exceptions of a task that reads by itself. Each thread takes the next part of the image, be that a file, a compressed one whose
- * frames are as long as a part, or what comes from a pipe; takes its checksum while it is in the cache; and writes it.
+ * frames are as long as a part, or what comes from a pipe; takes its checksum while it is in the cache; and writes it. Of a chain of
+ * checkpoints it takes the next ranges of one of the files, whose sums were looked at when they were opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,23 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "common/base/io.h"
 #include "common/image/manifest.h"
 #include "common/image/source.h"
 #include "common/mm/private.h"
 
 enum { PART = SEEKABLE_FRAME, RANGES = PART / PAGE_BYTES + 16 };
 
-/* A part of the image, and the ranges of the task that it goes to. */
-struct load { struct iovec from[RANGES], to[RANGES]; size_t n, len; uint64_t off, bytes; };
+/* Bytes that are in the buffer one behind the other, the places in the image that they come from, and the ranges of the task that
+ * they go to. */
+struct place { uint64_t off; size_t len; };
+struct load {
+	struct iovec from[RANGES], to[RANGES];
+	struct place places[RANGES];
+	size_t n, nplaces, len;
+	uint64_t bytes; /* of the ranges */
+	int fd;		/* of the places; -1: the image is compressed, or comes from a pipe */
+};
 
 /* What the threads share, under lock. */
 struct work {
@@ -26,8 +36,8 @@ struct work {
 	const struct plan_task *pt;
 	pid_t pid;
 	struct source *source; /* NULL: it is a file */
-	uint64_t off; /* of the image, how much is given out */
-	size_t i;     /* the first range that does not end before */
+	size_t i;     /* the first range that is not given out whole */
+	uint64_t off; /* how much is given out: of the image or, of a chain, of that range */
 	uint64_t done;
 	bool sum;
 	bool frees, freed; /* what is written; something was */
@@ -36,32 +46,87 @@ struct work {
 	struct err *err;
 };
 
-/* Under lock: false when there is no more, or somebody failed. */
-static bool load_take(struct work *w, struct load *l, char *buf)
+static void load_range(struct load *l, char *at, uint64_t addr, size_t n)
+{
+	l->from[l->n] = (struct iovec){ at, n };
+	l->to[l->n++] = (struct iovec){ (void *)(uintptr_t)addr, n };
+	l->bytes += n;
+}
+
+/* The next part of the one image, with what is in it of ranges. */
+static bool take_part(struct work *w, struct load *l, char *buf)
+{
+	const struct plan_task *pt = w->pt;
+	const uint64_t off = w->off;
+
+	l->len = (size_t)MIN(pt->set->size - off, (uint64_t)PART);
+	for (size_t i = w->i; i < pt->npages && pt->pages[i].off < off + l->len && l->n < RANGES; i++) {
+		const struct plan_pages *p = &pt->pages[i];
+		uint64_t from = MAX(p->off, off), to = MIN(p->off + p->len, off + l->len);
+
+		if (p->off + p->len <= off + l->len)
+			w->i = i + 1;
+		if (from < to)
+			load_range(l, buf + (from - off), p->addr + (from - p->off), to - from);
+	}
+	l->places[0] = (struct place){ off, l->len };
+	l->nplaces = 1;
+	w->off += l->len;
+	return l->len;
+}
+
+/* The next ranges of a chain of checkpoints, which are sorted by file and place (plan_content.c); what lies together is read together. */
+static bool take_ranges(struct work *w, struct load *l, char *buf)
 {
 	const struct plan_task *pt = w->pt;
 
-	l->n = l->bytes = 0;
-	l->off = w->off;
-	l->len = (size_t)MIN(pt->set->size - w->off, (uint64_t)PART);
-	if (w->ret || !l->len)
-		return false;
-	for (size_t i = w->i; i < pt->npages && pt->pages[i].off < l->off + l->len && l->n < RANGES; i++) {
-		const struct plan_pages *p = &pt->pages[i];
-		uint64_t from = MAX(p->off, l->off), to = MIN(p->off + p->len, l->off + l->len);
+	while (w->i < pt->npages && l->len < PART && l->n < RANGES) {
+		const struct plan_pages *p = &pt->pages[w->i];
+		size_t n = (size_t)MIN(p->len - w->off, (uint64_t)PART - l->len);
+		struct place *last = l->nplaces ? &l->places[l->nplaces - 1] : NULL;
 
-		if (p->off + p->len <= l->off + l->len)
-			w->i = i + 1;
-		if (from >= to)
-			continue;
-		l->from[l->n] = (struct iovec){ buf + (from - l->off), to - from };
-		l->to[l->n++] = (struct iovec){ (void *)(uintptr_t)(p->addr + (from - p->off)), to - from };
-		l->bytes += to - from;
+		if (l->n && p->fd != l->fd)
+			break;
+		l->fd = p->fd;
+		if (last && last->off + last->len == p->off + w->off)
+			last->len += n;
+		else
+			l->places[l->nplaces++] = (struct place){ p->off + w->off, n };
+		load_range(l, buf + l->len, p->addr + w->off, n);
+		l->len += n;
+		w->off += n;
+		if (w->off == p->len) {
+			w->i++;
+			w->off = 0;
+		}
 	}
-	w->off += l->len;
+	return l->n;
+}
+
+/* Under lock: false when there is no more, or somebody failed. */
+static bool load_take(struct work *w, struct load *l, char *buf)
+{
+	l->n = l->nplaces = l->len = l->bytes = 0;
+	l->fd = w->pt->set->fd;
+	if (w->ret || !(w->pt->set->src ? take_ranges : take_part)(w, l, buf))
+		return false;
 	if (w->source)
 		w->ret = source_read(w->source, buf, l->len, w->err);
 	return !w->ret;
+}
+
+/* f: of an image that is one file, in whatever form it is. */
+static int load_read(const struct work *w, const struct load *l, struct image_file *f, char *buf, struct err *err)
+{
+	int ret = 0;
+
+	if (w->source)
+		return 0;
+	if (!w->pt->set->src)
+		return image_file_pread(f, buf, l->len, l->places[0].off, err);
+	for (size_t i = 0; i < l->nplaces && !ret; buf += l->places[i++].len)
+		ret = pread_full(l->fd, buf, l->places[i].len, (off_t)l->places[i].off);
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot read pages") : 0;
 }
 
 static int load_write(const struct work *w, struct load *l, struct err *err)
@@ -77,10 +142,13 @@ static int load_write(const struct work *w, struct load *l, struct err *err)
 }
 
 /* What was kept in memory until now is in its place: it is not needed twice. */
-static void load_free(struct work *w, const struct load *l)
+static bool load_free(const struct load *l)
 {
-	if (w->frees && !fallocate(w->pt->set->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)l->off, (off_t)l->len))
-		w->freed = true;
+	bool freed = false;
+
+	for (size_t i = 0; i < l->nplaces; i++)
+		freed |= !fallocate(l->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)l->places[i].off, (off_t)l->places[i].len);
+	return freed;
 }
 
 static void work(struct work *w, void (*tick)(void *ctx, uint64_t done), void *ctx)
@@ -95,24 +163,25 @@ static void work(struct work *w, void (*tick)(void *ctx, uint64_t done), void *c
 	while (load_take(w, &l, buf)) {
 		struct err err = ERR_INIT;
 		uint64_t done;
-		int ret = 0;
+		bool freed;
+		int ret;
 
 		pthread_mutex_unlock(&w->lock);
-		if (!w->source)
-			ret = image_file_pread(&f, buf, l.len, l.off, &err);
-		sums_part_start(&part, l.off);
+		ret = load_read(w, &l, &f, buf, &err);
+		sums_part_start(&part, l.places[0].off);
 		if (w->sum && !ret)
-			sums_part_add(&part, l.off, buf, l.len);
+			sums_part_add(&part, l.places[0].off, buf, l.len);
 		if (!ret)
 			ret = load_write(w, &l, &err);
-		load_free(w, &l);
+		freed = !ret && w->frees && load_free(&l);
 		pthread_mutex_lock(&w->lock);
 		if (ret && !w->ret) {
 			w->ret = ret;
 			*w->err = err;
 		}
+		w->freed |= freed;
 		if (w->sum)
-			sums_merge(&w->sums, &part, l.off + l.len);
+			sums_merge(&w->sums, &part, l.places[0].off + l.len);
 		done = w->done += l.len;
 		if (!tick)
 			continue;
@@ -156,18 +225,17 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	const struct manifest_file *want = pt->set->want;
 	struct work w = { .lock = PTHREAD_MUTEX_INITIALIZER, .pt = pt, .pid = pid, .i = pt->nown, .err = err };
 	pthread_t second;
+	const bool chain = pt->set->src;
 	bool two;
 
-	if (pt->set->src)
-		return pages_chain_restore(m, pt, pid, tick, ctx, err);
 	if (pt->set->streamed) {
 		w.ret = find_pages(m, pt->set, err);
 		if (w.ret)
 			return w.ret;
 	}
 	w.source = pt->set->streamed ? image_dir_source(m->dir) : NULL;
-	w.sum = w.source || (want && want->sums);
-	w.frees = pt->set->spooled && !pt->set->kept && !pt->nown && pt->set->fd >= 0;
+	w.sum = w.source || (!chain && want && want->sums);
+	w.frees = !pt->nown && (chain ? image_dir_source(m->dir) != NULL : pt->set->spooled && !pt->set->kept && pt->set->fd >= 0);
 	two = pt->set->size > 2 * PART && !pthread_create(&second, NULL, second_thread, &w); /* without it all takes longer, no more */
 	work(&w, tick, ctx);
 	if (two)
@@ -176,7 +244,7 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 		w.ret = source_done(w.source, take_ptr(w.sums.v), err);
 	else if (!w.ret && w.sum)
 		w.ret = manifest_compare(want, w.sums.v, err);
-	if (w.ret && !w.source)
+	if (w.ret && !w.source && !chain)
 		err_object(err, w.ret, "pages-%u.img%s", pt->set->pages_id, pt->set->file.table ? IMAGE_ZST : "");
 	sums_release(&w.sums);
 	m->consumed |= w.freed;

@@ -216,8 +216,4 @@ void plan_cow_prepare(struct mm_plan *mp);
 /* Is addr in one of the mappings that were kept? The answer holds up to *end. */
 bool plan_cow_keeps(const struct mm_plan *mp, uint64_t addr, uint64_t *end);
 
-/* pages_restore() of a set that is in several checkpoints (set->src). */
-int pages_chain_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
-			struct err *err);
-
 #endif
