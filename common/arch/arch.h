@@ -13,6 +13,9 @@
 #include "common/base/err.h"
 #include "core.pb-c.h"
 
+/* Results of system calls that the kernel keeps for itself and its tracers (include/linux/errno.h): what to do when no handler is run. */
+enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 };
+
 /* General registers as PTRACE_GETREGSET NT_PRSTATUS gives them. */
 struct arch_regs { struct user_regs_struct r; };
 

@@ -19,7 +19,6 @@
 #include "common/restore/inner.h"
 
 #define EVENT_STOP_OF(status) ((status) >> 16 == PTRACE_EVENT_STOP)
-#define ERESTART_RESTARTBLOCK 516 /* include/linux/errno.h; seen by tracers only */
 
 /* Waits for the next stop of a traced thread. Somebody may kill the task at any time: that is noticed here. */
 static int wait_stop(pid_t tid, int *status, struct err *err)

@@ -6,9 +6,6 @@
 
 #include "common/arch/arch.h"
 
-#define ERESTARTSYS 512
-#define ERESTARTNOHAND 514
-
 void arch_set_ip(struct arch_regs *regs, uint64_t ip)
 {
 	regs->r.rip = ip;

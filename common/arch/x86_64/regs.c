@@ -9,14 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-/* Results that the kernel keeps for itself (include/linux/errno.h): what to do when no handler is run. */
-#define ERESTARTSYS 512
-#define ERESTARTNOINTR 513
-#define ERESTARTNOHAND 514
-#define ERESTART_RESTARTBLOCK 516
-
 #define CS_USER64 0x33
-#define SYSCALL_LEN 2
 
 int arch_get_regs(pid_t tid, struct arch_regs *regs)
 {
@@ -86,7 +79,7 @@ bool arch_spurious_eintr(const struct arch_regs *regs)
 static void repeat(struct arch_regs *regs, uint64_t nr)
 {
 	regs->r.rax = nr;
-	regs->r.rip -= SYSCALL_LEN;
+	regs->r.rip -= ARCH_SYSCALL_LEN;
 }
 
 void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart)
@@ -190,7 +183,7 @@ void arch_syscall_regs(struct arch_regs *regs, uint64_t insn, long nr, const uin
 
 ssize_t arch_find_syscall(const unsigned char *code, size_t n)
 {
-	const unsigned char *at = memmem(code, n, "\x0f\x05", SYSCALL_LEN);
+	const unsigned char *at = memmem(code, n, "\x0f\x05", ARCH_SYSCALL_LEN);
 
 	return at ? at - code : -1;
 }
