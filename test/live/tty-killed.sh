@@ -3,6 +3,7 @@
 # What waits in terminals is read and put back while the program stands still. It is all there after a dump that leaves the program
 # running, after one that fails, and after one that is killed in the middle of it.
 . "$TOP/test/lib/common.sh"
+. "$TOP/test/lib/taken.sh"
 start work "$BIN/test/progs/tty_pair"
 wait_for 20 test -e work/ready || die "not ready: $(cat work/verdict work/stderr)"
 grep -q '^skip' work/verdict 2>/dev/null && skip "no ptys"
@@ -14,11 +15,4 @@ for ((i = 0; i < 5; i++)); do
 	no_images img || die "images of a killed dump"
 	wait_for 5 alone || die "somebody outlives the dumper: $(ns_procs)" # what reads for it does so for a moment
 done
-CR_FAULT=dump:before-commit=ENOSPC "$CR_DUMP" -t "$PID" -D img -R >log 2>&1
-rm -rf img
-dump img "$PID" -R
-wait_for 5 is_free "$PID" || die "the target is not free"
-dump img2 "$PID" -R
-touch work/go
-wait_for 20 test -e work/verdict || die "no verdict"
-grep -q '^pass' work/verdict || die "$(cat work/verdict)"
+still_proves
