@@ -72,12 +72,13 @@ printf 'x' | dd of=img/"core-$root.img" bs=1 seek=40 conv=notrunc status=none
 [ $? = 1 ] || die "damaged: $(cat words json)"
 has "core-$root" '' ''
 has '' "pid $child is taken" ''
-rm img/files.img
+mv img/files.img .
 "$CR_RESTORE" --check --json -D img --file-locks >json 2>words
 [ $? = 1 ] || die "without files.img: $(cat words json)"
 has 'files.img|manifest' '' ''
 has "core-$root" '' ''
 has '' "pid $child is taken" ''
+mv files.img img
 mkdir none
 "$CR_RESTORE" --check --json -D none >json 2>words
 [ $? = 1 ] || die "an empty directory: $(cat words json)"
@@ -88,3 +89,14 @@ has 'no-such' '' ''
 refused 2 'json' "$CR_RESTORE" -D img --json
 refused 2 'plan' "$CR_RESTORE" -D img --check --plan
 kill "$holder"
+
+# The CPU that it comes from had what this one lacks: bounds registers (MPX), which Linux saves no more.
+grep -qw mpx /proc/cpuinfo && exit 0
+rm img/cr-manifest.json
+mv core img/"core-$root.img"
+"$CR_IMAGE" edit img/"core-$root.img" --filter '.entries[0].thread_info.fpregs.xsave |=
+	(.bndreg_state = [1, 2, 3, 4, 5, 6, 7, 8] | if .xstate_bv / 8 % 2 < 1 then .xstate_bv += 8 else . end)' >words 2>&1 || die "$(cat words)"
+"$CR_RESTORE" --check --json -D img --file-locks >json 2>words
+[ $? = 1 ] || die "a CPU that lacks something: $(cat words json)"
+has '' "this CPU lacks MPX bound registers \\(xstate bit 3\\), which thread $root uses" ''
+refused 3 'this CPU lacks MPX bound registers .*thread' "$CR_RESTORE" -D img -d --file-locks
