@@ -14,15 +14,13 @@
 #include <limits.h>
 #include <linux/mount.h>
 #include <mqueue.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 
+#include "common/base/apart.h"
 #include "common/base/fault.h"
 #include "common/base/io.h"
 #include "common/file/file.h"
@@ -30,7 +28,6 @@
 #include "common/restore/verify.h"
 
 #define NAME_LONGEST 255
-#define TAKE_MS 60000 /* microseconds, unless the machine hardly runs at all */
 #define BESIDE 32u    /* bytes of an image that come with each message, at most */
 #define ALL_LONGEST (IMAGE_ENTRY_MAX / 2)
 
@@ -52,7 +49,8 @@ static int open_all(int *dir, struct err *err)
 
 /* Messages while they are in no queue, in memory that is ours and that of the process that takes them. */
 struct taken {
-	size_t max, n, back; /* in the queue; taken; sent again */
+	int queue;
+	size_t longest, max, n, back; /* in the queue; taken; sent again */
 	bool sending;
 	struct { size_t off, len; unsigned prio; } v[]; /* max of them, and then the bytes */
 };
@@ -63,13 +61,14 @@ static char *bytes_of(struct taken *t)
 }
 
 /* Goes on where somebody was who did not come to the end. */
-static void take_and_send(int q, struct taken *t, size_t longest)
+static void take_and_send(void *arg)
 {
+	struct taken *t = arg;
 	const struct timespec past = { 0, 0 }, moment = { 0, 1000000 };
 
 	for (; !t->sending && t->n < t->max; t->n++) {
 		size_t off = t->n ? t->v[t->n - 1].off + t->v[t->n - 1].len : 0;
-		ssize_t got = mq_timedreceive(q, bytes_of(t) + off, longest, &t->v[t->n].prio, &past);
+		ssize_t got = mq_timedreceive(t->queue, bytes_of(t) + off, t->longest, &t->v[t->n].prio, &past);
 
 		if (got < 0)
 			break;
@@ -80,47 +79,8 @@ static void take_and_send(int q, struct taken *t, size_t longest)
 	fault("mqueue:taken");
 	for (; t->back < t->n; t->back++)
 		/* The kernel may lack memory just now, but not for ever. */
-		while (mq_send(q, bytes_of(t) + t->v[t->back].off, t->v[t->back].len, t->v[t->back].prio))
+		while (mq_send(t->queue, bytes_of(t) + t->v[t->back].off, t->v[t->back].len, t->v[t->back].prio))
 			nanosleep(&moment, NULL);
-}
-
-static int await(pid_t pid, int *status)
-{
-	cleanup_fd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = { fd, POLLIN, 0 };
-
-	if (fd >= 0 && poll(&p, 1, TAKE_MS) == 0)
-		return -ETIMEDOUT;
-	while (waitpid(pid, status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return 0;
-}
-
-static int in_process(int q, struct taken *t, size_t longest, const char *name, struct err *err)
-{
-	sigset_t all, before;
-	int status = 0, ret;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid_t pid = fork();
-	if (!pid) {
-		setsid(); /* who kills our process group does not mean it */
-		take_and_send(q, t, longest);
-		_exit(0);
-	}
-	ret = pid < 0 ? err_sys(err, "cannot make a process that reads POSIX message queue /%s", name) : 0;
-	fault("mqueue:taking");
-	if (!ret) {
-		ret = await(pid, &status);
-		if (ret)
-			err_set(err, ERR_FAILED, -ret, "cannot wait for the process that reads POSIX message queue /%s", name);
-		else if (status)
-			take_and_send(q, t, longest);
-	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return ret;
 }
 
 static void keep(struct dump *d, struct taken *t, MqueueEntry *e)
@@ -149,8 +109,12 @@ static int dump_messages(struct dump *d, int dir, const struct mq_attr *attr, ui
 	t = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (t == MAP_FAILED)
 		return err_sys(err, "no memory for the messages of POSIX message queue /%s", e->name);
+	t->queue = q;
+	t->longest = longest;
 	t->max = n;
-	ret = in_process(q, t, longest, e->name, err);
+	ret = apart(take_and_send, t, true, "mqueue:taking", err);
+	if (ret)
+		err_object(err, ret, "POSIX message queue /%s", e->name);
 	if (!ret && t->n != n)
 		ret = err_set(err, ERR_FAILED, 0, "somebody outside of the tree takes messages from POSIX message queue /%s", e->name);
 	if (!ret)

@@ -7,12 +7,10 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
-#include "common/base/fault.h"
+#include "common/base/apart.h"
 #include "common/tty/tty.h"
 
 /* Result of the process that does it, in memory shared with us. */
@@ -309,8 +307,10 @@ static bool quiet(const struct pty *p)
 				 (p->was.c_cc[VMIN] <= 1 || p->was.c_cc[VTIME])));
 }
 
-static void read_and_put_back(struct pty *p)
+/* In a process apart: a terminal of ours, the same perhaps, has no power over that. */
+static void read_and_put_back(void *arg)
 {
+	struct pty *p = arg;
 	const struct termios2 w = tty_literal(&p->was);
 	int off = 0, on = 1, packet = 0, ret;
 
@@ -364,18 +364,10 @@ static int keep(struct dump *d, const struct kept *k, struct tty_queues *q, stru
 	return 0;
 }
 
-static void in_child(struct pty *p)
-{
-	setsid(); /* a terminal of ours, the same perhaps, has no power over this */
-	read_and_put_back(p);
-	_exit(0);
-}
-
 int tty_queues_read(struct dump *d, int master, bool slave, struct tty_queues *q, struct err *err)
 {
 	struct pty p = { .master = master, .slave = -1 };
-	sigset_t all, before;
-	int ret, status;
+	int ret;
 
 	if (ioctl(master, TCGETS2, &p.was))
 		return err_sys(err, "cannot read its settings");
@@ -395,19 +387,7 @@ int tty_queues_read(struct dump *d, int master, bool slave, struct tty_queues *q
 			       "that needs CAP_SYS_ADMIN");
 		goto out;
 	}
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid_t pid = fork();
-	if (!pid)
-		in_child(&p);
-	fault("tty:reading");
-	if (pid < 0)
-		ret = err_sys(err, "cannot make a process that reads it");
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (pid > 0 && status && !p.kept->errnum)
-		ret = err_set(err, ERR_FAILED, 0, "the process that reads it was killed");
+	ret = apart(read_and_put_back, &p, false, "tty:reading", err);
 out:
 	if (!err->kind)
 		ret = keep(d, p.kept, q, err);
