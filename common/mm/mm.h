@@ -53,13 +53,16 @@ void shmem_finish(const struct plan *plan, bool failed);
  * through report. */
 void mm_preflight(const struct model *m, finding_fn report, void *ctx);
 
+/* When all is written: the step that gives up what the controller wrote by. */
+void plan_fill_end(struct plan_task *pt, int phase);
+
 /*
- * The controller's share of the pages (from pt->nown on), written into the task while that waits. tick is told now
- * and then how many bytes are done, by the calling thread. The error says what could not be written, which may be for
- * the death of the task.
+ * The controller's share of the pages (from pt->nown on), written into the task while that waits. uffd: what pt->uffd gave in the
+ * task. tick is told now and then how many bytes are done, by the calling thread. The error says what could not be written, which may
+ * be for the death of the task.
  */
-int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
-		  struct err *err);
+int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, int uffd, void (*tick)(void *ctx, uint64_t done),
+		  void *ctx, struct err *err);
 /* Segments of an IPC namespace of the tree's own that no task has attached. forced: they go with their creators. */
 int sysv_collect_detached(struct dump *d, bool forced, struct err *err);
 /* Makes and fills a segment; the controller has it attached until the end. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Page sets that the controller writes into the task: by two threads, through small buffers that stay in the cache:
- * test/bench/raw_memory.c shows no faster way in. Faults that process_vm_writev resolves cost less than the
+ * Page sets that the controller writes into the task: by two threads, through small buffers that stay in the cache, where possible by
+ * UFFDIO_COPY (fill.c): test/bench/raw_memory.c shows no faster way in. Faults that process_vm_writev resolves cost less than the
  * exceptions of a task that reads by itself. Each thread takes the next part of the image, be that a file, a compressed one whose
  * frames are as long as a part, or what comes from a pipe; takes its checksum while it is in the cache; and writes it. Of a chain of
  * checkpoints it takes the next ranges of one of the files, whose sums were looked at when they were opened.
@@ -22,11 +22,13 @@ enum { PART = SEEKABLE_FRAME, RANGES = PART / PAGE_BYTES + 16 };
 /* Bytes that are in the buffer one behind the other, the places in the image that they come from, and the ranges of the task that
  * they go to. */
 struct place { uint64_t off; size_t len; };
+struct filled { const char *from; uint64_t addr; size_t len; };
 struct load {
 	struct iovec from[RANGES], to[RANGES];
+	struct filled filled[RANGES]; /* by UFFDIO_COPY, and not in to */
 	struct place places[RANGES];
-	size_t n, nplaces, len;
-	uint64_t bytes; /* of the ranges */
+	size_t n, nfilled, nplaces, len;
+	uint64_t bytes; /* of the ranges in to */
 	int fd;		/* of the places; -1: the image is compressed, or comes from a pipe */
 };
 
@@ -35,6 +37,7 @@ struct work {
 	pthread_mutex_t lock;
 	const struct plan_task *pt;
 	pid_t pid;
+	struct fill fill;
 	struct source *source; /* NULL: it is a file */
 	size_t i;     /* the first range that is not given out whole */
 	uint64_t off; /* how much is given out: of the image or, of a chain, of that range */
@@ -46,8 +49,12 @@ struct work {
 	struct err *err;
 };
 
-static void load_range(struct load *l, char *at, uint64_t addr, size_t n)
+static void load_range(const struct work *w, struct load *l, uint32_t fill, char *at, uint64_t addr, size_t n)
 {
+	if (fill && w->fill.uffd >= 0 && w->fill.ours[fill]) {
+		l->filled[l->nfilled++] = (struct filled){ at, addr, n };
+		return;
+	}
 	l->from[l->n] = (struct iovec){ at, n };
 	l->to[l->n++] = (struct iovec){ (void *)(uintptr_t)addr, n };
 	l->bytes += n;
@@ -60,14 +67,14 @@ static bool take_part(struct work *w, struct load *l, char *buf)
 	const uint64_t off = w->off;
 
 	l->len = (size_t)MIN(pt->set->size - off, (uint64_t)PART);
-	for (size_t i = w->i; i < pt->npages && pt->pages[i].off < off + l->len && l->n < RANGES; i++) {
+	for (size_t i = w->i; i < pt->npages && pt->pages[i].off < off + l->len && l->n + l->nfilled < RANGES; i++) {
 		const struct plan_pages *p = &pt->pages[i];
 		uint64_t from = MAX(p->off, off), to = MIN(p->off + p->len, off + l->len);
 
 		if (p->off + p->len <= off + l->len)
 			w->i = i + 1;
 		if (from < to)
-			load_range(l, buf + (from - off), p->addr + (from - p->off), to - from);
+			load_range(w, l, p->fill, buf + (from - off), p->addr + (from - p->off), to - from);
 	}
 	l->places[0] = (struct place){ off, l->len };
 	l->nplaces = 1;
@@ -80,19 +87,19 @@ static bool take_ranges(struct work *w, struct load *l, char *buf)
 {
 	const struct plan_task *pt = w->pt;
 
-	while (w->i < pt->npages && l->len < PART && l->n < RANGES) {
+	while (w->i < pt->npages && l->len < PART && l->n + l->nfilled < RANGES) {
 		const struct plan_pages *p = &pt->pages[w->i];
 		size_t n = (size_t)MIN(p->len - w->off, (uint64_t)PART - l->len);
 		struct place *last = l->nplaces ? &l->places[l->nplaces - 1] : NULL;
 
-		if (l->n && p->fd != l->fd)
+		if (l->len && p->fd != l->fd)
 			break;
 		l->fd = p->fd;
 		if (last && last->off + last->len == p->off + w->off)
 			last->len += n;
 		else
 			l->places[l->nplaces++] = (struct place){ p->off + w->off, n };
-		load_range(l, buf + l->len, p->addr + w->off, n);
+		load_range(w, l, p->fill, buf + l->len, p->addr + w->off, n);
 		l->len += n;
 		w->off += n;
 		if (w->off == p->len) {
@@ -100,13 +107,13 @@ static bool take_ranges(struct work *w, struct load *l, char *buf)
 			w->off = 0;
 		}
 	}
-	return l->n;
+	return l->len;
 }
 
 /* Under lock: false when there is no more, or somebody failed. */
 static bool load_take(struct work *w, struct load *l, char *buf)
 {
-	l->n = l->nplaces = l->len = l->bytes = 0;
+	l->n = l->nfilled = l->nplaces = l->len = l->bytes = 0;
 	l->fd = w->pt->set->fd;
 	if (w->ret || !(w->pt->set->src ? take_ranges : take_part)(w, l, buf))
 		return false;
@@ -132,7 +139,14 @@ static int load_read(const struct work *w, const struct load *l, struct image_fi
 static int load_write(const struct work *w, struct load *l, struct err *err)
 {
 	uint64_t addr = l->n ? (uint64_t)(uintptr_t)l->to[0].iov_base : 0;
-	ssize_t done = l->n ? process_vm_writev(w->pid, l->from, l->n, l->to, l->n, 0) : 0;
+	ssize_t done;
+	int ret = 0;
+
+	for (size_t i = 0; i < l->nfilled && !ret; i++)
+		ret = fill_copy(&w->fill, l->filled[i].addr, l->filled[i].from, l->filled[i].len, err);
+	if (ret)
+		return ret;
+	done = l->n ? process_vm_writev(w->pid, l->from, l->n, l->to, l->n, 0) : 0;
 
 	if (done == (ssize_t)l->bytes)
 		return 0;
@@ -219,8 +233,8 @@ static int find_pages(struct model *m, const struct model_pages *set, struct err
 	return ret ? ret : err_image(err, "pages-%u.img is not in the stream", set->pages_id);
 }
 
-int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (*tick)(void *ctx, uint64_t done), void *ctx,
-		  struct err *err)
+int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, int uffd, void (*tick)(void *ctx, uint64_t done),
+		  void *ctx, struct err *err)
 {
 	const struct manifest_file *want = pt->set->want;
 	struct work w = { .lock = PTHREAD_MUTEX_INITIALIZER, .pt = pt, .pid = pid, .i = pt->nown, .err = err };
@@ -236,10 +250,12 @@ int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, void (
 	w.source = pt->set->streamed ? image_dir_source(m->dir) : NULL;
 	w.sum = w.source || (!chain && want && want->sums);
 	w.frees = !pt->nown && (chain ? image_dir_source(m->dir) != NULL : pt->set->spooled && !pt->set->kept && pt->set->fd >= 0);
+	fill_open(&w.fill, pt, pid, uffd);
 	two = pt->set->size > 2 * PART && !pthread_create(&second, NULL, second_thread, &w); /* without it all takes longer, no more */
 	work(&w, tick, ctx);
 	if (two)
 		pthread_join(second, NULL);
+	fill_close(&w.fill);
 	if (!w.ret && w.source)
 		w.ret = source_done(w.source, take_ptr(w.sums.v), err);
 	else if (!w.ret && w.sum)

@@ -70,10 +70,23 @@ void reader_pages(struct reader *r, struct plan *plan, const struct model_pages 
 	} while (++file < pages->nfiles);
 }
 
-static void add_plan_pages(struct plan_task *pt, uint64_t addr, uint64_t len, uint64_t off, int fd)
+/* Cut where mappings begin and end that are filled in another way. *fill goes up with the addresses. */
+static void add_plan_pages(struct plan_task *pt, uint64_t addr, uint64_t len, uint64_t off, int fd, size_t *fill)
 {
-	if (len)
-		pt->pages[pt->npages++] = (struct plan_pages){ addr, len, off, fd };
+	while (len) {
+		const struct plan_fill *f;
+		uint64_t n = len;
+
+		while (*fill < pt->nfills && pt->fills[*fill].end <= addr)
+			++*fill;
+		f = *fill < pt->nfills ? &pt->fills[*fill] : NULL;
+		if (f)
+			n = MIN(n, (f->start <= addr ? f->end : f->start) - addr);
+		pt->pages[pt->npages++] = (struct plan_pages){ addr, n, off, fd, f && f->start <= addr ? (uint32_t)*fill + 1 : 0 };
+		addr += n;
+		off += n;
+		len -= n;
+	}
 }
 
 /* What of the page set is not to be written: a vdso that stays the running one, heads of rings. Ascending. */
@@ -98,7 +111,7 @@ static void list_file(const struct model_pages *p, size_t file, const struct vds
 		      struct plan_task *pt)
 {
 	uint64_t off = 0;
-	size_t k = 0;
+	size_t k = 0, fill = 0;
 
 	for (size_t i = 0; i < p->nentries; i++) {
 		uint64_t start = p->entries[i]->vaddr, end = start + p->entries[i]->nr_pages * PAGE_BYTES, at = start;
@@ -114,10 +127,10 @@ static void list_file(const struct model_pages *p, size_t file, const struct vds
 			k++;
 		for (size_t s = k; s < nskip && skip[s].start < end; s++) {
 			if (skip[s].start > at)
-				add_plan_pages(pt, at, skip[s].start - at, from + (at - start), fd);
+				add_plan_pages(pt, at, skip[s].start - at, from + (at - start), fd, &fill);
 			at = MAX(at, MIN(end, skip[s].start + skip[s].len));
 		}
-		add_plan_pages(pt, at, end - at, from + (at - start), fd);
+		add_plan_pages(pt, at, end - at, from + (at - start), fd, &fill);
 	}
 }
 
@@ -129,7 +142,7 @@ static void list_pages(struct mm_plan *mp)
 	cleanup_free struct vdso_area *skip = xreallocarray(NULL, mp->task->mm->n_vmas + 1, sizeof(*skip));
 	size_t nskip = list_skipped(mp, skip), file = 0;
 
-	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + nskip + 1) * sizeof(*pt->pages));
+	pt->pages = arena_alloc(mp->plan->arena, (p->nentries + nskip + 2 * pt->nfills + 1) * sizeof(*pt->pages));
 	do
 		list_file(p, file, skip, nskip, pt);
 	while (++file < p->nfiles);
@@ -200,12 +213,16 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	r->phase = TASK_CONTENT;
 	plan_direct_content(mp, r);
 	plan_ancestors(mp, r);
+	plan_fills(mp);
 	list_pages(mp);
 	if (!pt->npages)
 		return 0;
 	share_pages(mp->m, pt);
-	if (!pt->nown)
-		return 0; /* the controller writes all of it */
+	if (!pt->nown) { /* the controller writes all of it */
+		plan_fill_begin(mp);
+		return 0;
+	}
+	pt->nfills = 0;
 	for (size_t i = 0; i < pt->nown; i++) {
 		if (!i || pt->pages[i].fd != pt->pages[i - 1].fd) {
 			reader_flush(r);

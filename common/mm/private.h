@@ -208,6 +208,23 @@ int plan_aio(struct mm_plan *mp, struct err *err);
 int plan_content(struct mm_plan *mp, struct err *err);
 void plan_protect(struct mm_plan *mp);
 
+/*
+ * Memory that is filled through a userfaultfd (fill.c). plan_fills(): which, before pages are listed; then the steps that make the
+ * descriptor and, in build.c, close it.
+ */
+void plan_fills(struct mm_plan *mp);
+void plan_fill_begin(struct mm_plan *mp);
+struct fill {
+	int uffd; /* -1: nothing is filled this way */
+	pid_t pid;
+	bool *ours; /* by plan_pages.fill */
+};
+/* Number: of the descriptor in the task, or negative. Without it, or what it takes, all is the other way's: no error. */
+void fill_open(struct fill *f, const struct plan_task *pt, pid_t pid, int number);
+void fill_close(struct fill *f);
+/* Pages that are f->ours. Several threads may do this. */
+int fill_copy(const struct fill *f, uint64_t addr, const char *from, size_t len, struct err *err);
+
 /* Memory that stays shared with the parent: which mappings, all else unmapped, what differs put right. Nothing for a
  * task that is no copy of its parent. */
 void plan_cow_choose(struct mm_plan *mp);

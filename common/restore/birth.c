@@ -394,6 +394,18 @@ static void count_written(void *ctx, uint64_t done)
 	show_progress(b->all);
 }
 
+/* The number that the leader's userfaultfd has, or negative. */
+static int uffd_of(const struct birth *b)
+{
+	const struct plan_task *pt = b->pt;
+	const struct program *p = pt->threads[0].prog;
+
+	for (size_t place = 0; pt->nfills && place < program_steps(p); place++)
+		if (program_at(p, place) == pt->uffd.i)
+			return (int)leader_steps(b)[place].result;
+	return -1;
+}
+
 /* Our share of the pages. The leader waits for it at the end of its own. */
 static int write_pages(struct birth *b, struct err *err)
 {
@@ -406,7 +418,7 @@ static int write_pages(struct birth *b, struct err *err)
 	ret = wait_zero(b->all, &c->unmade, err);
 	if (ret)
 		return ret;
-	ret = pages_restore(b->all->model, b->pt, b->pt->pid, count_written, b, err);
+	ret = pages_restore(b->all->model, b->pt, b->pt->pid, uffd_of(b), count_written, b, err);
 	/* A step of its own that failed says more than that we could not go on. */
 	if (ret && look_for_failures(b->all, &failed)) {
 		*err = failed;
@@ -430,7 +442,7 @@ static int write_late(struct late *l, bool tell, struct err *err)
 
 		if (!b->pt->pages_late)
 			continue;
-		ret = pages_restore(l->b->model, b->pt, b->pt->pid, NULL, NULL, err);
+		ret = pages_restore(l->b->model, b->pt, b->pt->pid, uffd_of(b), NULL, NULL, err);
 		if (ret)
 			of_task(b, ret, err);
 		b->written = b->pt->set->size;

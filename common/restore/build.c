@@ -160,13 +160,16 @@ static void plan_written_pages(const struct plan *plan, struct plan_task *pt)
 	if (pt->nown == pt->npages)
 		return;
 	pt->pages_late = plan->ntasks > 1 && !plan->copies && !pt->set->streamed && !pt->set->spooled;
-	if (pt->pages_late)
+	if (pt->pages_late) {
+		plan_fill_end(pt, TASK_ALL_BORN);
 		return;
+	}
 	/* One call that stores 0 and wakes: the agent itself cannot store. */
 	program_call(p, TASK_MAP, "the controller may write pages", SYS_futex, unmade, A(FUTEX_WAKE_OP), A(1), A(0), unmade,
 		     A(FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 0)));
 	program_try(p, TASK_CONTENT, "until the controller is through", SYS_futex,
 		    A(region_control(pt) + offsetof(struct control, filled)), A(FUTEX_WAIT), A(0), A(0));
+	plan_fill_end(pt, TASK_CONTENT);
 }
 
 static int plan_task(const struct model *m, const struct restore_opts *opts, const struct model_task *t,

@@ -80,7 +80,11 @@ struct plan_pages {
 	uint64_t addr, len;
 	uint64_t off; /* in the image */
 	int fd;	      /* of the image; owned by the model */
+	uint32_t fill; /* plan_task.fills[fill - 1] has all of it; 0: none has any */
 };
+
+/* A mapping that is filled through a userfaultfd where there is one (common/mm/fill.c); huge: unless it is to get huge pages. */
+struct plan_fill { uint64_t start, end; bool huge; };
 
 enum plan_task_kind {
 	TASK_IS_LIVE,
@@ -114,6 +118,9 @@ struct plan_task {
 	/* The first ones are read by the task itself, the others written into it by the controller: all of a large
 	 * set. */
 	size_t nown;
+	struct plan_fill *fills;
+	size_t nfills;
+	struct step_ref uffd; /* of the leader, where it has fills: a descriptor, or not */
 	bool pages_late; /* the others are written when all tasks are born: by two threads, and nobody waits for them one by one */
 	struct data_ref content_from, content_to; /* struct timespec: when the memory of the task was filled */
 };

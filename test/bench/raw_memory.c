@@ -14,6 +14,7 @@
  *	preadv		the target reads the file itself
  *	writev_mmap	process_vm_writev from the mapped file
  *	writev_buffer	pread into a small buffer, process_vm_writev
+ *	uffd_copy	pread into a small buffer, UFFDIO_COPY by a userfaultfd of the target: always small pages
  * Each with one and with two threads where that makes sense, with small and with huge pages in the process.
  *
  * Rounds are interleaved so that a slow moment of the machine hits all ways alike; the median is shown. A table for people is
@@ -22,6 +23,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,20 +31,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_ROUNDS = 31, BUFFER = 1 << 20 };
+enum { MAX_ROUNDS = 31, BUFFER = 1 << 20, UFFD_BUFFER = 256 << 10 };
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
 
 struct job {
 	size_t len, piece; /* bytes in all; bytes for one system call */
 	pid_t pid;
 	char *remote; /* address of the memory in the other process, the same in this one */
-	int fd, threads, dir;
+	int fd, threads, dir, uffd;
 };
 
 struct part { const struct job *job; size_t from, to; void (*fn)(const struct part *); };
@@ -143,6 +150,30 @@ static void writev_buffer(const struct part *p)
 	free(buf);
 }
 
+static void uffd_copy(const struct part *p)
+{
+	char *buf = aligned_alloc(4096, UFFD_BUFFER);
+
+	for (size_t o = p->from; o < p->to; o += UFFD_BUFFER) {
+		size_t n = p->to - o < UFFD_BUFFER ? p->to - o : UFFD_BUFFER;
+		struct uffdio_copy c = { .dst = (uintptr_t)p->job->remote + o, .src = (uintptr_t)buf, .len = n };
+
+		must(pread(p->job->fd, buf, n, o), n, "pread");
+		if (ioctl(p->job->uffd, UFFDIO_COPY, &c))
+			err(1, "UFFDIO_COPY");
+	}
+	free(buf);
+}
+
+/* Only while it is used: other ways touch pages that are not there. */
+static void uffd_register(const struct job *job, bool on)
+{
+	struct uffdio_register reg = { { (uintptr_t)job->remote, job->len }, UFFDIO_REGISTER_MODE_MISSING, 0 };
+
+	if (on ? ioctl(job->uffd, UFFDIO_REGISTER, &reg) : ioctl(job->uffd, UFFDIO_UNREGISTER, &reg.range))
+		err(1, "userfaultfd");
+}
+
 static void *part_thread(void *arg)
 {
 	struct part *p = arg;
@@ -193,13 +224,16 @@ static void splice_in(const struct job *job, int pipe_fd)
 }
 
 /* Commands for the other process, one byte each on a pipe; it answers with one byte when done. */
-struct other { pid_t pid; int to, from, splice; };
+struct other { pid_t pid; int to, from, splice, uffd; };
 
 static void other_main(const struct job *job, int in, int out, int splice_fd)
 {
 	char c;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	c = (char)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (write(out, &c, 1) != 1)
+		_exit(1);
 	while (read(in, &c, 1) == 1) {
 		if (c == 'p' || c == 'P') {
 			struct job j = *job;
@@ -226,6 +260,21 @@ static void other_main(const struct job *job, int in, int out, int splice_fd)
 	_exit(0);
 }
 
+/* -1: this kernel has none, or does not let us have it. */
+static int take_uffd(const struct other *o)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0), fd = -1;
+	char number;
+
+	if (read(o->from, &number, 1) != 1)
+		errx(1, "the other process is gone");
+	if (pidfd >= 0 && number >= 0)
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	close(pidfd);
+	return fd >= 0 && ioctl(fd, UFFDIO_API, &api) ? -1 : fd;
+}
+
 static struct other other_start(const struct job *job)
 {
 	int a[2], b[2], s[2];
@@ -247,6 +296,7 @@ static struct other other_start(const struct job *job)
 	o.to = a[1];
 	o.from = b[0];
 	o.splice = s[0];
+	o.uffd = take_uffd(&o);
 	return o;
 }
 
@@ -277,7 +327,7 @@ static const struct way ways[] = {
 	{ "readv_mmap", false, 2 },    { "vmsplice", false, 1 },    { "self_write", false, 1 },
 	{ "self_write", false, 2 },    { "preadv", true, 1 },	    { "preadv", true, 2 },
 	{ "writev_mmap", true, 1 },    { "writev_mmap", true, 2 },  { "writev_buffer", true, 1 },
-	{ "writev_buffer", true, 2 },
+	{ "writev_buffer", true, 2 },  { "uffd_copy", true, 1 },    { "uffd_copy", true, 2 },
 };
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
@@ -288,6 +338,7 @@ static double run_way(const struct way *w, const struct job *base, const struct 
 
 	job.threads = w->threads;
 	job.pid = o->pid;
+	job.uffd = o->uffd;
 	if (w->in) {
 		other_do(o, 'z');
 	} else if (ftruncate(job.fd, 0) || ftruncate(job.fd, job.len)) {
@@ -302,7 +353,11 @@ static double run_way(const struct way *w, const struct job *base, const struct 
 		in_threads(&job, writev_mmap);
 	else if (!strcmp(w->name, "writev_buffer"))
 		in_threads(&job, writev_buffer);
-	else if (!strcmp(w->name, "self_write"))
+	else if (!strcmp(w->name, "uffd_copy")) {
+		uffd_register(&job, true);
+		in_threads(&job, uffd_copy);
+		uffd_register(&job, false);
+	} else if (!strcmp(w->name, "self_write"))
 		other_do(o, w->threads == 2 ? 'W' : 'w');
 	else if (!strcmp(w->name, "preadv"))
 		other_do(o, w->threads == 2 ? 'P' : 'p');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Address spaces: what lines of smaps become, gaps, the vdso, and the steps of a plan. No process is touched. */
+/* Address spaces: what lines of smaps become, gaps, the vdso, and the steps of a plan. No process is touched but a child of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +8,14 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/arch/vdso.h"
 #include "common/mm/private.h"
@@ -280,11 +284,99 @@ static void test_plan_shared(void **state)
 	program_free(f.th.prog);
 }
 
+/* Which mappings are filled, and that pages are cut at their borders. */
+static void test_plan_fills(void **state)
+{
+	cleanup_plan struct plan *plan = plan_new();
+	PagemapEntry all = PAGEMAP_ENTRY__INIT, *entries[] = { &all };
+	struct fixture f;
+	struct err err = ERR_INIT;
+	const uint64_t at = 0x10000000, len = 16ul << 20;
+	static const uint32_t fill[] = { 1, 0, 2, 3 };
+	size_t step = 0;
+
+	make(&f);
+	for (uint64_t i = 0; i < 4; i++) {
+		f.v[i].status = VS_REGULAR | VS_ANON_PRIVATE;
+		f.v[i].flags = VM_FLAG_PRIVATE | VM_FLAG_ANON;
+		f.v[i].prot = PROT_READ | (i & 1 ? PROT_WRITE : 0);
+		f.v[i].start = at + i * len;
+		f.v[i].end = f.v[i].start + len;
+		f.v[i].has_madv = true;
+		f.v[i].madv = i == 1 ? 1 << MADV_HUGEPAGE : i == 2 ? 1 << MADV_NOHUGEPAGE : 0;
+	}
+	all.vaddr = at + PAGE_BYTES;
+	all.nr_pages = 4 * len / PAGE_BYTES - 2;
+	all.has_nr_pages = all.has_flags = true;
+	all.flags = PME_PRESENT;
+	f.task.pages.entries = entries;
+	f.task.pages.nentries = 1;
+	assert_int_equal(plan_at(&f, plan, &err), 0);
+	assert_int_equal(f.pt.nown, 0);
+	assert_int_equal(f.pt.nfills, 3);
+	assert_true(f.pt.fills[0].huge && !f.pt.fills[1].huge && f.pt.fills[1].start == at + 2 * len);
+	assert_int_equal(count(f.th.prog, SYS_userfaultfd, &step), 1);
+	assert_int_equal(f.pt.uffd.i, step);
+	assert_int_equal(f.pt.npages, 4);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(f.pt.pages[i].addr, i ? at + i * len : at + PAGE_BYTES);
+		assert_int_equal(f.pt.pages[i].fill, fill[i]);
+		assert_int_equal(f.pt.pages[i].off, f.pt.pages[i].addr - at - PAGE_BYTES);
+	}
+	program_free(f.th.prog);
+}
+
+/* What is there already is written to, around it is filled; nothing of it is left behind. */
+static void test_fill(void **state)
+{
+	const size_t len = 1 << 20;
+	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile int *said = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct plan_fill area = { (uint64_t)(uintptr_t)mem, (uint64_t)(uintptr_t)mem + len, false };
+	struct plan_task pt = { .fills = &area, .nfills = 1 };
+	cleanup_free char *bytes = xmalloc(len), *got = xmalloc(len);
+	const struct iovec local = { got, len }, remote = { mem, len };
+	struct err err = ERR_INIT;
+	struct fill f;
+	pid_t pid;
+
+	assert_true(mem != MAP_FAILED && said != MAP_FAILED);
+	pid = fork();
+	if (!pid) {
+		mem[3 * PAGE_BYTES] = mem[200 * PAGE_BYTES] = 'x';
+		*said = 2 + (int)syscall(SYS_userfaultfd, O_CLOEXEC | 1);
+		for (;;)
+			pause();
+	}
+	while (!*said)
+		usleep(1000);
+	memset(bytes, 'y', len);
+	fill_open(&f, &pt, pid, -1);
+	assert_int_equal(f.uffd, -1);
+	fill_close(&f);
+	fill_open(&f, &pt, pid, *said - 2);
+	if (f.uffd < 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		skip();
+	}
+	assert_true(f.ours[1]);
+	assert_int_equal(fill_copy(&f, area.start, bytes, len - PAGE_BYTES, &err), 0);
+	assert_true(fill_copy(&f, area.end - PAGE_BYTES, bytes, 2 * PAGE_BYTES, &err) < 0); /* beyond the mapping */
+	fill_close(&f);
+	assert_true(process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)(len - PAGE_BYTES));
+	assert_memory_equal(got, bytes, len - PAGE_BYTES);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	munmap(mem, len);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_classify), cmocka_unit_test(test_refuse), cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_vdso),	 cmocka_unit_test(test_plan),	cmocka_unit_test(test_plan_shared),
+		cmocka_unit_test(test_plan_fills), cmocka_unit_test(test_fill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
