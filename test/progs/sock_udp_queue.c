@@ -120,101 +120,206 @@ static void empty(int s)
 	CHECK(recv(s, buf, sizeof(buf), MSG_DONTWAIT) < 0 && errno == EAGAIN);
 }
 
-int main(void)
-{
-	static char big[65507];
-	int one = 1, room = 1 << 20, off = -2, size;
-	int a = server(AF_INET, 6000, false), told = server(AF_INET, 6001, false), six = server(AF_INET6, 6002, false);
-	int void_first = server(AF_INET, 6006, false), con = server(AF_INET, 6003, false), g[3], small = server(AF_INET, 6005, false);
-	struct sockaddr_in peer = { AF_INET, htons(7007), { htonl(INADDR_LOOPBACK) }, { 0 } };
-	socklen_t len = sizeof(off);
+/* Several in one queue: empty ones, a large one, one of a stranger. */
+static int several;
+static char big[65507];
 
+static void make_several(void)
+{
+	int room = 1 << 20;
+
+	several = server(AF_INET, 6000, false);
 	for (int i = 0; i < (int)sizeof(big); i++)
 		big[i] = (char)(i * 7);
-	CHECK(!setsockopt(a, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)));
+	CHECK(!setsockopt(several, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)));
 	send4(7000, 6000, "first", 5);
 	send4(7001, 6000, "", 0);
 	stranger("203.0.113.9", 53, 6000, "from afar");
 	send4(7002, 6000, big, sizeof(big));
 	send4(7003, 6000, "", 0);
 	send4(7004, 6000, "last", 4);
-	CHECK(!setsockopt(told, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)) && !setsockopt(told, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)) &&
-	      !setsockopt(told, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one)));
+}
+
+static void check_several(void)
+{
+	int off = -2;
+	socklen_t len = sizeof(off);
+
+	CHECK(!getsockopt(several, SOL_SOCKET, SO_PEEK_OFF, &off, &len));
+	CHECK_EQ(off, -1);
+	expect4(several, "127.0.0.1", 7000, "first", 5);
+	expect4(several, "127.0.0.1", 7001, "", 0);
+	expect4(several, "203.0.113.9", 53, "from afar", 9);
+	expect4(several, "127.0.0.1", 7002, big, sizeof(big));
+	expect4(several, "127.0.0.1", 7003, "", 0);
+	expect4(several, "127.0.0.1", 7004, "last", 4);
+	empty(several);
+	CHECK_EQ(fcntl(several, F_GETFL), O_RDWR);
+	send4(7000, 6000, "anew", 4);
+	expect4(several, "127.0.0.1", 7000, "anew", 4);
+}
+
+/* With what the socket asks to be told. */
+static int told;
+
+static void make_told(void)
+{
+	int one = 1;
+
+	told = server(AF_INET, 6001, false);
+	CHECK(!setsockopt(told, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)));
+	CHECK(!setsockopt(told, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)));
+	CHECK(!setsockopt(told, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one)));
 	send4(7005, 6001, "told", 4);
 	stranger("198.51.100.1", 5353, 6001, "told too");
+}
+
+static void check_told(void)
+{
+	expect_told(told, "told", 0x28, 64);
+	expect_told(told, "told too", 0, 9);
+	empty(told);
+}
+
+/* IPv6, and IPv4 that comes to it. */
+static int six;
+
+static void make_six(void)
+{
+	six = server(AF_INET6, 6002, false);
 	send6(7006, 6002, "six");
 	send4(7006, 6002, "mapped", 6);
+}
+
+static void check_six(void)
+{
+	expect6(six, "::1", 7006, "six");
+	expect6(six, "::ffff:127.0.0.1", 7006, "mapped");
+	empty(six);
+}
+
+/* An empty one before all others. */
+static int void_first;
+
+static void make_void_first(void)
+{
+	void_first = server(AF_INET, 6006, false);
 	send4(7300, 6006, "", 0);
 	send4(7301, 6006, "then", 4);
-	/* One from its peer, and one from somebody before that was its peer. */
+}
+
+static void check_void_first(void)
+{
+	expect4(void_first, "127.0.0.1", 7300, "", 0);
+	expect4(void_first, "127.0.0.1", 7301, "then", 4);
+}
+
+/* A connected socket: one from its peer, and one from somebody before that was its peer. */
+static int con;
+
+static void make_connected(void)
+{
+	struct sockaddr_in peer = { AF_INET, htons(7007), { htonl(INADDR_LOOPBACK) }, { 0 } };
+
+	con = server(AF_INET, 6003, false);
 	send4(7008, 6003, "before", 6);
 	CHECK(!connect(con, (struct sockaddr *)&peer, sizeof(peer)));
 	send4(7007, 6003, "peer", 4);
 	send4(7008, 6003, "nobody", 6);
-	for (int i = 0; i < 3; i++)
-		g[i] = server(AF_INET, 6004, true);
-	for (int i = 0; i < 12; i++)
-		send4(7100 + i, 6004, "group", 5);
-	int had[3] = { 0 }, from[3][12];
-	for (int i = 0; i < 3; i++) {
-		struct sockaddr_in in;
-		int zero = 0;
-		CHECK(!setsockopt(g[i], SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)));
-		for (len = sizeof(in); recvfrom(g[i], buf, 5, MSG_PEEK | MSG_DONTWAIT, (struct sockaddr *)&in, &len) == 5; len = sizeof(in))
-			from[i][had[i]++] = ntohs(in.sin_port);
-	}
-	CHECK_EQ(had[0] + had[1] + had[2], 12);
-	/* As full as it can be. */
-	size = 5000;
-	CHECK(!setsockopt(small, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
-	for (int i = 0; i < 100; i++)
-		send4(7200 + i, 6005, "fill", 4);
-	int filled = 0, zero = 0;
-	CHECK(!setsockopt(small, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)));
-	while (recv(small, buf, 4, MSG_PEEK | MSG_DONTWAIT) == 4)
-		filled++;
-	zero = 4;
-	CHECK(!setsockopt(small, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)));
-	len = sizeof(size);
-	CHECK(!getsockopt(small, SOL_SOCKET, SO_RCVBUF, &size, &len));
+}
 
-	test_ready();
-
-	len = sizeof(off);
-	CHECK(!getsockopt(a, SOL_SOCKET, SO_PEEK_OFF, &off, &len));
-	CHECK_EQ(off, -1);
-	expect4(a, "127.0.0.1", 7000, "first", 5);
-	expect4(a, "127.0.0.1", 7001, "", 0);
-	expect4(a, "203.0.113.9", 53, "from afar", 9);
-	expect4(a, "127.0.0.1", 7002, big, sizeof(big));
-	expect4(a, "127.0.0.1", 7003, "", 0);
-	expect4(a, "127.0.0.1", 7004, "last", 4);
-	empty(a);
-	CHECK_EQ(fcntl(a, F_GETFL), O_RDWR);
-	expect_told(told, "told", 0x28, 64);
-	expect_told(told, "told too", 0, 9);
-	empty(told);
-	expect6(six, "::1", 7006, "six");
-	expect6(six, "::ffff:127.0.0.1", 7006, "mapped");
-	empty(six);
+static void check_connected(void)
+{
 	expect4(con, "127.0.0.1", 7008, "before", 6);
 	expect4(con, "127.0.0.1", 7007, "peer", 4);
 	empty(con);
-	expect4(void_first, "127.0.0.1", 7300, "", 0);
-	expect4(void_first, "127.0.0.1", 7301, "then", 4);
+}
+
+/* A group that shares a port: whose message went to whom is known by peeking. */
+static struct { int s, had, from[12]; } group[3];
+
+static void make_group(void)
+{
+	int zero = 0, all = 0;
+
+	for (int i = 0; i < 3; i++)
+		group[i].s = server(AF_INET, 6004, true);
+	for (int i = 0; i < 12; i++)
+		send4(7100 + i, 6004, "group", 5);
 	for (int i = 0; i < 3; i++) {
-		for (int k = 0; k < had[i]; k++)
-			expect4(g[i], "127.0.0.1", from[i][k], "group", 5);
-		empty(g[i]);
+		struct sockaddr_in in;
+		socklen_t len = sizeof(in);
+		int s = group[i].s;
+
+		CHECK(!setsockopt(s, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)));
+		for (; recvfrom(s, buf, 5, MSG_PEEK | MSG_DONTWAIT, (struct sockaddr *)&in, &len) == 5; len = sizeof(in))
+			group[i].from[group[i].had++] = ntohs(in.sin_port);
+		all += group[i].had;
 	}
-	CHECK(!getsockopt(small, SOL_SOCKET, SO_PEEK_OFF, &off, &len));
-	CHECK_EQ(off, 4);
-	CHECK(!getsockopt(small, SOL_SOCKET, SO_RCVBUF, &off, &len));
-	CHECK_EQ(off, size);
-	for (int i = 0; i < filled; i++)
-		expect4(small, "127.0.0.1", 7200 + i, "fill", 4);
-	empty(small);
-	send4(7000, 6000, "anew", 4);
-	expect4(a, "127.0.0.1", 7000, "anew", 4);
+	CHECK_EQ(all, 12);
+}
+
+static void check_group(void)
+{
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < group[i].had; k++)
+			expect4(group[i].s, "127.0.0.1", group[i].from[k], "group", 5);
+		empty(group[i].s);
+	}
+}
+
+/* As full as it can be, and peeked into. */
+static struct { int s, filled, size; } full;
+
+static void make_full(void)
+{
+	int size = 5000, off = 0;
+	socklen_t len = sizeof(full.size);
+
+	full.s = server(AF_INET, 6005, false);
+	CHECK(!setsockopt(full.s, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+	for (int i = 0; i < 100; i++)
+		send4(7200 + i, 6005, "fill", 4);
+	CHECK(!setsockopt(full.s, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)));
+	while (recv(full.s, buf, 4, MSG_PEEK | MSG_DONTWAIT) == 4)
+		full.filled++;
+	off = 4;
+	CHECK(!setsockopt(full.s, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)));
+	CHECK(!getsockopt(full.s, SOL_SOCKET, SO_RCVBUF, &full.size, &len));
+}
+
+static void check_full(void)
+{
+	int v;
+	socklen_t len = sizeof(v);
+
+	CHECK(!getsockopt(full.s, SOL_SOCKET, SO_PEEK_OFF, &v, &len));
+	CHECK_EQ(v, 4);
+	CHECK(!getsockopt(full.s, SOL_SOCKET, SO_RCVBUF, &v, &len));
+	CHECK_EQ(v, full.size);
+	for (int i = 0; i < full.filled; i++)
+		expect4(full.s, "127.0.0.1", 7200 + i, "fill", 4);
+	empty(full.s);
+}
+
+int main(void)
+{
+	make_several();
+	make_told();
+	make_six();
+	make_void_first();
+	make_connected();
+	make_group();
+	make_full();
+
+	test_ready();
+
+	check_several();
+	check_told();
+	check_six();
+	check_void_first();
+	check_connected();
+	check_group();
+	check_full();
 	pass();
 }

@@ -110,107 +110,203 @@ static void expect(const char *what, int a, int b)
 		fail("%s: state %d and not %d", what, a, b);
 }
 
-int main(void)
+/* No more can be written: EPIPE, and no byte. */
+static void is_shut(int fd)
 {
-	int a[6], b[6], v6[2], last[2], half[2], rd[2], both[2];
-	size_t n5, nl, nc;
+	CHECK_EQ(write(fd, "x", 1), -1);
+	CHECK_EQ(errno, EPIPE);
+}
 
-	/* 0: FIN_WAIT2 and CLOSE_WAIT. */
-	make(AF_INET, &a[0], &b[0]);
-	CHECK(!shutdown(a[0], SHUT_WR));
-	wait_state(a[0], FIN_WAIT2);
-	expect("made", state(b[0]), CLOSE_WAIT);
-	/* 1: the same with unread bytes in front of the end, and some on the way back. */
-	make(AF_INET, &a[1], &b[1]);
-	CHECK_EQ(stuff(a[1], 5000), 5000);
-	CHECK_EQ(stuff(b[1], 3000), 3000);
-	CHECK(!shutdown(a[1], SHUT_WR));
-	wait_state(a[1], FIN_WAIT2);
-	/* 2: IPv6. */
+/* FIN_WAIT2 and CLOSE_WAIT, with nothing unread. */
+static int half[2];
+
+static void make_half_closed(void)
+{
+	make(AF_INET, &half[0], &half[1]);
+	CHECK(!shutdown(half[0], SHUT_WR));
+	wait_state(half[0], FIN_WAIT2);
+	expect("made", state(half[1]), CLOSE_WAIT);
+}
+
+static void check_half_closed(void)
+{
+	char got[8];
+
+	expect("FIN_WAIT2", state(half[0]), FIN_WAIT2);
+	expect("CLOSE_WAIT", state(half[1]), CLOSE_WAIT);
+	drain_to_end(half[1], 0, "CLOSE_WAIT");
+	CHECK_EQ(write(half[1], "late", 4), 4);
+	CHECK_EQ(read(half[0], got, sizeof(got)), 4);
+	is_shut(half[0]);
+	CHECK(!close(half[1]));
+	drain_to_end(half[0], 0, "FIN_WAIT2");
+}
+
+/* The same with unread bytes in front of the end, and some on the way back. */
+static int bytes[2];
+
+static void make_half_closed_bytes(void)
+{
+	make(AF_INET, &bytes[0], &bytes[1]);
+	CHECK_EQ(stuff(bytes[0], 5000), 5000);
+	CHECK_EQ(stuff(bytes[1], 3000), 3000);
+	CHECK(!shutdown(bytes[0], SHUT_WR));
+	wait_state(bytes[0], FIN_WAIT2);
+}
+
+static void check_half_closed_bytes(void)
+{
+	expect("FIN_WAIT2", state(bytes[0]), FIN_WAIT2);
+	drain_to_end(bytes[1], 5000, "CLOSE_WAIT with bytes");
+	CHECK(!close(bytes[1]));
+	drain_to_end(bytes[0], 3000, "FIN_WAIT2 with bytes");
+}
+
+/* The same over IPv6. */
+static int v6[2];
+
+static void make_half_closed_v6(void)
+{
 	make(AF_INET6, &v6[0], &v6[1]);
 	CHECK_EQ(stuff(v6[0], 100), 100);
 	CHECK(!shutdown(v6[0], SHUT_WR));
 	wait_state(v6[1], CLOSE_WAIT);
 	wait_state(v6[0], FIN_WAIT2);
-	/* 3: FIN_WAIT1: the end waits behind bytes for which the peer has no room. */
-	make(AF_INET, &a[5], &b[5]);
-	n5 = stuff(a[5], 64u << 20);
-	CHECK(!shutdown(a[5], SHUT_WR));
-	expect("made", state(a[5]), FIN_WAIT1);
-	/* 4: LAST_ACK, likewise: the peer has shut down, but reads nothing. */
-	make(AF_INET, &last[0], &last[1]);
-	CHECK(!shutdown(last[1], SHUT_WR));
-	wait_state(last[0], CLOSE_WAIT);
-	wait_state(last[1], FIN_WAIT2);
-	nl = stuff(last[0], 64u << 20);
-	CHECK(!shutdown(last[0], SHUT_WR));
-	expect("made", state(last[0]), LAST_ACK);
-	/* 5: only reading was shut down, here. */
-	make(AF_INET, &rd[0], &rd[1]);
-	CHECK(!shutdown(rd[0], SHUT_RD));
-	/* 6: over on both sides, read to the end. */
-	make(AF_INET, &half[0], &half[1]);
-	CHECK(!shutdown(half[0], SHUT_WR));
-	wait_state(half[1], CLOSE_WAIT);
-	CHECK(!shutdown(half[1], SHUT_WR));
-	wait_state(half[1], CLOSED);
-	wait_state(half[0], CLOSED);
-	/* 7: CLOSING: the peer's end comes while our own waits behind bytes. */
-	make(AF_INET6, &both[0], &both[1]);
-	nc = stuff(both[0], 64u << 20);
-	CHECK(!shutdown(both[0], SHUT_WR) && !shutdown(both[1], SHUT_WR));
-	wait_state(both[0], CLOSING);
-	wait_state(both[1], FIN_WAIT2);
+}
 
-	test_ready();
-
-	signal(SIGPIPE, SIG_IGN);
-	expect("FIN_WAIT2", state(a[0]), FIN_WAIT2);
-	expect("CLOSE_WAIT", state(b[0]), CLOSE_WAIT);
-	drain_to_end(b[0], 0, "CLOSE_WAIT");
-	CHECK_EQ(write(b[0], "late", 4), 4);
-	char got[8];
-	CHECK_EQ(read(a[0], got, sizeof(got)), 4);
-	CHECK_EQ(write(a[0], "x", 1), -1);
-	CHECK_EQ(errno, EPIPE);
-	CHECK(!close(b[0]));
-	drain_to_end(a[0], 0, "FIN_WAIT2");
-
-	expect("FIN_WAIT2", state(a[1]), FIN_WAIT2);
-	drain_to_end(b[1], 5000, "CLOSE_WAIT with bytes");
-	CHECK(!close(b[1]));
-	drain_to_end(a[1], 3000, "FIN_WAIT2 with bytes");
-
+static void check_half_closed_v6(void)
+{
 	expect("FIN_WAIT2, IPv6", state(v6[0]), FIN_WAIT2);
 	expect("CLOSE_WAIT, IPv6", state(v6[1]), CLOSE_WAIT);
 	drain_to_end(v6[1], 100, "CLOSE_WAIT, IPv6");
+}
 
-	expect("FIN_WAIT1", state(a[5]), FIN_WAIT1);
-	CHECK_EQ(write(a[5], "x", 1), -1);
-	expect("its peer", state(b[5]), ESTABLISHED);
-	drain_to_end(b[5], n5, "behind FIN_WAIT1");
-	wait_state(a[5], FIN_WAIT2);
+/* FIN_WAIT1: the end waits behind bytes for which the peer has no room. */
+static struct { int s[2]; size_t n; } first;
 
-	expect("LAST_ACK", state(last[0]), LAST_ACK);
-	expect("its peer", state(last[1]), FIN_WAIT2);
-	drain_to_end(last[1], nl, "behind LAST_ACK");
-	wait_state(last[0], CLOSED);
+static void make_fin_wait1(void)
+{
+	make(AF_INET, &first.s[0], &first.s[1]);
+	first.n = stuff(first.s[0], 64u << 20);
+	CHECK(!shutdown(first.s[0], SHUT_WR));
+	expect("made", state(first.s[0]), FIN_WAIT1);
+}
 
-	expect("CLOSING", state(both[0]), CLOSING);
-	expect("its peer", state(both[1]), FIN_WAIT2);
-	drain_to_end(both[1], nc, "behind CLOSING");
-	drain_to_end(both[0], 0, "CLOSING");
+static void check_fin_wait1(void)
+{
+	expect("FIN_WAIT1", state(first.s[0]), FIN_WAIT1);
+	is_shut(first.s[0]);
+	expect("its peer", state(first.s[1]), ESTABLISHED);
+	drain_to_end(first.s[1], first.n, "behind FIN_WAIT1");
+	wait_state(first.s[0], FIN_WAIT2);
+}
+
+/* LAST_ACK, likewise: the peer has shut down, but reads nothing. */
+static struct { int s[2]; size_t n; } last;
+
+static void make_last_ack(void)
+{
+	make(AF_INET, &last.s[0], &last.s[1]);
+	CHECK(!shutdown(last.s[1], SHUT_WR));
+	wait_state(last.s[0], CLOSE_WAIT);
+	wait_state(last.s[1], FIN_WAIT2);
+	last.n = stuff(last.s[0], 64u << 20);
+	CHECK(!shutdown(last.s[0], SHUT_WR));
+	expect("made", state(last.s[0]), LAST_ACK);
+}
+
+static void check_last_ack(void)
+{
+	expect("LAST_ACK", state(last.s[0]), LAST_ACK);
+	expect("its peer", state(last.s[1]), FIN_WAIT2);
+	drain_to_end(last.s[1], last.n, "behind LAST_ACK");
+	wait_state(last.s[0], CLOSED);
+}
+
+/* CLOSING: the peer's end comes while our own waits behind bytes. */
+static struct { int s[2]; size_t n; } both;
+
+static void make_closing(void)
+{
+	make(AF_INET6, &both.s[0], &both.s[1]);
+	both.n = stuff(both.s[0], 64u << 20);
+	CHECK(!shutdown(both.s[0], SHUT_WR) && !shutdown(both.s[1], SHUT_WR));
+	wait_state(both.s[0], CLOSING);
+	wait_state(both.s[1], FIN_WAIT2);
+}
+
+static void check_closing(void)
+{
+	expect("CLOSING", state(both.s[0]), CLOSING);
+	expect("its peer", state(both.s[1]), FIN_WAIT2);
+	drain_to_end(both.s[1], both.n, "behind CLOSING");
+	drain_to_end(both.s[0], 0, "CLOSING");
+}
+
+/* Only reading was shut down, here. */
+static int rd[2];
+
+static void make_shut_for_reading(void)
+{
+	make(AF_INET, &rd[0], &rd[1]);
+	CHECK(!shutdown(rd[0], SHUT_RD));
+}
+
+static void check_shut_for_reading(void)
+{
+	char got[8];
 
 	expect("SHUT_RD", state(rd[0]), ESTABLISHED);
 	CHECK_EQ(read(rd[0], got, sizeof(got)), 0);
 	CHECK_EQ(write(rd[0], "y", 1), 1);
 	CHECK_EQ(read(rd[1], got, 1), 1);
+}
+
+/* Over on both sides, read to the end. */
+static int over[2];
+
+static void make_over(void)
+{
+	make(AF_INET, &over[0], &over[1]);
+	CHECK(!shutdown(over[0], SHUT_WR));
+	wait_state(over[1], CLOSE_WAIT);
+	CHECK(!shutdown(over[1], SHUT_WR));
+	wait_state(over[1], CLOSED);
+	wait_state(over[0], CLOSED);
+}
+
+static void check_over(void)
+{
+	char got;
 
 	for (int i = 0; i < 2; i++) {
-		expect("over", state(half[i]), CLOSED);
-		CHECK_EQ(read(half[i], got, 1), 0);
-		CHECK_EQ(write(half[i], "z", 1), -1);
-		CHECK_EQ(errno, EPIPE);
+		expect("over", state(over[i]), CLOSED);
+		CHECK_EQ(read(over[i], &got, 1), 0);
+		is_shut(over[i]);
 	}
+}
+
+int main(void)
+{
+	make_half_closed();
+	make_half_closed_bytes();
+	make_half_closed_v6();
+	make_fin_wait1();
+	make_last_ack();
+	make_closing();
+	make_shut_for_reading();
+	make_over();
+
+	test_ready();
+
+	signal(SIGPIPE, SIG_IGN);
+	check_half_closed();
+	check_half_closed_bytes();
+	check_half_closed_v6();
+	check_fin_wait1();
+	check_last_ack();
+	check_closing();
+	check_shut_for_reading();
+	check_over();
 	pass();
 }

@@ -12,114 +12,212 @@ static void check_dead(const char *path)
 	close(s);
 }
 
-int main(void)
-{
-	char cwd[PATH_MAX], path[108], longest[109];
-	struct stat st;
-	CHECK(getcwd(cwd, sizeof(cwd)));
-	CHECK(snprintf(path, sizeof(path), "%s/stream", cwd) < (int)sizeof(path));
+struct link { int listener, client, served; };
 
-	int stream = new_listener(SOCK_STREAM, path, 7), client = new_client(SOCK_STREAM, path), served = accept(stream, NULL, NULL);
+static struct link linked(int type, const char *name, int backlog)
+{
+	struct link l;
+
+	l.listener = new_listener(type, name, backlog);
+	l.client = new_client(type, name);
+	l.served = accept(l.listener, NULL, NULL);
+	return l;
+}
+
+struct waiting { int listener, client; };
+
+/* A connection that nobody accepted yet */
+static struct waiting waiting(const char *name)
+{
+	struct waiting w;
+
+	w.listener = new_listener(SOCK_STREAM, name, 1);
+	w.client = new_client(SOCK_STREAM, name);
+	return w;
+}
+
+static void check_waiting(struct waiting w, const char *where)
+{
+	check_talk(w.client, accept(w.listener, NULL, NULL), where);
+}
+
+static char cwd[PATH_MAX];
+
+/* A path with mode and owner: a connection, and more that wait, the last one from a client that has a name, too. */
+static struct { char path[108]; struct link l; int waits[3], named; } stream;
+
+static void make_stream(void)
+{
+	CHECK(snprintf(stream.path, sizeof(stream.path), "%s/stream", cwd) < (int)sizeof(stream.path));
+	stream.l = linked(SOCK_STREAM, stream.path, 7);
 	CHECK(!chmod("stream", 0640));
 	CHECK(!chown("stream", 1234, 2345));
-	int waits[3];
 	for (int i = 2; i >= 0; i--) /* numbers fall while places rise */
-		waits[i] = new_client(SOCK_STREAM, path);
-	memset(longest, 'x', 108);
-	memcpy(longest, path, strlen(path));
-	longest[108] = 0;
-	int seq = new_listener(SOCK_SEQPACKET, longest, 1), seq_client = new_client(SOCK_SEQPACKET, longest),
-	    seq_served = accept(seq, NULL, NULL);
-	int abs = new_listener(SOCK_STREAM, "@cr-utils test name", 3), abs_client = new_client(SOCK_STREAM, "@cr-utils test name"),
-	    abs_served = accept(abs, NULL, NULL);
-	/* The one that listened is closed. */
-	int gone = new_listener(SOCK_STREAM, "@cr-utils closed", 3), orphan = new_client(SOCK_STREAM, "@cr-utils closed"),
-	    orphan_served = accept(gone, NULL, NULL);
-	close(gone);
-	CHECK(!mkdir("dir", 0755) && !mkdir("dir/sub", 0755) && !mkdir("away", 0755) && !mkdir("doomed", 0755));
-	int rel = new_listener(SOCK_STREAM, "dir/rel", 1);
-	CHECK(!chdir("dir/sub"));
-	int up = new_listener(SOCK_STREAM, "../up", 1);
-	CHECK(!chdir(cwd));
-	int moved = new_listener(SOCK_STREAM, "before", 1), moved_waits = new_client(SOCK_STREAM, "before");
-	CHECK(!rename("before", "away/after"));
-	int deleted = new_listener(SOCK_STREAM, "deleted", 1), deleted_waits = new_client(SOCK_STREAM, "deleted");
-	CHECK(!unlink("deleted"));
-	int doomed = new_listener(SOCK_STREAM, "doomed/sock", 1);
-	CHECK(!unlink("doomed/sock") && !rmdir("doomed"));
-	/* Its place is another one's now. */
-	int old = new_listener(SOCK_STREAM, "twice", 1), old_waits = new_client(SOCK_STREAM, "twice");
-	CHECK(!unlink("twice"));
-	int new = new_listener(SOCK_STREAM, "twice", 1);
-	/* The client has a name, too; and a bound socket that nobody listens on. */
-	int named = new_bound(SOCK_STREAM, "client");
-	CHECK(!link_to(named, path));
-	int named_served, lone = new_bound(SOCK_STREAM, "@cr-utils lone"), autob = socket(AF_UNIX, SOCK_STREAM, 0);
-	struct sockaddr_un a = { .sun_family = AF_UNIX }, auto_name = { 0 };
-	socklen_t auto_len = sizeof(auto_name), len;
-	CHECK(!bind(autob, (struct sockaddr *)&a, sizeof(sa_family_t)));
-	CHECK(!getsockname(autob, (struct sockaddr *)&auto_name, &auto_len));
+		stream.waits[i] = new_client(SOCK_STREAM, stream.path);
+	stream.named = new_bound(SOCK_STREAM, "client");
+	CHECK(!link_to(stream.named, stream.path));
+}
 
-	test_ready();
+static void check_stream(void)
+{
+	struct stat st;
+	int v = 0;
+	socklen_t len = sizeof(v);
 
-	check_talk(client, served, "named");
-	check_name(served, path, "accepted");
-	check_peer_name(client, path, "client");
-	check_name(client, "", "client");
-	CHECK(!stat(path, &st));
+	check_talk(stream.l.client, stream.l.served, "named");
+	check_name(stream.l.served, stream.path, "accepted");
+	check_peer_name(stream.l.client, stream.path, "client");
+	check_name(stream.l.client, "", "client");
+	CHECK(!stat(stream.path, &st));
 	CHECK_EQ(st.st_mode, S_IFSOCK | 0640);
 	CHECK_EQ(st.st_uid, 1234);
 	CHECK_EQ(st.st_gid, 2345);
+	CHECK(!getsockopt(stream.l.listener, SOL_SOCKET, SO_ACCEPTCONN, &v, &len));
+	CHECK_EQ(v, 1);
+}
+
+static void check_backlog(void)
+{
 	for (int i = 2; i >= 0; i--) {
-		int s = accept(stream, NULL, NULL);
+		int s = accept(stream.l.listener, NULL, NULL);
 		CHECK(s >= 0);
-		check_talk(waits[i], s, "waited");
+		check_talk(stream.waits[i], s, "waited");
 	}
-	named_served = accept(stream, NULL, NULL);
-	check_talk(named, named_served, "client with a name");
-	check_peer_name(named_served, "client", "client with a name");
+	int served = accept(stream.l.listener, NULL, NULL);
+	check_talk(stream.named, served, "client with a name");
+	check_peer_name(served, "client", "client with a name");
+	check_name(stream.named, "client", "client with a name");
+	check_dead("client");
 	/* A backlog of 7 means 8 that wait, and no ninth. */
 	for (int i = 0; i <= 8; i++) {
-		int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), r = link_to(s, path);
+		int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), r = link_to(s, stream.path);
 		CHECK_EQ(r < 0 ? errno : 0, i < 8 ? 0 : EAGAIN);
 	}
-	check_talk(seq_client, seq_served, "seqpacket");
-	check_name(seq, longest, "longest");
-	check_peer_name(seq_client, longest, "longest");
-	new_client(SOCK_SEQPACKET, longest);
-	check_talk(abs_client, abs_served, "abstract");
-	check_peer_name(abs_client, "@cr-utils test name", "abstract");
-	check_reach(abs, "@cr-utils test name", "abstract");
-	check_talk(orphan, orphan_served, "listener closed");
-	check_name(orphan_served, "@cr-utils closed", "listener closed");
+}
+
+/* The longest path that there can be. */
+static struct { char path[109]; struct link l; } longest;
+
+static void make_longest(void)
+{
+	memset(longest.path, 'x', 108);
+	memcpy(longest.path, stream.path, strlen(stream.path));
+	longest.l = linked(SOCK_SEQPACKET, longest.path, 1);
+}
+
+static void check_longest(void)
+{
+	check_talk(longest.l.client, longest.l.served, "seqpacket");
+	check_name(longest.l.listener, longest.path, "longest");
+	check_peer_name(longest.l.client, longest.path, "longest");
+	new_client(SOCK_SEQPACKET, longest.path);
+}
+
+/* Abstract names: of a listener, of a closed one, of a socket that does not listen, and one that the kernel chose. */
+static struct { struct link l, orphan; int lone, chosen; struct sockaddr_un name; socklen_t len; } abstract;
+
+static void make_abstract(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	abstract.l = linked(SOCK_STREAM, "@cr-utils test name", 3);
+	abstract.orphan = linked(SOCK_STREAM, "@cr-utils closed", 3);
+	close(abstract.orphan.listener);
+	abstract.lone = new_bound(SOCK_STREAM, "@cr-utils lone");
+	abstract.chosen = socket(AF_UNIX, SOCK_STREAM, 0);
+	abstract.len = sizeof(abstract.name);
+	CHECK(!bind(abstract.chosen, (struct sockaddr *)&a, sizeof(sa_family_t)));
+	CHECK(!getsockname(abstract.chosen, (struct sockaddr *)&abstract.name, &abstract.len));
+}
+
+static void check_abstract(void)
+{
+	struct sockaddr_un a = { 0 };
+	socklen_t len = sizeof(a);
+
+	check_talk(abstract.l.client, abstract.l.served, "abstract");
+	check_peer_name(abstract.l.client, "@cr-utils test name", "abstract");
+	check_reach(abstract.l.listener, "@cr-utils test name", "abstract");
+	check_talk(abstract.orphan.client, abstract.orphan.served, "listener closed");
+	check_name(abstract.orphan.served, "@cr-utils closed", "listener closed");
 	close(new_bound(SOCK_STREAM, "@cr-utils closed")); /* the name is free */
-	check_name(rel, "dir/rel", "relative");
-	check_reach(rel, "dir/rel", "relative");
-	check_name(up, "../up", "relative");
-	check_reach(up, "dir/up", "relative");
-	check_name(moved, "before", "moved");
+	check_name(abstract.lone, "@cr-utils lone", "not listening");
+	CHECK(!getsockname(abstract.chosen, (struct sockaddr *)&a, &len));
+	CHECK_EQ(len, abstract.len);
+	CHECK(!memcmp(&a, &abstract.name, len));
+}
+
+/* Paths from the directory of the moment. */
+static struct { int down, up; } relative;
+
+static void make_relative(void)
+{
+	CHECK(!mkdir("dir", 0755) && !mkdir("dir/sub", 0755));
+	relative.down = new_listener(SOCK_STREAM, "dir/rel", 1);
+	CHECK(!chdir("dir/sub"));
+	relative.up = new_listener(SOCK_STREAM, "../up", 1);
+	CHECK(!chdir(cwd));
+}
+
+static void check_relative(void)
+{
+	check_name(relative.down, "dir/rel", "relative");
+	check_reach(relative.down, "dir/rel", "relative");
+	check_name(relative.up, "../up", "relative");
+	check_reach(relative.up, "dir/up", "relative");
+}
+
+/* Files that are not where they were: moved, removed, gone with the directory; the place of one is another one's now. */
+static struct { struct waiting moved, deleted, old; int doomed, new; } gone;
+
+static void make_gone(void)
+{
+	CHECK(!mkdir("away", 0755) && !mkdir("doomed", 0755));
+	gone.moved = waiting("before");
+	CHECK(!rename("before", "away/after"));
+	gone.deleted = waiting("deleted");
+	CHECK(!unlink("deleted"));
+	gone.doomed = new_listener(SOCK_STREAM, "doomed/sock", 1);
+	CHECK(!unlink("doomed/sock") && !rmdir("doomed"));
+	gone.old = waiting("twice");
+	CHECK(!unlink("twice"));
+	gone.new = new_listener(SOCK_STREAM, "twice", 1);
+}
+
+static void check_gone(void)
+{
+	struct stat st;
+
+	check_name(gone.moved.listener, "before", "moved");
 	CHECK(stat("before", &st) < 0);
-	check_talk(moved_waits, accept(moved, NULL, NULL), "moved");
-	check_reach(moved, "away/after", "moved");
-	check_name(deleted, "deleted", "deleted");
+	check_waiting(gone.moved, "moved");
+	check_reach(gone.moved.listener, "away/after", "moved");
+	check_name(gone.deleted.listener, "deleted", "deleted");
 	CHECK(stat("deleted", &st) < 0);
-	check_talk(deleted_waits, accept(deleted, NULL, NULL), "deleted");
-	check_name(doomed, "doomed/sock", "deleted directory");
+	check_waiting(gone.deleted, "deleted");
+	check_name(gone.doomed, "doomed/sock", "deleted directory");
 	CHECK(stat("doomed", &st) < 0);
-	check_talk(old_waits, accept(old, NULL, NULL), "replaced");
-	check_name(old, "twice", "replaced");
-	check_reach(new, "twice", "in its place");
-	check_name(lone, "@cr-utils lone", "not listening");
-	check_name(named, "client", "client with a name");
-	check_dead("client");
-	a = (struct sockaddr_un){ 0 };
-	len = sizeof(a);
-	CHECK(!getsockname(autob, (struct sockaddr *)&a, &len));
-	CHECK_EQ(len, auto_len);
-	CHECK(!memcmp(&a, &auto_name, len));
-	int v = 0;
-	len = sizeof(v);
-	CHECK(!getsockopt(stream, SOL_SOCKET, SO_ACCEPTCONN, &v, &len));
-	CHECK_EQ(v, 1);
+	check_waiting(gone.old, "replaced");
+	check_name(gone.old.listener, "twice", "replaced");
+	check_reach(gone.new, "twice", "in its place");
+}
+
+int main(void)
+{
+	CHECK(getcwd(cwd, sizeof(cwd)));
+	make_stream();
+	make_longest();
+	make_abstract();
+	make_relative();
+	make_gone();
+
+	test_ready();
+
+	check_stream();
+	check_backlog();
+	check_longest();
+	check_abstract();
+	check_relative();
+	check_gone();
 	pass();
 }
