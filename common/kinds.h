@@ -21,6 +21,11 @@ struct state_kind {
 	const char *name; /* the kernel's or the field's own term: "credentials" */
 	enum scope scope;
 	/*
+	 * Asks /proc what the others will need, and keeps it with d->task; also fills what asks no more than that. Once for a task, before
+	 * the others; by any thread of ours, and of many tasks by one that goes ahead. May be NULL, as ask and dump may.
+	 */
+	int (*look)(struct dump *d, struct err *err);
+	/*
 	 * Adds the questions that only the task itself can answer to a program that will run in the leader (task scope) or
 	 * once in each thread (thread scope; the same program for all, so it must not depend on the thread). slot is the
 	 * kind's own memory of slot_size zeroed bytes: handles of the questions. May be NULL.

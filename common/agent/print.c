@@ -177,6 +177,9 @@ static void put_arg(const struct program *p, const struct arg *a, char how, stru
 		strbuf_printf(out, "<%s>", c ? c->name : "result");
 		break;
 	}
+	case ARG_PAGE:
+		strbuf_printf(out, "page of data+%llu", (unsigned long long)a->v);
+		break;
 	case ARG_LOAD:
 		strbuf_printf(out, "<data+%llu>", (unsigned long long)a->v);
 		break;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define PAGE_BYTES 4096u
+
 /* A step as it was added; it becomes a struct agent_step only when the program is linked. */
 struct entry {
 	int phase;
@@ -238,6 +240,9 @@ void program_link(struct program *p, const struct program_link *l, void *out)
 				break;
 			case ARG_DATA:
 				s->arg[a] = data_at + e->arg[a].v;
+				break;
+			case ARG_PAGE:
+				s->arg[a] = (data_at + e->arg[a].v) & -(uint64_t)PAGE_BYTES;
 				break;
 			case ARG_LOAD:
 				s->arg[a] = data_at + e->arg[a].v;

@@ -21,6 +21,7 @@ enum arg_kind {
 	ARG_CONST,  /* v */
 	ARG_DATA,   /* address of data at offset v of the program's data area */
 	ARG_RESULT, /* result of the earlier step v of the same program */
+	ARG_PAGE,   /* address of the page that the data at offset v is in */
 	ARG_LOAD,   /* the 8 bytes at offset v of the data area, as earlier steps left them */
 	ARG_SLOT,   /* descriptor that the controller's program put in slot v (struct plan) */
 };
@@ -30,6 +31,7 @@ static inline struct arg A(uint64_t v) { return (struct arg){ ARG_CONST, v }; }
 static inline struct arg A_PTR(const void *p) { return (struct arg){ ARG_CONST, (uint64_t)(uintptr_t)p }; }
 static inline struct arg A_DATA(struct data_ref d) { return (struct arg){ ARG_DATA, d.off }; }
 static inline struct arg A_DATA_AT(struct data_ref d, uint32_t off) { return (struct arg){ ARG_DATA, d.off + off }; }
+static inline struct arg A_PAGE(struct data_ref d) { return (struct arg){ ARG_PAGE, d.off }; }
 static inline struct arg A_LOAD(struct data_ref d) { return (struct arg){ ARG_LOAD, d.off }; }
 static inline struct arg A_RESULT(struct step_ref s) { return (struct arg){ ARG_RESULT, s.i }; }
 static inline struct arg A_SLOT(uint32_t slot) { return (struct arg){ ARG_SLOT, slot }; }

@@ -132,7 +132,7 @@ static int dump_states(struct dump *d, struct err *err)
 {
 	int ret;
 
-	d->ahead = d->found ? NULL : ahead_start(d, state_look_around);
+	d->ahead = d->found ? NULL : ahead_start(d, state_look_ahead);
 	ret = dump_note(d, files_look(d, err), err);
 	if (!ret)
 		ret = dump_each_task(d, state_dump, err);
@@ -351,6 +351,11 @@ void dump_thread_path(const struct dump_task *t, pid_t tid, const char *name, ch
 		snprintf(path, THREAD_PATH_MAX, "%s", name);
 	else
 		snprintf(path, THREAD_PATH_MAX, "task/%d/%s", tid, name);
+}
+
+bool dump_calls_freely(const struct dump *d)
+{
+	return !d->task->threads[d->task->fz.speaker].status.seccomp;
 }
 
 int dump_task_pidfd(const struct dump_task *t)

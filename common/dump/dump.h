@@ -99,6 +99,12 @@ struct dump_task {
 	struct proc_maps maps; /* all mappings, without the agent's */
 	struct mm_dump *mm; /* what they will be in the images; arena memory */
 	uint32_t files_id, vm_id, fs_id, sighand_id; /* equal numbers are one object */
+	/* What kinds saw of it before it is asked (state_kind.look); arena memory. */
+	struct proc_timer *timers;
+	size_t ntimers;
+	struct path_seen *cwd, *root; /* common/file/table.h */
+	struct mm_seen *mm_seen; /* common/mm/mm.c */
+	const char *cgroup; /* of the only thread; NULL: not read yet */
 	struct fd_stats *fd_stats; /* common/file/file.h; arena, NULL until asked for */
 	bool vm_shared, fs_shared; /* with its parent, which stands for both in the images */
 };
@@ -150,6 +156,11 @@ int dump_note(const struct dump *d, int ret, struct err *err);
  * and to go through task/TID takes three more entries of the kernel's cache. Not for stat, which adds up threads.
  */
 void dump_thread_path(const struct dump_task *t, pid_t tid, const char *name, char path[THREAD_PATH_MAX]);
+/*
+ * Whether no seccomp filter looks at the calls of the thread that is asked for the whole process: then it is asked what /proc tells,
+ * too, for a tenth of the time.
+ */
+bool dump_calls_freely(const struct dump *d);
 /* A pidfd of the task for pidfd_getfd(2): the caller's, or -1 with errno. */
 int dump_task_pidfd(const struct dump_task *t);
 /* Calls fn for each living task, which is d->task then. The first error is that task's. */

@@ -153,6 +153,25 @@ int state_look_around(void *arg, struct err *err)
 	return ret ? ret : task_check_threads(d, err);
 }
 
+/* For ask and dump of the kinds. */
+static int look_at_kinds(struct dump *d, struct err *err)
+{
+	for (size_t i = 0; state_kinds[i]; i++) {
+		int ret = state_kinds[i]->look ? dump_note(d, state_kinds[i]->look(d, err), err) : 0;
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int state_look_ahead(void *d, struct err *err)
+{
+	int ret = state_look_around(d, err);
+
+	return ret ? ret : look_at_kinds(d, err);
+}
+
 /* What the takers of answers need. */
 struct answers { struct dump *d; const struct questions *q; };
 
@@ -240,9 +259,11 @@ int state_dump(struct dump *d, struct err *err)
 
 	if (d->ahead)
 		ret = ahead_wait(d->ahead, d->task->index, err);
-	else if (d->task->nthreads >= SHARED_FROM && !d->found)
-		aside_start(&around, state_look_around, d);
 	else
+		ret = look_at_kinds(d, err);
+	if (!ret && !d->ahead && d->task->nthreads >= SHARED_FROM && !d->found)
+		aside_start(&around, state_look_around, d);
+	else if (!ret && !d->ahead)
 		ret = state_look_around(d, err);
 	if (!ret && d->task->vm_shared) { /* parents come first */
 		d->task->maps = d->task->parent->maps;

@@ -8,6 +8,8 @@
 int state_look(struct dump *d, struct err *err);
 /* Who it is among others (dump: a struct dump): nothing of it hangs on what the agent finds, so both may be done at the same time. */
 int state_look_around(void *dump, struct err *err);
+/* That, and all that state kinds look at, for one who goes ahead. */
+int state_look_ahead(void *dump, struct err *err);
 /* d->task, all but its files and pages. */
 int state_dump(struct dump *d, struct err *err);
 

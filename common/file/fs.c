@@ -6,18 +6,25 @@
 #include "common/file/file.h"
 #include "fs.pb-c.h"
 
+static int fs_look(struct dump *d, struct err *err)
+{
+	int ret = d->task->fs_shared ? 0 : file_see_path(d, "cwd", &d->task->cwd, err);
+
+	return ret || d->task->fs_shared ? ret : file_see_path(d, "root", &d->task->root, err);
+}
+
 static int fs_dump(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		   struct err *err)
 {
 	FsEntry fs = FS_ENTRY__INIT;
 	int ret;
 
-	if (d->task->fs_shared)
+	if (d->task->fs_shared || !d->task->cwd || !d->task->root) /* a check was told why */
 		return 0;
-	ret = file_dump_path(d, "cwd", O_RDONLY | O_DIRECTORY, &fs.cwd_id, err);
+	ret = file_dump_seen(d, "cwd", d->task->cwd, O_RDONLY | O_DIRECTORY, &fs.cwd_id, err);
 	if (ret < 0)
 		return ret;
-	ret = file_dump_path(d, "root", O_RDONLY | O_DIRECTORY, &fs.root_id, err);
+	ret = file_dump_seen(d, "root", d->task->root, O_RDONLY | O_DIRECTORY, &fs.root_id, err);
 	if (ret < 0)
 		return ret;
 	if (!thread->status.has_umask)
@@ -63,6 +70,7 @@ static int fs_plan(const struct model *m, const struct model_task *task, const s
 const struct state_kind fs_kind = {
 	.name = "cwd, root and umask",
 	.scope = SCOPE_TASK,
+	.look = fs_look,
 	.dump = fs_dump,
 	.plan = fs_plan,
 };

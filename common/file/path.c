@@ -285,21 +285,47 @@ static int put_path(struct dump *d, const struct file_place *p, uint32_t id, str
 	return 0;
 }
 
-int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *id, struct err *err)
+static int see(const struct dump *d, const char *link, char target[4096], struct stat *st, struct err *err)
 {
-	char target[4096];
-	struct file_place p = { .magic = link, .link = target, .flags = open_flags };
-	struct statfs fs;
-	int ret;
+	ssize_t n = readlinkat(d->task->proc_fd, link, target, 4095);
 
-	ssize_t n = readlinkat(d->task->proc_fd, link, target, sizeof(target) - 1);
 	if (n < 0)
 		return err_object(err, err_sys(err, "cannot read the link"), "/proc/PID/%s", link);
 	target[n] = 0;
-	if (fstatat(d->task->proc_fd, link, &p.st, 0) < 0)
+	if (fstatat(d->task->proc_fd, link, st, 0) < 0)
 		return err_object(err, err_sys(err, "cannot stat %s", target), "/proc/PID/%s", link);
+	return 0;
+}
 
-	struct known_path key = { p.st.st_dev, p.st.st_ino, open_flags, target, 0 };
+int file_see_path(struct dump *d, const char *link, struct path_seen **out, struct err *err)
+{
+	struct path_seen *p = arena_alloc(d->arena, sizeof(*p));
+	char target[4096];
+	int ret = see(d, link, target, &p->st, err);
+
+	if (ret < 0)
+		return ret;
+	p->target = arena_strdup(d->arena, target);
+	*out = p;
+	return 0;
+}
+
+int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *id, struct err *err)
+{
+	char target[4096];
+	struct path_seen seen = { .target = target };
+	int ret = see(d, link, target, &seen.st, err);
+
+	return ret < 0 ? ret : file_dump_seen(d, link, &seen, open_flags, id, err);
+}
+
+int file_dump_seen(struct dump *d, const char *link, const struct path_seen *seen, int open_flags, uint32_t *id, struct err *err)
+{
+	struct file_place p = { .magic = link, .link = seen->target, .st = seen->st, .flags = open_flags };
+	struct statfs fs;
+	int ret;
+
+	struct known_path key = { p.st.st_dev, p.st.st_ino, open_flags, seen->target, 0 };
 	struct known_path **found = tfind(&key, &d->files->paths, path_order);
 	if (found) {
 		*id = (*found)->id;
@@ -307,7 +333,7 @@ int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *i
 	}
 	cleanup_fd int fd = openat(d->task->proc_fd, link, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstatfs(fd, &fs) < 0)
-		return err_object(err, err_sys(err, "cannot open %s", target), "/proc/PID/%s", link);
+		return err_object(err, err_sys(err, "cannot open %s", p.link), "/proc/PID/%s", link);
 	p.fs_type = fs.f_type;
 	*id = file_new_id(d);
 	ret = put_path(d, &p, *id, err);
@@ -315,7 +341,7 @@ int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *i
 		return err_object(err, ret, "/proc/PID/%s", link);
 	struct known_path *node = arena_dup(d->arena, &key, sizeof(key));
 	node->id = *id;
-	node->link = arena_strdup(d->arena, target);
+	node->link = arena_strdup(d->arena, p.link);
 	if (!tsearch(node, &d->files->paths, path_order))
 		return err_set(err, ERR_FAILED, ENOMEM, "no memory for the list of files");
 	return 0;

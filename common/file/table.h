@@ -6,6 +6,8 @@
 #ifndef CR_FILE_TABLE_H
 #define CR_FILE_TABLE_H
 
+#include <sys/stat.h>
+
 #include "common/dump/dump.h"
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
@@ -26,6 +28,10 @@ int files_dump(struct dump *d, struct err *err);
  * O_RDONLY|O_DIRECTORY, O_PATH). Deleted files become ghosts. Equal files with equal flags share one id.
  */
 int file_dump_path(struct dump *d, const char *link, int open_flags, uint32_t *id, struct err *err);
+/* The same in two parts: what /proc tells of the link (arena memory; d->files has no part in it), and the entry. */
+struct path_seen { const char *target; struct stat st; };
+int file_see_path(struct dump *d, const char *link, struct path_seen **out, struct err *err);
+int file_dump_seen(struct dump *d, const char *link, const struct path_seen *seen, int open_flags, uint32_t *id, struct err *err);
 /* A fresh id (memfd files of shared anonymous memory, ...), and an entry for it into files.img. */
 uint32_t file_new_id(struct dump *d);
 void file_put(struct dump *d, const FileEntry *entry);

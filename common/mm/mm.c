@@ -20,7 +20,9 @@
 #define AUXV_WORDS 44
 #define AUXV_BYTES_MAX 4096
 
-struct mm_questions { struct step_ref dumpable, thp, merge, brk; struct policy_questions policies; };
+/* What /proc tells of it. */
+struct mm_seen { uint64_t *auxv; size_t nauxv; struct path_seen *exe; };
+struct mm_questions { struct step_ref dumpable, thp, merge, brk, locked; bool locked_asked; struct policy_questions policies; };
 
 static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
@@ -32,39 +34,51 @@ static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *
 	q->thp = program_try(prog, 0, "huge pages", SYS_prctl, A(PR_GET_THP_DISABLE), A(0), A(0), A(0), A(0));
 	q->merge = program_try(prog, 0, "page merging", SYS_prctl, A(PR_GET_MEMORY_MERGE), A(0), A(0), A(0), A(0));
 	q->brk = program_call(prog, 0, "program break", SYS_brk, A(0));
+	/* EBUSY: the agent's own memory is locked (msync(2)). */
+	q->locked_asked = dump_calls_freely(d);
+	if (q->locked_asked)
+		q->locked = program_try(prog, 0, "whether new memory is locked", SYS_msync, A_PAGE(program_data(prog, NULL, 8)),
+					A(PAGE_BYTES), A(MS_INVALIDATE));
 	vma_policies_ask(d, prog, &q->policies);
 	return 0;
 }
 
-static int read_auxv(struct dump *d, MmEntry *mm, struct err *err)
+static int mm_look(struct dump *d, struct err *err)
 {
 	cleanup_free char *text = NULL;
+	struct mm_seen *s;
 	size_t len, words;
-	int ret = read_piece_at(d->task->proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
+	int ret;
 
+	if (d->task->vm_shared)
+		return 0;
+	ret = read_piece_at(d->task->proc_fd, "auxv", AUXV_BYTES_MAX, &text, &len);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot read its auxiliary vector");
 	words = len / sizeof(uint64_t);
-	mm->n_mm_saved_auxv = MAX(words, (size_t)AUXV_WORDS);
-	mm->mm_saved_auxv = arena_alloc(d->arena, mm->n_mm_saved_auxv * sizeof(uint64_t));
-	memcpy(mm->mm_saved_auxv, text, words * sizeof(uint64_t));
-	while (mm->n_mm_saved_auxv > AUXV_WORDS && !mm->mm_saved_auxv[mm->n_mm_saved_auxv - 1])
-		mm->n_mm_saved_auxv--;
-	return 0;
+	s = d->task->mm_seen = arena_alloc(d->arena, sizeof(*s));
+	s->nauxv = MAX(words, (size_t)AUXV_WORDS);
+	s->auxv = arena_alloc(d->arena, s->nauxv * sizeof(*s->auxv));
+	memcpy(s->auxv, text, words * sizeof(*s->auxv));
+	while (s->nauxv > AUXV_WORDS && !s->auxv[s->nauxv - 1])
+		s->nauxv--;
+	return err_object(err, file_see_path(d, "exe", &s->exe, err), "executable");
 }
 
 /*
  * MCL_FUTURE is a flag of the mm that nothing shows. It shows in what is mapped while it is on: the agent's own
- * region. Its pages are the difference between what status counts as locked and what was locked before.
+ * region. The agent has asked about it; else its pages are the difference between what status counts as locked and what was
+ * locked before.
  */
-static int find_mlock_future(struct dump *d, MmEntry *mm, struct err *err)
+static int find_mlock_future(struct dump *d, const struct program *answers, const struct mm_questions *q, MmEntry *mm,
+			     struct err *err)
 {
 	struct proc_status st;
 	struct proc_maps maps;
 	uint64_t start, end;
 	int ret;
 
-	if (!d->task->remote)
+	if (!d->task->remote || (q->locked_asked && program_result(answers, q->locked) != -EBUSY))
 		return 0;
 	remote_region(d->task->remote, &start, &end);
 	ret = proc_status(d->task->proc_fd, "status", d->arena, &st, err);
@@ -104,6 +118,7 @@ static void copy_addresses(const struct proc_stat *st, MmEntry *mm)
 int mm_dump(struct dump *d, const struct program *answers, const void *slot, struct err *err)
 {
 	const struct mm_questions *q = slot;
+	const struct mm_seen *seen = d->task->mm_seen;
 	MmEntry *mm = d->task->mm->entry = arena_msg(d->arena, MmEntry, mm_entry__init);
 	int64_t dumpable = program_result(answers, q->dumpable), thp = program_result(answers, q->thp);
 	int ret;
@@ -128,11 +143,11 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 		mm->has_memory_merge = true;
 		mm->memory_merge = true;
 	}
-	ret = read_auxv(d, mm, err);
+	mm->n_mm_saved_auxv = seen->nauxv;
+	mm->mm_saved_auxv = seen->auxv;
+	ret = find_mlock_future(d, answers, q, mm, err);
 	if (!ret)
-		ret = find_mlock_future(d, mm, err);
-	if (!ret)
-		ret = err_object(err, file_dump_path(d, "exe", O_RDONLY, &mm->exe_file_id, err), "executable");
+		ret = err_object(err, file_dump_seen(d, "exe", seen->exe, O_RDONLY, &mm->exe_file_id, err), "executable");
 	if (!ret)
 		ret = vma_resolve_files(d, err);
 	if (!ret)
@@ -145,13 +160,14 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 static int mm_kind_dump(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			struct err *err)
 {
-	return d->task->vm_shared ? 0 : mm_dump(d, prog, slot, err);
+	return d->task->vm_shared || !d->task->mm_seen ? 0 : mm_dump(d, prog, slot, err); /* not seen: a check was told why */
 }
 
 /* The restore side is plan_mm(): it needs what the other kinds planned before it. */
 const struct state_kind mm_kind = {
 	.name = "address space",
 	.scope = SCOPE_TASK,
+	.look = mm_look,
 	.ask = mm_ask,
 	.slot_size = sizeof(struct mm_questions),
 	.dump = mm_kind_dump,

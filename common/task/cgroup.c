@@ -61,11 +61,23 @@ static bool names_removed(const char *text)
 	return false;
 }
 
+/* Of several threads each is asked while the agent is at work in the next ones. */
+static int look_cgroup(struct dump *d, struct err *err)
+{
+	cleanup_free char *text = NULL;
+
+	if (d->opts->cgroups != CGROUPS_IGNORE && d->task->nthreads == 1 &&
+	    !read_piece_at(d->task->proc_fd, "cgroup", TEXT_MAX, &text, NULL)) /* else dump_cgroup() says what is wrong */
+		d->task->cgroup = arena_strdup(d->arena, text);
+	return 0;
+}
+
 static int dump_cgroup(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		       struct err *err)
 {
 	ThreadCoreEntry *tcore = task_thread_core(d, thread);
-	cleanup_free char *text = NULL;
+	cleanup_free char *read = NULL;
+	const char *text = d->task->cgroup;
 	char path[THREAD_PATH_MAX];
 	int ret = 0;
 
@@ -74,8 +86,9 @@ static int dump_cgroup(struct dump *d, struct dump_thread *thread, const struct 
 	if (!d->cgroups)
 		ret = own_text(d, err);
 	dump_thread_path(d->task, thread->frozen->tid, "cgroup", path);
-	if (!ret) {
-		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &text, err);
+	if (!ret && !text) {
+		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &read, err);
+		text = read;
 		if (ret == -ENOENT && !d->cgroups->text[0][0]) {
 			*err = (struct err)ERR_INIT;
 			return 0;
@@ -389,6 +402,7 @@ void cgroup_preflight(const struct plan *plan, finding_fn report, void *ctx)
 const struct state_kind cgroup_kind = {
 	.name = "cgroups",
 	.scope = SCOPE_THREAD,
+	.look = look_cgroup,
 	.dump = dump_cgroup,
 	.plan = plan_cgroup,
 };

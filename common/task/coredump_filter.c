@@ -7,8 +7,7 @@
 #define DEFAULT_FILTER 0x33 /* MMF_DUMP_FILTER_DEFAULT with ELF headers */
 #define FILTER_MAX 0x1ff    /* MMF_DUMP_FILTER_BITS is 9 */
 
-static int dump_filter(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-		       struct err *err)
+static int look_filter(struct dump *d, struct err *err)
 {
 	struct err why = ERR_INIT;
 	TaskCoreEntry *tc = task_core(d);
@@ -47,6 +46,6 @@ static int plan_filter(const struct model *m, const struct model_task *task, con
 const struct state_kind coredump_filter_kind = {
 	.name = "coredump_filter",
 	.scope = SCOPE_TASK,
-	.dump = dump_filter,
+	.look = look_filter,
 	.plan = plan_filter,
 };

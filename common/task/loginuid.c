@@ -8,8 +8,7 @@
 
 #include "common/task/task.h"
 
-static int dump_loginuid(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-			 struct err *err)
+static int look_loginuid(struct dump *d, struct err *err)
 {
 	struct err why = ERR_INIT;
 	TaskCoreEntry *tc = task_core(d);
@@ -43,6 +42,6 @@ static int plan_loginuid(const struct model *m, const struct model_task *task, c
 const struct state_kind loginuid_kind = {
 	.name = "loginuid",
 	.scope = SCOPE_TASK,
-	.dump = dump_loginuid,
+	.look = look_loginuid,
 	.plan = plan_loginuid,
 };

@@ -6,8 +6,7 @@
  */
 #include "common/task/task.h"
 
-static int dump_oom(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-		    struct err *err)
+static int look_oom(struct dump *d, struct err *err)
 {
 	TaskCoreEntry *tc = task_core(d);
 	int64_t v;
@@ -41,6 +40,6 @@ static int plan_oom(const struct model *m, const struct model_task *task, const 
 const struct state_kind oom_score_adj_kind = {
 	.name = "oom_score_adj",
 	.scope = SCOPE_TASK,
-	.dump = dump_oom,
+	.look = look_oom,
 	.plan = plan_oom,
 };

@@ -8,12 +8,29 @@
 
 #include "common/task/task.h"
 
+struct personality_slot { bool asked; struct step_ref word; };
+
+static int ask_personality(struct dump *d, struct program *prog, void *slot, struct err *err)
+{
+	struct personality_slot *s = slot;
+
+	s->asked = dump_calls_freely(d);
+	if (s->asked)
+		s->word = program_call(prog, 0, "personality", SYS_personality, A(UINT32_MAX));
+	return 0;
+}
+
 static int dump_personality(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			    struct err *err)
 {
+	const struct personality_slot *s = slot;
 	int64_t v;
-	int ret = proc_number(d->task->proc_fd, "personality", 16, &v, err);
+	int ret = 0;
 
+	if (s->asked)
+		v = program_result(prog, s->word);
+	else
+		ret = proc_number(d->task->proc_fd, "personality", 16, &v, err);
 	if (ret)
 		return ret;
 	task_core(d)->personality = (uint32_t)v;
@@ -37,6 +54,8 @@ static int plan_personality(const struct model *m, const struct model_task *task
 const struct state_kind personality_kind = {
 	.name = "personality",
 	.scope = SCOPE_TASK,
+	.ask = ask_personality,
+	.slot_size = sizeof(struct personality_slot),
 	.dump = dump_personality,
 	.plan = plan_personality,
 };

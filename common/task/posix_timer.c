@@ -28,7 +28,7 @@ struct kernel_sigevent { uint64_t value; int32_t signo, notify, tid; int32_t pad
 _Static_assert(sizeof(struct kernel_sigevent) == 64, "struct sigevent of the kernel");
 
 struct posix_timer_slot {
-	struct proc_timer *timers;
+	const struct proc_timer *timers;
 	size_t n;
 	struct data_ref *values;
 	struct step_ref *overruns;
@@ -57,13 +57,18 @@ static int check_clock(const struct dump *d, const struct proc_timer *t, struct 
 	return err_refuse(err, "POSIX timer %d counts the CPU time of process %d, which is not dumped", t->id, pid);
 }
 
+static int look_posix_timer(struct dump *d, struct err *err)
+{
+	return proc_timers(d->task->proc_fd, d->arena, &d->task->timers, &d->task->ntimers, err);
+}
+
 static int ask_posix_timer(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct posix_timer_slot *s = slot;
-	int ret = proc_timers(d->task->proc_fd, d->arena, &s->timers, &s->n, err);
+	int ret;
 
-	if (ret)
-		return ret;
+	s->timers = d->task->timers;
+	s->n = d->task->ntimers;
 	s->values = arena_alloc(d->arena, s->n * sizeof(*s->values) + 1);
 	s->overruns = arena_alloc(d->arena, s->n * sizeof(*s->overruns) + 1);
 	for (size_t i = 0; i < s->n; i++) {
@@ -208,6 +213,7 @@ const struct state_kind posix_timer_kind = {
 	.name = "POSIX timers",
 	.scope = SCOPE_TASK,
 	.slot_size = sizeof(struct posix_timer_slot),
+	.look = look_posix_timer,
 	.ask = ask_posix_timer,
 	.dump = dump_posix_timer,
 	.plan = plan_posix_timer,

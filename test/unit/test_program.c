@@ -119,6 +119,21 @@ static void agent_chains_results_and_stops_at_the_first_surprise(void **state)
 	assert_string_equal(line.s, "close(4001) = -1 EBADF (Bad file descriptor)  # bad close is not");
 }
 
+static void agent_is_given_the_page_of_its_data(void **state)
+{
+	cleanup_program struct program *p = program_new();
+	struct data_ref far = program_data(p, NULL, 5000);
+	struct step_ref first, last;
+
+	far.off += 4900;
+	first = program_call(p, 0, "a page", SYS_msync, A_PAGE((struct data_ref){ 0, 0 }), A(4096), A(MS_INVALIDATE));
+	last = program_call(p, 0, "another page", SYS_madvise, A_PAGE(far), A(4096), A(MADV_DONTFORK));
+	run_agent(p);
+	assert_int_equal(program_failed(p), -1);
+	assert_int_equal(program_result(p, first), 0);
+	assert_int_equal(program_result(p, last), 0);
+}
+
 static void agent_tells_a_wrong_value_from_a_right_one(void **state)
 {
 	cleanup_program struct program *good = program_new(), *wrong = program_new();
@@ -174,6 +189,7 @@ int main(void)
 		cmocka_unit_test(steps_run_by_phase_then_insertion),
 		cmocka_unit_test(linking_resolves_every_kind_of_argument),
 		cmocka_unit_test(agent_chains_results_and_stops_at_the_first_surprise),
+		cmocka_unit_test(agent_is_given_the_page_of_its_data),
 		cmocka_unit_test(agent_tells_a_wrong_value_from_a_right_one),
 		cmocka_unit_test(agent_has_no_relocation_and_fits_where_it_must),
 		cmocka_unit_test(results_meet_expectations_by_one_rule),
