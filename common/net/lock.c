@@ -502,13 +502,36 @@ int net_unlock(struct net_lock *l, struct err *err)
 	return ret < 0 ? blame(err, ret, "cannot unlock the network (nftables)") : 0;
 }
 
+/* Asks for one table. A kernel that will not tell is taken for one where it is not: making it says why. */
+static bool is_there(const struct net_lock *l)
+{
+	union { struct nlmsghdr h; unsigned char bytes[8192]; } in;
+	struct batch b = { .seq = 1 };
+	struct nl_msg *msg = message(&b, NFT_MSG_GETTABLE, 0, 4096);
+	const struct nlmsghdr *h = nlmsg_hdr(msg);
+	ssize_t n;
+
+	nla_put_string(msg, NFTA_TABLE_NAME, l->table);
+	n = send(l->fd, h, h->nlmsg_len, 0);
+	nlmsg_free(msg);
+	if (n < 0)
+		return false;
+	do
+		n = recv(l->fd, &in, sizeof(in), 0);
+	while (n < 0 && errno == EINTR);
+	return n >= (ssize_t)sizeof(in.h) && in.h.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE);
+}
+
 int net_lock_find(const char *id, struct net_lock **lock, struct err *err)
 {
 	int ret = open_lock(id, lock, err);
 
-	if (!ret)
-		(*lock)->kept = true;
-	return ret;
+	if (ret)
+		return ret;
+	(*lock)->kept = true;
+	if (!is_there(*lock))
+		net_lock_free(take_ptr(*lock));
+	return 0;
 }
 
 void net_lock_free(struct net_lock *l)

@@ -38,7 +38,7 @@ size_t net_lock_undo(const struct net_lock *lock, void *out, size_t size);
 /* Takes the lock away, unless it was kept. NULL is fine. */
 void net_lock_free(struct net_lock *lock);
 
-/* The kept lock of an earlier dump. open makes the socket before it matters; unlock of a lock that is gone is fine. */
+/* The kept lock of an earlier dump: *lock stays NULL when there is none. Unlock of a lock that is gone since is fine. */
 int net_lock_find(const char *id, struct net_lock **lock, struct err *err);
 int net_unlock(struct net_lock *lock, struct err *err);
 

@@ -120,6 +120,7 @@ struct here {
 	unsigned char *data;
 	const struct plan_identity **who; /* of each step; NULL when all are ours */
 	struct stand_in *stand_ins;
+	size_t called; /* steps before this place were made by a stand-in, ahead of their turn */
 	const struct log *log;
 };
 
@@ -145,11 +146,9 @@ static void index_places(struct here *h)
 	}
 }
 
-static int run_step(struct here *h, size_t i, struct agent_step *s, struct err *err)
+static void resolve(const struct here *h, size_t i, const struct agent_step *s, uint64_t a[6])
 {
 	const struct arg *args = program_args(h->plan->controller, i);
-	uint64_t a[6];
-	long ret;
 
 	for (int k = 0; k < 6; k++) {
 		a[k] = s->arg[k];
@@ -158,8 +157,53 @@ static int run_step(struct here *h, size_t i, struct agent_step *s, struct err *
 		else if (args[k].kind == ARG_RESULT || args[k].kind == ARG_LOAD)
 			memcpy(&a[k], (const void *)(uintptr_t)s->arg[k], sizeof(a[k]));
 	}
+}
+
+static bool hangs_on_others(const struct program *p, size_t i)
+{
+	const struct arg *args = program_args(p, i);
+
+	for (int k = 0; k < 6; k++)
+		if (args[k].kind != ARG_CONST && args[k].kind != ARG_DATA)
+			return true;
+	return false;
+}
+
+/* This step, and those behind it that the same one makes and that need nothing of what comes out of it: mostly pairs. */
+static int run_as(struct here *h, size_t place, const struct plan_identity *who, struct err *err)
+{
+	const struct program *p = h->plan->controller;
+	struct stand_in_call v[STAND_IN_CALLS];
+	size_t n = 0, done;
+	int ret;
+
+	for (size_t at = place; at < program_steps(p) && n < ARRAY_SIZE(v); at++) {
+		size_t i = program_at(p, at);
+
+		if (h->who[i] != who || (n && hangs_on_others(p, i)))
+			break;
+		v[n].nr = (long)h->steps[at].nr;
+		resolve(h, i, &h->steps[at], v[n++].a);
+	}
+	ret = stand_in_calls(&h->stand_ins, who, v, n, &done, h->log, err);
+	for (size_t k = 0; !ret && k < done; k++)
+		h->steps[place + k].result = v[k].result;
+	if (!ret)
+		h->called = place + done;
+	return ret;
+}
+
+static int run_step(struct here *h, size_t place, size_t i, struct err *err)
+{
+	struct agent_step *s = &h->steps[place];
+	uint64_t a[6];
+	long ret;
+
+	if (place < h->called)
+		return 0;
 	if (h->who && h->who[i])
-		return stand_in_call(&h->stand_ins, h->who[i], (long)s->nr, a, &s->result, h->log, err);
+		return run_as(h, place, h->who[i], err);
+	resolve(h, i, s, a);
 	ret = syscall((long)s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	s->result = ret == -1 ? -errno : ret;
 	return 0;
@@ -204,7 +248,7 @@ static int run_program(struct here *h, struct err *err)
 		if (fail)
 			s->result = -fail;
 		else
-			ret = run_step(h, i, s, err);
+			ret = run_step(h, place, i, err);
 		if (ret)
 			return ret;
 		program_set_result(p, i, s->result);

@@ -52,10 +52,16 @@ struct slots {
 	size_t n;
 	int low, high; /* numbers that they may have: [low, high) */
 };
-/* A step in the name of somebody else; the process that makes it stays for the next one, until all end. */
+/*
+ * Steps in the name of somebody else; the process that makes them stays for the next ones, until all end. As many at once as can
+ * be: to hand something over to another process and back costs more than any of these calls. *done: how many of the n were made,
+ * at least one; the last of them may have failed.
+ */
+#define STAND_IN_CALLS 64
 struct stand_in;
-int stand_in_call(struct stand_in **list, const struct plan_identity *who, long nr, const uint64_t a[6], int64_t *result,
-		  const struct log *log, struct err *err);
+struct stand_in_call { long nr; uint64_t a[6]; int64_t result; };
+int stand_in_calls(struct stand_in **list, const struct plan_identity *who, struct stand_in_call *v, size_t n, size_t *done,
+		   const struct log *log, struct err *err);
 void stand_ins_end(struct stand_in **list);
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err);
 /* plan.last: closes all slots that it does not use, then executes it. */

@@ -25,10 +25,9 @@ enum { OURS, ITS, OVER };
 struct call {
 	_Atomic uint32_t turn;
 	const struct plan_identity *who;
-	long nr;
-	uint64_t a[6];
-	int64_t result;
-	int refused; /* errno: the call was made with other ids */
+	size_t n, done;
+	int refused; /* errno: the calls were made with other ids */
+	struct stand_in_call calls[STAND_IN_CALLS];
 };
 
 struct stand_in { pid_t wants, pid; bool warned; struct call *call; struct stand_in *next; };
@@ -68,6 +67,19 @@ static int become(const struct plan_identity *who)
 	return syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+/* Up to the first that fails: nobody may want those behind it. */
+static void make_calls(struct call *c)
+{
+	for (c->done = 0; c->done < c->n;) {
+		struct stand_in_call *v = &c->calls[c->done++];
+		long ret = syscall(v->nr, v->a[0], v->a[1], v->a[2], v->a[3], v->a[4], v->a[5]);
+
+		v->result = ret < 0 ? -errno : ret;
+		if (ret < 0)
+			break;
+	}
+}
+
 /* Nothing of libc but system calls: another thread may have held a lock at the fork. */
 _Noreturn static void stand_in_main(struct call *c, pid_t parent)
 {
@@ -88,8 +100,7 @@ _Noreturn static void stand_in_main(struct call *c, pid_t parent)
 			syscall(SYS_exit_group, 0);
 		c->refused = c->who == now ? c->refused : -become(c->who);
 		now = c->who;
-		long ret = syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
-		c->result = ret < 0 ? -errno : ret;
+		make_calls(c);
 		pass_turn(c, OURS);
 	}
 }
@@ -146,8 +157,8 @@ static struct stand_in *get(struct stand_in **list, pid_t wants, const struct lo
 	return *list = s;
 }
 
-int stand_in_call(struct stand_in **list, const struct plan_identity *who, long nr, const uint64_t a[6], int64_t *result,
-		  const struct log *log, struct err *err)
+int stand_in_calls(struct stand_in **list, const struct plan_identity *who, struct stand_in_call *v, size_t n, size_t *done,
+		   const struct log *log, struct err *err)
 {
 	struct stand_in *s = get(list, who->pid, log, err);
 	const struct timespec second = { 1, 0 };
@@ -155,8 +166,8 @@ int stand_in_call(struct stand_in **list, const struct plan_identity *who, long 
 	if (!s)
 		return err->errnum ? -err->errnum : -EINVAL;
 	s->call->who = who;
-	s->call->nr = nr;
-	memcpy(s->call->a, a, sizeof(s->call->a));
+	s->call->n = MIN(n, (size_t)STAND_IN_CALLS);
+	memcpy(s->call->calls, v, s->call->n * sizeof(*v));
 	pass_turn(s->call, ITS);
 	while (atomic_load(&s->call->turn) == ITS) {
 		if (syscall(SYS_futex, &s->call->turn, FUTEX_WAIT, ITS, &second, NULL, 0) < 0 && errno == ETIMEDOUT &&
@@ -170,7 +181,8 @@ int stand_in_call(struct stand_in **list, const struct plan_identity *who, long 
 			 (int)who->pid, who->uid, who->gid, strerror(s->call->refused));
 		s->warned = true;
 	}
-	*result = s->call->result;
+	*done = s->call->done;
+	memcpy(v, s->call->calls, *done * sizeof(*v));
 	return 0;
 }
 

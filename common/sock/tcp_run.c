@@ -56,20 +56,21 @@ static void connection_of(const InetSkEntry *e, struct net_connection *c)
 	memcpy(c->remote, e->dst_addr + first, v6 ? 16 : 4);
 }
 
-/* On another host than the dump's nothing is locked yet. Such a lock is ours, and goes with us. */
+/*
+ * On another host than the dump's nothing is locked yet. Such a lock is ours, and goes with us. Whether it is there is asked first:
+ * a transaction that is refused costs a grace period of the kernel (nf_tables_abort() in net/netfilter/nf_tables_api.c).
+ */
 static int lock(struct tcp_run *run, const char *id, struct err *err)
 {
 	const struct tcp_plan *t = run->plan;
 	cleanup_free struct net_connection *conns = xreallocarray(NULL, t->n, sizeof(*conns));
-	int ret;
+	int ret = net_lock_find(id, &run->lock, err);
 
+	if (ret < 0 || run->lock)
+		return ret;
 	for (size_t i = 0; i < t->n; i++)
 		connection_of(t->v[i].e, &conns[i]);
-	ret = net_lock(id, conns, t->n, &run->lock, err);
-	if (ret != -EEXIST)
-		return ret;
-	*err = (struct err)ERR_INIT;
-	return net_lock_find(id, &run->lock, err);
+	return net_lock(id, conns, t->n, &run->lock, err);
 }
 
 int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **out,
