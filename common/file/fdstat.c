@@ -20,30 +20,46 @@ static bool inherits(const struct dump_task *task, const struct dump_task *maker
 	return true;
 }
 
-int file_stats(struct dump *d, struct dump_task *task, const struct dump_task *maker, const struct fd_stats **out, struct err *err)
+int file_stat(const struct dump_task *task, int number, struct stat *st, struct err *err)
 {
-	struct fd_stats *s = task->fd_stats;
-	size_t at = 0;
 	char path[32];
+
+	snprintf(path, sizeof(path), "fd/%d", number);
+	return fstatat(task->proc_fd, path, st, 0) < 0 ? err_sys(err, "cannot stat") : 0;
+}
+
+int file_numbers(struct dump *d, struct dump_task *task, const struct dump_task *maker, struct fd_stats **out, struct err *err)
+{
+	struct fd_stats *s = *out = task->fd_stats;
+	size_t at = 0;
 	int ret;
 
-	if (!s) {
-		s = arena_alloc(d->arena, sizeof(*s));
-		ret = proc_numbers(task->proc_fd, "fd", d->arena, &s->numbers, &s->n, err);
-		if (ret < 0)
-			return ret;
-		s->st = arena_alloc(d->arena, (s->n + 1) * sizeof(*s->st));
-		s->inherited = arena_alloc(d->arena, s->n * sizeof(*s->inherited));
-		for (size_t i = 0; i < s->n; i++) {
-			s->inherited[i] = inherits(task, maker, s->numbers[i], &at, &s->st[i]);
-			if (s->inherited[i])
-				continue;
-			snprintf(path, sizeof(path), "fd/%d", s->numbers[i]);
-			if (fstatat(task->proc_fd, path, &s->st[i], 0) < 0)
-				return err_object(err, err_sys(err, "cannot stat"), "fd %d", s->numbers[i]);
-		}
-		task->fd_stats = s;
+	if (s)
+		return 0;
+	s = arena_alloc(d->arena, sizeof(*s));
+	/* Not "fd", which has the same numbers: to list them makes the kernel's entries, and fdinfo of each is going to be read. */
+	ret = proc_numbers(task->proc_fd, "fdinfo", d->arena, &s->numbers, &s->n, err);
+	if (ret < 0)
+		return ret;
+	s->st = arena_alloc(d->arena, (s->n + 1) * sizeof(*s->st));
+	s->inherited = arena_alloc(d->arena, s->n * sizeof(*s->inherited));
+	for (size_t i = 0; i < s->n; i++) {
+		s->inherited[i] = inherits(task, maker, s->numbers[i], &at, &s->st[i]);
+		s->ninherited += s->inherited[i];
 	}
-	*out = s;
+	*out = task->fd_stats = s;
 	return 0;
+}
+
+int file_stats(struct dump *d, struct dump_task *task, const struct fd_stats **out, struct err *err)
+{
+	struct fd_stats *s;
+	int ret = file_numbers(d, task, NULL, &s, err);
+
+	for (size_t i = 0; !ret && !s->known && i < s->n; i++)
+		ret = s->inherited[i] ? 0 : err_object(err, file_stat(task, s->numbers[i], &s->st[i], err), "fd %d", s->numbers[i]);
+	if (!ret)
+		s->known = true;
+	*out = s;
+	return ret;
 }

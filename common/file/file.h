@@ -23,11 +23,13 @@ struct file_fd {
 	uint32_t id;	  /* of the description; descriptors with the same id are duplicates */
 	FdTypes type;
 	bool duplicate;	  /* not the first of its description */
+	uint64_t apart; /* of two descriptors of one inode: different ones, different descriptions */
 	struct file_fd *origin;	  /* where its table has it */
+	int dup; /* a duplicate, which is ours until the description is written; -1: none */
 	bool done;	  /* what belongs to its object and not to it (queued data) was written */
 };
 
-struct table; /* table.c */
+struct table; /* look.h */
 
 struct file_table {
 	uint32_t last_id, last_ghost;
@@ -45,14 +47,15 @@ struct file_table {
 	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
-	dev_t sock_device, pipe_device; /* st_dev of their inodes; 0 until the first was seen */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
 /* Of all descriptors of a task, in the order of their numbers; arena. inherited: maker has the same description under this number. */
-struct fd_stats { size_t n; int *numbers; struct stat *st; bool *inherited; };
-/* maker: another task, whose descriptors are known already, or NULL. What is inherited is not asked for again. */
-int file_stats(struct dump *d, struct dump_task *task, const struct dump_task *maker, const struct fd_stats **out, struct err *err);
+struct fd_stats { size_t n, ninherited; int *numbers; struct stat *st; bool *inherited, known; }; /* known: all of st */
+/* maker: another task, whose descriptors are known already, or NULL. st of what is inherited is filled. */
+int file_numbers(struct dump *d, struct dump_task *task, const struct dump_task *maker, struct fd_stats **out, struct err *err);
+int file_stats(struct dump *d, struct dump_task *task, const struct fd_stats **out, struct err *err);
+int file_stat(const struct dump_task *task, int number, struct stat *st, struct err *err);
 
 /* Descriptors of all tasks that lead to this inode, at least one of each description: first one and count. Valid inside a
  * kind's dump. */

@@ -5,7 +5,7 @@
  * only the others are sorted.
  */
 #include "common/feature/feature.h"
-#include "common/file/file.h"
+#include "common/file/look.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "common/base/aside.h"
 #include "common/base/io.h"
 #include "common/dump/identity.h"
 #include "common/sock/sock.h"
@@ -34,10 +33,20 @@ static void keep(void *node)
 	(void)node; /* nodes' data lives in the dump's arena */
 }
 
+static void drop_duplicate(struct file_fd *f)
+{
+	if (f->dup >= 0)
+		close(f->dup);
+	f->dup = -1;
+}
+
 void file_table_free(struct file_table *t)
 {
 	if (!t)
 		return;
+	for (size_t i = 0; i < t->ntables; i++)
+		for (size_t k = 0; k < t->tables[i].n; k++)
+			drop_duplicate(&t->tables[i].fds[k]);
 	file_links_undo(t);
 	if (t->root >= 0)
 		close(t->root);
@@ -61,19 +70,24 @@ void file_put(struct dump *d, const FileEntry *entry)
 	image_store_put(d->store, IMG_FILES, 0, &entry->base);
 }
 
-/* From so many descriptors on a second thread is worth its start. */
-#define SHARED_FROM 128
+/*
+ * Whether it is open for reading or writing, or stands for a path only, never changes (fs/fcntl.c, setfl()); two ends of a pipe
+ * differ in that. All eventfds have one inode, and numbers of their own (eventfd-id, since Linux 5.2), of which none belongs
+ * to two that are open. 0: this is none of them, or it does not say.
+ */
+static uint64_t told_apart(const struct file_fd *f)
+{
+	const uint64_t access = f->flags & (O_ACCMODE | O_PATH);
+	uint64_t id = 0;
 
-/* A descriptor table, which tasks may share. */
-struct table {
-	struct dump_task *task; /* the first that has it */
-	struct file_fd *fds; /* arena; ascending numbers */
-	size_t n;
-};
+	if (f->link[0] == 'a' && !strcmp(f->link, "anon_inode:[eventfd]"))
+		fdinfo_value(f->info.text, "eventfd-id", 10, &id);
+	return id << 32 | access;
+}
 
 /*
  * kcmp(2) KCMP_FILE gives a total order of struct file addresses (0 equal, 1 less, 2 greater), stable while all are
- * open. It is asked only among descriptors of one inode: everything else is ordered by what stat(2) said. Position and
+ * open. It is asked only among descriptors of one inode that nothing else tells apart. Position and other
  * flags take no part: another process that shares a description may change them at any time.
  */
 static int compare(const void *va, const void *vb, void *ctx)
@@ -85,6 +99,8 @@ static int compare(const void *va, const void *vb, void *ctx)
 		return a->st.st_dev < b->st.st_dev ? -1 : 1;
 	if (a->st.st_ino != b->st.st_ino)
 		return a->st.st_ino < b->st.st_ino ? -1 : 1;
+	if (a->apart != b->apart)
+		return a->apart < b->apart ? -1 : 1;
 	if (a->origin == b->origin)
 		return 0;
 	long r = syscall(SYS_kcmp, a->task->tid, b->task->tid, KCMP_FILE, a->number, b->number);
@@ -105,104 +121,6 @@ static int compare(const void *va, const void *vb, void *ctx)
 	struct file_fd *later = (struct file_fd *)(uintptr_t)(a_later ? a : b);
 	later->duplicate = true;
 	return a_later ? 1 : -1;
-}
-
-/* Sockets and pipes have links of one form, each kind on its own device, which the first one of it tells. */
-static bool link_follows(struct dump *d, struct file_fd *f)
-{
-	const dev_t *device = S_ISSOCK(f->st.st_mode) ? &d->files->sock_device : &d->files->pipe_device;
-
-	if ((!S_ISSOCK(f->st.st_mode) && !S_ISFIFO(f->st.st_mode)) || !*device || *device != f->st.st_dev)
-		return false;
-	f->link = arena_printf(d->arena, S_ISSOCK(f->st.st_mode) ? "socket:[%llu]" : "pipe:[%llu]", (unsigned long long)f->st.st_ino);
-	return true;
-}
-
-static int read_link(struct dump *d, struct file_fd *f, struct err *err)
-{
-	char path[32], link[4096];
-
-	if (link_follows(d, f))
-		return 0;
-	snprintf(path, sizeof(path), "fd/%d", f->number);
-	ssize_t len = readlinkat(f->task->proc_fd, path, link, sizeof(link) - 1);
-	if (len < 0)
-		return err_sys(err, "cannot read its link");
-	link[len] = 0;
-	f->link = arena_strdup(d->arena, link);
-	if (S_ISSOCK(f->st.st_mode) && !strncmp(link, "socket:[", 8))
-		d->files->sock_device = f->st.st_dev;
-	else if (S_ISFIFO(f->st.st_mode) && !strncmp(link, "pipe:[", 6))
-		d->files->pipe_device = f->st.st_dev;
-	return 0;
-}
-
-/* What it is, as far as a name and stat(2) tell. parents: the same description; or NULL. */
-static int look(struct dump *d, struct file_fd *f, const struct stat *st, const struct file_fd *parents, struct err *err)
-{
-	int ret = 0;
-
-	if (parents) {
-		f->st = parents->st;
-		f->link = parents->link;
-		f->origin = parents->origin;
-		f->duplicate = true;
-	} else {
-		f->st = *st;
-		ret = read_link(d, f, err);
-	}
-	return ret;
-}
-
-/* The descriptors of a table, and where to put what is read of them. */
-struct infos { struct table *t; struct arena *arena; };
-
-static int read_infos(void *arg, struct err *err)
-{
-	const struct infos *in = arg;
-
-	for (size_t i = 0; i < in->t->n; i++) {
-		struct file_fd *f = &in->t->fds[i];
-		int ret = proc_fdinfo(f->task->proc_fd, f->number, in->arena, &f->info, err);
-
-		f->flags = f->info.flags;
-		if (ret < 0)
-			return err_task(err, f->task->pid, f->task->stat.comm, err_object(err, ret, "fd %d", f->number));
-	}
-	return 0;
-}
-
-static int collect(struct dump *d, struct table *t, uint32_t order, const struct table *parent, struct err *err)
-{
-	struct infos mine = { t, d->arena }, other = { t, d->beside };
-	struct err ignore = ERR_INIT;
-	const struct fd_stats *stats;
-	struct aside beside = { 0 };
-	int ret = file_stats(d, t->task, parent ? parent->task : NULL, &stats, err), back;
-	size_t k = 0;
-
-	if (ret < 0)
-		return err_task(err, t->task->pid, t->task->stat.comm, ret);
-	t->n = stats->n;
-	t->fds = arena_alloc(d->arena, t->n * sizeof(*t->fds));
-	for (size_t i = 0; i < t->n; i++)
-		t->fds[i] = (struct file_fd){ .task = t->task, .number = stats->numbers[i], .order = order, .origin = &t->fds[i] };
-	if (t->n >= SHARED_FROM)
-		aside_start(&beside, read_infos, &other);
-	for (size_t i = 0; i < t->n && ret >= 0; i++) {
-		struct file_fd *f = &t->fds[i];
-
-		while (stats->inherited[i] && parent->fds[k].number < f->number)
-			k++;
-		ret = look(d, f, &stats->st[i], stats->inherited[i] ? &parent->fds[k] : NULL, err);
-		if (ret < 0)
-			err_task(err, t->task->pid, t->task->stat.comm, err_object(err, ret, "fd %d", f->number));
-	}
-	if (t->n >= SHARED_FROM) {
-		back = aside_join(&beside, ret < 0 ? &ignore : err);
-		return ret < 0 ? ret : back;
-	}
-	return ret < 0 ? ret : read_infos(&mine, err);
 }
 
 static int blame(struct err *err, const char *feature, int errnum, const char *what)
@@ -228,7 +146,7 @@ static int collect_all(struct dump *d, struct table **tables, size_t *n, struct 
 		if (task->zombie || by_id[task->files_id])
 			continue;
 		t->task = task;
-		ret = collect(d, t, (uint32_t)*n, task->parent ? by_id[task->parent->files_id] : NULL, err);
+		ret = table_look(d, t, (uint32_t)*n, task->parent ? by_id[task->parent->files_id] : NULL, err);
 		if (ret < 0 && !dump_note(d, ret, err))
 			continue;
 		if (ret < 0)
@@ -314,8 +232,11 @@ static int assign_ids(struct dump *d, struct table *tables, size_t ntables, stru
 	t->fds = arena_alloc(d->arena, n * sizeof(*t->fds));
 	for (size_t i = 0; i < ntables; i++)
 		for (size_t k = 0; k < tables[i].n; k++)
-			if (!tables[i].fds[k].duplicate)
-				t->fds[t->nfds++] = tables[i].fds[k];
+			if (!tables[i].fds[k].duplicate) {
+				t->fds[t->nfds] = tables[i].fds[k];
+				t->fds[t->nfds].apart = told_apart(&t->fds[t->nfds]);
+				t->nfds++;
+			}
 	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &errnum);
 	if (errnum)
 		return blame(err, "kcmp", errnum, "cannot compare descriptors (kcmp)");
@@ -394,8 +315,9 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 {
 	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the
 	 * task. */
-	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
+	cleanup_fd int fd = f->dup >= 0 ? f->dup : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
 
+	f->dup = -1;
 	if (fd < 0)
 		return blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)");
 	return file_describe(d, fd, f, err);
@@ -434,6 +356,7 @@ static int dump_table(struct dump *d, const struct table *t, FdTypes *types, str
 		ret = dump_note(d, err_object(err, ret, "fd %d", f->number), err);
 		if (ret < 0)
 			return ret;
+		drop_duplicate(f); /* of a description that was written before */
 		put_fdinfo(d, f, types[f->id]);
 	}
 	return 0;

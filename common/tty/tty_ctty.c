@@ -95,7 +95,7 @@ static int ask_cloexec(struct dump *d, struct program *prog, void *slot, struct 
 {
 	struct cloexec_asked *a = slot;
 	const struct fd_stats *fds;
-	int ret = file_stats(d, d->task, NULL, &fds, err);
+	int ret = file_stats(d, d->task, &fds, err);
 
 	if (ret)
 		return ret;

@@ -80,7 +80,7 @@ bool tty_has_master(const struct dump *d, uint32_t index)
 static int collect_task(struct dump *d, struct dump_task *task, struct err *err)
 {
 	const struct fd_stats *fds;
-	int ret = file_stats(d, task, NULL, &fds, err);
+	int ret = file_stats(d, task, &fds, err);
 
 	for (size_t i = 0; !ret && i < fds->n; i++) {
 		const struct stat *st = &fds->st[i];
