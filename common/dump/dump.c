@@ -160,6 +160,8 @@ static int dump_frozen(struct dump *d, struct err *err)
 	if (d->ntasks >= TASKS_FOR_TWO)
 		reserve_descriptors(d);
 	if (!ret)
+		ret = dump_note(d, cgroup_begin(d, err), err);
+	if (!ret)
 		ret = look_at_tasks(d, err);
 	if (!ret)
 		ret = dump_states(d, err);

@@ -74,6 +74,7 @@ struct dump_thread {
 	struct proc_status status; /* /proc/PID/task/TID/status */
 	CoreEntry *core;	   /* being filled */
 	struct seccomp_chain *seccomp; /* its filters; arena memory */
+	const char *cgroups; /* text of its file; arena memory, NULL: not known */
 };
 
 struct dump_task {
@@ -104,7 +105,6 @@ struct dump_task {
 	size_t ntimers;
 	struct path_seen *cwd, *root; /* common/file/table.h */
 	struct mm_seen *mm_seen; /* common/mm/mm.c */
-	const char *cgroup; /* of the only thread; NULL: not read yet */
 	struct fd_stats *fd_stats; /* common/file/file.h; arena, NULL until asked for */
 	bool vm_shared, fs_shared; /* with its parent, which stands for both in the images */
 };

@@ -11,6 +11,7 @@
 #include "common/dump/identity.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
+#include "common/task/cgroup.h"
 #include "common/task/task.h"
 
 /* A set of questions: one program, and for each kind that asks its handles. */
@@ -150,7 +151,9 @@ int state_look_around(void *arg, struct err *err)
 	const struct dump *d = arg;
 	int ret = identity_check(d, err);
 
-	return ret ? ret : task_check_threads(d, err);
+	if (!ret)
+		ret = task_check_threads(d, err);
+	return ret ? ret : cgroup_look(d, err);
 }
 
 /* For ask and dump of the kinds. */
@@ -255,14 +258,16 @@ static int ask_inside(struct dump *d, struct err *err)
 int state_dump(struct dump *d, struct err *err)
 {
 	struct aside around = { 0 };
+	struct dump view = *d;
 	int ret = 0, back;
 
+	view.arena = d->beside;
 	if (d->ahead)
 		ret = ahead_wait(d->ahead, d->task->index, err);
 	else
 		ret = look_at_kinds(d, err);
 	if (!ret && !d->ahead && d->task->nthreads >= SHARED_FROM && !d->found)
-		aside_start(&around, state_look_around, d);
+		aside_start(&around, state_look_around, &view);
 	else if (!ret && !d->ahead)
 		ret = state_look_around(d, err);
 	if (!ret && d->task->vm_shared) { /* parents come first */
@@ -275,5 +280,7 @@ int state_dump(struct dump *d, struct err *err)
 	if (!ret)
 		ret = ask_inside(d, err);
 	back = aside_join(&around, err);
+	if (!ret && !back)
+		cgroup_dump(d);
 	return ret ? ret : back;
 }

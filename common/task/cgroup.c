@@ -25,17 +25,22 @@ struct cgroup_sets { char **text; size_t n, cap; };
 
 /* ---- dump ---- */
 
-static int own_text(struct dump *d, struct err *err)
+int cgroup_begin(struct dump *d, struct err *err)
 {
-	struct cgroup_sets *s = d->cgroups = arena_alloc(d->arena, sizeof(*s));
 	cleanup_free char *text = NULL;
+	struct cgroup_sets *s;
 	size_t len;
-	int ret = read_file_at(AT_FDCWD, "/proc/self/cgroup", TEXT_MAX, &text, &len);
+	int ret;
+
+	if (d->opts->cgroups == CGROUPS_IGNORE)
+		return 0;
+	ret = read_file_at(AT_FDCWD, "/proc/self/cgroup", TEXT_MAX, &text, &len);
 
 	if (ret == -ENOENT) /* a kernel without control groups */
 		text = xstrdup("");
 	else if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot read /proc/self/cgroup");
+	s = d->cgroups = arena_alloc(d->arena, sizeof(*s));
 	array_reserve(&s->text, &s->cap, 0, sizeof(*s->text));
 	s->text[s->n++] = arena_strdup(d->arena, text);
 	return 0;
@@ -61,47 +66,58 @@ static bool names_removed(const char *text)
 	return false;
 }
 
-/* Of several threads each is asked while the agent is at work in the next ones. */
-static int look_cgroup(struct dump *d, struct err *err)
+/* The same words again are those of the thread before. */
+static const char *keep_text(const struct dump *d, const char *text, const char *last)
 {
-	cleanup_free char *text = NULL;
+	return last && !strcmp(text, last) ? last : arena_strdup(d->arena, text);
+}
 
-	if (d->opts->cgroups != CGROUPS_IGNORE && d->task->nthreads == 1 &&
-	    !read_piece_at(d->task->proc_fd, "cgroup", TEXT_MAX, &text, NULL)) /* else dump_cgroup() says what is wrong */
-		d->task->cgroup = arena_strdup(d->arena, text);
+int cgroup_look(const struct dump *d, struct err *err)
+{
+	const char *last = NULL;
+
+	for (size_t i = d->task->fz.speaker; i < d->task->nthreads && d->cgroups; i++) {
+		struct dump_thread *thread = &d->task->threads[i];
+		cleanup_free char *text = NULL;
+		char path[THREAD_PATH_MAX];
+		int ret;
+
+		dump_thread_path(d->task, thread->frozen->tid, "cgroup", path);
+		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &text, err);
+		if (ret == -ENOENT && !d->cgroups->text[0][0]) {
+			*err = (struct err)ERR_INIT;
+			continue;
+		}
+		if (!ret && names_removed(text))
+			ret = err_hint(err, err_refuse(err, "it is in a cgroup that was removed"),
+				       "--manage-cgroups=ignore leaves cgroups out");
+		if (!ret)
+			thread->cgroups = last = keep_text(d, text, last);
+		else if (i)
+			err_object(err, ret, "thread %d", thread->frozen->tid);
+		ret = dump_note(d, ret, err);
+		if (ret)
+			return ret;
+	}
 	return 0;
 }
 
-static int dump_cgroup(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
-		       struct err *err)
+void cgroup_dump(struct dump *d)
 {
-	ThreadCoreEntry *tcore = task_thread_core(d, thread);
-	cleanup_free char *read = NULL;
-	const char *text = d->task->cgroup;
-	char path[THREAD_PATH_MAX];
-	int ret = 0;
+	const char *last = NULL;
+	uint32_t set = 0;
 
-	if (d->opts->cgroups == CGROUPS_IGNORE)
-		return 0;
-	if (!d->cgroups)
-		ret = own_text(d, err);
-	dump_thread_path(d->task, thread->frozen->tid, "cgroup", path);
-	if (!ret && !text) {
-		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &read, err);
-		text = read;
-		if (ret == -ENOENT && !d->cgroups->text[0][0]) {
-			*err = (struct err)ERR_INIT;
-			return 0;
-		}
+	for (size_t i = 0; i < d->task->nthreads; i++) {
+		struct dump_thread *thread = &d->task->threads[MAX(i, d->task->fz.speaker)]; /* a dead leader was where it is */
+		ThreadCoreEntry *tcore = task_thread_core(d, &d->task->threads[i]);
+
+		if (!thread->cgroups)
+			continue;
+		set = thread->cgroups == last ? set : set_of(d, thread->cgroups);
+		last = thread->cgroups;
+		tcore->has_cg_set = true;
+		tcore->cg_set = set;
 	}
-	if (ret)
-		return ret;
-	if (names_removed(text))
-		return err_hint(err, err_refuse(err, "it is in a cgroup that was removed"),
-				"--manage-cgroups=ignore leaves cgroups out");
-	tcore->has_cg_set = true;
-	tcore->cg_set = set_of(d, text);
-	return 0;
 }
 
 static int by_name(const void *va, const void *vb)
@@ -402,8 +418,6 @@ void cgroup_preflight(const struct plan *plan, finding_fn report, void *ctx)
 const struct state_kind cgroup_kind = {
 	.name = "cgroups",
 	.scope = SCOPE_THREAD,
-	.look = look_cgroup,
-	.dump = dump_cgroup,
 	.plan = plan_cgroup,
 };
 

@@ -7,6 +7,12 @@
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
 
+/* Reads where the dumper itself is, before all others; unless groups are to be ignored. */
+int cgroup_begin(struct dump *d, struct err *err);
+/* Reads where the threads of d->task are: for any thread of ours. */
+int cgroup_look(const struct dump *d, struct err *err);
+/* Puts it into their images, by the thread that owns d. */
+void cgroup_dump(struct dump *d);
 /* Writes cgroup.img when somebody is elsewhere than the dumper; the id of the dumper's own set, 0 = none. */
 uint32_t cgroup_put(struct dump *d);
 void cgroup_sets_free(struct dump *d);

@@ -34,16 +34,21 @@ static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", 
 
 static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, struct err *err)
 {
+	char path[THREAD_PATH_MAX];
+	cleanup_fd int dir = -1;
+
+	dump_thread_path(d->task, tid, "ns", path);
+	dir = openat(d->task->proc_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_sys(err, "cannot read the namespaces of thread %d", tid);
 	for (size_t i = 0; names[i]; i++) {
 		const char *own = identity_own_link(d, names[i]);
-		char path[THREAD_PATH_MAX], ns[32], its[64] = "";
+		char its[64] = "";
 
 		if (!*own)
 			continue;
-		snprintf(ns, sizeof(ns), "ns/%s", names[i]);
-		dump_thread_path(d->task, tid, ns, path);
 		/* Before its first child, an unshared pid namespace has no link. */
-		if (readlinkat(d->task->proc_fd, path, its, sizeof(its) - 1) < 0 && errno != ENOENT)
+		if (readlinkat(dir, names[i], its, sizeof(its) - 1) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
 		if (strcmp(own, its))
 			err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, names[i],
