@@ -13,8 +13,14 @@ struct block {
 	_Alignas(ALIGN) unsigned char bytes[];
 };
 
+struct spare {
+	struct spare *next;
+	size_t size;
+};
+
 struct arena {
 	struct block *blocks; /* the first one is being filled */
+	struct spare *spares; /* given back */
 	ProtobufCAllocator allocator;
 };
 
@@ -64,6 +70,7 @@ void arena_reset(struct arena *a)
 		keep->next = NULL;
 	}
 	a->blocks = keep;
+	a->spares = NULL;
 }
 
 void arena_freep(struct arena **a)
@@ -98,6 +105,29 @@ void *arena_alloc(struct arena *a, size_t n)
 	p = b->bytes + b->used;
 	b->used += need;
 	return p;
+}
+
+void arena_give_back(struct arena *a, void *p, size_t n)
+{
+	struct spare *s = p;
+
+	if (n < sizeof(*s))
+		return;
+	*s = (struct spare){ a->spares, n };
+	a->spares = s;
+}
+
+void *arena_again(struct arena *a, size_t n)
+{
+	for (struct spare **at = &a->spares; *at; at = &(*at)->next) {
+		struct spare *s = *at;
+
+		if (s->size != n)
+			continue;
+		*at = s->next;
+		return s;
+	}
+	return NULL;
 }
 
 void *arena_dup(struct arena *a, const void *p, size_t n)

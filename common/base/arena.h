@@ -22,6 +22,12 @@ void arena_reset(struct arena *a);
 /* Zeroed memory, 16-byte aligned. Never NULL. */
 void *arena_alloc(struct arena *a, size_t n);
 void *arena_dup(struct arena *a, const void *p, size_t n);
+/*
+ * Memory of the arena that was needed for a moment only. Another one who needs exactly so much may have it, as it was left: NULL when
+ * there is none. For a few sizes that come again and again.
+ */
+void arena_give_back(struct arena *a, void *p, size_t n);
+void *arena_again(struct arena *a, size_t n);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_printf(struct arena *a, const char *fmt, ...) printf_like(2, 3);
 
