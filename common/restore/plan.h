@@ -109,6 +109,8 @@ struct plan_task {
 	struct plan_thread *threads; /* leader first */
 	size_t nthreads;
 	bool seccomp; /* some thread comes back below filters or in strict mode */
+	/* What threads have from the leader, who is alike: nothing, groups and group ids, or all of it. */
+	enum creds_shared { CREDS_OWN, CREDS_GROUPS, CREDS_ALL } creds;
 	uint64_t caps_dropped; /* from the bounding set, by the leader before it makes threads */
 	int stop_signal; /* the task comes back stopped by it; 0 = running */
 	uint64_t hole, hole_len; /* address range that is free before and after: the agent's home while restoring */

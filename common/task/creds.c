@@ -8,6 +8,10 @@
  *   3. capset to the final sets plus CAP_SETPCAP, while the bounding set still allows every inheritable bit
  *   4. ambient set (needs permitted and inheritable), then the bounding set, then the final securebits
  *   5. capset to the final sets, and no_new_privs, after which nothing can be gained any more
+ *
+ * A thread is born with what its leader has. So where all are alike, the leader changes its groups and group ids before it makes them;
+ * and all of it, when what remains is enough for making and placing them. User ids are not changed earlier than that: RLIMIT_NPROC
+ * counts processes of a user, and spares who has CAP_SYS_ADMIN (kernel/fork.c, copy_process()).
  */
 #include <linux/capability.h>
 #include <linux/prctl.h>
@@ -23,6 +27,8 @@
 #define ADMIN_BIT (1ull << CAP_SYS_ADMIN)
 #define KNOWN_CAPS ((2ull << CAP_LAST_CAP) - 1)
 #define NCAPS 64
+/* What it takes to make threads with their numbers (clone3, set_tid), and to give them their priorities. */
+#define MAKER_CAPS (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN | 1ull << CAP_SYS_NICE)
 
 struct creds_slot { struct step_ref securebits; };
 
@@ -80,22 +86,59 @@ static int check_creds(const CredsEntry *c, pid_t tid, struct err *err)
 	return 0;
 }
 
-static void plan_ids(struct program *prog, const CredsEntry *c, uint64_t lacks)
+static bool same_caps(size_t n, const uint32_t *v, size_t m, const uint32_t *w)
+{
+	return task_caps(n, v) == task_caps(m, w);
+}
+
+static bool alike(const CredsEntry *a, const CredsEntry *b)
+{
+	return a->uid == b->uid && a->euid == b->euid && a->suid == b->suid && a->fsuid == b->fsuid && a->gid == b->gid &&
+	       a->egid == b->egid && a->sgid == b->sgid && a->fsgid == b->fsgid && a->secbits == b->secbits &&
+	       same_caps(a->n_cap_inh, a->cap_inh, b->n_cap_inh, b->cap_inh) &&
+	       same_caps(a->n_cap_prm, a->cap_prm, b->n_cap_prm, b->cap_prm) &&
+	       same_caps(a->n_cap_eff, a->cap_eff, b->n_cap_eff, b->cap_eff) &&
+	       same_caps(a->n_cap_bnd, a->cap_bnd, b->n_cap_bnd, b->cap_bnd) &&
+	       same_caps(a->n_cap_amb, a->cap_amb, b->n_cap_amb, b->cap_amb) &&
+	       (a->has_no_new_privs && a->no_new_privs) == (b->has_no_new_privs && b->no_new_privs) && a->n_groups == b->n_groups &&
+	       (!a->n_groups || !memcmp(a->groups, b->groups, a->n_groups * sizeof(*a->groups)));
+}
+
+static enum creds_shared shared_creds(const struct model_task *task)
+{
+	const CredsEntry *c = task->threads[0].core->thread_core->creds;
+
+	if (task->nthreads == 1)
+		return CREDS_OWN;
+	for (size_t k = 1; k < task->nthreads; k++) {
+		const CredsEntry *other = task->threads[k].core->thread_core->creds;
+
+		if (!other || !alike(c, other))
+			return CREDS_OWN;
+	}
+	return MAKER_CAPS & ~task_caps(c->n_cap_eff, c->cap_eff) ? CREDS_GROUPS : CREDS_ALL;
+}
+
+static void plan_groups(struct program *prog, int phase, const CredsEntry *c, uint64_t lacks)
 {
 	struct data_ref groups = program_data(prog, c->groups, c->n_groups * sizeof(*c->groups));
 
 	if (!(lacks >> CAP_SETGID & 1))
-		program_call(prog, THREAD_CREDS, "groups", SYS_setgroups, A(c->n_groups), A_DATA(groups));
-	program_call(prog, THREAD_CREDS, "group ids", SYS_setresgid, A(c->gid), A(c->egid), A(c->sgid));
+		program_call(prog, phase, "groups", SYS_setgroups, A(c->n_groups), A_DATA(groups));
+	program_call(prog, phase, "group ids", SYS_setresgid, A(c->gid), A(c->egid), A(c->sgid));
 	if (c->fsgid != c->egid) {
-		program_try(prog, THREAD_CREDS, "filesystem group id", SYS_setfsgid, A(c->fsgid));
+		program_try(prog, phase, "filesystem group id", SYS_setfsgid, A(c->fsgid));
 		/* The call cannot fail and tells the value before: asked again, it must be ours. */
-		program_call_eq(prog, THREAD_CREDS, "filesystem group id", c->fsgid, SYS_setfsgid, A(c->fsgid));
+		program_call_eq(prog, phase, "filesystem group id", c->fsgid, SYS_setfsgid, A(c->fsgid));
 	}
-	program_call(prog, THREAD_CREDS, "user ids", SYS_setresuid, A(c->uid), A(c->euid), A(c->suid));
+}
+
+static void plan_users(struct program *prog, int phase, const CredsEntry *c)
+{
+	program_call(prog, phase, "user ids", SYS_setresuid, A(c->uid), A(c->euid), A(c->suid));
 	if (c->fsuid != c->euid) {
-		program_try(prog, THREAD_CREDS, "filesystem user id", SYS_setfsuid, A(c->fsuid));
-		program_call_eq(prog, THREAD_CREDS, "filesystem user id", c->fsuid, SYS_setfsuid, A(c->fsuid));
+		program_try(prog, phase, "filesystem user id", SYS_setfsuid, A(c->fsuid));
+		program_call_eq(prog, phase, "filesystem user id", c->fsuid, SYS_setfsuid, A(c->fsuid));
 	}
 }
 
@@ -140,36 +183,36 @@ static void plan_common_bounds(const struct model_task *task, struct plan_task *
 }
 
 /* Without CAP_SETPCAP bounding set and securebits are what they must be already: preflight has seen to it. */
-static void plan_caps(struct program *prog, const CredsEntry *c, uint64_t dropped, bool setpcap, bool admin)
+static void plan_caps(struct program *prog, int phase, const CredsEntry *c, uint64_t dropped, bool setpcap, bool admin)
 {
 	const uint64_t known = KNOWN_CAPS, kept = admin ? ADMIN_BIT : 0;
 	uint64_t prm = task_caps(c->n_cap_prm, c->cap_prm) & known, eff = task_caps(c->n_cap_eff, c->cap_eff) & known;
 	uint64_t inh = task_caps(c->n_cap_inh, c->cap_inh) & known, bnd = task_caps(c->n_cap_bnd, c->cap_bnd) | dropped;
 	uint64_t amb = task_caps(c->n_cap_amb, c->cap_amb) & known;
 
-	plan_capset(prog, THREAD_CREDS, prm | kept | (setpcap ? SETPCAP_BIT : 0),
-		    prm | kept | (setpcap ? SETPCAP_BIT : 0), inh);
-	program_call(prog, THREAD_CREDS, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT),
-		     A(PR_CAP_AMBIENT_CLEAR_ALL), A(0), A(0), A(0));
+	if (amb || inh & ~bnd)
+		plan_capset(prog, phase, prm | kept | (setpcap ? SETPCAP_BIT : 0), prm | kept | (setpcap ? SETPCAP_BIT : 0), inh);
 	for (unsigned i = 0; i < NCAPS; i++)
 		if (amb >> i & 1)
-			program_call(prog, THREAD_CREDS, "ambient capability", SYS_prctl, A(PR_CAP_AMBIENT),
+			program_call(prog, phase, "ambient capability", SYS_prctl, A(PR_CAP_AMBIENT),
 				     A(PR_CAP_AMBIENT_RAISE), A(i), A(0), A(0));
 	for (unsigned i = 0; setpcap && i <= CAP_LAST_CAP; i++)
 		if (!(bnd >> i & 1))
-			program_call(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
+			program_call(prog, phase, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
 	for (unsigned i = CAP_LAST_CAP + 1; setpcap && i < CAP_LAST_CAP + 8; i++)
 		if (!(bnd >> i & 1))
-			program_try(prog, THREAD_CREDS, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
+			program_try(prog, phase, "bounding set", SYS_prctl, A(PR_CAPBSET_DROP), A(i));
 	if (setpcap)
-		program_call(prog, THREAD_CREDS, "securebits", SYS_prctl, A(PR_SET_SECUREBITS), A(c->secbits));
-	plan_capset(prog, THREAD_CREDS, eff | kept, prm | kept, inh);
+		program_call(prog, phase, "securebits", SYS_prctl, A(PR_SET_SECUREBITS), A(c->secbits));
+	plan_capset(prog, phase, eff | kept, prm | kept, inh);
 }
 
 static int plan_creds(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		      struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
 	const CredsEntry *c = thread->core->thread_core->creds;
+	const bool leader = thread == &task->threads[0];
+	int groups, rest;
 	bool setpcap;
 	int ret;
 
@@ -179,17 +222,27 @@ static int plan_creds(const struct model *m, const struct model_task *task, cons
 	if (ret)
 		return ret;
 	setpcap = !(plan->lacks & SETPCAP_BIT);
-	if (setpcap && thread == &task->threads[0])
+	if (setpcap && leader)
 		plan_common_bounds(task, pt, pth->prog);
-	if (setpcap)
-		program_call(pth->prog, THREAD_CREDS, "keep capabilities while ids change", SYS_prctl,
-			     A(PR_SET_SECUREBITS), A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
-	plan_ids(pth->prog, c, plan->lacks);
+	if (setpcap && leader)
+		pt->creds = shared_creds(task);
+	if (!leader && pt->creds == CREDS_ALL)
+		return 0;
+	groups = leader && pt->creds != CREDS_OWN ? TASK_THREADS : THREAD_CREDS;
+	rest = leader && pt->creds == CREDS_ALL ? TASK_THREADS : THREAD_CREDS;
+	if (leader || pt->creds == CREDS_OWN) {
+		if (setpcap)
+			program_call(pth->prog, groups, "keep capabilities while ids change", SYS_prctl,
+				     A(PR_SET_SECUREBITS), A(SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP));
+		program_call(pth->prog, groups, "ambient capabilities", SYS_prctl, A(PR_CAP_AMBIENT),
+			     A(PR_CAP_AMBIENT_CLEAR_ALL), A(0), A(0), A(0));
+		plan_groups(pth->prog, groups, c, plan->lacks);
+	}
+	plan_users(pth->prog, rest, c);
 	/* Its filters come when all else is done; until then it keeps what installing them takes. */
-	plan_caps(pth->prog, c, pt->caps_dropped, setpcap, seccomp_takes_admin(m, task, thread));
+	plan_caps(pth->prog, rest, c, pt->caps_dropped, setpcap, seccomp_takes_admin(m, task, thread));
 	if (c->has_no_new_privs && c->no_new_privs)
-		program_call(pth->prog, THREAD_CREDS, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0),
-			     A(0), A(0));
+		program_call(pth->prog, rest, "no_new_privs", SYS_prctl, A(PR_SET_NO_NEW_PRIVS), A(1), A(0), A(0), A(0));
 	return 0;
 }
 
