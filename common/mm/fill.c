@@ -30,7 +30,7 @@
 #endif
 /* Below so many bytes of pages, of one mapping and of a task, the calls for it cost more than they bring. */
 #define MAPPING_LEAST (256ul << 10)
-#define TASK_LEAST (1ul << 20)
+#define TASK_LEAST (2ul << 20)
 #define HUGE_PAGE (2ul << 20)
 /* The kernel may ask us to come again, while it changes a page table (mm/userfaultfd.c, mfill_atomic_pte_copy()). */
 #define TRIES 1000

@@ -7,7 +7,7 @@
 
 /* What one preadv(2) reads at most: it shows progress several times a second (the kernel's own limit is 2 GiB). */
 #define READ_MAX (64ul << 20)
-/* Below so many bytes in so many ranges a second thread costs more than it brings. */
+/* Below so many bytes in so many ranges a second thread costs more than it brings, unless memory is filled (fill.c). */
 #define LARGE_SET (32ul << 20)
 #define LARGE_SET_RANGES 1000
 #define LARGE_TREE 32
@@ -159,8 +159,9 @@ static void share_pages(const struct model *m, struct plan_task *pt)
 
 	for (size_t i = 0; i < pt->npages; i++)
 		total += pt->pages[i].len;
-	pt->nown = m->ntasks < LARGE_TREE && (pt->set->src || pt->set->fd >= 0) && total < LARGE_SET && pt->npages < LARGE_SET_RANGES ?
-			   pt->npages : 0;
+	if (m->ntasks < LARGE_TREE && (pt->set->src || pt->set->fd >= 0) && total < LARGE_SET && pt->npages < LARGE_SET_RANGES &&
+	    !pt->nfills)
+		pt->nown = pt->npages;
 }
 
 /* Shared memory that only this task has, and whole. */
