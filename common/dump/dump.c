@@ -411,6 +411,16 @@ static int commit(struct dump *d, struct err *err)
 	return ret;
 }
 
+static uint64_t resident_bytes(const struct dump *d)
+{
+	uint64_t kb = 0;
+
+	for (size_t i = 0; i < d->ntasks; i++)
+		for (size_t k = 0; k < d->tasks[i]->maps.n; k++)
+			kb += d->tasks[i]->maps.v[k].rss_kb;
+	return kb << 10;
+}
+
 /* One attempt. -EBUSY with *again set: nothing happened, and a moment later it may work. */
 static int dump_once(const struct dump_opts *opts, const struct log *log, struct findings *found, struct tracker *tracker,
 		     struct dump_stats *stats, bool *again, struct err *err)
@@ -464,6 +474,8 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		tcp_after_kill(&d);
 	if (!ret && dump_stays_tracked(&d))
 		keeper_leave(d.tracker, dump_run_id(&d), log);
+	else if (!ret && (opts->leave_running || opts->leave_stopped))
+		keeper_end(&own, resident_bytes(&d));
 	d.stats.total_us = now_us() - start_us;
 	if (stats)
 		*stats = d.stats;

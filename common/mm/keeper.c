@@ -22,6 +22,8 @@
 #include "common/mm/previous.h"
 
 enum { CHUNK = 64, ANSWER_S = 5 };
+/* With less memory it is as quick to end the tracking as to make a process for it. */
+#define END_BYTES (128ul << 20)
 enum { ASK_TAKE = 't', ASK_LOOK = 'l' };
 
 struct hello { char run_id[37]; uint32_t n; };
@@ -212,6 +214,8 @@ static void answer(struct keeper *k, int listener)
 	close(s);
 }
 
+/* ---- leaving ---- */
+
 /* Everything that came with cr-dump goes: pipes whose readers wait for their end, among others. */
 static void let_go(const struct keeper *k)
 {
@@ -272,19 +276,35 @@ static int prepare(struct kept *k)
 	return k->pidfd < 0 || k->listener < 0 || bind(k->listener, (struct sockaddr *)&a, len) || listen(k->listener, 4) ? -errno : 0;
 }
 
-void keeper_leave(struct tracker *t, const char *run_id, const struct log *log)
+static struct keeper *keeper_new(const struct tracker *t)
 {
-	struct keeper k = { .v = xzalloc((t->n + 1) * sizeof(*k.v)) };
+	struct keeper *k = xzalloc(sizeof(*k));
 	struct rlimit lim;
-	pid_t pid = 0;
 
+	k->v = xzalloc((t->n + 1) * sizeof(*k->v));
 	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < lim.rlim_max) {
 		lim.rlim_cur = lim.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
-	snprintf(k.hello.run_id, sizeof(k.hello.run_id), "%s", run_id);
+	return k;
+}
+
+static void keeper_free(struct keeper *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		drop(&k->v[i]);
+	free(k->v);
+	free(k);
+}
+
+void keeper_leave(struct tracker *t, const char *run_id, const struct log *log)
+{
+	struct keeper *k = keeper_new(t);
+	pid_t pid = 0;
+
+	snprintf(k->hello.run_id, sizeof(k->hello.run_id), "%s", run_id);
 	for (size_t i = 0; i < t->n; i++) {
-		struct kept *new = &k.v[k.n];
+		struct kept *new = &k->v[k->n];
 		int ret;
 
 		*new = (struct kept){ t->v[i], -1, -1 };
@@ -293,21 +313,54 @@ void keeper_leave(struct tracker *t, const char *run_id, const struct log *log)
 		t->v[i].uffd = -1;
 		ret = prepare(new);
 		if (!ret)
-			k.n++;
+			k->n++;
 		else
 			drop(new);
 		if (ret)
 			log_info(log, "pages of pid %d are not tracked any more: %s", t->v[i].pid, strerror(-ret));
 	}
-	if (k.n)
+	if (k->n)
 		pid = fork();
-	if (k.n && !pid)
-		keep_on(&k);
+	if (k->n && !pid)
+		keep_on(k);
 	if (pid < 0)
 		log_info(log, "pages are not tracked any more: %s", strerror(errno));
 	if (pid > 0)
 		log_info(log, "pid %d keeps track of what is written from now on", pid);
-	for (size_t i = 0; i < k.n; i++)
-		drop(&k.v[i]);
-	free(k.v);
+	keeper_free(k);
+}
+
+/* Whoever asks meanwhile has his answer when the listeners go. */
+_Noreturn static void end_all(struct keeper *k)
+{
+	setsid();
+	let_go(k);
+	prctl(PR_SET_NAME, "cr-tracker");
+	for (size_t i = 0; i < k->n; i++)
+		close(k->v[i].t.uffd);
+	_exit(0);
+}
+
+void keeper_end(struct tracker *t, uint64_t bytes)
+{
+	struct keeper *k;
+
+	if (!t->n || bytes < END_BYTES)
+		return;
+	k = keeper_new(t);
+	for (size_t i = 0; i < t->n; i++) {
+		struct kept *new = &k->v[k->n];
+
+		if (t->v[i].uffd < 0)
+			continue;
+		*new = (struct kept){ t->v[i], -1, -1 };
+		t->v[i].uffd = -1;
+		if (prepare(new))
+			drop(new); /* at once, then */
+		else
+			k->n++;
+	}
+	if (k->n && !fork())
+		end_all(k);
+	keeper_free(k);
 }

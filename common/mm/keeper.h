@@ -16,5 +16,11 @@ void keeper_take(struct dump *d);
 /* Leaves what t has to a process of its own, for a dump whose parent is the one named run_id. Without it nothing is wrong, but slower: what
  * went wrong goes to the log. */
 void keeper_leave(struct tracker *t, const char *run_id, const struct log *log);
+/*
+ * Ends what t has of tasks that go on with so much memory. With the last descriptor the kernel goes over all their pages, some hundred
+ * nanoseconds each, and nobody needs to wait for that: a process of ours does it. A dump that comes meanwhile meets it as it would meet a
+ * keeper, and waits for its end.
+ */
+void keeper_end(struct tracker *t, uint64_t bytes);
 
 #endif

@@ -138,7 +138,8 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
 }
 
 /* A second walk protects what the first one found, in mappings where that means anything: with a buffer for results the
- * kernel takes only pages that are there, so that no other entry gets a mark. */
+ * kernel takes only pages that are there, so that no other entry gets a mark. Those mappings are private and anonymous (track.c), so
+ * whose pages they are need not be asked (see find_stretch()). */
 static int protect(struct scan *s, uint64_t start, uint64_t end, struct scan_region *v)
 {
 	while (start < end) {
@@ -149,8 +150,8 @@ static int protect(struct scan *s, uint64_t start, uint64_t end, struct scan_reg
 			.end = end,
 			.vec = (uint64_t)(uintptr_t)v,
 			.vec_len = REGIONS,
-			.inverted = CAT_FILE | CAT_ZERO,
-			.mask = CAT_FILE | CAT_ZERO | CAT_WPALLOWED | CAT_WRITTEN | CAT_PRESENT,
+			.inverted = CAT_ZERO,
+			.mask = CAT_ZERO | CAT_WPALLOWED | CAT_WRITTEN | CAT_PRESENT,
 			.returned = CAT_PRESENT,
 		};
 
