@@ -55,6 +55,8 @@ struct fd_source { /* a descriptor of the frozen task, seen from the dumper */
 	const char *link; /* readlink of /proc/PID/fd/N */
 	const struct proc_fdinfo *info;
 	int domain, type, protocol; /* of a socket: SO_DOMAIN, SO_TYPE, SO_PROTOCOL; else -1 */
+	struct sock_ahead *ahead; /* common/sock/ahead.h; NULL: nobody has read its options */
+	bool *kept; /* a kind that sets it has taken fd over; NULL: it may not */
 };
 
 struct file_kind {

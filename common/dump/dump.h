@@ -23,6 +23,7 @@ struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
 struct mm_objects; /* common/mm/private.h */
 struct inetopt_fresh; /* common/sock/inetopt.h */
+struct sock_lacks; /* common/sock/sockopt.c */
 struct tcp_dump; /* common/sock/tcp.h */
 
 struct pages_sets; /* common/mm/pages_out.h */
@@ -126,6 +127,7 @@ struct dump {
 	struct seccomp_images *seccomp;
 	struct cgroup_sets *cgroups; /* common/task/cgroup.c */
 	struct inetopt_fresh *fresh_sockets; /* arena memory */
+	struct sock_lacks *sock_lacks; /* common/sock/sockopt.c; arena memory */
 	struct inet_diags *inet_diags; /* common/sock/inetdiag.c; arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
 	char run_id[37];      /* dump_run_id() */

@@ -25,6 +25,7 @@ struct file_fd {
 	bool duplicate;	  /* not the first of its description */
 	uint64_t apart; /* of two descriptors of one inode: different ones, different descriptions */
 	struct file_fd *origin;	  /* where its table has it */
+	struct sock_ahead *ahead; /* common/sock/ahead.h; or NULL */
 	int dup; /* a duplicate, which is ours until the description is written; -1: none */
 	bool done;	  /* what belongs to its object and not to it (queued data) was written */
 };
@@ -47,6 +48,7 @@ struct file_table {
 	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
+	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 
@@ -64,8 +66,8 @@ struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n
 /* The descriptors of a description, one of each table, in the order of tables; NULL for the first one and at the end. Slow. */
 const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const struct file_fd *after);
 
-/* Writes the entry of a description of which fd is a duplicate of ours: f says the rest, and learns the type. */
-int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err);
+/* Writes the entry of a description of which fd is a duplicate of ours: f says the rest, and learns the type. kept: fd_source. */
+int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct err *err);
 /* The id of a description found in a message. Takes the fd, which is ours. */
 int inflight_id(struct dump *d, int fd, uint32_t *id, struct err *err);
 /* When all queues are read: file_same_inode() finds them, too. */

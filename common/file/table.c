@@ -17,7 +17,7 @@
 
 #include "common/base/io.h"
 #include "common/dump/identity.h"
-#include "common/sock/sock.h"
+#include "common/sock/ahead.h"
 #include "fdinfo.pb-c.h"
 
 struct file_table *file_table_new(void)
@@ -44,6 +44,7 @@ void file_table_free(struct file_table *t)
 {
 	if (!t)
 		return;
+	socks_ahead_free(t->ahead);
 	for (size_t i = 0; i < t->ntables; i++)
 		for (size_t k = 0; k < t->tables[i].n; k++)
 			drop_duplicate(&t->tables[i].fds[k]);
@@ -282,10 +283,10 @@ const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const 
 	return NULL;
 }
 
-int file_describe(struct dump *d, int fd, struct file_fd *f, struct err *err)
+int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct err *err)
 {
 	struct fd_source src = { .number = f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info,
-				 .domain = -1, .type = -1, .protocol = -1 };
+				 .domain = -1, .type = -1, .protocol = -1, .ahead = f->ahead, .kept = kept };
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
 	int ret;
 
@@ -315,12 +316,18 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 {
 	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the
 	 * task. */
-	cleanup_fd int fd = f->dup >= 0 ? f->dup : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
+	int fd = f->dup >= 0 ? f->dup : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0), ret;
+	bool kept = false;
 
 	f->dup = -1;
 	if (fd < 0)
 		return blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)");
-	return file_describe(d, fd, f, err);
+	ret = file_describe(d, fd, &kept, f, err);
+	if (kept)
+		return ret;
+	sock_ahead_get(f->ahead); /* nobody reads there any more */
+	close(fd);
+	return ret;
 }
 
 static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
@@ -379,6 +386,8 @@ int files_dump(struct dump *d, struct err *err)
 	ret = dump_note(d, unix_queues_dump(d, err), err);
 	if (!ret)
 		inflight_merge(d);
+	if (!ret)
+		t->ahead = socks_ahead_start(d);
 	for (size_t i = 0; i < n && !ret; i++) {
 		d->task = tables[i].task;
 		ret = dump_table(d, &tables[i], types, err);

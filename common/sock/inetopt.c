@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows are in the order in which options are set. Sources: do_ip_getsockopt(), do_ipv6_getsockopt(), do_tcp_getsockopt(). */
 #include "common/sock/inetopt.h"
+#include "common/sock/ahead.h"
 
 #include <errno.h>
 #include <linux/in6.h>
@@ -179,12 +180,52 @@ static int fresh_values(struct dump *d, int family, int type, int protocol, cons
 	return 0;
 }
 
+static const struct row *row_of(const SockOptEntry *o)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].level == o->level && rows[i].name == o->name)
+			return &rows[i];
+	return NULL;
+}
+
+static void append(struct dump *d, SockOptEntry *const *found, size_t k, SockOptEntry ***v, size_t *n)
+{
+	SockOptEntry **all;
+
+	if (!k)
+		return;
+	all = arena_alloc(d->arena, (*n + k) * sizeof(*all));
+	if (*n)
+		memcpy(all, *v, *n * sizeof(*all));
+	memcpy(all + *n, found, k * sizeof(*found));
+	*v = all;
+	*n += k;
+}
+
+static void take_told(struct dump *d, const struct sock_told *told, bool connected, SockOptEntry ***v, size_t *n)
+{
+	SockOptEntry *found[ARRAY_SIZE(rows)];
+	size_t k = 0;
+
+	for (size_t i = 0; i < told->nmore; i++)
+		if (!connected || !(row_of(told->more[i])->of & CLOSED))
+			found[k++] = told->more[i];
+	append(d, found, k, v, n);
+}
+
 int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, SockOptEntry ***v, size_t *n, struct err *err)
 {
+	const struct sock_told *told = sock_ahead_get(src->ahead);
 	const struct inetopt_fresh *fresh = NULL;
 	SockOptEntry *found[ARRAY_SIZE(rows)];
 	size_t k = 0;
-	int ret = fresh_values(d, src->domain, src->type, src->protocol, &fresh, err);
+	int ret;
+
+	if (told) {
+		take_told(d, told, connected, v, n);
+		return 0;
+	}
+	ret = fresh_values(d, src->domain, src->type, src->protocol, &fresh, err);
 
 	if (ret < 0)
 		return ret;
@@ -204,23 +245,8 @@ int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, So
 		found[k]->value.data = arena_dup(d->arena, now.bytes, now.len + 1);
 		k++;
 	}
-	if (!k)
-		return 0;
-	SockOptEntry **all = arena_alloc(d->arena, (*n + k) * sizeof(*all));
-	if (*n)
-		memcpy(all, *v, *n * sizeof(*all));
-	memcpy(all + *n, found, k * sizeof(*found));
-	*v = all;
-	*n += k;
+	append(d, found, k, v, n);
 	return 0;
-}
-
-static const struct row *row_of(const SockOptEntry *o)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].level == o->level && rows[i].name == o->name)
-			return &rows[i];
-	return NULL;
 }
 
 int inetopt_plan(struct plan *plan, uint32_t slot, int phase, enum inetopt_when when, SockOptEntry *const *v, size_t n,

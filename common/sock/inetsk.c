@@ -120,7 +120,7 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 	if (!ret)
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)
-		ret = sock_options_dump(d, src->fd, &e->opts, err);
+		ret = sock_options_dump(d, src, &e->opts, err);
 	if (!ret)
 		ret = fill_ip_options(d, src->fd, e);
 	if (ret < 0)

@@ -134,7 +134,7 @@ int inflight_dump(struct dump *d, struct err *err)
 	for (size_t i = 0; i < t->ninflight; i++) {
 		struct file_fd *f = &t->inflight[i];
 		d->task = f->task;
-		int ret = file_describe(d, f->number, f, err);
+		int ret = file_describe(d, f->number, NULL, f, err);
 		if (!ret)
 			ret = check_alone(f, err);
 		err_object(err, ret, "descriptor on its way in a message (%s)", f->link);

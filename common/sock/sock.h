@@ -16,7 +16,7 @@ void sock_describe(int fd, char *out, size_t n);
 /* "" when unnamed, "@name" when abstract. */
 void sock_unix_name(const struct sockaddr_un *sun, socklen_t len, char *out, size_t n);
 
-int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err);
+int sock_options_dump(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err);
 /*
  * To be called right behind the step that makes the socket, and before the steps that bind or connect it, for which some
  * options are meant; those that would be in the way of queued data (filters, timeouts, peeking) come in MAKE_LAST.

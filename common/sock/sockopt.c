@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "common/sock/sock.h"
+#include "common/sock/ahead.h"
 #include "sk-opts.pb-c.h"
 
 /* asm-generic/socket.h, where the headers of the build host are older. */
@@ -105,14 +105,46 @@ static const struct plain_option plain_options[] = {
 
 /* ---- dump ---- */
 
-static void dump_plain(int fd, SkOptsEntry *o)
+/* Options that a kind of sockets has not, as the first one of it said. */
+struct sock_lacks {
+	int domain, type, protocol;
+	uint64_t options; /* bits: rows of plain_options */
+	struct sock_lacks *next;
+};
+_Static_assert(ARRAY_SIZE(plain_options) <= 64, "a bit for each option");
+
+static struct sock_lacks *lacks_of(struct dump *d, const struct fd_source *src, bool *fresh)
 {
+	struct sock_lacks *l = d->sock_lacks;
+
+	while (l && (l->domain != src->domain || l->type != src->type || l->protocol != src->protocol))
+		l = l->next;
+	*fresh = !l;
+	if (l)
+		return l;
+	l = arena_alloc(d->arena, sizeof(*l));
+	*l = (struct sock_lacks){ src->domain, src->type, src->protocol, 0, d->sock_lacks };
+	return d->sock_lacks = l;
+}
+
+static void dump_plain(struct dump *d, const struct fd_source *src, SkOptsEntry *o)
+{
+	bool fresh;
+	struct sock_lacks *lacks = lacks_of(d, src, &fresh);
+
 	for (size_t i = 0; i < ARRAY_SIZE(plain_options); i++) {
 		const struct plain_option *p = &plain_options[i];
 		int v = 0;
 		socklen_t len = sizeof(v);
-		/* Not every family has every option. */
-		if (getsockopt(fd, SOL_SOCKET, p->option, &v, &len) < 0 || (p->own && v == p->normal))
+
+		if (lacks->options >> i & 1)
+			continue;
+		if (getsockopt(src->fd, SOL_SOCKET, p->option, &v, &len) < 0) {
+			if (fresh && (errno == EOPNOTSUPP || errno == ENOPROTOOPT))
+				lacks->options |= 1ull << i;
+			continue;
+		}
+		if (p->own && v == p->normal)
 			continue;
 		*(protobuf_c_boolean *)((char *)o + p->has) = true;
 		if (p->boolean)
@@ -125,7 +157,7 @@ static void dump_plain(int fd, SkOptsEntry *o)
 static int dump_timestamps(int fd, SkOptsEntry *o, struct err *err)
 {
 	static const int stamps[] = { SO_TIMESTAMP_OLD, SO_TIMESTAMPNS_OLD, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW };
-	struct { uint32_t flags, phc; } ts = { 0 };
+	struct { uint32_t flags, phc; } ts = { 0 }, newer = { 0 };
 	socklen_t len = sizeof(ts);
 
 	for (size_t i = 0; i < ARRAY_SIZE(stamps); i++)
@@ -134,15 +166,13 @@ static int dump_timestamps(int fd, SkOptsEntry *o, struct err *err)
 			o->so_timestamp = (uint32_t)stamps[i];
 		}
 	/* The old one shows what the new one set, but not the other way round. */
-	if (getsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING_NEW, &ts, &len) == 0 && ts.flags) {
+	if (getsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING_OLD, &ts, &len) < 0)
+		return err_sys(err, "cannot read SO_TIMESTAMPING of a socket");
+	if (!ts.flags)
+		return 0;
+	len = sizeof(newer);
+	if (getsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING_NEW, &newer, &len) == 0 && newer.flags)
 		o->has_so_timestamping_new = o->so_timestamping_new = true;
-	} else {
-		len = sizeof(ts);
-		if (getsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING_OLD, &ts, &len) < 0)
-			return err_sys(err, "cannot read SO_TIMESTAMPING of a socket");
-		if (!ts.flags)
-			return 0;
-	}
 	if (ts.flags & SOF_TIMESTAMPING_OPT_ID)
 		return err_refuse(err, "socket with SOF_TIMESTAMPING_OPT_ID, whose counter cannot be read");
 	o->has_so_timestamping = true;
@@ -218,8 +248,9 @@ static int dump_filter(struct dump *d, int fd, SkOptsEntry *o, struct err *err)
 	return 0;
 }
 
-int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err)
+static int read_options(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err)
 {
+	const int fd = src->fd;
 	SkOptsEntry *o = *out = arena_msg(d->arena, SkOptsEntry, sk_opts_entry__init);
 	struct timeval snd = { 0 }, rcv = { 0 };
 	socklen_t snd_len = sizeof(snd), rcv_len = sizeof(rcv);
@@ -239,7 +270,7 @@ int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err
 		o->has_so_buf_lock = true;
 		o->so_buf_lock = (uint32_t)lock;
 	}
-	dump_plain(fd, o);
+	dump_plain(d, src, o);
 	dump_wide(fd, o);
 	int ret = dump_timestamps(fd, o, err);
 	if (!ret)
@@ -249,6 +280,15 @@ int sock_options_dump(struct dump *d, int fd, SkOptsEntry **out, struct err *err
 	return ret;
 }
 
+int sock_options_dump(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err)
+{
+	const struct sock_told *told = sock_ahead_get(src->ahead);
+
+	if (!told)
+		return read_options(d, src, out, err);
+	*out = told->opts;
+	return 0;
+}
 int sock_refuse_errors(int fd, const char *what, struct err *err)
 {
 	struct pollfd p = { fd, 0, 0 };
@@ -272,7 +312,7 @@ int sock_dump_silent(struct dump *d, const struct fd_source *src, const char *wh
 	if (!ret)
 		ret = fown_dump(d, src, fown, err);
 	if (!ret)
-		ret = sock_options_dump(d, src->fd, opts, err);
+		ret = sock_options_dump(d, src, opts, err);
 	return ret;
 }
 

@@ -20,7 +20,9 @@
 #include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/base/halves.h"
 #include "common/net/guard.h"
+#include "common/sock/ahead.h"
 #include "tcp-stream.pb-c.h"
 
 /* include/net/tcp_states.h; <netinet/tcp.h> has them, but clashes with <linux/tcp.h>. */
@@ -31,6 +33,7 @@ enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLO
 #define BYTES_AT_ONCE (1u << 20)
 /* From so many on, a thread of its own reads their options. */
 #define ASIDE_FROM 16
+#define CLOSE_AT_ONCE 64
 
 struct connection {
 	struct dump_task *task;
@@ -73,7 +76,11 @@ int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, s
 		t->root = -1;
 		raise_limit();
 	}
-	c.src.fd = fcntl(src->fd, F_DUPFD_CLOEXEC, 0);
+	if (src->kept)
+		*src->kept = true;
+	else
+		c.src.fd = fcntl(src->fd, F_DUPFD_CLOEXEC, 0);
+	c.src.kept = NULL;
 	if (c.src.fd < 0)
 		return err_sys(err, "cannot keep a duplicate of a connection");
 	c.reuse = sock_option(src->fd, SO_REUSEADDR) > 0;
@@ -548,18 +555,29 @@ void tcp_after_kill(struct dump *d)
 	guard_act(t->guard, GUARD_NOTHING);
 }
 
+static int close_one(void *view, size_t i, struct err *err)
+{
+	const struct tcp_dump *t = view;
+
+	(void)err;
+	close(t->v[i].src.fd);
+	return 0;
+}
+
 void tcp_dump_end(struct dump *d)
 {
 	struct tcp_dump *t = d->tcp;
+	struct err ignore = ERR_INIT;
 
 	if (!t)
 		return;
+	socks_ahead_end(d->files->ahead);
 	guard_stop(t->guard);
 	net_lock_free(t->lock);
 	if (t->told)
 		actions_tell(d->opts->actions, ACTION_NETWORK_UNLOCK, d->tasks[0]->pid, d->log);
-	for (size_t i = 0; i < t->n; i++)
-		close(t->v[i].src.fd);
+	/* After a kill they are the last ones, and it is here that the kernel ends the connections. */
+	halves_run(&(struct halves){ .n = t->n, .at_once = CLOSE_AT_ONCE, .one = close_one, .mine = t, .other = t }, &ignore);
 	if (t->root >= 0)
 		close(t->root);
 	free(t->v);

@@ -187,7 +187,7 @@ static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 	if (!ret)
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)
-		ret = sock_options_dump(d, src->fd, &e->opts, err);
+		ret = sock_options_dump(d, src, &e->opts, err);
 	if (!ret)
 		ret = dump_error(src, e, err);
 	if (ret < 0)

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "common/sock/ahead.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "common/base/aside.h"
+#include "common/sock/inetopt.h"
+
+/* From so many sockets on a second thread is worth its start. */
+#define MANY 16
+
+struct sock_ahead {
+	struct socks_ahead *all;
+	int fd;
+	enum { FREE, TAKEN, DONE } state;
+	bool known;
+	struct sock_told told;
+};
+
+struct socks_ahead {
+	struct dump view; /* with an arena of its own */
+	struct sock_ahead *v;
+	size_t n;
+	struct aside beside;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool stop;
+};
+
+/* A failure is found again, and told, by who asks for what is not there. */
+static bool read_one(struct socks_ahead *all, struct sock_ahead *a)
+{
+	const struct fd_source src = { .fd = a->fd, .domain = sock_option(a->fd, SO_DOMAIN), .type = sock_option(a->fd, SO_TYPE),
+				       .protocol = sock_option(a->fd, SO_PROTOCOL) };
+	const bool inet = src.domain == AF_INET || src.domain == AF_INET6;
+	struct err ignore = ERR_INIT;
+
+	if (src.domain != AF_UNIX && !(inet && src.type == SOCK_STREAM && src.protocol == IPPROTO_TCP))
+		return false;
+	if (sock_options_dump(&all->view, &src, &a->told.opts, &ignore))
+		return false;
+	return !inet || !inetopt_dump(&all->view, &src, false, &a->told.more, &a->told.nmore, &ignore);
+}
+
+static int work(void *arg, struct err *err)
+{
+	struct socks_ahead *all = arg;
+
+	(void)err;
+	pthread_mutex_lock(&all->lock);
+	for (size_t i = 0; i < all->n && !all->stop; i++) {
+		struct sock_ahead *a = &all->v[i];
+
+		if (a->state != FREE)
+			continue;
+		a->state = TAKEN;
+		pthread_mutex_unlock(&all->lock);
+		a->known = read_one(all, a);
+		pthread_mutex_lock(&all->lock);
+		a->state = DONE;
+		pthread_cond_signal(&all->done);
+	}
+	pthread_mutex_unlock(&all->lock);
+	return 0;
+}
+
+/* One that a description will be written of, with the duplicate that is at hand. */
+static bool is_one(const struct file_fd *f)
+{
+	return S_ISSOCK(f->st.st_mode) && !f->duplicate && !(f->flags & O_PATH) && f->origin && f->origin->dup >= 0;
+}
+
+struct socks_ahead *socks_ahead_start(struct dump *d)
+{
+	const struct file_table *t = d->files;
+	struct socks_ahead *all;
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->nfds; i++)
+		n += is_one(&t->fds[i]);
+	if (n < MANY || d->found)
+		return NULL;
+	all = xzalloc(sizeof(*all));
+	all->view = *d;
+	all->view.arena = arena_new();
+	all->v = arena_alloc(all->view.arena, n * sizeof(*all->v));
+	for (size_t i = 0; i < t->nfds; i++) {
+		struct file_fd *f = t->fds[i].origin;
+
+		if (!is_one(&t->fds[i]))
+			continue;
+		all->v[all->n] = (struct sock_ahead){ .all = all, .fd = f->dup };
+		f->ahead = &all->v[all->n++];
+	}
+	pthread_mutex_init(&all->lock, NULL);
+	pthread_cond_init(&all->done, NULL);
+	aside_start(&all->beside, work, all);
+	return all;
+}
+
+void socks_ahead_end(struct socks_ahead *all)
+{
+	struct err ignore = ERR_INIT;
+
+	if (!all)
+		return;
+	pthread_mutex_lock(&all->lock);
+	all->stop = true;
+	pthread_mutex_unlock(&all->lock);
+	aside_join(&all->beside, &ignore);
+}
+
+void socks_ahead_free(struct socks_ahead *all)
+{
+	if (!all)
+		return;
+	socks_ahead_end(all);
+	pthread_cond_destroy(&all->done);
+	pthread_mutex_destroy(&all->lock);
+	arena_free(all->view.arena);
+	free(all);
+}
+
+const struct sock_told *sock_ahead_get(struct sock_ahead *a)
+{
+	if (!a)
+		return NULL;
+	pthread_mutex_lock(&a->all->lock);
+	if (a->state == FREE)
+		a->state = DONE;
+	while (a->state == TAKEN)
+		pthread_cond_wait(&a->all->done, &a->all->lock);
+	pthread_mutex_unlock(&a->all->lock);
+	return a->known ? &a->told : NULL;
+}
