@@ -325,7 +325,7 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 	ret = file_describe(d, fd, &kept, f, err);
 	if (kept)
 		return ret;
-	sock_ahead_get(f->ahead); /* nobody reads there any more */
+	sock_ahead_leave(f->ahead);
 	close(fd);
 	return ret;
 }

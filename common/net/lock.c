@@ -468,6 +468,11 @@ int net_lock_keep(struct net_lock *l, struct err *err)
 	return 0;
 }
 
+bool net_lock_is_kept(const struct net_lock *l)
+{
+	return l && l->kept;
+}
+
 int net_lock_socket(const struct net_lock *l)
 {
 	return l->fd;

@@ -35,6 +35,7 @@ int net_lock_keep(struct net_lock *lock, struct err *err);
 /* For somebody who watches over us: the socket, and the bytes that unlock when they are sent there. */
 int net_lock_socket(const struct net_lock *lock);
 size_t net_lock_undo(const struct net_lock *lock, void *out, size_t size);
+bool net_lock_is_kept(const struct net_lock *lock); /* NULL: no */
 /* Takes the lock away, unless it was kept. NULL is fine. */
 void net_lock_free(struct net_lock *lock);
 

@@ -22,15 +22,16 @@ struct sock_ahead {
 struct socks_ahead {
 	struct dump view; /* with an arena of its own */
 	struct sock_ahead *v;
-	size_t n;
+	size_t n, next; /* those before next are taken */
 	struct aside beside;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
+	unsigned waiting;
 	bool stop;
 };
 
 /* A failure is found again, and told, by who asks for what is not there. */
-static bool read_one(struct socks_ahead *all, struct sock_ahead *a)
+static bool read_one(struct dump *view, struct sock_ahead *a)
 {
 	const struct fd_source src = { .fd = a->fd, .domain = sock_option(a->fd, SO_DOMAIN), .type = sock_option(a->fd, SO_TYPE),
 				       .protocol = sock_option(a->fd, SO_PROTOCOL) };
@@ -39,9 +40,32 @@ static bool read_one(struct socks_ahead *all, struct sock_ahead *a)
 
 	if (src.domain != AF_UNIX && !(inet && src.type == SOCK_STREAM && src.protocol == IPPROTO_TCP))
 		return false;
-	if (sock_options_dump(&all->view, &src, &a->told.opts, &ignore))
+	if (sock_options_dump(view, &src, &a->told.opts, &ignore))
 		return false;
-	return !inet || !inetopt_dump(&all->view, &src, false, &a->told.more, &a->told.nmore, &ignore);
+	return !inet || !inetopt_dump(view, &src, false, &a->told.more, &a->told.nmore, &ignore);
+}
+
+/* Under the lock, which is open meanwhile. */
+static void read_this(struct socks_ahead *all, struct dump *view, struct sock_ahead *a)
+{
+	a->state = TAKEN;
+	pthread_mutex_unlock(&all->lock);
+	a->known = read_one(view, a);
+	pthread_mutex_lock(&all->lock);
+	a->state = DONE;
+	if (all->waiting)
+		pthread_cond_broadcast(&all->done);
+}
+
+/* The next one that nobody has taken. */
+static bool read_next(struct socks_ahead *all, struct dump *view)
+{
+	while (all->next < all->n && all->v[all->next].state != FREE)
+		all->next++;
+	if (all->stop || all->next == all->n)
+		return false;
+	read_this(all, view, &all->v[all->next]);
+	return true;
 }
 
 static int work(void *arg, struct err *err)
@@ -50,18 +74,8 @@ static int work(void *arg, struct err *err)
 
 	(void)err;
 	pthread_mutex_lock(&all->lock);
-	for (size_t i = 0; i < all->n && !all->stop; i++) {
-		struct sock_ahead *a = &all->v[i];
-
-		if (a->state != FREE)
-			continue;
-		a->state = TAKEN;
-		pthread_mutex_unlock(&all->lock);
-		a->known = read_one(all, a);
-		pthread_mutex_lock(&all->lock);
-		a->state = DONE;
-		pthread_cond_signal(&all->done);
-	}
+	while (read_next(all, &all->view))
+		;
 	pthread_mutex_unlock(&all->lock);
 	return 0;
 }
@@ -123,15 +137,35 @@ void socks_ahead_free(struct socks_ahead *all)
 	free(all);
 }
 
-const struct sock_told *sock_ahead_get(struct sock_ahead *a)
+static void wait_for(struct sock_ahead *a)
+{
+	a->all->waiting++;
+	while (a->state == TAKEN)
+		pthread_cond_wait(&a->all->done, &a->all->lock);
+	a->all->waiting--;
+}
+
+const struct sock_told *sock_ahead_get(struct dump *d, struct sock_ahead *a)
 {
 	if (!a)
 		return NULL;
 	pthread_mutex_lock(&a->all->lock);
 	if (a->state == FREE)
-		a->state = DONE;
-	while (a->state == TAKEN)
-		pthread_cond_wait(&a->all->done, &a->all->lock);
+		read_this(a->all, d, a);
+	while (a->state == TAKEN && read_next(a->all, d))
+		;
+	wait_for(a);
 	pthread_mutex_unlock(&a->all->lock);
 	return a->known ? &a->told : NULL;
+}
+
+void sock_ahead_leave(struct sock_ahead *a)
+{
+	if (!a)
+		return;
+	pthread_mutex_lock(&a->all->lock);
+	if (a->state == FREE)
+		a->state = DONE;
+	wait_for(a);
+	pthread_mutex_unlock(&a->all->lock);
 }

@@ -22,9 +22,11 @@ void socks_ahead_free(struct socks_ahead *all);
 
 struct sock_told { SkOptsEntry *opts; SockOptEntry **more; size_t nmore; /* more: of inetopt.h, as of one that is not connected */ };
 /*
- * What was read, or NULL: then nobody will, and the caller reads for itself. a may be NULL. From here on the other thread leaves the
- * descriptor alone: before it is closed, somebody must have asked.
+ * What was read, or NULL: then the caller reads for itself, and finds out why not. a may be NULL. Who would have to wait reads of the
+ * others meanwhile, into the arena of d.
  */
-const struct sock_told *sock_ahead_get(struct sock_ahead *a);
+const struct sock_told *sock_ahead_get(struct dump *d, struct sock_ahead *a);
+/* Before its descriptor is closed: nobody reads there any more. */
+void sock_ahead_leave(struct sock_ahead *a);
 
 #endif

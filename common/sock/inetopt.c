@@ -215,7 +215,7 @@ static void take_told(struct dump *d, const struct sock_told *told, bool connect
 
 int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, SockOptEntry ***v, size_t *n, struct err *err)
 {
-	const struct sock_told *told = sock_ahead_get(src->ahead);
+	const struct sock_told *told = sock_ahead_get(d, src->ahead);
 	const struct inetopt_fresh *fresh = NULL;
 	SockOptEntry *found[ARRAY_SIZE(rows)];
 	size_t k = 0;

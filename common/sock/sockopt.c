@@ -282,7 +282,7 @@ static int read_options(struct dump *d, const struct fd_source *src, SkOptsEntry
 
 int sock_options_dump(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err)
 {
-	const struct sock_told *told = sock_ahead_get(src->ahead);
+	const struct sock_told *told = sock_ahead_get(d, src->ahead);
 
 	if (!told)
 		return read_options(d, src, out, err);

@@ -573,11 +573,15 @@ void tcp_dump_end(struct dump *d)
 		return;
 	socks_ahead_end(d->files->ahead);
 	guard_stop(t->guard);
-	net_lock_free(t->lock);
+	/* A lock that stays was made in the place of another one, and to close its socket waits until the kernel is through with
+	 * that: as late as can be. */
+	if (!net_lock_is_kept(t->lock))
+		net_lock_free(take_ptr(t->lock));
 	if (t->told)
 		actions_tell(d->opts->actions, ACTION_NETWORK_UNLOCK, d->tasks[0]->pid, d->log);
 	/* After a kill they are the last ones, and it is here that the kernel ends the connections. */
 	halves_run(&(struct halves){ .n = t->n, .at_once = CLOSE_AT_ONCE, .one = close_one, .mine = t, .other = t }, &ignore);
+	net_lock_free(t->lock);
 	if (t->root >= 0)
 		close(t->root);
 	free(t->v);
