@@ -107,7 +107,8 @@ _Noreturn static void stand_in_main(struct call *c, pid_t parent)
 
 static pid_t make(struct call *c, pid_t pid)
 {
-	struct clone_args args = { .flags = CLONE_FILES | CLONE_FS, .set_tid = (uint64_t)(uintptr_t)&pid,
+	/* An array of no numbers is an error, not a wish for any (copy_clone_args_from_user() in kernel/fork.c). */
+	struct clone_args args = { .flags = CLONE_FILES | CLONE_FS, .set_tid = pid ? (uint64_t)(uintptr_t)&pid : 0,
 				   .set_tid_size = pid ? 1 : 0 };
 	const pid_t parent = getpid();
 

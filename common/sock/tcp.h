@@ -53,7 +53,10 @@ void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot);
 int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err);
 
 struct tcp_run;
-/* Before any socket is made: the lock of the dump must be there, or is made again. *run stays NULL without connections. */
+/*
+ * Before any socket is made: the lock of the dump must be there, or is made again. *run stays NULL without connections, unless the
+ * dump's lock is there all the same: whatever becomes of its connections, it goes with a restore that succeeds.
+ */
 int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **run,
 		  struct err *err);
 /* When all tasks are made and none is let go: the connections leave repair mode. fds: descriptors by slot. */

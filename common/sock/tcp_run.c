@@ -30,8 +30,11 @@ struct tcp_run {
 	struct guard *guard;
 	int root; /* pidfd of the root task */
 	struct tcp_packets packets;
+	struct net_connection *conns; /* of the checkpoint, restored or not */
+	size_t nconns;
 	bool released, done;
 	bool iptables; /* rules of another dumper hold the connections, too */
+	bool unasked;  /* --network-lock skip: what is left of the dump's lock goes, and nothing is locked */
 };
 
 static int set(int fd, int level, int name, int value)
@@ -62,36 +65,71 @@ static void connection_of(const InetSkEntry *e, struct net_connection *c)
  */
 static int lock(struct tcp_run *run, const char *id, struct err *err)
 {
-	const struct tcp_plan *t = run->plan;
-	cleanup_free struct net_connection *conns = xreallocarray(NULL, t->n, sizeof(*conns));
 	int ret = net_lock_find(id, &run->lock, err);
 
 	if (ret < 0 || run->lock)
 		return ret;
-	for (size_t i = 0; i < t->n; i++)
-		connection_of(t->v[i].e, &conns[i]);
-	return net_lock(id, conns, t->n, &run->lock, err);
+	return net_lock(id, run->conns, run->nconns, &run->lock, err);
+}
+
+/*
+ * Connections that are not restored (--tcp-close), or that the caller does not want locked: the lock of the dump goes all the same
+ * when the tasks are there, or their peers would never hear anything again. A kernel without nftables has none.
+ */
+static void find_lock(struct tcp_run *run, const char *id)
+{
+	struct err ignore = ERR_INIT;
+
+	if (net_lock_find(id, &run->lock, &ignore) < 0)
+		log_debug(run->log, "no lock of the network can be looked for: %s", ignore.reason);
+}
+
+static bool is_connection(const FileEntry *f)
+{
+	const InetSkEntry *e = f->isk;
+
+	return e && e->type == SOCK_STREAM && e->proto == IPPROTO_TCP && e->dst_port && e->state != LISTEN &&
+	       e->n_dst_addr == e->n_src_addr;
+}
+
+static void collect(const struct model *m, struct tcp_run *run)
+{
+	for (size_t i = 0; i < m->nfiles; i++)
+		run->nconns += is_connection(m->files[i]);
+	run->conns = xreallocarray(NULL, run->nconns, sizeof(*run->conns));
+	run->nconns = 0;
+	for (size_t i = 0; i < m->nfiles; i++)
+		if (is_connection(m->files[i]))
+			connection_of(m->files[i]->isk, &run->conns[run->nconns++]);
 }
 
 int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **out,
 		  struct err *err)
 {
+	static const struct tcp_plan none;
+	const uint32_t method = m->inventory->network_lock_method;
+	const char *id = m->inventory->dump_criu_run_id ?: "restore";
 	struct tcp_run *run;
-	int ret;
+	int ret = 0;
 
 	*out = NULL;
-	if (!plan->tcp)
+	if (!plan->tcp && (!m->inventory->has_network_lock_method || method == NET_LOCK_SKIP))
 		return 0;
 	run = *out = xzalloc(sizeof(*run));
-	run->plan = plan->tcp;
+	run->plan = plan->tcp ? plan->tcp : &none;
 	run->log = log;
 	run->root = -1;
 	tcp_packets_init(&run->packets);
-	if (!plan->network_lock || m->inventory->network_lock_method == NET_LOCK_SKIP)
+	if (method == NET_LOCK_SKIP)
 		return 0;
-	run->iptables = m->inventory->network_lock_method == NET_LOCK_IPTABLES;
-	ret = lock(run, m->inventory->dump_criu_run_id ?: "restore", err);
-	if (ret < 0)
+	collect(m, run);
+	run->iptables = method == NET_LOCK_IPTABLES && run->nconns;
+	run->unasked = !plan->network_lock;
+	if (plan->network_lock && (plan->tcp || run->iptables))
+		ret = lock(run, id, err);
+	else if (run->nconns)
+		find_lock(run, id);
+	if (ret < 0 || (!plan->tcp && !run->lock && !run->iptables))
 		tcp_run_free(take_ptr(*out));
 	return ret;
 }
@@ -251,20 +289,21 @@ static int release(struct tcp_run *run, const struct tcp_restore *r, int fd, str
 
 /* ---- all ---- */
 
-/* From here on it is our lock that stays while the checkpoint is all there is. */
+/* From here on it is our lock, if any, that stays while the checkpoint is all there is. */
 static int take_over(struct tcp_run *run, struct err *err)
 {
-	const struct tcp_plan *t = run->plan;
-	cleanup_free struct net_connection *conns = xreallocarray(NULL, t->n, sizeof(*conns));
 	size_t n = 0;
-	int ret;
+	int ret = run->lock ? net_lock_keep(run->lock, err) : 0;
 
-	for (size_t i = 0; i < t->n; i++)
-		connection_of(t->v[i].e, &conns[i]);
-	ret = net_lock_keep(run->lock, err);
 	if (!ret)
-		ret = iptables_unlock(conns, t->n, &n, err);
+		ret = iptables_unlock(run->conns, run->nconns, &n, err);
 	log_debug(run->log, "%zu rules of iptables taken away", n);
+	/* Who wants no lock can do without the programs that it takes to remove one. */
+	if (ret < 0 && run->unasked) {
+		log_warn(run->log, "rules of iptables that may hold the connections stay: %s", err->reason);
+		*err = (struct err)ERR_INIT;
+		return 0;
+	}
 	return ret;
 }
 
@@ -343,6 +382,7 @@ void tcp_run_free(struct tcp_run *run)
 	if (run->root >= 0)
 		close(run->root);
 	net_lock_free(run->lock);
+	free(run->conns);
 	tcp_packets_close(&run->packets);
 	free(run);
 }

@@ -32,6 +32,16 @@ hold() {
 	done
 }
 
+# Dumped by a dumper that knows only iptables.
+by_rules() {
+	hold $t $where
+	dump "$1" "$SERVER" $est --network-lock skip
+	wait_gone "$SERVER" || die "the server is not gone"
+	"$CR_IMAGE" decode -i "$1/inventory.img" | jq '.entries[0].network_lock_method = 0' >inventory.json || die "cannot change the inventory"
+	rm "$1/cr-manifest.json"
+	"$CR_IMAGE" encode -i inventory.json -o "$1/inventory.img" || die "cannot encode the inventory"
+}
+
 for where in 127.0.0.1 ::1; do
 	t=iptables
 	[ $where = ::1 ] && t=ip6tables
@@ -52,6 +62,7 @@ for where in 127.0.0.1 ::1; do
 	# Of the other dumper: the rules are there before ours would be, and the images say so.
 	$t -t filter -I INPUT -p tcp -m mark ! --mark 0xC114 --source $where --sport 1 --destination $where --dport 4100 -j DROP
 	other=$(rules)
+	none=$("$peer" tables)
 	hold $t $where
 	[ "$(rules | wc -l)" = 9 ] || die "not two rules for each of four connections: $(rules)"
 	dump img/2 "$SERVER" $est --network-lock skip
@@ -69,11 +80,27 @@ for where in 127.0.0.1 ::1; do
 	restore img/2 $est
 	goes_on "restored from under rules of iptables"
 	[ "$(rules)" = "$other" ] || die "rules are left, or others are gone: $(rules)"
-	$t -D INPUT -p tcp -m mark ! --mark 0xC114 --source $where --sport 1 --destination $where --dport 4100 -j DROP || die "cannot remove it"
+
+	# Not to be locked: rules of another dumper go all the same.
+	by_rules img/3
+	restore img/3 $est --network-lock skip
+	goes_on "restored with --network-lock skip from under rules of iptables"
+	[ "$(rules)" = "$other" ] || die "--network-lock skip: rules are left, or others are gone: $(rules)"
 
 	touch talk/go
 	wait_for 30 test -e talk/verdict || die "no verdict; $(beat)"
 	grep -q pass talk/verdict || die "$(cat talk/verdict)"
+	# Connections that are not restored: nothing holds them any more.
+	rm -rf talk
+	start talk "$peer" talk $where 4100 2
+	wait_for 30 test -e talk/ready || die "the peer is not ready"
+	by_rules img/4
+	kill "$PID"
+	restore img/4 --tcp-close
+	[ "$(rules)" = "$other" ] || die "--tcp-close: rules are left, or others are gone: $(rules)"
+	[ "$("$peer" tables)" = "$none" ] || die "a table is left"
+	$t -D INPUT -p tcp -m mark ! --mark 0xC114 --source $where --sport 1 --destination $where --dport 4100 -j DROP || die "cannot remove it"
+
 	kill "$SERVER"
 	wait_gone "$SERVER" || die "the server does not end"
 done

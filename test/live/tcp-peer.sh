@@ -141,6 +141,38 @@ wait_for 30 test -e talk/ready || die "the restored server takes no connections:
 goes_on "new connections after --tcp-close"
 finish
 
+# Closed only when it is restored, and restored without a lock of its own: the lock of the dump goes with either.
+begin 127.0.0.1 3
+rm -rf img/*
+dump img/k "$SERVER" $est
+wait_gone "$SERVER"
+locked "after the dump"
+CR_FAULT=restore:before-detach=5 "$CR_RESTORE" -D img/k -d --tcp-close >out 2>&1 && die "a failure is none"
+locked "after a failed restore with --tcp-close"
+kill "$PID" # the peer: it may wait for an answer for ever, as nobody tells it of the end
+restore img/k --tcp-close
+wait_for 5 no_tables || die "restored with --tcp-close: a lock is left"
+wait_for 10 is_free "$SERVER" || die "the server does not live on: $(state_of "$SERVER")"
+rm -rf talk
+start talk "$peer" talk 127.0.0.1 4100 2
+wait_for 30 test -e talk/ready || die "the restored server takes no connections: $(cat talk/verdict)"
+rm -rf img/*
+dump img/s "$SERVER" $est
+wait_gone "$SERVER"
+locked "after the dump"
+CR_FAULT=restore:before-detach=5 "$CR_RESTORE" -D img/s -d $est --network-lock skip >out 2>&1 && die "a failure is none"
+locked "after a failed restore with --network-lock skip"
+restore img/s $est --network-lock skip
+goes_on "restored with --network-lock skip"
+rm -rf img/*
+dump img/c "$SERVER" $est --network-lock skip
+wait_gone "$SERVER"
+no_tables || die "--network-lock skip locks"
+restore img/c --tcp-close --network-lock skip
+no_tables || die "a table that was not asked for"
+kill "$SERVER"
+wait_gone "$SERVER" || die "the server does not end"
+
 # An address that is no longer here.
 ip addr add 192.0.2.1/32 dev lo
 begin 192.0.2.1 1

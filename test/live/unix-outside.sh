@@ -81,6 +81,20 @@ for name in "$W/path" "@${W##*/} abstract"; do
 	rm -rf first first-img second third "$W/path"
 done
 
+# A pair made by somebody outside who lives on: his number is not to be had, so the peer shows another one.
+start given "$peer" given x
+maker=$PID
+wait_for 5 test -s given/pid || die "no child with a pair: $(cat given/stderr)"
+child=$(cat given/pid)
+dump given-img "$child"
+wait_for 5 is_dead "$child" || die "not gone"
+"$CR_RESTORE" -d -D given-img </dev/null >out 2>&1 || die "restore: $(cat out)"
+grep -q "was pid $maker, which cannot be had here (it is in use): they will see another number" out || die "not told: $(cat out)"
+touch given/go
+wait_for 5 test -e given/verdict || die "the pair is not what it was: $(cat given/stderr)"
+is_dead "$maker" && die "the maker of the pair is gone"
+kill "$maker"
+
 # What cannot be seen.
 begin early early "$W/early.sock"
 mkdir early-img

@@ -7,9 +7,11 @@
  *	stream-client	the same over a connection		listener	listens on NAME and accepts nobody
  *	early		listens, connects to itself, and writes before it accepts
  *	urgent		a pair with an out-of-band byte that waits
+ *	given		a child has a pair that its maker, who lives on, made; says its pid, and on "go" whether the pair is as it was
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +112,33 @@ static void ask(int type, const struct sockaddr_un *a, socklen_t len)
 	}
 }
 
+static void given(void)
+{
+	struct ucred u = { 0 };
+	socklen_t len = sizeof(u);
+	char buf[8];
+	int fds[2];
+	FILE *f;
+
+	must(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
+	signal(SIGCHLD, SIG_IGN); /* nothing is left of it */
+	if (fork()) {
+		close(fds[0]);
+		close(fds[1]);
+		return;
+	}
+	must(setsid() > 0 && write(fds[0], "queued", 6) == 6, "write");
+	f = fopen("pid", "w");
+	must(f && fprintf(f, "%d\n", getpid()) > 0 && !fclose(f), "pid");
+	while (access("go", F_OK))
+		usleep(10000);
+	must(read(fds[1], buf, sizeof(buf)) == 6 && !memcmp(buf, "queued", 6), "read");
+	must(!getsockopt(fds[0], SOL_SOCKET, SO_PEERCRED, &u, &len) && u.uid == getuid() && u.gid == getgid(), "SO_PEERCRED");
+	f = fopen("verdict", "w");
+	must(f && fputs("pass\n", f) >= 0 && !fclose(f), "verdict");
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *name = argc > 2 ? argv[2] : "";
@@ -121,7 +150,9 @@ int main(int argc, char **argv)
 		serve(dgram ? SOCK_DGRAM : SOCK_STREAM, &a, len);
 	if (strstr(what, "-client"))
 		ask(dgram ? SOCK_DGRAM : SOCK_STREAM, &a, len);
-	if (!strcmp(what, "urgent")) {
+	if (!strcmp(what, "given")) {
+		given();
+	} else if (!strcmp(what, "urgent")) {
 		must(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
 		must(send(fds[0], "ab", 2, MSG_OOB) == 2, "send");
 	} else {
