@@ -438,12 +438,14 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		ret = freeze(&d, err);
 	if (ret)
 		goto out;
-	keeper_take(&d);
 	frozen = true;
+	ret = dump_each_task(&d, seccomp_spare, err);
+	keeper_take(&d);
 	frozen_us = d.tasks[0]->fz.frozen_ns / 1000;
 	d.stats.freezing_us = now_us() - frozen_us;
 	fault("dump:frozen");
-	ret = opts->pre_dump && !found ? dump_before(&d, &frozen, err) : dump_frozen(&d, err);
+	if (!ret)
+		ret = opts->pre_dump && !found ? dump_before(&d, &frozen, err) : dump_frozen(&d, err);
 	ipcns_leave(&d);
 	for (size_t i = 0; i < d.ntasks; i++)
 		*again |= d.tasks[i]->left_busy;

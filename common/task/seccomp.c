@@ -124,20 +124,41 @@ static bool passes(const struct dump_thread *t, const struct bpf_call *call, boo
 	return true;
 }
 
-/*
- * Who is stopped in a sleep goes on with it by restart_syscall(2), which a filter may kill for: such a sleep begins anew, by the
- * call that the filter has allowed.
- */
-static int spare_restart(const struct dump *d, struct dump_thread *t, struct err *err)
+/* Of a thread that was only frozen. Below a filter that cannot be read its sleeps begin anew, too: the dump is refused for it later. */
+static int spare_restart(struct dump *d, struct frozen_thread *frozen, struct err *err)
 {
 	const struct bpf_call call = { .nr = SYS_restart_syscall, .arch = ARCH_AUDIT };
+	struct dump_thread t = { .frozen = frozen, .status.seccomp = SECCOMP_MODE_FILTER };
+	struct arch_regs again = frozen->regs;
+	struct err ignore = ERR_INIT;
+	char path[THREAD_PATH_MAX];
 	int ret;
 
-	if (!t->seccomp || passes(t, &call, true) || !arch_restart_whole(&t->frozen->regs))
+	if (frozen->dead || !arch_restart_whole(&again))
 		return 0;
-	log_info(d->log, "thread %d: its seccomp filter forbids restart_syscall: it sleeps its whole time again", t->frozen->tid);
-	ret = arch_set_regs(t->frozen->tid, &t->frozen->regs);
-	return ret ? err_set(err, ERR_FAILED, -ret, "cannot set the registers of thread %d", t->frozen->tid) : 0;
+	/* Without a filter there is not even a first one (kernel/seccomp.c, get_nth_filter()). */
+	if (ptrace(PTRACE_SECCOMP_GET_FILTER, frozen->tid, 0, NULL) < 0) {
+		if (errno == EINVAL)
+			return 0;
+		dump_thread_path(d->task, frozen->tid, "status", path);
+		if (!proc_status(d->task->proc_fd, path, d->arena, &t.status, &ignore) && t.status.seccomp != SECCOMP_MODE_FILTER)
+			return 0;
+	}
+	if (!read_chain(d, frozen->tid, &t.seccomp, &ignore) && passes(&t, &call, true))
+		return 0;
+	log_info(d->log, "thread %d: its seccomp filter forbids restart_syscall: it sleeps its whole time again", frozen->tid);
+	frozen->regs = again;
+	ret = arch_set_regs(frozen->tid, &again);
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot set the registers of thread %d", frozen->tid) : 0;
+}
+
+int seccomp_spare(struct dump *d, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < d->task->fz.nthreads && !ret; i++)
+		ret = spare_restart(d, &d->task->fz.threads[i], err);
+	return ret;
 }
 
 int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
@@ -154,9 +175,6 @@ int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
 			return ret;
 		if (t != first && same_chain(first->seccomp, t->seccomp))
 			t->seccomp = first->seccomp;
-		ret = spare_restart(d, t, err);
-		if (ret)
-			return ret;
 	} else if (t->status.seccomp != SECCOMP_MODE_STRICT) {
 		return err_refuse(err, "thread %d is in seccomp mode %d", tid, t->status.seccomp);
 	}

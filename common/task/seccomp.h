@@ -6,6 +6,11 @@
 #include "common/dump/dump.h"
 #include "common/restore/model.h"
 
+/*
+ * For the frozen d->task, before all else: who is stopped in a sleep goes on with it by restart_syscall(2), which a filter may kill
+ * for. Such a sleep begins anew, by the call that the filter has allowed; whatever becomes of the dump, and of us.
+ */
+int seccomp_spare(struct dump *d, struct err *err);
 /* Reads the filters of the thread and suspends them for as long as we trace it. To be called by the tracing thread. */
 int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err);
 /* What the thread's image says of its filters. */
