@@ -47,12 +47,13 @@ extern const struct state_kind *const state_kinds[]; /* NULL-terminated */
 
 /* ---- open file descriptions ---- */
 
-struct fd_source { /* a descriptor of the frozen task, seen from the dumper */
-	int number;	 /* in the task */
+struct fd_source { /* a description, seen from the dumper: of a descriptor of the frozen task, or of a message on its way */
+	int number;	 /* in the task; -1: only a message holds it, and no number of the task is any of its */
 	int fd;		 /* our own descriptor of the same description (pidfd_getfd) */
+	char place[32];	 /* opens its file anew, for as long as the dump lasts: struct file_place.magic */
 	int flags;	 /* F_GETFL */
 	struct stat st;	 /* fstat */
-	const char *link; /* readlink of /proc/PID/fd/N */
+	const char *link; /* readlink of that */
 	const struct proc_fdinfo *info;
 	int domain, type, protocol; /* of a socket: SO_DOMAIN, SO_TYPE, SO_PROTOCOL; else -1 */
 	struct sock_ahead *ahead; /* common/sock/ahead.h; NULL: nobody has read its options */

@@ -132,7 +132,7 @@ static int find_target(struct dump *d, const struct fd_source *src, const struct
 	for (f = file_same_inode(d, &st, &n); n; n--, f++) {
 		int r;
 
-		if (!f->task || strstr(f->link, "pidfd") || reg_proc_pid(f->link))
+		if (f->sent || strstr(f->link, "pidfd") || reg_proc_pid(f->link))
 			continue;
 		r = compare(f->task->tid, (uint32_t)f->number, h, i, err);
 		if (r < 0 && r != -EBADF)

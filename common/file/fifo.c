@@ -49,11 +49,9 @@ static int fifo_dump(struct dump *d, const struct fd_source *src, FileEntry *ent
 	FifoEntry *fifo = arena_msg(d->arena, FifoEntry, fifo_entry__init);
 	FileEntry *file = arena_msg(d->arena, FileEntry, file_entry__init);
 	RegFileEntry *reg = arena_msg(d->arena, RegFileEntry, reg_file_entry__init);
-	char magic[32];
-	struct file_place p = { .magic = magic, .link = src->link, .st = src->st, .flags = src->flags };
+	struct file_place p = { .magic = src->place, .link = src->link, .st = src->st, .flags = src->flags };
 	int ret;
 
-	snprintf(magic, sizeof(magic), "fd/%d", src->number);
 	file->type = FD_TYPES__REG;
 	file->id = reg->id = file_new_id(d);
 	file->reg = reg;

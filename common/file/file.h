@@ -14,7 +14,8 @@
 /* One descriptor of a task as /proc shows it. */
 struct file_fd {
 	struct dump_task *task; /* the first that has this table */
-	int number;
+	int number;	  /* sent: of ours */
+	bool sent;	  /* it is no task's: only a message holds the description */
 	uint32_t order;	  /* of the table among others */
 	struct stat st;
 	uint32_t flags;	  /* fdinfo: with O_CLOEXEC */
@@ -45,7 +46,7 @@ struct file_table {
 	void *locks; /* tsearch(3) tree: locks written already */
 	void *fifos;  /* tsearch(3) tree: ids given to fifos */
 	struct tty_table *ttys; /* common/tty/tty_pairs.c, NULL before the first; arena */
-	struct file_fd *inflight; /* malloc'ed; only in messages: number is a descriptor of ours, which we own */
+	struct file_fd *inflight; /* malloc'ed; those that are sent: we own their numbers */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
 	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
@@ -66,6 +67,8 @@ struct file_fd *file_same_inode(struct dump *d, const struct stat *st, size_t *n
 /* The descriptors of a description, one of each table, in the order of tables; NULL for the first one and at the end. Slow. */
 const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const struct file_fd *after);
 
+/* err_object() with "fd 7", or with what is said of a description without a number (fd_source.number). */
+int file_blame(int number, int ret, struct err *err);
 /* Writes the entry of a description of which fd is a duplicate of ours: f says the rest, and learns the type. kept: fd_source. */
 int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct err *err);
 /* The id of a description found in a message. Takes the fd, which is ours. */
@@ -92,6 +95,8 @@ bool file_holder(const char *link, const struct dump *d, char *who, size_t n);
 /* Names of unix sockets that are taken here, and external sockets that are not here. Their number. */
 int unix_preflight(const struct model *m, finding_fn report, void *ctx);
 
+/* Of a slave of a pty that only a message holds: the pair has one. When the queues are read, before entries are written. */
+int tty_note_slave(struct dump *d, const struct stat *st, struct err *err);
 /* /proc says that exec closes the descriptor of a terminal, and is wrong. */
 bool tty_kept_on_exec(const struct dump *d, pid_t pid, int fd);
 
@@ -107,7 +112,7 @@ int fdinfo_value(const char *text, const char *key, int base, uint64_t *out);
 
 /* A file and how to reach it from the dumper. */
 struct file_place {
-	const char *magic; /* relative to /proc/PID: "fd/7", "exe", "map_files/..." */
+	const char *magic; /* relative to /proc/PID of d->task: "fd/7", "exe", "map_files/..."; or of ours: "/proc/self/fd/9" */
 	const char *link;  /* what readlink of that says */
 	struct stat st;
 	long fs_type;	   /* statfs f_type */
@@ -172,6 +177,9 @@ bool file_opened_by(const struct model *m, struct plan *plan, const FileEntry *e
  * all are in their process groups (TASK_GROUPS). */
 void file_pull(struct plan *plan, struct plan_task *pt, size_t from, int fd, const FdinfoEntry *const *same, size_t n);
 
+/* What means a task of the checkpoint, or its terminal: only a task can open it, when it is there. Until then its slot is empty, or
+ * holds something else. */
+bool file_opened_late(const struct model *m, const FileEntry *entry);
 /* The slot of a description, planned on first use. */
 int file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, uint32_t *slot, struct err *err);
 /* Only asks. flags: FILE_AS_ENTRY, or open flags of an additional opening. */

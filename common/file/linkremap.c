@@ -32,12 +32,11 @@ static int by_inode(const void *va, const void *vb)
 static int give_name(struct dump *d, const struct file_place *p, const char *lost, struct file_link *l, struct err *err)
 {
 	int dir = (int)(strrchr(lost, '/') - lost) + 1;
-	char *magic = arena_printf(d->arena, "/proc/%d/%s", d->task->tid, p->magic);
 
 	for (int i = 0; i < TRIES; i++) {
 		l->name = i ? arena_printf(d->arena, "%.*s" LINK_PREFIX "%u.%d", dir, lost, l->id, i) :
 			      arena_printf(d->arena, "%.*s" LINK_PREFIX "%u", dir, lost, l->id);
-		if (!linkat(AT_FDCWD, magic, d->files->root, l->name + 1, AT_SYMLINK_FOLLOW))
+		if (!linkat(d->task->proc_fd, p->magic, d->files->root, l->name + 1, AT_SYMLINK_FOLLOW))
 			return 0;
 		if (errno != EEXIST)
 			break;

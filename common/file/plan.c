@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "common/file/file.h"
+#include "common/tty/tty.h"
 
 static const struct file_kind *kind_of(FdTypes type)
 {
@@ -153,6 +153,13 @@ bool reg_is_tree_proc(const struct model *m, const char *name)
 		if ((pid_t)m->tasks[i].pstree->pid == pid)
 			return true;
 	return false;
+}
+
+bool file_opened_late(const struct model *m, const FileEntry *e)
+{
+	return (e->type == FD_TYPES__REG && e->reg && reg_is_tree_proc(m, e->reg->name)) ||
+	       (e->type == FD_TYPES__PIDFD && e->pidfd && e->pidfd->nspid != -1) ||
+	       (e->type == FD_TYPES__TTY && e->tty && e->tty->tty_info_id == TTY_ID(TTY_ID_CTTY, false));
 }
 
 static uint32_t stand_in(struct plan *plan)

@@ -66,13 +66,12 @@ static int mqueue_plan(const struct model *m, const RegFileEntry *reg, struct pl
 
 static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
-	char magic[EXTERNAL_FILE_MAX];
-	struct file_place p = { .magic = magic, .link = src->link, .st = src->st, .flags = src->flags };
+	char id[EXTERNAL_FILE_MAX];
+	struct file_place p = { .magic = src->place, .link = src->link, .st = src->st, .flags = src->flags };
 	RegFileEntry *reg = arena_msg(d->arena, RegFileEntry, reg_file_entry__init);
 	struct statfs fs;
 	int ret;
 
-	snprintf(magic, sizeof(magic), "fd/%d", src->number);
 	if (fstatfs(src->fd, &fs) < 0)
 		return err_sys(err, "cannot stat the file system of %s", src->link);
 	if (fs.f_type == MQUEUE_SUPER && S_ISREG(src->st.st_mode))
@@ -84,15 +83,14 @@ static int regfile_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	ret = fown_dump(d, src, &reg->fown, err);
 	if (ret < 0)
 		return ret;
-	external_file_id(src->info->mnt_id, src->st.st_ino, magic);
-	if (external_find(d->opts->given, "file", magic)) {
+	external_file_id(src->info->mnt_id, src->st.st_ino, id);
+	if (external_find(d->opts->given, "file", id)) {
 		reg->has_ext = reg->ext = true;
 		reg->flags = (uint32_t)src->flags & ~(uint32_t)O_CLOEXEC;
 		reg->pos = p.pos;
-		reg->name = arena_printf(d->arena, "file[%s]", magic);
+		reg->name = arena_printf(d->arena, "file[%s]", id);
 		return 0;
 	}
-	snprintf(magic, sizeof(magic), "fd/%d", src->number);
 	/* F_NOTIFY gives the directory an owner; nothing else does, and nothing else tells (fs/notify/dnotify). */
 	if (S_ISDIR(src->st.st_mode) && reg->fown->pid)
 		return err_refuse(err, "%s is watched by F_NOTIFY, for what nobody can see", src->link);

@@ -283,13 +283,19 @@ const struct file_fd *file_next_holder(const struct dump *d, uint32_t id, const 
 	return NULL;
 }
 
+int file_blame(int number, int ret, struct err *err)
+{
+	return number < 0 ? err_object(err, ret, "descriptor on its way in a message") : err_object(err, ret, "fd %d", number);
+}
+
 int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct err *err)
 {
-	struct fd_source src = { .number = f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info,
+	struct fd_source src = { .number = f->sent ? -1 : f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info,
 				 .domain = -1, .type = -1, .protocol = -1, .ahead = f->ahead, .kept = kept };
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
 	int ret;
 
+	snprintf(src.place, sizeof(src.place), f->sent ? "/proc/self/fd/%d" : "fd/%d", f->number);
 	src.flags = fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");

@@ -53,13 +53,11 @@ static int tun_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	TunfileEntry *e = arena_msg(d->arena, TunfileEntry, tunfile_entry__init);
 	FileEntry *file = arena_msg(d->arena, FileEntry, file_entry__init);
 	RegFileEntry *reg = arena_msg(d->arena, RegFileEntry, reg_file_entry__init);
-	char magic[32];
-	struct file_place p = { .magic = magic, .link = src->link, .st = src->st, .flags = src->flags };
+	struct file_place p = { .magic = src->place, .link = src->link, .st = src->st, .flags = src->flags };
 	int ret = dump_device(src, d, e, err);
 
 	if (ret < 0)
 		return ret;
-	snprintf(magic, sizeof(magic), "fd/%d", src->number);
 	entry->tunf = e;
 	e->id = entry->id;
 	file->type = FD_TYPES__REG;

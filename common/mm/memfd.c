@@ -87,7 +87,7 @@ static int memfd_dump(struct dump *d, const struct fd_source *src, FileEntry *en
 	o = mm_object(d, domain, src->st.st_ino);
 	if (!o->link) {
 		o->task = d->task;
-		o->link = arena_printf(d->arena, "fd/%d", src->number);
+		o->link = arena_strdup(d->arena, src->place);
 	}
 	ret = mm_object_memfd(d, o, src->fd, src->link, err);
 	if (ret)

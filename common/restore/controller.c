@@ -305,6 +305,7 @@ static int fill_slots(struct here *h, struct err *err)
 			ret = fd < 0 ? fd : take_slot(slots, i, plan->slot_names[i], fd, false, err);
 			if (ret)
 				return ret;
+			fill_places(h, i);
 			continue;
 		}
 		if (b->source == SLOT_FD) {
@@ -318,6 +319,7 @@ static int fill_slots(struct here *h, struct err *err)
 			ret = slots->fd[i] < 0 ? make_dead(plan, slots, b->dead, err) : 0;
 			if (ret)
 				return ret;
+			fill_places(h, i);
 			continue;
 		}
 		h->next[i] = h->first[b->step.i];

@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <linux/major.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "common/file/file.h"
 
@@ -40,6 +42,28 @@ static int look(struct dump *d, struct file_fd *f, struct err *err)
 	return ret;
 }
 
+/*
+ * What means a task of the tree, or its terminal, only a task can open, when it is there (file_opened_late()); messages are sent
+ * before. So it cannot be in one, whoever else has it.
+ */
+static int refuse_late(struct dump *d, const struct file_fd *f, struct err *err)
+{
+	const char *pid = strstr(f->info.text, "\nPid:"), *what = NULL;
+
+	if (pid)
+		pid += strlen("\nPid:") + strspn(pid + strlen("\nPid:"), " \t");
+	if (!strcmp(f->link, "anon_inode:[pidfd]") || !strncmp(f->link, "pidfd:[", 7))
+		what = pid && !strncmp(pid, "-1", 2) ? NULL : "a pidfd of a process that is not dead";
+	else if (dump_find_task(d, reg_proc_pid(f->link)))
+		what = "an entry of a process of the tree in /proc";
+	else if (S_ISCHR(f->st.st_mode) && f->st.st_rdev == makedev(TTYAUX_MAJOR, 0) && !(f->flags & O_PATH))
+		what = "/dev/tty";
+	if (!what)
+		return 0;
+	err_refuse(err, "%s (%s) is on its way in a message, which comes back before what that means", what, f->link);
+	return err_hint(err, -EINVAL, "let the program receive it, and try again");
+}
+
 /* So many messages may hold more descriptors than we may have by default. */
 static void raise_limit(void)
 {
@@ -64,7 +88,7 @@ int inflight_id(struct dump *d, int fd, uint32_t *id, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		if (!f[i].duplicate && same(f[i].task->tid, f[i].number, ours)) {
 			*id = f[i].id;
-			return 0;
+			return refuse_late(d, &f[i], err);
 		}
 	for (size_t i = 0; i < t->ninflight; i++)
 		if (t->inflight[i].st.st_ino == st.st_ino && t->inflight[i].st.st_dev == st.st_dev &&
@@ -76,8 +100,12 @@ int inflight_id(struct dump *d, int fd, uint32_t *id, struct err *err)
 		raise_limit();
 	array_reserve(&t->inflight, &t->inflight_cap, t->ninflight, sizeof(*t->inflight));
 	struct file_fd *new = &t->inflight[t->ninflight];
-	*new = (struct file_fd){ .task = d->task, .number = ours, .order = UINT32_MAX, .st = st };
+	*new = (struct file_fd){ .task = d->task, .number = ours, .sent = true, .order = UINT32_MAX, .st = st };
 	int ret = look(d, new, err);
+	if (!ret)
+		ret = refuse_late(d, new, err);
+	if (!ret && S_ISCHR(st.st_mode) && !(new->flags & O_PATH))
+		ret = tty_note_slave(d, &st, err);
 	if (ret < 0)
 		return ret;
 	*id = new->id = file_new_id(d);
@@ -116,7 +144,9 @@ void inflight_merge(struct dump *d)
 static int check_alone(const struct file_fd *f, struct err *err)
 {
 	struct f_owner_ex owner = { .type = F_OWNER_PID };
-	const char *what = f->type == FD_TYPES__EVENTPOLL ? "an epoll instance" : f->type == FD_TYPES__TIMERFD ? "a timer" : NULL;
+	const char *what = !strcmp(f->link, "anon_inode:[eventpoll]") ? "an epoll instance" :
+			   !strcmp(f->link, "anon_inode:[timerfd]")   ? "a timer" :
+									NULL;
 
 	if (!what && !(f->flags & O_PATH) &&
 	    ((fcntl(f->number, F_GETOWN_EX, &owner) == 0 && owner.pid) || f->flags & O_ASYNC))
@@ -134,9 +164,9 @@ int inflight_dump(struct dump *d, struct err *err)
 	for (size_t i = 0; i < t->ninflight; i++) {
 		struct file_fd *f = &t->inflight[i];
 		d->task = f->task;
-		int ret = file_describe(d, f->number, NULL, f, err);
+		int ret = check_alone(f, err);
 		if (!ret)
-			ret = check_alone(f, err);
+			ret = file_describe(d, f->number, NULL, f, err);
 		err_object(err, ret, "descriptor on its way in a message (%s)", f->link);
 		ret = dump_note(d, ret, err);
 		if (ret < 0)

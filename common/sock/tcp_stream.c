@@ -350,7 +350,7 @@ static int complete(struct dump *d, const struct connection *c, struct err *err)
 
 static int blame_connection(const struct connection *c, int ret, struct err *err)
 {
-	return err_task(err, c->task->pid, c->task->stat.comm, err_object(err, ret, "fd %d", c->src.number));
+	return err_task(err, c->task->pid, c->task->stat.comm, file_blame(c->src.number, ret, err));
 }
 
 /* Some connections from `from` on, together; gives how many. */

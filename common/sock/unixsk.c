@@ -319,7 +319,7 @@ int unixsk_finish(struct dump *d, struct err *err)
 			outside[noutside++] = s->peer;
 		}
 		if (ret < 0)
-			ret = err_task(err, d->task->pid, d->task->stat.comm, err_object(err, ret, "fd %d", s->number));
+			ret = err_task(err, d->task->pid, d->task->stat.comm, file_blame(s->number, ret, err));
 		ret = dump_note(d, ret, err);
 	}
 	d->task = task;

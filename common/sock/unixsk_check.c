@@ -115,7 +115,7 @@ int unix_check_messages(struct dump *d, struct unix_table *t, struct err *err)
 		ret = check_half(t, &t->seen[i], err);
 		if (ret < 0)
 			return err_task(err, t->seen[i].task->pid, t->seen[i].task->stat.comm,
-					err_object(err, ret, "fd %d", t->seen[i].number));
+					file_blame(t->seen[i].number, ret, err));
 	}
 	/* Those of one socket follow each other, in the order of the queue. */
 	bool late = false;
@@ -126,7 +126,7 @@ int unix_check_messages(struct dump *d, struct unix_table *t, struct err *err)
 		late = m->cred || (late && i && m[-1].ino == m->ino);
 		ret = s ? check_message(t, s, m, late, err) : 0;
 		if (ret < 0)
-			return err_task(err, s->task->pid, s->task->stat.comm, err_object(err, ret, "fd %d", s->number));
+			return err_task(err, s->task->pid, s->task->stat.comm, file_blame(s->number, ret, err));
 	}
 	warn_outside(d, t);
 	return 0;

@@ -383,6 +383,8 @@ static int rights_slot(const struct model *m, struct plan *plan, uint32_t id, ui
 
 	if (!e)
 		return err_image(err, "sk-queues.img: no file with id %u, which is in a message", id);
+	if (file_opened_late(m, e))
+		return err_refuse(err, "sk-queues.img: file %u is in a message, and only a task that is restored can open it", id);
 	ret = check_in_table(m, plan, e, err);
 	return ret < 0 ? ret : file_slot(m, plan, e->type, e->id, slot, err);
 }

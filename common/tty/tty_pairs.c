@@ -117,6 +117,15 @@ int tty_collect(struct dump *d, struct err *err)
 	return ret;
 }
 
+int tty_note_slave(struct dump *d, const struct stat *st, struct err *err)
+{
+	int ret = tty_is_slave(st) ? tty_collect(d, err) : 0;
+
+	if (!ret && tty_is_slave(st))
+		tty_pair_of(d, st->st_dev, minor(st->st_rdev))->slave = true;
+	return ret;
+}
+
 /* ---- whose terminal it is, for messages ---- */
 
 static bool stat_of(int proc, const char *name, struct proc_stat *st)
