@@ -281,25 +281,40 @@ static int plan_lent(const struct model *m, const EventpollFileEntry *e, int fd,
 	return 0;
 }
 
-/* In the task: a watch remembers the number of its target there. Late, because pidfds come late. */
+/* When its target is there. A watch of what only stands in for it could not be made. */
+static int comes(struct plan *plan, const struct plan_task *pt, const EventpollTfdEntry *t)
+{
+	return MAX(file_comes(plan, pt, t->tfd), TASK_LOCKS);
+}
+
+/*
+ * In the task: a watch remembers the number of its target there. Late, because pidfds come late; and some targets come later still.
+ * No watch comes before one that has fired.
+ */
 static int eventpoll_plan_task(const struct model *m, const FileEntry *entry, int fd, struct plan *plan,
 			       struct plan_task *pt, struct err *err)
 {
 	const EventpollFileEntry *e = entry->epfd;
-	struct program *prog = pt->threads[0].prog;
+	int first = TASK_LOCKS;
 
 	for (size_t i = 0; i < e->n_tfd; i++) {
 		int ret = e->tfd[i]->has_holder ? plan_lent(m, e, fd, e->tfd[i], plan, pt, err) : 0;
 
 		if (ret)
 			return ret;
-	}
-	for (size_t i = 0; i < e->n_tfd; i++)
 		if (!e->tfd[i]->has_holder && has_fired(e->tfd[i]))
-			plan_fired(prog, TASK_LOCKS, fd, e->tfd[i]);
-	for (size_t i = 0; i < e->n_tfd; i++)
-		if (!e->tfd[i]->has_holder && !has_fired(e->tfd[i]))
-			plan_watch(prog, TASK_LOCKS, fd, e->tfd[i]);
+			first = MAX(first, comes(plan, pt, e->tfd[i]));
+	}
+	for (int fired = 1; fired >= 0; fired--)
+		for (size_t i = 0; i < e->n_tfd; i++) {
+			int phase = MAX(comes(plan, pt, e->tfd[i]), first);
+			bool late = phase == FILE_LATE;
+
+			if (e->tfd[i]->has_holder || has_fired(e->tfd[i]) != fired)
+				continue;
+			(fired ? plan_fired : plan_watch)(late ? pt->threads[0].late : pt->threads[0].prog, late ? 0 : phase, fd,
+							  e->tfd[i]);
+		}
 	return 0;
 }
 

@@ -163,6 +163,7 @@ struct file_plan {
 	struct tty_images *ttys; /* common/tty/tty_plan.c */
 	struct id_map holders, holder_fds; /* common/file/pull.c: (type, id) -> the first task that holds it; a descriptor of that */
 	bool holders_built;
+	struct id_map comes; /* (task, descriptor) -> phase in which what comes late is in its place: file_comes() */
 	struct id_map held; /* ids of descriptions that are in a descriptor table */
 	bool held_built;
 	struct id_map unix_made; /* unixsk_plan.c: ids of sockets that are planned */
@@ -180,6 +181,14 @@ void file_pull(struct plan *plan, struct plan_task *pt, size_t from, int fd, con
 /* What means a task of the checkpoint, or its terminal: only a task can open it, when it is there. Until then its slot is empty, or
  * holds something else. */
 bool file_opened_late(const struct model *m, const FileEntry *entry);
+
+/*
+ * The phase of the task in which its descriptor leads to what it is, where that is later than TASK_CLOSE: until then a stand-in has
+ * the number. FILE_LATE: only steps of threads[0].late behind those that are there find it. 0: by TASK_CLOSE.
+ */
+#define FILE_LATE TASK_PHASES
+int file_comes(struct plan *plan, const struct plan_task *pt, uint32_t fd);
+
 /* The slot of a description, planned on first use. */
 int file_slot(const struct model *m, struct plan *plan, FdTypes type, uint32_t id, uint32_t *slot, struct err *err);
 /* Only asks. flags: FILE_AS_ENTRY, or open flags of an additional opening. */

@@ -116,12 +116,31 @@ static int by_fd(const void *va, const void *vb)
 	return ((*a)->fd > (*b)->fd) - ((*a)->fd < (*b)->fd);
 }
 
+static uint64_t number_of(const struct plan_task *pt, uint32_t fd)
+{
+	return (uint64_t)pt->index << 32 | fd;
+}
+
+int file_comes(struct plan *plan, const struct plan_task *pt, uint32_t fd)
+{
+	uint32_t phase;
+
+	return id_map_get(&file_plan_of(plan)->comes, number_of(pt, fd), &phase) ? (int)phase : 0;
+}
+
+static void comes_in(struct plan *plan, const struct plan_task *pt, const FdinfoEntry **same, size_t n, int phase)
+{
+	for (size_t i = 0; i < n; i++)
+		id_map_put(&file_plan_of(plan)->comes, plan->arena, number_of(pt, same[i]->fd), (uint32_t)phase);
+}
+
 /*
  * /proc/PID/... of the task itself names the process as it is then, so only the restored task can open it, when its
  * threads and memory are there; that of another task when all exist. Until then a stand-in keeps the number. What others
  * fetch is opened as soon as all exist.
  */
-static void plan_tree_proc(struct plan_task *pt, const RegFileEntry *reg, bool fetched, const FdinfoEntry **same, size_t n)
+static void plan_tree_proc(struct plan *plan, struct plan_task *pt, const RegFileEntry *reg, bool fetched,
+			   const FdinfoEntry **same, size_t n)
 {
 	const bool own = reg_is_own_proc(reg->name, pt->pid);
 	struct program *prog = pt->threads[0].prog;
@@ -133,6 +152,9 @@ static void plan_tree_proc(struct plan_task *pt, const RegFileEntry *reg, bool f
 			pt->threads[0].late = program_new();
 		prog = pt->threads[0].late;
 		phase = 0;
+		comes_in(plan, pt, same, n, FILE_LATE);
+	} else if (phase == THREAD_SELF) {
+		comes_in(plan, pt, same, n, phase);
 	}
 	opened = program_call(prog, phase, "an entry of a process in /proc", SYS_openat, A((uint64_t)AT_FDCWD),
 			      A_DATA(program_string(prog, reg->name)), A((uint64_t)reg_open_flags(reg->flags)));
@@ -201,6 +223,8 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 	} else if (pidfd) {
 		slot = stand_in(plan);
 		ret = pidfd_place(m, entry, pt, fetched, same, n, err);
+		if (pidfd_of_thread(m, entry))
+			comes_in(plan, pt, same, n, FILE_LATE);
 	} else {
 		ret = file_slot(m, plan, entry->type, entry->id, &slot, err);
 	}
@@ -210,7 +234,7 @@ static int place(const struct model *m, struct plan *plan, struct plan_task *pt,
 		program_call_eq(prog, TASK_FILES, "descriptor", same[i]->fd, SYS_dup3, A_SLOT(slot), A(same[i]->fd),
 				A(same[i]->flags & 1 ? O_CLOEXEC : 0));
 	if (proc && !(fetched && opener != pt->index))
-		plan_tree_proc(pt, entry->reg, fetched, same, n);
+		plan_tree_proc(plan, pt, entry->reg, fetched, same, n);
 	return 0;
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +21,7 @@
 #include "common/proc/proc.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
+#include "common/restore/taken.h"
 #include "common/task/cgroup.h"
 #include "common/task/task.h"
 
@@ -44,50 +44,38 @@ static void printf_like(5, 6) found(struct findings *f, enum err_kind kind, cons
 
 /* ---- ids ---- */
 
-/* A process that was just dumped is a corpse until its parent takes notice, which is a matter of moments: worth waiting
- * for. */
-static int holder(pid_t tid, struct arena *arena, struct proc_status *st)
+static void check_pid(struct findings *f, const struct model_task *t, int probe, pid_t tid)
 {
-	const struct timespec pause = { 0, 2000000 };
+	const char *hint = "end it, or restore in a new pid namespace (unshare -pf --mount-proc)";
+	const struct taken by = taken_by(probe, tid);
 
-	for (int tries = 0;; tries++) {
-		cleanup_fd int fd = -1;
-		struct err e = ERR_INIT;
-
-		/* Threads answer too, although nobody lists them. The first question is the cheaper one, for thousands. */
-		if ((kill(tid, 0) < 0 && errno == ESRCH) || proc_open(tid, &fd, &e))
-			return 0;
-		if (proc_status(fd, "status", arena, st, &e))
-			return -1;
-		if (st->state != 'Z' || tries == 1000)
-			return 1;
-		nanosleep(&pause, NULL);
+	switch (by.how) {
+	case TAKEN_NOT:
+		return;
+	case TAKEN_PROCESS:
+		if (by.state == 'Z')
+			found(f, ERR_FAILED, t, hint, "pid %d is taken by a dead process (%s) that its parent %d does not wait for",
+			      tid, by.comm, by.ppid);
+		else
+			found(f, ERR_FAILED, t, hint, "pid %d is taken by pid %d (%s)", tid, tid, by.comm);
+		return;
+	case TAKEN_THREAD:
+		found(f, ERR_FAILED, t, hint, "pid %d is taken by a thread of pid %d (%s)", tid, by.pid, by.comm);
+		return;
+	case TAKEN_GROUP:
+	case TAKEN_SESSION:
+		found(f, ERR_FAILED, t, hint, "pid %d is used as a %s id by pid %d (%s)%s", tid,
+		      by.how == TAKEN_SESSION ? "session" : "process group", by.pid, by.comm,
+		      by.state == 'Z' ? ", which is dead, and nobody waits for it" : "");
+		return;
+	case TAKEN_SOMEHOW:
+		found(f, ERR_FAILED, t, hint, "pid %d is taken", tid);
 	}
 }
 
-static void check_pid(struct findings *f, const struct model_task *t, pid_t tid)
+static void check_ids(const struct model *m, const struct plan *plan, const struct restore_opts *opts, struct findings *f)
 {
-	cleanup_arena struct arena *arena = arena_new();
-	struct proc_status st;
-	const char *hint = "end it, or restore in a new pid namespace (unshare -pf --mount-proc)";
-	int held = holder(tid, arena, &st);
-
-	if (!held)
-		return;
-	if (held < 0)
-		found(f, ERR_FAILED, t, hint, "pid %d is taken", tid);
-	else if (st.state == 'Z')
-		found(f, ERR_FAILED, t, hint,
-		      "pid %d is taken by a dead process (%s) that its parent %d does not wait for", tid, st.comm,
-		      st.ppid);
-	else if (st.tgid == tid)
-		found(f, ERR_FAILED, t, hint, "pid %d is taken by pid %d (%s)", tid, tid, st.comm);
-	else
-		found(f, ERR_FAILED, t, hint, "pid %d is taken by a thread of pid %d (%s)", tid, st.tgid, st.comm);
-}
-
-static void check_ids(const struct model *m, const struct restore_opts *opts, struct findings *f)
-{
+	cleanup_fd int probe = taken_probe();
 	cleanup_free char *text = NULL;
 	uint64_t max = 0;
 	size_t len;
@@ -101,12 +89,14 @@ static void check_ids(const struct model *m, const struct restore_opts *opts, st
 		const struct model_task *t = &m->tasks[i];
 
 		for (size_t k = 0; k < t->nthreads; k++) {
-			check_pid(f, t, t->threads[k].tid);
+			check_pid(f, t, probe, t->threads[k].tid);
 			if (max && (uint64_t)t->threads[k].tid >= max)
 				found(f, ERR_FEATURE, t, "raise /proc/sys/kernel/pid_max",
 				      "pid %d is above this host's pid_max", t->threads[k].tid);
 		}
 	}
+	for (size_t i = m->ntasks; plan && i < plan->ntasks; i++) /* leaders that are dead */
+		check_pid(f, NULL, probe, plan->tasks[i].pid);
 	if (opts->shell_job || !m->ntasks || m->tasks[0].pstree->sid == m->tasks[0].pstree->pid)
 		return;
 	if ((pid_t)m->tasks[0].pstree->sid != getsid(0))
@@ -233,7 +223,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	if (ret)
 		return ret;
 	check_privileges(m, &own, f);
-	check_ids(m, opts, f);
+	check_ids(m, plan, opts, f);
 	check_cpu(m, f);
 	check_limits(m, plan, f);
 	check_addresses(m, f);
