@@ -78,36 +78,39 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 /* Work is shared with a second thread of ours from this many threads of the target on: starting one costs as much as ten of them. */
 #define SHARED_FROM 32
 
-/* Some of the target's threads, and where to put what is read of them. */
-struct share { struct dump *d; size_t from, to; struct arena *arena; };
+/* What /proc tells of the target's threads, read by two of ours that take a few at a time. */
+struct statuses { struct dump *d; size_t next; };
+struct reader { struct statuses *all; struct arena *arena; };
+#define AT_A_TIME 16
 
 static int read_statuses(void *arg, struct err *err)
 {
-	const struct share *s = arg;
-	struct dump_task *task = s->d->task;
+	const struct reader *r = arg;
+	struct dump_task *task = r->all->d->task;
+	size_t from;
 	int ret = 0;
 
-	for (size_t i = s->from; i < s->to && !ret; i++) {
-		struct dump_thread *t = &task->threads[i];
-		char path[THREAD_PATH_MAX];
+	while (!ret && (from = __atomic_fetch_add(&r->all->next, AT_A_TIME, __ATOMIC_RELAXED)) < task->nthreads)
+		for (size_t i = from; !ret && i < MIN(from + AT_A_TIME, task->nthreads); i++) {
+			struct dump_thread *t = &task->threads[i];
+			char path[THREAD_PATH_MAX];
 
-		t->frozen = &task->fz.threads[i];
-		dump_thread_path(task, t->frozen->tid, "status", path);
-		ret = proc_status(task->proc_fd, path, s->arena, &t->status, err);
-	}
+			t->frozen = &task->fz.threads[i];
+			dump_thread_path(task, t->frozen->tid, "status", path);
+			ret = proc_status(task->proc_fd, path, r->arena, &t->status, err);
+		}
 	return ret;
 }
 
 static int read_all_statuses(struct dump *d, struct err *err)
 {
-	size_t n = d->task->nthreads, half = n < SHARED_FROM ? n : n / 2;
-	struct share mine = { d, 0, half, d->arena }, other = { d, half, n, d->beside };
-	struct aside beside;
+	struct statuses all = { .d = d };
+	struct reader mine = { &all, d->arena }, other = { &all, d->beside };
+	struct aside beside = { 0 };
 	int ret, back;
 
-	if (half == n)
-		return read_statuses(&mine, err);
-	aside_start(&beside, read_statuses, &other);
+	if (d->task->nthreads >= SHARED_FROM)
+		aside_start(&beside, read_statuses, &other);
 	ret = read_statuses(&mine, err);
 	back = aside_join(&beside, err);
 	return ret ? ret : back;

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/feature/feature.h"
@@ -30,6 +31,7 @@
 #define SEIZES 10 /* that are refused before we believe it */
 #define SEIZED_BEFORE 2
 #define CLONE_VFORK_FLAG 0x4000ull
+#define REAPED_BY_TWO_FROM 64
 
 static int refuse_traced(pid_t by, struct err *err)
 {
@@ -468,17 +470,38 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 	return 0;
 }
 
-static void reap(const struct freeze *fz)
+/* Threads that have been killed, in the order in which the kernel wakes them: so that one is reaped while the next ones die. */
+struct dying { const struct freeze *fz; size_t from, to; };
+
+static int reap_some(void *arg, struct err *err)
 {
+	const struct dying *d = arg;
 	int status;
 
-	/* In the order in which the kernel wakes them, so that one is reaped while the next ones die; but the leader reports
-	 * last. Others may be gone before we ask. */
-	for (size_t i = 1; i <= fz->nthreads; i++)
-		while (!fz->threads[i % fz->nthreads].dead &&
-		       waitpid(fz->threads[i % fz->nthreads].tid, &status, __WALL) > 0 && !WIFEXITED(status) &&
+	/* Others may be gone before we ask. */
+	for (size_t i = d->from; i < d->to; i++)
+		while (!d->fz->threads[i].dead && waitpid(d->fz->threads[i].tid, &status, __WALL) > 0 && !WIFEXITED(status) &&
 		       !WIFSIGNALED(status))
 			;
+	return 0;
+}
+
+/*
+ * Who reaps a thread gives up all that the kernel has of it, which takes longer than its death when its /proc files were read. Of many
+ * threads two of ours take a half each: any thread may wait for a tracee of another (is_effectively_child() in kernel/exit.c).
+ */
+static void reap(const struct freeze *fz)
+{
+	size_t half = fz->nthreads < REAPED_BY_TWO_FROM ? fz->nthreads : fz->nthreads / 2;
+	struct dying leader = { fz, 0, MIN(fz->nthreads, (size_t)1) }, mine = { fz, 1, half }, other = { fz, half, fz->nthreads };
+	struct err ignore = ERR_INIT;
+	struct aside beside = { 0 };
+
+	if (half < fz->nthreads)
+		aside_start(&beside, reap_some, &other);
+	reap_some(&mine, &ignore);
+	aside_join(&beside, &ignore);
+	reap_some(&leader, &ignore); /* who reports when all others are gone */
 }
 
 static void release(struct freeze *fz)
