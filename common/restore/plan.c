@@ -27,6 +27,7 @@ void plan_free(struct plan *plan)
 	free(plan->binds);
 	free(plan->as);
 	arena_free(plan->arena);
+	arena_free(plan->beside);
 	free(plan);
 }
 

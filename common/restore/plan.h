@@ -16,6 +16,7 @@
 struct model;
 struct file_plan; /* common/file/file.h */
 struct tcp_plan; /* common/sock/tcp.h */
+struct tcp_streams; /* common/sock/tcp_load.c */
 struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
 struct vdso_here; /* common/mm/private.h */
@@ -153,6 +154,7 @@ struct plan_cgroup { struct step_ref made; const char *dir; struct plan_cgroup *
 
 struct plan {
 	struct arena *arena;
+	struct arena *beside; /* the same, for a second thread; NULL until one needs it */
 	struct program *controller;
 	struct program *last; /* the controller's too, when all tasks stand ready: watches; no results into slots */
 	enum cgroups_mode cgroups;
@@ -183,6 +185,7 @@ struct plan {
 	bool network_lock; /* the lock of the network is ours to make and to take away */
 	struct tcp_normal tcp_normal; /* see struct restore_opts */
 	struct tcp_plan *tcp; /* common/sock/tcp.h; in the arena, NULL without connections */
+	struct tcp_streams *tcp_streams; /* common/sock/tcp_load.c; in the arena, NULL at first */
 	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */
 };

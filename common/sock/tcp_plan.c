@@ -4,6 +4,7 @@
  * (TCP_REPAIR). What must happen last is tcp_run.c's.
  */
 #include "common/sock/tcp.h"
+#include "common/sock/tcp_load.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -14,56 +15,11 @@ enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLO
 /* What one call puts into a queue whole (tcp_send_rcvq() in net/ipv4/tcp_input.c takes 16 pages at once). */
 #define RECV_CHUNK 65536u
 #define SEND_CHUNK (1u << 20)
-#define QUEUE_MAX (1u << 30)
-#define WSCALE_MAX 14 /* TCP_MAX_WSCALE */
 #define MSS_MIN 88u    /* TCP_MIN_MSS, and MAX_TCP_WINDOW: what TCP_MAXSEG takes (do_tcp_setsockopt() in net/ipv4/tcp.c) */
 #define MSS_MAX 32767u
 
 /* TCPOPT_* */
 enum { OPT_MSS = 2, OPT_WINDOW = 3, OPT_SACK_PERM = 4, OPT_TIMESTAMP = 8 };
-
-struct stream { const TcpStreamEntry *s; const uint8_t *in, *out; };
-
-static int check_stream(const InetSkEntry *e, const TcpStreamEntry *s, uint64_t payload, struct err *err)
-{
-	if (s->inq_len > QUEUE_MAX || s->outq_len > QUEUE_MAX || payload != (uint64_t)s->inq_len + s->outq_len)
-		return err_image(err, "tcp-stream-%x.img: the queues are cut off or too long", e->ino);
-	if (!s->has_unsq_len || s->unsq_len > s->outq_len)
-		return err_image(err, "tcp-stream-%x.img: no length of what was not sent", e->ino);
-	if (s->snd_wscale > WSCALE_MAX || (s->has_rcv_wscale && s->rcv_wscale > WSCALE_MAX))
-		return err_image(err, "tcp-stream-%x.img: a window scale that cannot be", e->ino);
-	if (s->opt_mask & TCPI_OPT_WSCALE && !s->has_rcv_wscale)
-		return err_image(err, "tcp-stream-%x.img: no window scale of ours", e->ino);
-	if (s->opt_mask & TCPI_OPT_TIMESTAMPS && !s->has_timestamp)
-		return err_image(err, "tcp-stream-%x.img: no clock", e->ino);
-	if (s->mss_clamp > UINT16_MAX)
-		return err_image(err, "tcp-stream-%x.img: segments of %u bytes", e->ino, s->mss_clamp);
-	return 0;
-}
-
-static int load_stream(const struct model *m, struct plan *plan, const InetSkEntry *e, struct stream *out, struct err *err)
-{
-	cleanup_reader struct image_reader *rd = NULL;
-	ProtobufCMessage *msg;
-	int ret = image_reader_open(m->dir, IMG_TCP_STREAM, e->ino, &rd, err);
-
-	if (ret < 0)
-		return ret;
-	ret = image_reader_absent(rd) ? 0 : image_reader_next(rd, plan->arena, &msg, err);
-	if (ret < 0)
-		return ret;
-	if (!ret)
-		return err_image(err, "tcp-stream-%x.img is missing, without which a connection cannot be restored", e->ino);
-	out->s = (const TcpStreamEntry *)msg;
-	ret = check_stream(e, out->s, image_reader_payload_left(rd), err);
-	if (ret < 0)
-		return ret;
-	uint8_t *bytes = arena_alloc(plan->arena, (size_t)out->s->inq_len + out->s->outq_len + 1);
-	ret = image_reader_payload(rd, bytes, (size_t)out->s->inq_len + out->s->outq_len, err);
-	out->in = bytes;
-	out->out = bytes + out->s->inq_len;
-	return ret;
-}
 
 static void tcp_int(struct plan *plan, uint32_t slot, const char *note, int name, int value)
 {
@@ -146,7 +102,7 @@ static bool fits(uint32_t len, uint32_t chunk, uint32_t size)
 }
 
 /* Room to send comes with the options, room to receive only here: that size has a say in how the connection is made. */
-static void plan_queues(struct plan *plan, const struct stream *st, uint32_t slot, const struct tcp_restore *r)
+static void plan_queues(struct plan *plan, const struct tcp_stream *st, uint32_t slot, const struct tcp_restore *r)
 {
 	const TcpStreamEntry *s = st->s;
 
@@ -213,7 +169,7 @@ static bool can_be_restored(unsigned state)
 
 int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
 {
-	struct stream st = { 0 };
+	struct tcp_stream st = { 0 };
 	char a[64], b[64];
 	int ret;
 
@@ -224,7 +180,7 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 				"use --tcp-established to restore it, or --tcp-close to bring it back closed");
 	if (!can_be_restored(e->state) || e->n_dst_addr != e->n_src_addr || !e->src_port)
 		return err_image(err, "files.img: TCP connection %s -> %s in state %u", a, b, e->state);
-	ret = load_stream(m, plan, e, &st, err);
+	ret = tcp_stream_load(m, plan, e, &st, err);
 	if (ret < 0)
 		return ret;
 	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s };
