@@ -478,10 +478,13 @@ int tcp_dump_connections(struct dump *d, struct err *err)
 	t->told = true;
 	mine = others = (struct settings){ .view = *d, .t = t, .next = &next };
 	others.view.arena = d->beside;
-	if (!ret && t->n >= ASIDE_FROM)
+	/* One thread beside the guard is enough: where one reads ahead already, what it leaves comes behind. */
+	if (!ret && t->n >= ASIDE_FROM && !d->files->ahead)
 		aside_start(&beside, read_settings, &others);
 	if (!ret)
 		ret = dump_locked(d, err);
+	if (!ret && t->n >= ASIDE_FROM && d->files->ahead)
+		aside_start(&beside, read_settings, &others);
 	if (!ret)
 		ret = read_settings(&mine, err);
 	back = aside_join(&beside, ret < 0 ? &other : err);
