@@ -21,6 +21,7 @@
 #include "common/feature/feature.h"
 #include "common/proc/proc.h"
 #include "common/remote/burial.h"
+#include "common/remote/freezer.h"
 #include "common/remote/frozen.h"
 #include "common/remote/wait.h"
 
@@ -74,7 +75,7 @@ int freeze_check(pid_t pid, int proc_fd, const struct proc_stat *st, struct err 
 	if (status.tgid != pid)
 		return err_hint(err, err_refuse(err, "this is a thread of process %d", status.tgid), "use -t %d",
 				status.tgid);
-	return status.tracer ? refuse_traced(status.tracer, err) : 0;
+	return status.tracer ? refuse_traced(status.tracer, err) : freezer_check_file(proc_fd, "cgroup", err);
 }
 
 /* Whether it is in a stop of ours: only then it tells its mask. */
@@ -261,6 +262,13 @@ static bool in_vfork(int proc_fd, pid_t tid)
  */
 static int timed_out(int proc_fd, pid_t tid, struct err *err)
 {
+	char path[64];
+	int ret;
+
+	snprintf(path, sizeof(path), "task/%d/cgroup", tid);
+	ret = freezer_check_file(proc_fd, path, err);
+	if (ret)
+		return ret;
 	if (in_vfork(proc_fd, tid))
 		return err_hint(err, err_refuse(err, "thread %d waits for the child that it made with vfork, and cannot be stopped",
 						tid),
@@ -445,7 +453,7 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 	struct proc_stat st;
 	int ret;
 
-	*fz = (struct freeze){ .pid = pid, .mem_fd = -1 };
+	*fz = (struct freeze){ .pid = pid, .mem_fd = -1, .timeout_ms = timeout_ms };
 	ret = proc_open(pid, &proc_fd, err);
 	if (ret)
 		return ret;

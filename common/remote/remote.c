@@ -23,9 +23,13 @@
  * How the dumper learns that a program is done: its last step sends the thread a signal that it does not handle and
  * whose default is to be ignored. A tracer sees it as a stop (kernel/signal.c, sig_ignored(): nothing is ignored for a
  * traced task); without one, nothing happens and the path goes on.
+ *
+ * A thread that does not come to a stop in time (its control group was frozen meanwhile) is left where it is, with all others that are
+ * inside, as if we had died: they find their way out when they run again and we are gone.
  */
 #include "common/feature/feature.h"
 #include "common/remote/cave.h"
+#include "common/remote/freezer.h"
 #include "common/remote/remote.h"
 #include "common/remote/wait.h"
 
@@ -38,6 +42,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/io.h"
 #include "common/proc/proc.h"
@@ -76,6 +81,7 @@ struct remote {
 	size_t room, guest_room; /* for one program: the holder's, a guest's */
 	size_t holder;	/* index of the thread */
 	bool holder_in; /* the holder's registers are inside the agent */
+	bool stuck;	/* a thread did not come to a stop in time */
 	int stop_signal;
 	bool matters; /* the target handles it or waits for it */
 	pid_t owed;   /* the thread that is to get one in the end, because somebody sent one while we used it */
@@ -149,14 +155,30 @@ static int write_code(struct remote *r, struct err *err)
 			      "the kernel must allow forced writes through /proc/PID/mem (proc_mem.force_override)") : 0;
 }
 
+/* It runs, or would like to: neither registers nor memory of the agent are ours to touch from here on. */
+static int is_stuck(struct remote *r, pid_t tid, struct err *err)
+{
+	cleanup_fd int fd = -1;
+	struct err ignore = ERR_INIT;
+	int ret;
+
+	r->stuck = true;
+	ret = proc_open(tid, &fd, &ignore) ? 0 : freezer_check_file(fd, "cgroup", err);
+	return ret ? ret : err_hint(err, err_set(err, ERR_FAILED, ETIMEDOUT, "thread %d does not get on with what it is asked", tid),
+				    "try a longer --timeout");
+}
+
 /* Waits for a stop of tid. A SIGSTOP that comes meanwhile is sent again when all is over. */
 static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
 {
 	const int go_on = want == (SIGTRAP | 0x80) ? PTRACE_SYSCALL : PTRACE_CONT;
+	const uint64_t until = r->fz->timeout_ms ? now_ns() + r->fz->timeout_ms * 1000000ull : 0;
 
 	for (;;) {
-		int status = 0, ret = wait_tracee(tid, 0, &status);
+		int status = 0, ret = wait_tracee(tid, until, &status);
 
+		if (ret == -ETIMEDOUT)
+			return is_stuck(r, tid, err);
 		if (ret == -ECHILD || (!ret && !WIFSTOPPED(status)))
 			return err_set(err, ERR_FAILED, 0, "thread %d was killed", tid);
 		if (ret)
@@ -220,8 +242,10 @@ static int make_region(struct remote *r, struct err *err)
 		return err_set(err, ERR_FAILED, -ret, "cannot read registers");
 	at = arch_syscall_result(&regs);
 	if (at < 0 && at > -4096)
-		return err_set(err, ERR_FAILED, (int)-at, "it cannot map %llu bytes for the agent",
-			       (unsigned long long)r->region_len);
+		return err_hint(err, err_set(err, ERR_FAILED, (int)-at, "it cannot map %llu bytes for the agent",
+					     (unsigned long long)r->region_len),
+				"its limits leave no room: raise RLIMIT_AS (prlimit --as), or the limit of its cgroup"
+				" or of mappings (vm.max_map_count)");
 	r->region = (uint64_t)at;
 	/* Now that the address is known: the way out unmaps it. */
 	return fill_holder_slots(r, err);
@@ -463,7 +487,7 @@ static int await_set(struct remote *r, struct set *s, struct err *err)
 	struct err ignore = ERR_INIT;
 	int ret = 0;
 
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n && !r->stuck; i++) {
 		int back;
 
 		if (s->v[i].at != RUNNING)
@@ -478,8 +502,11 @@ static int await_set(struct remote *r, struct set *s, struct err *err)
 /* The threads are outside again, each where it was found. */
 static int dismiss_set(struct remote *r, struct set *s, struct err *err)
 {
-	int ret = write_flags(r, s->home, s->n, 0, err), back = 0;
+	int ret, back = 0;
 
+	if (r->stuck)
+		return 0;
+	ret = write_flags(r, s->home, s->n, 0, err);
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->v[i].at == OUTSIDE)
 			continue;
@@ -590,16 +617,16 @@ int remote_close(struct remote *r, struct err *err)
 {
 	int ret = 0, back;
 
-	if (r->region)
+	if (r->region && !r->stuck)
 		ret = drop_region(r, err);
-	if (r->holder_in) {
+	if (r->holder_in && !r->stuck) {
 		back = put_back(&r->fz->threads[r->holder], err);
 		ret = ret ? ret : back;
 	}
 	if (r->owed)
 		syscall(SYS_tgkill, r->fz->pid, r->owed, r->stop_signal);
 	fault("dump:agent-left");
-	if (r->cave.len && r->out) {
+	if (r->cave.len && r->out && !r->stuck) {
 		cleanup_free unsigned char *zeros = xzalloc(r->cave.len);
 
 		back = pwrite_full(r->fz->mem_fd, zeros, r->cave.len, (off_t)r->cave.code);

@@ -36,6 +36,7 @@ struct freeze {
 	size_t settled; /* the first so many are known to stand still */
 	int mem_fd;	/* /proc/PID/mem, read-write */
 	struct burial *burial; /* who reaps threads that die while others are seized; NULL: nobody */
+	unsigned timeout_ms; /* that anything asked of a thread may take; 0 = no limit */
 	uint64_t frozen_ns; /* CLOCK_MONOTONIC when the first thread was stopped */
 };
 

@@ -24,6 +24,7 @@
 struct freezer {
 	struct tree *tree;
 	size_t first; /* who is before that was dealt with */
+	unsigned timeout_ms;
 	uint64_t deadline_ns;
 	struct findings *found; /* may be NULL */
 	uint64_t *known; /* a bit for each pid: in the tree */
@@ -53,7 +54,7 @@ static struct tree_task *add(struct freezer *f, pid_t pid, size_t parent, int pr
 	array_reserve(&t->v, &t->cap, t->n, sizeof(*t->v));
 	f->known[(uint32_t)pid / 64] |= 1ull << ((uint32_t)pid % 64);
 	t->v[t->n] = (struct tree_task){ .pid = pid, .parent = parent, .proc_fd = proc_fd,
-					 .fz = { .pid = pid, .mem_fd = -1, .burial = &f->burial } };
+					 .fz = { .pid = pid, .mem_fd = -1, .burial = &f->burial, .timeout_ms = f->timeout_ms } };
 	return &t->v[t->n++];
 }
 
@@ -394,7 +395,8 @@ static void put_in_order(struct tree *t)
 int freeze_tree(pid_t root, unsigned timeout_ms, const struct log *log, struct findings *found, struct tree *tree,
 		struct err *err)
 {
-	struct freezer f = { .tree = tree, .found = found, .deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
+	struct freezer f = { .tree = tree, .found = found, .timeout_ms = timeout_ms,
+			     .deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000ull : 0 };
 	cleanup_free uint64_t *known = NULL;
 	struct proc_stat st = { .comm = "" };
 	int fd, ret;

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/io.h"
+#include "common/remote/freezer.h"
 #include "common/task/task.h"
 
 #define TEXT_MAX (1 << 20)
@@ -74,7 +75,8 @@ static const char *keep_text(const struct dump *d, const char *text, const char 
 
 int cgroup_look(const struct dump *d, struct err *err)
 {
-	const char *last = NULL;
+	/* The parent's group was looked at. */
+	const char *last = d->task->parent && d->task->parent->threads ? d->task->parent->threads[0].cgroups : NULL;
 
 	for (size_t i = d->task->fz.speaker; i < d->task->nthreads && d->cgroups; i++) {
 		struct dump_thread *thread = &d->task->threads[i];
@@ -91,6 +93,8 @@ int cgroup_look(const struct dump *d, struct err *err)
 		if (!ret && names_removed(text))
 			ret = err_hint(err, err_refuse(err, "it is in a cgroup that was removed"),
 				       "--manage-cgroups=ignore leaves cgroups out");
+		if (!ret && (!last || strcmp(text, last)))
+			ret = freezer_check(text, err);
 		if (!ret)
 			thread->cgroups = last = keep_text(d, text, last);
 		else if (i)
@@ -388,6 +392,10 @@ static void check_group(const char *path, enum cgroups_mode mode, finding_fn rep
 	char *slash = strrchr(dir, '/');
 
 	*slash = 0;
+	if (freezer_is_frozen(dir)) {
+		report(ctx, dir, "this cgroup is frozen: who joins it would stand still before it is restored; thaw it");
+		return;
+	}
 	if (!access(path, W_OK))
 		return;
 	if (errno != ENOENT) {
