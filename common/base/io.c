@@ -4,10 +4,20 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/base/err.h"
+
+static bool again(int fd, short events)
+{
+	struct pollfd p = { fd, events, 0 };
+
+	if (errno == EAGAIN)
+		return poll(&p, 1, -1) >= 0 || errno == EINTR;
+	return errno == EINTR;
+}
 
 int read_full(int fd, void *buf, size_t n)
 {
@@ -16,7 +26,7 @@ int read_full(int fd, void *buf, size_t n)
 	while (n) {
 		ssize_t got = read(fd, p, n);
 
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && again(fd, POLLIN))
 			continue;
 		if (got < 0)
 			return -errno;

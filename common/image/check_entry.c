@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What each kind of entry defines and refers to. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -221,7 +222,8 @@ static void file_refs(struct check *c, const ProtobufCMessage *m)
 	} else if (d == &inet_sk_entry__descriptor) {
 		inet_socket(c, (const InetSkEntry *)m);
 	} else if (d == &pidfd_entry__descriptor) {
-		if (((const PidfdEntry *)m)->nspid != -1)
+		/* With PIDFD_THREAD (O_EXCL) it may be any thread of any task. */
+		if (((const PidfdEntry *)m)->nspid != -1 && !(((const PidfdEntry *)m)->flags & O_EXCL))
 			check_ref(c, SPACE_TASK, (uint32_t)((const PidfdEntry *)m)->nspid);
 	}
 }

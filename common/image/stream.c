@@ -413,6 +413,8 @@ int stream_unpack(int from, const char *path, struct stream_result *res, struct 
 	*res = (struct stream_result){ 0 };
 	if (ret)
 		err_object(err, ret, "%s", path);
+	else
+		ret = tar_unpack(&r, err);
 	while (!ret) {
 		struct tar_member m;
 		int more = tar_next(&r, &m, err);
@@ -429,5 +431,8 @@ int stream_unpack(int from, const char *path, struct stream_result *res, struct 
 		ret = finish(&u, err);
 	undo(&u, !ret);
 	/* Now that it is kept: a dumper waits until all is taken, the padding at the end too, before it ends the tasks. */
-	return ret ? ret : tar_drain(&r, err);
+	if (!ret)
+		ret = tar_drain(&r, err);
+	tar_close(&r);
+	return ret;
 }

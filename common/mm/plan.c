@@ -24,7 +24,7 @@
 /* What the hole is at most; the agent, programs and parking places take a small part of it. */
 #define HOLE_MAX (4ul << 30)
 /* Below this no mapping is made: the default of vm.mmap_min_addr on every distribution. */
-#define TASK_START 0x10000ul
+#define TASK_START 0x10000ul /* where ours look for room */
 /* Kept free below a mapping that grows down: the stack guard gap and room to grow. */
 #define GROW_ROOM (64ul << 20)
 
@@ -291,7 +291,7 @@ static int check_image(const MmEntry *mm, struct err *err)
 
 		if (v->status & VS_VSYSCALL)
 			continue;
-		if (v->start < TASK_START || v->end > TASK_END)
+		if (v->end > TASK_END) /* whether the lowest may be had, mmap(2) says: vm.mmap_min_addr, CAP_SYS_RAWIO */
 			return err_set(err, ERR_FEATURE, 0, "mapping %lx-%lx cannot be made on this kernel", v->start,
 				       v->end);
 	}

@@ -355,11 +355,26 @@ static int finish_leader(struct birth *b, int stop, struct err *err)
 	return ret;
 }
 
-static int let_go(const struct plan_task *pt, struct err *err)
+/*
+ * Whoever goes on may end at once, and all its threads with it: also those that we hold still, of which nobody hears before we have
+ * taken notice (wait(2) with __WALL; kernel/exit.c, delay_group_leader() and wait_task_zombie()). The end of our own child is left
+ * to those who wait for it.
+ */
+static int let_go(const struct plan_task *pt, bool ours, struct err *err)
 {
-	for (size_t k = 0; k < pt->nthreads; k++)
-		if (ptrace(PTRACE_DETACH, pt->threads[k].tid, 0, 0))
+	bool ended = false;
+
+	for (size_t k = 0; k < pt->nthreads; k++) {
+		if (!ptrace(PTRACE_DETACH, pt->threads[k].tid, 0, 0))
+			continue;
+		if (errno != ESRCH)
 			return thread_sys(pt->threads[k].tid, "PTRACE_DETACH", err);
+		ended = true;
+	}
+	for (size_t k = pt->nthreads; ended && k-- > (ours ? 1 : 0);)
+		/* Of those that were let go there is nothing to wait for: ECHILD. */
+		while (waitpid(pt->threads[k].tid, NULL, __WALL) < 0 && errno == EINTR)
+			;
 	return 0;
 }
 
@@ -437,7 +452,7 @@ static int finish_tree(struct births *b, bool leave_stopped, struct err *err)
 	/* The parents last: whoever waits for a child finds it as it was. */
 	for (size_t i = b->plan->ntasks; !ret && i-- > 0;)
 		if (b->plan->tasks[i].kind == TASK_IS_LIVE)
-			ret = with_task(b, i, let_go(&b->plan->tasks[i], err), err);
+			ret = with_task(b, i, let_go(&b->plan->tasks[i], i == 0, err), err);
 	commit_close(&commit);
 	return ret;
 }

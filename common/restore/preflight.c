@@ -136,13 +136,14 @@ static void check_limits(const struct model *m, const struct plan *plan, struct 
 		      (unsigned long)lim.rlim_max);
 }
 
-static void check_addresses(const struct model *m, struct findings *f)
+static void check_addresses(const struct model *m, const struct task_own *own, struct findings *f)
 {
 	cleanup_free char *text = NULL;
 	uint64_t min = 0;
 	size_t len;
 
-	if (read_file_at(AT_FDCWD, "/proc/sys/vm/mmap_min_addr", 64, &text, &len))
+	/* security/commoncap.c: cap_mmap_addr() */
+	if (own->st.cap_eff & 1ull << CAP_SYS_RAWIO || read_file_at(AT_FDCWD, "/proc/sys/vm/mmap_min_addr", 64, &text, &len))
 		return;
 	while (len && text[len - 1] == '\n')
 		text[--len] = 0;
@@ -226,7 +227,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	check_ids(m, plan, opts, f);
 	check_cpu(m, f);
 	check_limits(m, plan, f);
-	check_addresses(m, f);
+	check_addresses(m, &own, f);
 	check_clocks(m, log);
 	files_preflight(m, &files, report, f);
 	mm_preflight(m, report, f);

@@ -64,6 +64,14 @@ static int dump_rlimit(struct dump *d, struct dump_thread *thread, const struct 
 	return 0;
 }
 
+/* Timers and signals that wait were made before the limit was; they are made again under that of this host. */
+static bool comes_last(const TaskCoreEntry *tc, const ThreadCoreEntry *leader, size_t i)
+{
+	return i == RLIMIT_SIGPENDING && !host_default(tc->rlimits, i) &&
+	       ((tc->timers && tc->timers->n_posix) || (tc->signals_s && tc->signals_s->n_signals) ||
+		(leader->signals_p && leader->signals_p->n_signals));
+}
+
 static int plan_rlimit(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		       struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
@@ -76,10 +84,13 @@ static int plan_rlimit(const struct model *m, const struct model_task *task, con
 	for (size_t i = 0; i < in->n_rlimits; i++) {
 		const RlimitEntry *e = in->rlimits[i];
 		struct rlimit64 l = { .rlim_cur = MIN(e->cur, e->max), .rlim_max = e->max };
+		struct program *prog = pth->prog;
 
-		program_add(pth->prog, TASK_LIMITS, names[i], host_default(in, i) ? EXPECT_ANY : EXPECT_OK, 0,
+		if (comes_last(thread->core->tc, thread->core->thread_core, i))
+			prog = pth->late = pth->late ? pth->late : program_new();
+		program_add(prog, TASK_LIMITS, names[i], host_default(in, i) ? EXPECT_ANY : EXPECT_OK, 0,
 			    SYS_prlimit64,
-			    PROGRAM_ARGS(A(0), A(i), A_DATA(program_data(pth->prog, &l, sizeof(l))), A(0)));
+			    PROGRAM_ARGS(A(0), A(i), A_DATA(program_data(prog, &l, sizeof(l))), A(0)));
 	}
 	return 0;
 }

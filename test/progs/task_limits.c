@@ -9,6 +9,8 @@
 
 #include "test.h"
 
+#include <time.h>
+
 #define PERSONA (ADDR_NO_RANDOMIZE | READ_IMPLIES_EXEC | UNAME26)
 
 static void put(const char *path, const char *text)
@@ -54,15 +56,48 @@ static bool data_executable(void)
 	return exec;
 }
 
+static timer_t timer;
+
+/* Older than the limit that allows none of them. */
+static void signal_things(void)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	CHECK(!sigprocmask(SIG_BLOCK, &set, NULL));
+	CHECK(!sigqueue(getpid(), SIGRTMIN, (union sigval){ .sival_int = 4321 }));
+	CHECK(!timer_create(CLOCK_MONOTONIC, &ev, &timer));
+}
+
+static void signal_things_are_there(void)
+{
+	const struct timespec now = { 0, 0 };
+	struct itimerspec left;
+	timer_t more;
+	siginfo_t si;
+	sigset_t set;
+
+	CHECK(!timer_gettime(timer, &left));
+	CHECK(timer_create(CLOCK_MONOTONIC, NULL, &more) < 0 && errno == EAGAIN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	CHECK(sigtimedwait(&set, &si, &now) == SIGRTMIN && si.si_value.sival_int == 4321);
+}
+
 int main(void)
 {
 	struct rlimit was[RLIM_NLIMITS], now;
 	int sub = 0, death = 0, regs;
 	pid_t sid = getsid(0), pgid = getpgid(0);
 
+	signal_things();
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
 		CHECK(!getrlimit((__rlimit_resource_t)i, &was[i]));
-		if (i == RLIMIT_STACK)
+		if (i == RLIMIT_SIGPENDING)
+			was[i] = (struct rlimit){ 0, 0 };
+		else if (i == RLIMIT_STACK)
 			was[i].rlim_cur = 1 << 20;
 		else if (i == RLIMIT_NOFILE)
 			was[i] = (struct rlimit){ 99, 333 };
@@ -84,6 +119,7 @@ int main(void)
 	CHECK(personality(PERSONA) >= 0);
 	bool exec = data_executable();
 	test_ready();
+	signal_things_are_there();
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
 		CHECK(!getrlimit((__rlimit_resource_t)i, &now));
 		CHECK_EQ(now.rlim_cur, was[i].rlim_cur);
