@@ -111,5 +111,12 @@ there() { # where small pids have been used by others
 	grows "$n" || die "there: it does not go on"
 }
 there <there.zst
+mkdir unpacked
+"$CR_IMAGE" unpack unpacked <there.zst || die "cr-image unpack of a compressed archive"
+"$CR_IMAGE" check unpacked >out || die "unpacked: $(cat out)"
 zstd -dc there.zst | there || exit 1
+# Somebody who has the pipe, too, told it not to block, and its writer is slow.
+slowly() { zstd -dc there.zst | perl -e '$/ = \300000; $| = 1; while (<STDIN>) { print; select undef, undef, undef, 0.05 }'; }
+slowly | perl -e 'use Fcntl; fcntl(STDIN, F_SETFL, O_NONBLOCK) or die; exec "cat"' >out 2>&1 && die "it blocks: this proves nothing"
+slowly | { perl -e 'use Fcntl; fcntl(STDIN, F_SETFL, O_NONBLOCK) or die'; there; } || exit 1
 zstd -dc there.zst | zstd -q -1 | there || exit 1
