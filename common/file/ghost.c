@@ -13,8 +13,7 @@
 #include <sys/sysmacros.h>
 
 #include "common/base/io.h"
-#include "common/file/file.h"
-#include "ghost-file.pb-c.h"
+#include "common/file/ghost.h"
 
 #define CHUNKS_FROM 12288u	 /* smaller files are stored whole */
 #define PIECE (1u << 20)
@@ -88,12 +87,28 @@ static Timeval *timeval_of(struct dump *d, const struct timespec *ts)
 	return tv;
 }
 
+/* What forbids even its owner to write, which would be in the way of its content. */
+static int check_attributes(const char *path, struct err *err)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &stx) < 0)
+		return err_sys(err, "cannot read the attributes");
+	if (stx.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
+		return err_hint(err, err_refuse(err, "it is deleted, and %s", stx.stx_attributes & STATX_ATTR_IMMUTABLE ?
+						"immutable (chattr +i)" : "open to appending only (chattr +a)"),
+				"take that from it (chattr)");
+	return 0;
+}
+
 static int put_ghost(struct dump *d, const struct file_place *p, const char *name, uint32_t id, struct err *err)
 {
 	GhostFileEntry *g = arena_msg(d->arena, GhostFileEntry, ghost_file_entry__init);
 	const struct stat *st = &p->st;
 	uint64_t size = (uint64_t)st->st_size;
 	cleanup_fd int fd = -1;
+	const char *path;
+	int ret;
 
 	g->uid = st->st_uid;
 	g->gid = st->st_gid;
@@ -103,6 +118,10 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 	g->ino = st->st_ino;
 	g->atim = timeval_of(d, &st->st_atim);
 	g->mtim = timeval_of(d, &st->st_mtim);
+	g->atim_ns = (uint32_t)(st->st_atim.tv_nsec % 1000);
+	g->mtim_ns = (uint32_t)(st->st_mtim.tv_nsec % 1000);
+	g->has_atim_ns = g->atim_ns;
+	g->has_mtim_ns = g->mtim_ns;
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
 		g->has_rdev = true;
 		g->rdev = (uint32_t)st->st_rdev;
@@ -117,6 +136,13 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 	} else if (S_ISSOCK(st->st_mode)) {
 		return err_refuse(err, "%s is a removed socket file", name);
 	}
+	path = p->magic[0] == '/' ? arena_strdup(d->arena, p->magic) :
+				    arena_printf(d->arena, "/proc/%d/%s", d->task->tid, p->magic);
+	ret = check_attributes(path, err);
+	if (!ret)
+		ret = ghost_xattrs_take(d, path, g, err);
+	if (ret < 0)
+		return err_object(err, ret, "%s", name);
 	if (S_ISREG(st->st_mode)) {
 		uint64_t used = (uint64_t)st->st_blocks * 512;
 		if (p->fs_type == HUGETLBFS_MAGIC)
@@ -230,6 +256,8 @@ static int ghost_load(const struct model *m, uint32_t id, struct arena *arena, s
 	g->dir = S_ISDIR(e->mode);
 	if (e->has_size && e->size > INT64_MAX)
 		return bad(err, id, "size out of range");
+	if (!ghost_xattrs_good(e))
+		return bad(err, id, "an extended attribute that no file can have");
 	if (!S_ISREG(e->mode))
 		return 0;
 	if (!e->has_chunks || !e->chunks) {
@@ -271,10 +299,11 @@ static struct data_ref times_of(struct program *c, const GhostFileEntry *e)
 {
 	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
 	const Timeval *tv[2] = { e->atim, e->mtim };
+	const uint32_t beyond[2] = { e->atim_ns, e->mtim_ns };
 
 	for (int i = 0; i < 2; i++)
 		if (tv[i] && tv[i]->tv_usec < 1000000)
-			ts[i] = (struct timespec){ (time_t)tv[i]->tv_sec, (long)tv[i]->tv_usec * 1000 };
+			ts[i] = (struct timespec){ (time_t)tv[i]->tv_sec, (long)tv[i]->tv_usec * 1000 + beyond[i] % 1000 };
 	return program_data(c, ts, sizeof(ts));
 }
 
@@ -303,6 +332,7 @@ static int make_node(struct program *c, struct ghost_plan *g, uint32_t id, struc
 		     A(AT_SYMLINK_NOFOLLOW));
 	if (!S_ISLNK(e->mode))
 		program_call(c, MAKE_OBJECTS, "its mode", SYS_fchmodat, cwd, path, A(e->mode & 07777));
+	ghost_xattrs_set(c, e, path, false);
 	program_call(c, MAKE_OBJECTS, "its times", SYS_utimensat, cwd, path, A_DATA(times_of(c, e)),
 		     A(AT_SYMLINK_NOFOLLOW));
 	return 0;
@@ -369,6 +399,7 @@ static void fill_regular(struct plan *plan, const struct ghost_plan *g, struct a
 	}
 	program_call(c, MAKE_OBJECTS, "its owner", SYS_fchown, fd, A(e->uid), A(e->gid));
 	program_call(c, MAKE_OBJECTS, "its mode", SYS_fchmod, fd, A(e->mode & 07777));
+	ghost_xattrs_set(c, e, fd, true);
 	program_call(c, MAKE_OBJECTS, "its times", SYS_utimensat, fd, A(0), A_DATA(times_of(c, e)), A(0));
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Deleted files: content with holes, several openings of one, a name taken by another file, directories, fifos, nameless files. */
+/* Deleted files: content with holes, attributes, several openings of one, a name taken by another file, directories, fifos, nameless files. */
 #include <dirent.h>
 #include <sys/mman.h>
+#include <sys/xattr.h>
 
 #include "test.h"
 
@@ -21,9 +22,38 @@ static void shown_as(int fd, const char *name)
 /* One file, opened three times. */
 static struct { int rw, ro, app; } small;
 
+/* Extended attributes: whatever of them this file system has. */
+static const struct { const char *name, *value; size_t len; } attributes[] = {
+	{ "user.test", "its value", 9 },
+	{ "trusted.test", "with\0zero", 9 },
+	{ "trusted.empty", "", 0 },
+	/* struct vfs_cap_data of linux/capability.h, revision 2: CAP_NET_BIND_SERVICE */
+	{ "security.capability", "\0\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20 },
+};
+enum { ATTRIBUTES = sizeof(attributes) / sizeof(attributes[0]) };
+static bool has_attribute[2][ATTRIBUTES]; /* of the file, of the directory */
+
+static void set_attributes(int fd, bool has[ATTRIBUTES])
+{
+	for (size_t i = 0; i < ATTRIBUTES; i++)
+		has[i] = !fsetxattr(fd, attributes[i].name, attributes[i].value, attributes[i].len, 0);
+}
+
+static void check_attributes(int fd, const bool has[ATTRIBUTES])
+{
+	char buf[64];
+
+	for (size_t i = 0; i < ATTRIBUTES; i++) {
+		ssize_t n = fgetxattr(fd, attributes[i].name, buf, sizeof(buf));
+
+		if (has[i] ? n != (ssize_t)attributes[i].len || memcmp(buf, attributes[i].value, (size_t)n) : n >= 0)
+			fail("attribute %s has %zd bytes", attributes[i].name, n);
+	}
+}
+
 static void make_small(void)
 {
-	const struct timespec times[2] = { { 1000000000, 123456000 }, { 1100000000, 654321000 } };
+	const struct timespec times[2] = { { 1000000000, 123456789 }, { 1100000000, 654321987 } };
 
 	small.rw = open("small", O_RDWR | O_CREAT, 0640);
 	CHECK_EQ(write(small.rw, "ghost content", 13), 13);
@@ -32,6 +62,7 @@ static void make_small(void)
 	small.app = open("small", O_WRONLY | O_APPEND);
 	CHECK(small.rw >= 0 && small.ro >= 0 && small.app >= 0);
 	CHECK(!fchown(small.rw, 1234, 4321) && !fchmod(small.rw, 04751));
+	set_attributes(small.rw, has_attribute[0]);
 	CHECK(!futimens(small.rw, times));
 	CHECK(!unlink("small"));
 }
@@ -42,8 +73,10 @@ static void check_small(void)
 	struct stat st, st2;
 
 	CHECK(!fstat(small.rw, &st));
+	check_attributes(small.rw, has_attribute[0]);
 	CHECK_EQ(st.st_mtim.tv_sec, 1100000000);
-	CHECK_EQ(st.st_mtim.tv_nsec, 654321000);
+	CHECK_EQ(st.st_mtim.tv_nsec, 654321987);
+	CHECK_EQ(st.st_atim.tv_nsec, 123456789);
 	CHECK_EQ(read(small.rw, buf, 7), 7);
 	CHECK(!memcmp(buf, "content", 7));
 	CHECK_EQ(write(small.app, "+", 1), 1);
@@ -130,6 +163,7 @@ static void make_directories(void)
 	CHECK(!mkdir("gone", 0751));
 	dir = open("gone", O_RDONLY | O_DIRECTORY);
 	CHECK(dir >= 0);
+	set_attributes(dir, has_attribute[1]);
 	CHECK(!rmdir("gone"));
 	CHECK(!mkdir("cwd", 0700) && !chdir("cwd") && !rmdir("../cwd"));
 }
@@ -142,6 +176,7 @@ static void check_directories(void)
 	CHECK(!fstat(dir, &st) && S_ISDIR(st.st_mode));
 	CHECK_EQ(st.st_nlink, 0);
 	CHECK_EQ(st.st_mode & 07777, 0751);
+	check_attributes(dir, has_attribute[1]);
 	shown_as(dir, "gone");
 	CHECK(!getcwd(path, sizeof(path)) && errno == ENOENT);
 	CHECK(!stat(".", &st) && st.st_nlink == 0);
