@@ -110,7 +110,7 @@ static int fifo_plan(const struct model *m, const FileEntry *entry, struct plan 
 	if (data && data->entry->n_packets)
 		program_call(c, MAKE_CONTENT, "packet mode", SYS_fcntl, A_RESULT(hold), A(F_SETFL),
 			     A(O_NONBLOCK | O_DIRECT));
-	ret = pipe_plan_data(plan, data, A_RESULT(hold), err);
+	ret = pipe_plan_data(plan, data, A_RESULT(hold), data && data->entry->n_packets, err);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < n; i++) {

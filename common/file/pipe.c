@@ -62,11 +62,63 @@ int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err
 	return err_refuse(err, "%s: a process that is not dumped %s it", src->link, end);
 }
 
-/* Copies the queue without taking anything out of it: tee(2) lets a pipe of ours share its buffers. */
-static int copy_queue(const struct fd_source *src, int capacity, bool packets, unsigned char *buf, size_t bytes,
-		      uint32_t *sizes, size_t *nsizes, struct err *err)
+/* What one read(2) of the queue gives. */
+struct portions { uint32_t *size; size_t n, cap; };
+
+static void portions_free(struct portions *p)
 {
-	int ends[2];
+	free(p->size);
+}
+
+/* Without taking anything out of it: tee(2) lets a pipe of ours share its buffers. */
+static int share(const struct fd_source *src, int wr, size_t bytes, struct err *err)
+{
+	ssize_t n = tee(src->fd, wr, INT32_MAX, SPLICE_F_NONBLOCK);
+
+	if (n >= 0 && (size_t)n == bytes)
+		return 0;
+	return n < 0 ? err_sys(err, "cannot look into %s (tee)", src->link) :
+		       err_set(err, ERR_FAILED, EBUSY, "%s changed while it was read", src->link);
+}
+
+static int refuse_mixture(const struct fd_source *src, struct err *err)
+{
+	return err_refuse(err, "%s: packets (O_DIRECT) behind bytes that are none, and nothing tells where they begin", src->link);
+}
+
+/*
+ * How many portions are packets. Whether one is does not depend on O_DIRECT, which may have come or gone since: a packet loses what a
+ * read leaves of it (fs/pipe.c, pipe_read()). Behind them may be bytes without borders, but no packet behind those: that
+ * is one portion, and a dumper cannot find where in it the packet begins. A single byte at the end may be either; mode
+ * says what it is then. buf: room for a portion.
+ */
+static int count_packets(const struct fd_source *src, int rd, bool mode, unsigned char *buf, size_t bytes, const struct portions *p,
+			 size_t *packets, struct err *err)
+{
+	int before = (int)bytes, left = 0;
+	size_t n = 0;
+
+	for (; n < p->n; n++, before = left) {
+		if (read(rd, buf, 1) != 1 || ioctl(rd, FIONREAD, &left) < 0)
+			return err_sys(err, "cannot read the copy of %s", src->link);
+		if ((uint32_t)(before - left) != p->size[n])
+			break;
+	}
+	*packets = n - (n && n == p->n && p->size[n - 1] == 1 && !mode);
+	if (n == p->n)
+		return 0;
+	if (n + 1 < p->n)
+		return refuse_mixture(src, err);
+	/* All but the last byte of it. */
+	if (p->size[n] > 2 && (read(rd, buf, p->size[n] - 2) != (ssize_t)p->size[n] - 2 || ioctl(rd, FIONREAD, &left) < 0))
+		return err_sys(err, "cannot read the copy of %s", src->link);
+	return left == 1 ? 0 : refuse_mixture(src, err);
+}
+
+static int copy_queue(const struct fd_source *src, int capacity, bool mode, unsigned char *buf, size_t bytes,
+		      struct portions *p, size_t *packets, struct err *err)
+{
+	int ends[2], ret;
 
 	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
@@ -74,26 +126,31 @@ static int copy_queue(const struct fd_source *src, int capacity, bool packets, u
 	cleanup_fd int wr = ends[1];
 	if (fcntl(wr, F_SETPIPE_SZ, capacity) < 0)
 		return err_sys(err, "cannot make a pipe of %d bytes", capacity);
-	ssize_t n = tee(src->fd, wr, INT32_MAX, SPLICE_F_NONBLOCK);
-	if (n < 0 || (size_t)n != bytes)
-		return n < 0 ? err_sys(err, "cannot look into %s (tee)", src->link) :
-			       err_set(err, ERR_FAILED, EBUSY, "%s changed while it was read", src->link);
+	ret = share(src, wr, bytes, err);
+	if (ret < 0)
+		return ret;
+	ssize_t n;
 	for (size_t got = 0; got < bytes; got += (size_t)n) {
 		/* A packet ends a read, whatever its size. */
 		n = read(rd, buf + got, bytes - got);
 		if (n <= 0)
 			return n < 0 ? err_sys(err, "cannot read the copy of %s", src->link) :
 				       err_set(err, ERR_FAILED, EIO, "the copy of %s is short", src->link);
-		if (packets)
-			sizes[(*nsizes)++] = (uint32_t)n;
+		array_reserve(&p->size, &p->cap, p->n, sizeof(*p->size));
+		p->size[p->n++] = (uint32_t)n;
 	}
-	return 0;
+	ret = share(src, wr, bytes, err);
+	if (ret < 0)
+		return ret;
+	cleanup_free unsigned char *again = xmalloc(bytes);
+	return count_packets(src, rd, mode, again, bytes, p, packets, err);
 }
 
 int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id, struct err *err)
 {
 	PipeDataEntry entry = PIPE_DATA_ENTRY__INIT;
-	bool packets = false;
+	struct portions cleanup(portions_free) portions = { 0 };
+	bool packet_mode = false;
 	int bytes, ret;
 	size_t n;
 	struct file_fd *same = file_same_inode(d, &src->st, &n);
@@ -102,18 +159,16 @@ int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind 
 		return 0;
 	same->done = true;
 	for (size_t i = 0; i < n; i++)
-		packets |= !(same[i].flags & O_PATH) && same[i].flags & O_DIRECT;
+		packet_mode |= !(same[i].flags & O_PATH) && same[i].flags & O_DIRECT;
 	int capacity = fcntl(src->fd, F_GETPIPE_SZ);
 	if (capacity < 0 || ioctl(src->fd, FIONREAD, &bytes) < 0 || bytes < 0)
 		return err_sys(err, "cannot read the size of %s", src->link);
 	cleanup_free unsigned char *buf = xmalloc((size_t)bytes + 1);
 	if (bytes) {
-		/* Every packet takes a whole page of the capacity at least. */
-		uint32_t *sizes = arena_alloc(d->arena, packets ? ((size_t)bytes + 1) * sizeof(*sizes) : 1);
-		ret = copy_queue(src, capacity, packets, buf, (size_t)bytes, sizes, &entry.n_packets, err);
+		ret = copy_queue(src, capacity, packet_mode, buf, (size_t)bytes, &portions, &entry.n_packets, err);
 		if (ret < 0)
 			return ret;
-		entry.packets = sizes;
+		entry.packets = portions.size;
 	}
 	entry.pipe_id = pipe_id;
 	entry.bytes = (uint32_t)bytes;
@@ -160,7 +215,8 @@ static int pipe_dump(struct dump *d, const struct fd_source *src, FileEntry *ent
 
 /* ---- restore ---- */
 
-int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, struct err *err)
+int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, bool packet_mode,
+		   struct err *err)
 {
 	struct program *c = plan->controller;
 	const PipeDataEntry *e = data ? data->entry : NULL;
@@ -182,9 +238,15 @@ int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct
 				A_PTR((const char *)data->bytes + at), A(n));
 		at += n;
 	}
+	/* Bytes that were written before or behind the time of packets. */
+	const bool plain = packet_mode && at < e->bytes;
+	if (plain)
+		program_call(c, MAKE_CONTENT, "bytes that are no packet", SYS_fcntl, end, A(F_SETFL), A(O_NONBLOCK));
 	if (at < e->bytes)
 		program_call_eq(c, MAKE_CONTENT, "queued data", e->bytes - at, SYS_write, end,
 				A_PTR((const char *)data->bytes + at), A(e->bytes - at));
+	if (plain)
+		program_call(c, MAKE_CONTENT, "packet mode again", SYS_fcntl, end, A(F_SETFL), A(O_NONBLOCK | O_DIRECT));
 	return 0;
 }
 
@@ -275,7 +337,7 @@ static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan 
 	struct step_ref step = program_call(c, MAKE_OBJECTS, "pipe", SYS_pipe2, A_DATA(fds), A(made | O_CLOEXEC));
 	plan_slot_from_data(plan, ends.slot[0], step, fds, 0);
 	plan_slot_from_data(plan, ends.slot[1], step, fds, sizeof(int));
-	ret = pipe_plan_data(plan, data, A_SLOT(ends.slot[1]), err);
+	ret = pipe_plan_data(plan, data, A_SLOT(ends.slot[1]), made & O_DIRECT, err);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < n; i++) {

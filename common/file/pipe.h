@@ -11,6 +11,7 @@ int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err
 int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id,
 		   struct err *err);
 /* Capacity and data, written through the nonblocking descriptor `end`. data NULL: none. */
-int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, struct err *err);
+int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct arg end, bool packet_mode,
+		   struct err *err);
 
 #endif

@@ -1,9 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Pipes: queued data, capacity, flags of each end, duplicates, packet mode, single ends, further openings. */
+/* Pipes: queued data, capacity, flags of each end, duplicates, packet mode and its changes, single ends, further openings. */
 #include <poll.h>
 #include <sys/ioctl.h>
 
 #include "test.h"
+
+/* Packet mode came or went while something was queued: what was a packet stays one, and what was none does not become one. */
+static int gone[2], came[2], one[2], byte[2];
+
+static void make_changed(void)
+{
+	CHECK(!pipe2(gone, O_DIRECT | O_NONBLOCK));
+	CHECK_EQ(write(gone[1], "one", 3), 3);
+	CHECK_EQ(write(gone[1], "x", 1), 1);
+	CHECK(!fcntl(gone[1], F_SETFL, O_NONBLOCK));
+	CHECK_EQ(write(gone[1], "without ", 8), 8);
+	CHECK_EQ(write(gone[1], "borders", 7), 7);
+	CHECK(!pipe2(one, O_DIRECT | O_NONBLOCK));
+	CHECK_EQ(write(one[1], "packet", 6), 6);
+	CHECK(!fcntl(one[1], F_SETFL, O_NONBLOCK));
+	CHECK(!pipe2(came, O_NONBLOCK));
+	CHECK_EQ(write(came[1], "without ", 8), 8);
+	CHECK_EQ(write(came[1], "borders", 7), 7);
+	CHECK(!fcntl(came[1], F_SETFL, O_NONBLOCK | O_DIRECT));
+	CHECK(!pipe2(byte, O_NONBLOCK));
+	CHECK_EQ(write(byte[1], "+", 1), 1);
+}
+
+static void check_tail(int fd)
+{
+	char buf[64];
+
+	CHECK_EQ(read(fd, buf, 3), 3); /* and nothing is lost of the rest */
+	CHECK(!memcmp(buf, "wit", 3));
+	CHECK_EQ(read(fd, buf, sizeof(buf)), 12);
+	CHECK(!memcmp(buf, "hout borders", 12));
+}
+
+static void check_changed(void)
+{
+	char buf[64];
+
+	CHECK_EQ(fcntl(gone[1], F_GETFL), O_WRONLY | O_NONBLOCK);
+	CHECK_EQ(read(gone[0], buf, 2), 2); /* a packet loses what is not read of it */
+	CHECK_EQ(read(gone[0], buf, sizeof(buf)), 1);
+	CHECK_EQ(buf[0], 'x');
+	check_tail(gone[0]);
+	CHECK_EQ(write(one[1], "more", 4), 4);
+	CHECK_EQ(read(one[0], buf, 2), 2);
+	CHECK_EQ(read(one[0], buf, sizeof(buf)), 4);
+	CHECK_EQ(fcntl(came[1], F_GETFL), O_WRONLY | O_NONBLOCK | O_DIRECT);
+	check_tail(came[0]);
+	CHECK_EQ(write(came[1], "a", 1), 1);
+	CHECK_EQ(write(came[1], "b", 1), 1);
+	CHECK_EQ(read(came[0], buf, sizeof(buf)), 1);
+	CHECK_EQ(write(byte[1], "+", 1), 1);
+	CHECK_EQ(read(byte[0], buf, sizeof(buf)), 2);
+}
 
 int main(void)
 {
@@ -40,7 +93,11 @@ int main(void)
 	CHECK(both >= 0 && second >= 0);
 	int both_flags = fcntl(both, F_GETFL), second_flags = fcntl(second, F_GETFL);
 
+	make_changed();
+
 	test_ready();
+
+	check_changed();
 
 	CHECK_EQ(fcntl(p[0], F_GETFL), O_RDONLY | O_NONBLOCK);
 	CHECK_EQ(fcntl(p[1], F_GETFL), O_WRONLY);
