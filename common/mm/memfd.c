@@ -27,9 +27,18 @@ static const char prefix[] = "/memfd:", deleted[] = " (deleted)";
 #define F_SEAL_FUTURE_WRITE 0x10
 #endif
 
+static const char zero[] = "/dev/zero (deleted)", segment[] = "/SYSV00000000 (deleted)"; /* whatever key it has */
+
+static bool is_segment(const char *link)
+{
+	return strlen(link) == sizeof(segment) - 1 && !strncmp(link, segment, 5) && !strcmp(link + 13, segment + 13);
+}
+
+/* /proc/PID/map_files opens shared memory that never was a descriptor. */
 static bool memfd_match(const struct fd_source *src)
 {
-	return S_ISREG(src->st.st_mode) && !strncmp(src->link, prefix, sizeof(prefix) - 1);
+	return S_ISREG(src->st.st_mode) &&
+	       (!strncmp(src->link, prefix, sizeof(prefix) - 1) || !strcmp(src->link, zero) || is_segment(src->link));
 }
 
 /* "/memfd:NAME (deleted)" -> NAME; "/dev/zero (deleted)", mapped privately through map_files, keeps its path. */
@@ -84,6 +93,8 @@ static int memfd_dump(struct dump *d, const struct fd_source *src, FileEntry *en
 	domain = mm_domain(d, src->st.st_dev, fs.f_type == HUGETLBFS ? (uint64_t)fs.f_bsize : PAGE_BYTES);
 	if (domain < 0)
 		return err_refuse(err, "%s is not the kind of file that its name says", src->link);
+	if (is_segment(src->link))
+		return err_refuse(err, "%s: System V shared memory that was opened through /proc/PID/map_files", src->link);
 	o = mm_object(d, domain, src->st.st_ino);
 	if (!o->link) {
 		o->task = d->task;

@@ -40,7 +40,7 @@ bool shmem_is_direct(const struct model *m, const VmaEntry *v)
 {
 	const struct model_shmem *s = model_shmem(m, v->shmid);
 
-	return s && s->views == 1 && !v->pgoff && !s->segment && s->size == v->end - v->start &&
+	return s && s->views == 1 && !s->memfd && !v->pgoff && !s->segment && s->size == v->end - v->start &&
 	       s->pages.size < DIRECT_PAGES * PAGE_BYTES;
 }
 
