@@ -254,6 +254,8 @@ static int dump_open(struct dump *d, struct err *err)
 		ret = previous_open(d, err);
 	if (!ret && d->store && d->opts->prev_images_dir)
 		image_store_parent(d->store, d->opts->prev_images_dir);
+	if (!ret && d->store && !d->found)
+		image_store_bind(d->store, dump_run_id(d), d->previous ? &d->previous->id : stream ? &d->tracker->last : NULL);
 	d->files = file_table_new();
 	identity_read_own(d);
 	return ret;
@@ -403,6 +405,8 @@ static int commit(struct dump *d, struct err *err)
 	/* What is still in the pipe dies with its reader: the tasks must not go before. */
 	if (!ret && image_store_is_stream(d->store) && !d->opts->pre_dump)
 		ret = image_store_drained(d->store, err);
+	if (!ret && d->tracker->stream)
+		image_store_identify(d->store, &d->tracker->last);
 	if (!ret)
 		file_links_keep(d->files);
 	fault("dump:committed");

@@ -7,6 +7,7 @@
 #define CR_IMAGE_CHAIN_H
 
 #include "common/image/file.h"
+#include "common/image/manifest.h"
 #include "pagemap.pb-c.h"
 
 #define IMAGE_PAGE 4096u
@@ -43,6 +44,17 @@ struct chain {
 /* Takes the directory. Damaged links, cycles and too many directories are errors; sealed: manifests count. */
 int chain_open(struct image_dir *dir, struct chain *c, bool sealed, struct err *err);
 void chain_close(struct chain *c);
+/*
+ * Whether each of them is what the one before it was made upon (manifest.h: parent), and has all pages that this chain needs: those
+ * that it gave to a run are only found on a way that comes by that run. Says nothing of a stream, nor where no manifest does.
+ */
+int chain_verify(const struct chain *c, struct err *err);
+/* Which checkpoint that is now. */
+int chain_identify(struct image_dir *dir, struct checkpoint_id *id, struct err *err);
+/* The one behind the link "parent" of a directory; *id is empty where there is none. */
+int chain_identify_parent(int dirfd, struct checkpoint_id *id, struct err *err);
+/* Refuses a manifest that says that pages were given back. */
+int chain_refuse_given(const struct manifest *m, struct err *err);
 
 /* The page sets of one name in a whole chain, with their pages files. */
 struct chain_set {
@@ -58,8 +70,9 @@ void chain_set_close(struct chain_set *s);
  * max. NULL, or why it is nowhere. */
 const char *chain_find(const struct chain_set *s, size_t from, uint64_t vaddr, uint64_t max, size_t *in, uint64_t *off,
 		       uint64_t *pages);
-/* What the first directory has itself of a page set, its parents need not have: that room is given back (fallocate(2)), and touched[i]
- * set for each directory where some was. Compressed pages have no place of their own, and stay. */
-int chain_dedup(const struct chain *c, enum image_kind kind, unsigned long id, bool *touched, struct err *err);
+/* What the first directory has itself of a page set, its parents need not have: tells fn of each part of a pages file that could
+ * go. Compressed pages have no place of their own, and stay. */
+typedef int (*chain_spare_fn)(void *arg, size_t in, const struct chain_set *s, uint64_t off, uint64_t len, struct err *err);
+int chain_spare(const struct chain *c, enum image_kind kind, unsigned long id, chain_spare_fn fn, void *arg, struct err *err);
 
 #endif

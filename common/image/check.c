@@ -161,6 +161,10 @@ static void check_forms(struct check *c, const struct check_image *img)
 
 static void check_manifest(struct check *c, const struct manifest *m)
 {
+	struct err given = ERR_INIT;
+
+	if (chain_refuse_given(m, &given))
+		say_err(c, MANIFEST_NAME, &given);
 	for (size_t i = 0; i < m->n; i++) {
 		unsigned long id;
 		enum image_kind kind = image_kind_of_name(m->files[i].name, &id);

@@ -46,6 +46,26 @@ static void check_mappings(struct check *c, const struct check_pages *p, const s
 	}
 }
 
+/* The bytes of the parents' pages: they are this checkpoint's, too. */
+static void check_contents(struct check *c, const struct chain_set *s, const char *name)
+{
+	for (size_t i = 1; i < s->n; i++) {
+		cleanup_manifest struct manifest *m = NULL;
+		const struct manifest_file *want = NULL;
+		struct err err = ERR_INIT;
+		char pages[64];
+		int ret = s->pages[i].fd < 0 ? 0 : manifest_load(image_dir_fd(s->chain->dirs[i]), &m, &err);
+
+		image_name(IMG_PAGES, s->sets[i].pages_id, pages);
+		if (!ret && m)
+			want = manifest_find(m, pages);
+		if (!ret && want)
+			ret = manifest_verify(want, &s->pages[i], c->threads, &err);
+		if (ret)
+			check_say(c, name, 0, "in a parent: %s/%s: %s", image_dir_path(s->chain->dirs[i]), pages, err.reason);
+	}
+}
+
 static int check_parents(struct check *c, struct chain *chain, const struct check_pages *p, struct err *err)
 {
 	struct chain_set s;
@@ -58,6 +78,8 @@ static int check_parents(struct check *c, struct chain *chain, const struct chec
 		check_say(c, name, 0, "in a parent: %s: %s", err->object, err->reason);
 		*err = (struct err)ERR_INIT;
 	}
+	if (!ret)
+		check_contents(c, &s, name);
 	for (size_t i = 0; i < p->set.n && !ret; i++) {
 		const struct page_run *r = &p->set.runs[i];
 		uint64_t done = 0, off, n = 0;
@@ -97,6 +119,10 @@ static int all_parents(struct check *c, struct err *err)
 		return ret;
 	ret = chain_open(self, &chain, false, err);
 	if (ret) {
+		check_say(c, "parent", 0, "%s: %s", err->object, err->reason);
+		*err = (struct err)ERR_INIT;
+	}
+	if (!ret && chain_verify(&chain, err)) {
 		check_say(c, "parent", 0, "%s: %s", err->object, err->reason);
 		*err = (struct err)ERR_INIT;
 	}

@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The room of older pages that a newer checkpoint has anew: in files of directories, and in memory, for a stream. */
-#include <errno.h>
-#include <fcntl.h>
-
+/* Older pages that a newer checkpoint has anew. */
 #include "common/image/chain.h"
 
-struct hole { int fd; uint64_t off, len; };
+/* Parts of one file that touch are told as one. */
+struct part { size_t in; uint64_t off, len; };
 
-static int punch(struct hole *h, struct err *err)
+static int tell(const struct chain_set *s, struct part *p, chain_spare_fn fn, void *arg, struct err *err)
 {
-	if (h->len && fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)h->off, (off_t)h->len) < 0)
-		return err_sys(err, "cannot give back the room of older pages");
-	h->len = 0;
-	return 0;
+	int ret = p->len ? fn(arg, p->in, s, p->off, p->len, err) : 0;
+
+	p->len = 0;
+	return ret;
 }
 
-int chain_dedup(const struct chain *c, enum image_kind kind, unsigned long id, bool *touched, struct err *err)
+int chain_spare(const struct chain *c, enum image_kind kind, unsigned long id, chain_spare_fn fn, void *arg, struct err *err)
 {
 	cleanup(chain_set_close) struct chain_set s;
-	struct hole hole = { .fd = -1 };
+	struct part part = { 0 };
 	int ret = chain_set_open(c, 1, kind, id, &s, err);
-	cleanup_free int *fds = xreallocarray(NULL, c->n, sizeof(*fds));
 
-	for (size_t i = 0; i < c->n; i++)
-		fds[i] = -1;
 	if (!ret)
 		ret = page_set_load(c->dirs[0], kind, id, &s.sets[0], err);
 	for (size_t i = 0; !ret && i < s.sets[0].n; i++) {
@@ -40,26 +35,12 @@ int chain_dedup(const struct chain *c, enum image_kind kind, unsigned long id, b
 			}
 			if (s.pages[in].table) /* compressed: its pages have no place of their own */
 				continue;
-			if (fds[in] < 0) {
-				char path[64];
-
-				snprintf(path, sizeof(path), "/proc/self/fd/%d", s.pages[in].fd);
-				fds[in] = open(path, O_WRONLY | O_CLOEXEC);
-				if (fds[in] < 0)
-					ret = err_sys(err, "cannot open older pages for writing");
-				touched[in] = true;
+			if (part.in != in || part.off + part.len != off) {
+				ret = tell(&s, &part, fn, arg, err);
+				part = (struct part){ in, off, 0 };
 			}
-			if (!ret && (hole.fd != fds[in] || hole.off + hole.len != off)) {
-				ret = punch(&hole, err);
-				hole = (struct hole){ fds[in], off, 0 };
-			}
-			hole.len += n * IMAGE_PAGE;
+			part.len += n * IMAGE_PAGE;
 		}
 	}
-	if (!ret)
-		ret = punch(&hole, err);
-	for (size_t i = 0; i < c->n; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	return ret;
+	return ret ? ret : tell(&s, &part, fn, arg, err);
 }

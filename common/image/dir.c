@@ -86,6 +86,11 @@ struct source *image_dir_source(const struct image_dir *dir)
 	return dir->source;
 }
 
+const struct manifest *image_dir_sealed(const struct image_dir *dir)
+{
+	return dir->manifest;
+}
+
 const struct manifest_file *image_dir_manifest(const struct image_dir *dir, enum image_kind kind, unsigned long id)
 {
 	char name[64];

@@ -76,6 +76,8 @@ ProtobufCMessage *image_unpack(const ProtobufCMessageDescriptor *desc, struct ar
 struct image_dir;
 struct source; /* source.h */
 struct manifest_file; /* manifest.h */
+struct manifest; /* the same */
+struct checkpoint_id; /* the same */
 /* Reads the manifest too, when there is one: images are then compared with it as they are opened. */
 int image_dir_open(const char *path, struct image_dir **dir, struct err *err);
 int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err *err); /* whatever the manifest says */
@@ -86,6 +88,7 @@ int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent);
 void image_dir_forget(struct image_dir *dir, const char *name); /* source_forget(); nothing for a directory */
 struct source *image_dir_source(const struct image_dir *dir); /* NULL: it is a directory */
 /* What the manifest of a directory says of an image; NULL: nothing. */
+const struct manifest *image_dir_sealed(const struct image_dir *dir); /* all of it; NULL: there is none, or it does not count */
 const struct manifest_file *image_dir_manifest(const struct image_dir *dir, enum image_kind kind, unsigned long id);
 void image_dir_free(struct image_dir *dir);
 int image_dir_fd(const struct image_dir *dir);
@@ -149,6 +152,10 @@ void image_store_raw_done(struct image_store *st, enum image_kind kind, unsigned
 void image_store_seal(struct image_store *st, const char *tool, bool sum_raw);
 /* The commit makes a link "parent" to the checkpoint that has the pages which this one leaves to it. */
 void image_store_parent(struct image_store *st, const char *path);
+/* What its manifest says of it: the run that makes it, and which checkpoint that one is (NULL: not known). */
+void image_store_bind(struct image_store *st, const char *run, const struct checkpoint_id *parent);
+/* Of a store that is committed. */
+void image_store_identify(const struct image_store *st, struct checkpoint_id *id);
 /* Total bytes of entries so far (for statistics). */
 uint64_t image_store_bytes(const struct image_store *st);
 /* Makes all durable and names it. On failure nothing new is left in the directory. */

@@ -103,6 +103,26 @@ static int add_pages(struct map_out *o, const void *buf, uint64_t vaddr, uint64_
 	return 0;
 }
 
+/* What is damaged must not be called whole by the new manifest. */
+static int verify_pages(struct image_dir *dir, const struct manifest *m, unsigned long id, struct err *err)
+{
+	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
+	const struct manifest_file *want;
+	char name[64];
+	int ret;
+
+	if (!m)
+		return 0;
+	image_name(IMG_PAGES, id, name);
+	want = manifest_find(m, name);
+	if (!want)
+		return err_object(err, err_image(err, "the manifest does not name this image"), "%s/%s", image_dir_path(dir), name);
+	ret = image_dir_file(dir, name, &f, err);
+	if (!ret)
+		ret = manifest_verify(want, &f, image_threads_default(), err);
+	return ret ? err_object(err, ret, "%s/%s", image_dir_path(dir), name) : 0;
+}
+
 /* ---- dedup ---- */
 
 /* Some pages of a run: those that the parents have with the same content become references. */
@@ -244,6 +264,31 @@ static int largest_id(struct image_dir *dir, const struct listed *list, size_t n
 	return *max == UINT32_MAX ? err_image(err, "there is no free number for a pages file") : 0;
 }
 
+/* The chain is what it was, and no part of it was given away or never finished. */
+static int check_whole(const struct chain *c, struct err *err)
+{
+	int dirfd = image_dir_fd(c->dirs[0]);
+
+	if (faccessat(dirfd, "inventory.img", F_OK, AT_SYMLINK_NOFOLLOW) &&
+	    faccessat(dirfd, "inventory.img" IMAGE_ZST, F_OK, AT_SYMLINK_NOFOLLOW))
+		return err_object(err, err_set(err, ERR_IMAGE, ENOENT, "there is no inventory.img: this is no checkpoint"), "%s",
+				  image_dir_path(c->dirs[0]));
+	return chain_verify(c, err);
+}
+
+/* The same pages, here or in the parents: those who rely on them need not know. */
+static int seal_again(int dirfd, const struct manifest *old, struct err *err)
+{
+	cleanup_manifest struct manifest *m = NULL;
+	int ret = manifest_seal(dirfd, "cr-image", image_threads_default(), NULL, err);
+
+	if (!ret)
+		ret = manifest_load(dirfd, &m, err);
+	if (!ret && m)
+		manifest_inherit(m, old);
+	return ret || !m ? ret : manifest_store(dirfd, m, err);
+}
+
 int image_dedup(const char *path, struct incremental_result *res, struct err *err)
 {
 	struct chain c = { .n = 0 };
@@ -251,6 +296,7 @@ int image_dedup(const char *path, struct incremental_result *res, struct err *er
 	cleanup_free struct listed *list = NULL;
 	size_t n = 0, done = 0;
 	uint32_t id = 0;
+	cleanup_manifest struct manifest *old = NULL;
 	bool sealed;
 	int ret = image_dir_open(path, &dir, err);
 
@@ -262,7 +308,14 @@ int image_dedup(const char *path, struct incremental_result *res, struct err *er
 	if (!ret && c.n < 2)
 		ret = err_set(err, ERR_IMAGE, ENOENT, "there is no parent checkpoint (a link \"parent\")");
 	if (!ret)
+		ret = check_whole(&c, err);
+	if (!ret)
 		ret = listing_read(image_dir_fd(dir), &list, &n, err);
+	if (!ret)
+		ret = manifest_load(image_dir_fd(dir), &old, err);
+	for (size_t i = 0; old && i < n && !ret; i++)
+		if (list[i].kind == IMG_PAGES)
+			ret = verify_pages(dir, old, list[i].id, err);
 	if (!ret)
 		ret = largest_id(dir, list, n, &id, err);
 	/* A manifest would call the new state damage until it is made again. */
@@ -272,7 +325,7 @@ int image_dedup(const char *path, struct incremental_result *res, struct err *er
 			ret = dedup_set(&c, list[i].kind, list[i].id, ++id, res, err);
 	if (sealed && (!ret || done)) {
 		struct err later = ERR_INIT;
-		int again = manifest_seal(image_dir_fd(dir), "cr-image", image_threads_default(), NULL, ret ? &later : err);
+		int again = seal_again(image_dir_fd(dir), old, ret ? &later : err);
 
 		ret = ret ?: again;
 	}
@@ -321,6 +374,9 @@ static int flatten_set(const struct chain *c, struct image_store *st, enum image
 	char name[64];
 	int ret = chain_set_open(c, 0, kind, id, &s, err);
 
+	for (size_t i = 0; i < s.n && !ret; i++)
+		if (s.pages[i].fd >= 0)
+			ret = verify_pages(c->dirs[i], image_dir_sealed(c->dirs[i]), s.sets[i].pages_id, err);
 	if (ret)
 		return ret;
 	image_name(kind, id, name);
@@ -414,6 +470,8 @@ int image_flatten(const char *path, const char *out, struct incremental_result *
 		return ret;
 	ret = chain_open(dir, &c, true, err);
 	res->dirs = c.n;
+	if (!ret)
+		ret = check_whole(&c, err);
 	if (ret)
 		goto out;
 	if (mkdir(out, 0700) < 0 && errno != EEXIST)

@@ -35,6 +35,7 @@ void manifest_free(struct manifest *m)
 	for (size_t i = 0; i < m->n; i++)
 		free(m->files[i].sums);
 	free(m->files);
+	free(m->given);
 	free(m->tool);
 	free(m->kernel);
 	free(m->created);
@@ -59,6 +60,42 @@ void manifest_add(struct manifest *m, const char *name, uint64_t size, uint64_t 
 	f = &m->files[m->n++];
 	*f = (struct manifest_file){ .size = size, .sums = sums, .nsums = sums ? sums_pieces(size) : 0 };
 	snprintf(f->name, sizeof(f->name), "%s", name);
+}
+
+uint64_t manifest_state(const struct manifest *m)
+{
+	cleanup_strbuf struct strbuf b = STRBUF_INIT;
+
+	strbuf_puts(&b, m->self.run);
+	for (size_t i = 0; i < m->n; i++) {
+		const struct manifest_file *f = &m->files[i];
+		unsigned long id;
+		enum image_kind kind = image_kind_of_name(f->name, &id);
+
+		if (kind != IMG_PAGES && kind != IMG_PAGEMAP && kind != IMG_SHMEM_PAGEMAP)
+			continue;
+		strbuf_printf(&b, "\n%s %" PRIu64, f->name, f->size);
+		for (size_t k = 0; k < f->nsums; k++)
+			strbuf_printf(&b, " %016" PRIx64, f->sums[k]);
+	}
+	return xxh64(b.s ? b.s : "", b.len, 0);
+}
+
+void manifest_give(struct manifest *m, const char *to)
+{
+	for (size_t i = 0; i < m->ngiven; i++)
+		if (!strcmp(m->given[i], to))
+			return;
+	array_reserve(&m->given, &m->given_cap, m->ngiven, sizeof(*m->given));
+	snprintf(m->given[m->ngiven++], sizeof(*m->given), "%s", to);
+}
+
+void manifest_inherit(struct manifest *m, const struct manifest *old)
+{
+	m->self = old->self;
+	m->parent = old->parent;
+	for (size_t i = 0; i < old->ngiven; i++)
+		manifest_give(m, old->given[i]);
 }
 
 static int by_name(const void *a, const void *b)

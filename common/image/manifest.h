@@ -12,6 +12,7 @@
 #include "common/image/sums.h"
 
 #define MANIFEST_NAME "cr-manifest.json"
+#define MANIFEST_RESTORED "restored"
 
 struct manifest_file {
 	char name[64]; /* "core-12.img" */
@@ -20,8 +21,20 @@ struct manifest_file {
 	size_t nsums;
 };
 
+/* Which checkpoint, and in which state of its pages. */
+struct checkpoint_id {
+	char run[37]; /* of the dump that made it, as the inventory has it; "": not known */
+	bool has_state;
+	uint64_t state; /* of its page sets and run, manifest_state(): what those rely on that leave pages to it */
+};
+
 struct manifest {
 	char *tool, *kernel, *created; /* as text, for people */
+	struct checkpoint_id self;
+	struct checkpoint_id parent;   /* the one that it leaves pages to; nothing is known where it is empty */
+	/* Room of its pages was given back: to these runs, which have them anew, or to a restore (MANIFEST_RESTORED). */
+	char (*given)[37];
+	size_t ngiven, given_cap;
 	struct manifest_file *files;   /* sorted by name */
 	size_t n, cap;
 };
@@ -34,6 +47,11 @@ void manifest_freep(struct manifest **m);
 /* Whether an image belongs into manifests. */
 bool manifest_covers(enum image_kind kind);
 /* Appends; the sums are taken over (NULL: not known). Sort when all are there. */
+/* The state of the page sets that it lists. It stays what it was when pages are given back, or are left to a parent that has the same. */
+uint64_t manifest_state(const struct manifest *m);
+/* Takes over from another manifest of the same directory what is not about files. */
+void manifest_inherit(struct manifest *m, const struct manifest *old);
+void manifest_give(struct manifest *m, const char *to);
 void manifest_add(struct manifest *m, const char *name, uint64_t size, uint64_t *sums);
 void manifest_sort(struct manifest *m);
 const struct manifest_file *manifest_find(const struct manifest *m, const char *name);
@@ -56,7 +74,8 @@ void manifest_print(const struct manifest *m, struct strbuf *b);
 /* Writes it into the directory, in one step. */
 int manifest_store(int dirfd, const struct manifest *m, struct err *err);
 
-/* Makes the manifest of a directory from what is in it, and writes it. images: how many; may be NULL. */
+/* Makes the manifest of a directory from what is in it, and writes it; the parent is the one that is there now. images: how many;
+ * may be NULL. */
 int manifest_seal(int dirfd, const char *tool, unsigned threads, size_t *images, struct err *err);
 /* After one image (by its name without .zst) was changed on purpose: brings its line up to date. Nothing when there is no manifest. */
 int manifest_update(int dirfd, const char *name, struct err *err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/io.h"
+#include "common/image/chain.h"
 #include "common/image/draft.h"
 #include "common/image/json_scan.h"
 #include "common/image/manifest.h"
@@ -15,6 +16,7 @@
 
 #define VERSION 2 /* 1 had sums of whole pieces */
 #define TEXT_MAX (64u << 20)
+#define GIVEN_MAX 4096
 
 void manifest_print(const struct manifest *m, struct strbuf *b)
 {
@@ -28,6 +30,17 @@ void manifest_print(const struct manifest *m, struct strbuf *b)
 		strbuf_put_json(b, head[i].value);
 		strbuf_puts(b, "\",\n");
 	}
+	if (m->self.run[0])
+		strbuf_printf(b, "  \"run\": \"%s\",\n", m->self.run);
+	if (m->self.has_state)
+		strbuf_printf(b, "  \"state\": \"%016" PRIx64 "\",\n", m->self.state);
+	if (m->parent.run[0] || m->parent.has_state)
+		strbuf_printf(b, "  \"parent\": {\"run\": \"%s\"", m->parent.run);
+	if (m->parent.has_state)
+		strbuf_printf(b, ", \"state\": \"%016" PRIx64 "\"", m->parent.state);
+	strbuf_puts(b, m->parent.run[0] || m->parent.has_state ? "},\n" : "");
+	for (size_t i = 0; i < m->ngiven; i++)
+		strbuf_printf(b, "%s\"%s\"%s", i ? ", " : "  \"given\": [", m->given[i], i + 1 == m->ngiven ? "],\n" : "");
 	strbuf_printf(b, "  \"piece\": %u,\n  \"images\": {", SUMS_PIECE);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct manifest_file *f = &m->files[i];
@@ -94,6 +107,57 @@ static char *text_of(json_object *o, const char *key)
 			       json_object_get_string(v) : "");
 }
 
+/* A name of a run: what is printed again as it is. */
+static int parse_run(json_object *v, char run[37], struct err *err)
+{
+	const char *text = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+
+	if (!text || strlen(text) > 36 || strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz-") != strlen(text))
+		return err_image(err, "what should name a run does not");
+	snprintf(run, 37, "%s", text);
+	return 0;
+}
+
+static int parse_id(json_object *o, struct checkpoint_id *id, struct err *err)
+{
+	json_object *v = NULL;
+	int ret = 0;
+
+	if (!json_object_is_type(o, json_type_object))
+		return err_image(err, "its parent is not described");
+	if (json_object_object_get_ex(o, "run", &v))
+		ret = parse_run(v, id->run, err);
+	if (ret || !json_object_object_get_ex(o, "state", &v))
+		return ret;
+	id->has_state = true;
+	if (!json_object_is_type(v, json_type_string) || json_object_get_string_len(v) != 16 ||
+	    parse_u64(json_object_get_string(v), 16, &id->state))
+		return err_image(err, "a state is not 16 hexadecimal digits");
+	return 0;
+}
+
+/* What it says of itself and of others; nothing of it has to be there. */
+static int parse_ids(json_object *o, struct manifest *m, struct err *err)
+{
+	json_object *v = NULL;
+	int ret = parse_id(o, &m->self, err);
+
+	if (!ret && json_object_object_get_ex(o, "parent", &v))
+		ret = parse_id(v, &m->parent, err);
+	if (ret || !json_object_object_get_ex(o, "given", &v))
+		return ret;
+	if (!json_object_is_type(v, json_type_array) || json_object_array_length(v) > GIVEN_MAX)
+		return err_image(err, "whom its pages were given to is no list, or too long a one");
+	for (size_t i = 0; i < json_object_array_length(v) && !ret; i++) {
+		char run[37];
+
+		ret = parse_run(json_object_array_get_idx(v, i), run, err);
+		if (!ret)
+			manifest_give(m, run);
+	}
+	return ret;
+}
+
 static int parse(json_object *o, struct manifest **out, struct err *err)
 {
 	cleanup_manifest struct manifest *m = xzalloc(sizeof(*m));
@@ -115,12 +179,18 @@ static int parse(json_object *o, struct manifest **out, struct err *err)
 	m->tool = text_of(o, "tool");
 	m->kernel = text_of(o, "kernel");
 	m->created = text_of(o, "created");
+	ret = parse_ids(o, m, err);
+	if (ret)
+		return ret;
 	json_object_object_foreach(images, name, file) {
 		ret = parse_file(m, name, file, err);
 		if (ret)
 			return ret;
 	}
 	manifest_sort(m);
+	if (!m->self.has_state)
+		m->self.state = manifest_state(m);
+	m->self.has_state = true;
 	*out = take_ptr(m);
 	return 0;
 }
@@ -199,7 +269,8 @@ static int add_one(struct manifest *m, int dirfd, const char *name, unsigned thr
 
 int manifest_seal(int dirfd, const char *tool, unsigned threads, size_t *images, struct err *err)
 {
-	cleanup_manifest struct manifest *m = manifest_new(tool);
+	cleanup_manifest struct manifest *m = manifest_new(tool), *old = NULL;
+	struct err ignored = ERR_INIT; /* a damaged one says nothing */
 	struct dirent *e;
 	DIR *dir;
 	int ret = open_listing(dirfd, &dir, err);
@@ -227,16 +298,22 @@ int manifest_seal(int dirfd, const char *tool, unsigned threads, size_t *images,
 	manifest_sort(m);
 	if (images)
 		*images = m->n;
-	return manifest_store(dirfd, m, err);
+	if (!manifest_load(dirfd, &old, &ignored) && old)
+		manifest_inherit(m, old);
+	m->self.has_state = true;
+	m->self.state = manifest_state(m);
+	ret = chain_identify_parent(dirfd, &m->parent, err);
+	return ret ? ret : manifest_store(dirfd, m, err);
 }
 
 int manifest_update(int dirfd, const char *name, struct err *err)
 {
 	cleanup_manifest struct manifest *m = NULL;
 	unsigned long id;
+	enum image_kind kind = image_kind_of_name(name, &id);
 	int ret = manifest_load(dirfd, &m, err);
 
-	if (ret || !m || !manifest_covers(image_kind_of_name(name, &id)))
+	if (ret || !m || !manifest_covers(kind))
 		return ret;
 	for (size_t i = 0; i < m->n; i++) {
 		if (strcmp(m->files[i].name, name))
@@ -250,5 +327,7 @@ int manifest_update(int dirfd, const char *name, struct err *err)
 	if (ret)
 		return ret;
 	manifest_sort(m);
+	if (kind == IMG_PAGES || kind == IMG_PAGEMAP || kind == IMG_SHMEM_PAGEMAP)
+		m->self.state = manifest_state(m);
 	return manifest_store(dirfd, m, err);
 }

@@ -2,6 +2,7 @@
 #include "common/image/source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -237,10 +238,22 @@ static int keep_link(struct source *s, unsigned round, struct err *err)
 	return 0;
 }
 
+/* Of a file in memory. */
+static int forget_part(void *arg, size_t in, const struct chain_set *set, uint64_t off, uint64_t len, struct err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", set->pages[in].fd);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0)
+		return err_sys(err, "cannot give back the room of older pages");
+	return 0;
+}
+
 /* A folder has come: pages of those before it that it has anew are not kept. Only memory depends on it: what is damaged, others find. */
 static void settle(struct source *s, unsigned round)
 {
-	bool touched[CHAIN_MAX];
 	struct chain c = { .n = 0 };
 	struct err err = ERR_INIT;
 
@@ -254,7 +267,7 @@ static void settle(struct source *s, unsigned round)
 
 			err = (struct err)ERR_INIT;
 			if (s->v[i].round == round && (kind == IMG_PAGEMAP || kind == IMG_SHMEM_PAGEMAP))
-				chain_dedup(&c, kind, id, touched, &err);
+				chain_spare(&c, kind, id, forget_part, NULL, &err);
 		}
 	chain_close(&c);
 }
@@ -382,6 +395,8 @@ static int verify(const struct source *s, unsigned round, struct err *err)
 {
 	const struct manifest *m = s->manifests[round];
 
+	if (m && !round && chain_refuse_given(m, err))
+		return -EINVAL;
 	if (!m)
 		return s->ours ? err_image(err, "the stream has no end record: it is not whole") : 0;
 	for (size_t i = 0; i < m->n; i++) {

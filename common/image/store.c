@@ -165,6 +165,18 @@ void image_store_parent(struct image_store *st, const char *path)
 	st->parent = xstrdup(path);
 }
 
+void image_store_bind(struct image_store *st, const char *run, const struct checkpoint_id *parent)
+{
+	snprintf(st->self.run, sizeof(st->self.run), "%s", run);
+	if (parent)
+		st->parent_id = *parent;
+}
+
+void image_store_identify(const struct image_store *st, struct checkpoint_id *id)
+{
+	*id = st->self;
+}
+
 void image_store_seal(struct image_store *st, const char *tool, bool sum_raw)
 {
 	st->tool = tool;
@@ -303,6 +315,11 @@ struct stored *store_append_manifest(struct image_store *st)
 	}
 	*s = (struct stored){ .kind = IMG_KINDS, .index = st->n, .manifest = true, .draft = DRAFT_INIT };
 	manifest_sort(m);
+	m->self = st->self;
+	m->self.has_state = true;
+	m->self.state = manifest_state(m);
+	m->parent = st->parent_id;
+	st->self = m->self;
 	manifest_print(m, &s->bytes);
 	array_reserve(&st->images, &st->cap, st->n, sizeof(*st->images));
 	return st->images[st->n++] = s;

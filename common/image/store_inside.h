@@ -35,6 +35,7 @@ struct image_store {
 	uint64_t bytes;
 	const char *tool; /* whose name the manifest bears, NULL: no manifest */
 	bool sum_raw;
+	struct checkpoint_id self, parent_id; /* for it */
 	bool had_compressed; /* images of an earlier checkpoint */
 	bool committed;
 	char *parent; /* what the link to the checkpoint before says, NULL: there is none */

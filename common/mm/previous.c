@@ -12,8 +12,7 @@
 #include <time.h>
 
 #include "common/base/io.h"
-#include "common/image/manifest.h"
-#include "common/image/threads.h"
+#include "common/image/give.h"
 #include "common/mm/sent.h"
 #include "common/mm/track.h"
 #include "inventory.pb-c.h"
@@ -77,6 +76,10 @@ int previous_open(struct dump *d, struct err *err)
 			ret = err_set(err, ERR_USAGE, 0, "prev-images-dir: the directory of this dump is one of its parents");
 	if (!ret)
 		ret = err_object(err, check_inventory(d, dir, err), "%s", path);
+	if (!ret)
+		ret = chain_verify(&d->previous->chain, err);
+	if (!ret)
+		ret = chain_identify(dir, &d->previous->id, err);
 	return ret;
 }
 
@@ -216,9 +219,15 @@ int previous_compare(struct previous_set *s, uint64_t vaddr, const unsigned char
 
 /* ---- room of what is replaced ---- */
 
+static int spare(void *give, size_t in, const struct chain_set *s, uint64_t off, uint64_t len, struct err *err)
+{
+	give_add(give, in, s->sets[in].pages_id, off, len);
+	return 0;
+}
+
 int previous_dedup(struct dump *d, struct err *err)
 {
-	bool touched[CHAIN_MAX] = { false };
+	struct give give = { 0 };
 	struct chain c = { .n = 0 };
 	struct image_dir *dir;
 	struct dirent *e;
@@ -239,16 +248,12 @@ int previous_dedup(struct dump *d, struct err *err)
 		enum image_kind kind = image_kind_of_name(e->d_name, &id);
 
 		if (kind == IMG_PAGEMAP || kind == IMG_SHMEM_PAGEMAP)
-			ret = chain_dedup(&c, kind, id, touched, err);
+			ret = chain_spare(&c, kind, id, spare, &give, err);
 	}
 	closedir(list);
-	/* Manifests tell what is in the files now, or they would call it damage. */
-	for (size_t i = 1; i < c.n; i++)
-		if (touched[i] && !faccessat(image_dir_fd(c.dirs[i]), MANIFEST_NAME, F_OK, 0)) {
-			int again = manifest_seal(image_dir_fd(c.dirs[i]), "cr-dump", image_threads_default(), NULL, err);
-
-			ret = ret ? ret : again;
-		}
+	if (!ret)
+		ret = give_back(&give, &c, dump_run_id(d), err);
+	give_release(&give);
 	chain_close(&c);
 	return ret;
 }

@@ -13,6 +13,7 @@ struct sent_set;
 
 struct previous {
 	struct chain chain; /* the newest first */
+	struct checkpoint_id id; /* as it is now */
 	char run_id[37]; /* as its inventory has it; "": it does not tell */
 	uint64_t uptime_us; /* of the host, when it was made; UINT64_MAX: it does not tell */
 };

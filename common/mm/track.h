@@ -5,6 +5,7 @@
 #define CR_MM_TRACK_H
 
 #include "common/dump/dump.h"
+#include "common/image/manifest.h"
 
 /* doubt: a page of it could not be read in a round, so one that is not in the images need not have been zeros. */
 struct tracked {
@@ -30,6 +31,7 @@ struct tracker {
 	enum { SOFT_UNKNOWN, SOFT_THERE, SOFT_ABSENT } soft; /* does the kernel have soft-dirty bits? */
 	struct image_store *stream; /* all rounds go down one; NULL: into directories */
 	struct sent *sent;	    /* what went down it */
+	struct checkpoint_id last; /* the round that went down it last */
 };
 void tracker_close(struct tracker *t);
 

@@ -59,6 +59,9 @@ static int load_inventory(struct model *m, struct err *err)
 	if (ret)
 		return ret == -ENOENT ? err_hint(err, ret, "--images-dir names the directory that cr-dump has written") : ret;
 	inv = m->inventory = (InventoryEntry *)msg;
+	ret = chain_refuse_given(image_dir_sealed(m->dir), err);
+	if (ret)
+		return err_object(err, ret, "%s", image_dir_path(m->dir));
 	if (inv->img_version != 2 && inv->img_version != 3)
 		return bad_image(err, AT(INVENTORY, 0, 0), "image version %u is not known: 2 (v1.1) and 3 are",
 				 inv->img_version);

@@ -41,6 +41,7 @@ struct model_pages {		/* one page set: pagemap-X and its pages-Y */
 	/* Of an incremental checkpoint: where the content of each entry is. NULL: in fd, one behind the other. */
 	struct model_source *src;
 	int *files; /* fd, and the pages files of older checkpoints; owned by the model, but for the first */
+	uint32_t *older_ids; /* of those pages files */
 	size_t nfiles;
 };
 

@@ -46,6 +46,8 @@ static int open_chain(struct model *m, struct err *err)
 		return 0;
 	m->chain = arena_alloc(m->arena, sizeof(*m->chain));
 	ret = chain_open(m->dir, m->chain, true, &why);
+	if (!ret)
+		ret = chain_verify(m->chain, &why);
 	if (ret)
 		*err = why;
 	return ret;
@@ -91,6 +93,9 @@ static int open_files(struct model *m, const struct chain_set *s, const struct c
 		p->files[i] = -1;
 	p->files[0] = p->fd;
 	p->nfiles = s->n;
+	p->older_ids = arena_alloc(m->arena, s->n * sizeof(*p->older_ids));
+	for (size_t i = 0; i < s->n; i++)
+		p->older_ids[i] = s->sets[i].pages_id;
 	for (size_t i = 0; i < c->n && !ret; i++) {
 		uint32_t f = c->src[i].file;
 		const struct page_set *set = &s->sets[f];
