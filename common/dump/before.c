@@ -19,14 +19,27 @@ static int keep_memory(struct dump *d, struct err *err)
 	return d->task->reading_fd < 0 ? err_sys(err, "cannot open its memory") : 0;
 }
 
+/*
+ * Without the root there is nothing to go on with. Others may end: what was read of them as zeros, or not at all, is compared with what
+ * a task of their number has then, as all pages are that are not known to be unwritten since.
+ */
 static int still_there(struct dump *d, struct err *err)
 {
+	struct err gone = ERR_INIT;
 	struct proc_stat stat;
-	int ret = proc_stat(d->task->proc_fd, "stat", &stat, err);
 
-	if (ret)
-		return ret;
-	return stat.state == 'Z' || stat.state == 'X' ? err_set(err, ERR_FAILED, ESRCH, "it ended meanwhile") : 0;
+	if (!proc_stat(d->tasks[0]->proc_fd, "stat", &stat, &gone) && stat.state != 'Z' && stat.state != 'X')
+		return 0;
+	return err_task(err, d->tasks[0]->pid, d->tasks[0]->stat.comm, err_set(err, ERR_FAILED, ESRCH, "it ended meanwhile"));
+}
+
+static int collect(struct dump *d, struct err *err)
+{
+	if (!d->task->vm_shared) /* parents come first */
+		return mm_collect(d, err);
+	d->task->maps = d->task->parent->maps;
+	d->task->mm = d->task->parent->mm;
+	return 0;
 }
 
 int dump_before(struct dump *d, bool *frozen, struct err *err)
@@ -37,7 +50,7 @@ int dump_before(struct dump *d, bool *frozen, struct err *err)
 	if (!ret)
 		ret = share_find(d, err);
 	if (!ret)
-		ret = dump_each_task(d, mm_collect, err);
+		ret = dump_each_task(d, collect, err);
 	if (!ret && (dump_stays_tracked(d) || d->opts->iterate))
 		ret = dump_each_task(d, track_begin, err);
 	/* Also without: what there is is what there was while they stood still. */
@@ -61,7 +74,7 @@ int dump_before(struct dump *d, bool *frozen, struct err *err)
 		ret = objects_dump(d, err);
 	fault("dump:after-pages");
 	if (!ret)
-		ret = dump_each_task(d, still_there, err);
+		ret = still_there(d, err);
 	if (ret)
 		return ret;
 	identity_put_before(d);
