@@ -68,6 +68,28 @@ int aio_dump(struct dump *d, MmEntry *mm, struct err *err)
 	return 0;
 }
 
+int aio_tell(struct dump *d, struct err *err)
+{
+	const MmEntry *mm = d->task->mm->entry;
+
+	for (size_t i = 0; mm && i < mm->n_aios; i++) {
+		AioRingEntry *a = mm->aios[i];
+		struct ring r;
+
+		if (pread_full(d->task->fz.mem_fd, &r, sizeof(r), (off_t)a->id))
+			return err_set(err, ERR_FAILED, EIO, "cannot read the AIO ring at 0x%lx", a->id);
+		if (!is_sound(&r, a->ring_len))
+			return err_refuse(err, "a ring of AIO that the process has overwritten");
+		if (a->has_tail && (a->tail != r.tail || a->head != r.head))
+			return err_refuse(err, "requests of AIO go on completing: they would be lost");
+		a->has_nr = a->has_head = a->has_tail = true;
+		a->nr = r.nr;
+		a->head = r.head;
+		a->tail = r.tail;
+	}
+	return 0;
+}
+
 /* Requests under way are seen by nobody but the kernel. Those that end soon leave their events before we read. */
 int aio_settle(struct dump *d, struct err *err)
 {
@@ -98,9 +120,28 @@ int aio_settle(struct dump *d, struct err *err)
 
 /* ---- restore ---- */
 
+/* From whatever has the content of entry i, whose pages are behind `before` bytes of others. */
+static int read_head(const struct model_pages *p, size_t i, uint64_t before, uint64_t off, struct ring *r, struct err *err)
+{
+	cleanup_image_file struct image_file f = IMAGE_FILE_INIT;
+	uint64_t at = before;
+	int fd = model_source(p, i, &at), ret;
+
+	if (fd >= 0) {
+		ret = pread_full(fd, r, sizeof(*r), (off_t)(at + off));
+		return ret ? err_set(err, ERR_FAILED, -ret, "cannot read the page image") : 0;
+	}
+	if (p->file.fd < 0) /* a stream without our fields, or what a plan does not have */
+		return err_image(err, "the page image cannot be read yet, and nothing else tells of its AIO rings");
+	image_file_share(&p->file, &f);
+	return image_file_pread(&f, r, sizeof(*r), at + off, err);
+}
+
 /* What the image has of the ring; all of it must be there. */
 static int read_ring(const struct model_pages *p, const AioRingEntry *a, struct ring *r, struct err *err)
 {
+	const bool told = a->has_nr && a->has_head && a->has_tail && p->streamed;
+
 	uint64_t off = 0, have = 0;
 
 	for (size_t i = 0; i < p->nentries; i++) {
@@ -108,15 +149,16 @@ static int read_ring(const struct model_pages *p, const AioRingEntry *a, struct 
 		uint64_t from = MAX(start, a->id), to = MIN(start + len, a->id + a->ring_len);
 
 		if (from < to) {
-			uint64_t at = off;
-			int fd = model_source(p, i, &at);
+			int ret = from == a->id && !told ? read_head(p, i, off, from - start, r, err) : 0;
 
-			if (from == a->id && pread_full(fd, r, sizeof(*r), (off_t)(at + (from - start))))
-				return err_set(err, ERR_FAILED, EIO, "cannot read the page image");
+			if (ret)
+				return ret;
 			have += to - from;
 		}
 		off += len;
 	}
+	if (told)
+		*r = (struct ring){ .nr = a->nr, .head = a->head, .tail = a->tail, .magic = RING_MAGIC, .header_length = sizeof(*r) };
 	if (have != a->ring_len || !is_sound(r, a->ring_len) || a->nr_req != (r->nr - 2) / 2)
 		return err_image(err, "AIO context 0x%lx: its ring is not in the page set, or is damaged", a->id);
 	return 0;

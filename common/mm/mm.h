@@ -20,6 +20,8 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 int vma_resolve_files(struct dump *d, struct err *err);
 /* Waits for requests of io_submit(2) that are about to end. A part of pages_dump(). */
 int aio_settle(struct dump *d, struct err *err);
+/* For a stream, whose pages come too late for a plan: what its AIO rings look like. Refuses when they look different the next time. */
+int aio_tell(struct dump *d, struct err *err);
 /* Last, after remote_close(): pagemap-P, pages-N of all tasks. This is where the time goes. */
 int pages_dump_all(struct dump *d, struct err *err);
 /* Those of d->task. */

@@ -465,6 +465,8 @@ int pages_send(struct dump *d, struct err *err)
 			continue;
 		d->task = d->sets->v[i].task;
 		ret = pages_send_task(d, &d->sets->v[i], err);
+		if (!ret && !d->opts->pre_dump)
+			ret = aio_tell(d, err); /* still the same */
 		if (ret && ret != -EPIPE)
 			err_task(err, d->task->pid, d->task->stat.comm, ret);
 	}
@@ -558,6 +560,8 @@ int pages_dump(struct dump *d, struct err *err)
 		ret = dump_private(d, &scan, err);
 	if (!ret && image_store_is_stream(d->store) && !d->opts->pre_dump)
 		ret = put_vdso(d, err);
+	if (!ret && image_store_is_stream(d->store) && !d->opts->pre_dump)
+		ret = aio_tell(d, err);
 	if (!ret && !d->opts->pre_dump)
 		put_mm(d, &scan);
 	return ret;
