@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/start.h"
 #include "common/net/lock.h"
 #include "common/opt/opt.h"
 #include "bin/cr-check/report.h"
@@ -262,8 +263,10 @@ int main(int argc, char **argv)
 	cleanup_opts struct opts *o = NULL;
 	struct err err = ERR_INIT;
 	bool bad = false;
-	int ret = opt_parse(TOOL_CHECK, argc, argv, &o, &err);
+	int ret;
 
+	process_begin();
+	ret = opt_parse(TOOL_CHECK, argc, argv, &o, &err);
 	if (ret > 0)
 		return 0;
 	if (!ret)

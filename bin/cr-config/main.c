@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cr-config: what the resolver of all binaries makes of files, environment, requests and a command line. */
+#include "common/base/start.h"
 #include "bin/cr-config/cr-config.h"
 
 static const char prog[] = "cr-config";
@@ -46,8 +47,10 @@ int main(int argc, char **argv)
 {
 	cleanup_opts struct opts *o = NULL;
 	struct err err = ERR_INIT;
-	int ret = opt_parse(TOOL_CONFIG, argc, argv, &o, &err);
+	int ret;
 
+	process_begin();
+	ret = opt_parse(TOOL_CONFIG, argc, argv, &o, &err);
 	if (ret > 0)
 		return 0;
 	if (ret == 0)

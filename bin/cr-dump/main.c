@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "common/base/start.h"
 #include "common/dump/dump.h"
 #include "common/net/lock.h"
 #include "common/tool/tool.h"
@@ -161,8 +162,10 @@ int main(int argc, char **argv)
 	cleanup_opts struct opts *o = NULL;
 	struct log log = { 0 };
 	struct err err = ERR_INIT;
-	int ret = opt_parse(TOOL_DUMP, argc, argv, &o, &err), code;
+	int ret, code;
 
+	process_begin();
+	ret = opt_parse(TOOL_DUMP, argc, argv, &o, &err);
 	/* The stops of the target are told by it, and a caller may have had it ignored. */
 	signal(SIGCHLD, SIG_DFL);
 	if (ret > 0)

@@ -2,6 +2,7 @@
 /* cr-image: images of a checkpoint as JSON and back. */
 #include <string.h>
 
+#include "common/base/start.h"
 #include "bin/cr-image/cr-image.h"
 
 static const struct {
@@ -36,8 +37,10 @@ int main(int argc, char **argv)
 {
 	cleanup_opts struct opts *o = NULL;
 	struct err err = ERR_INIT;
-	int ret = opt_parse(TOOL_IMAGE, argc, argv, &o, &err);
+	int ret;
 
+	process_begin();
+	ret = opt_parse(TOOL_IMAGE, argc, argv, &o, &err);
 	if (ret > 0)
 		return 0;
 	for (size_t i = 0; !ret && i < ARRAY_SIZE(commands); i++)

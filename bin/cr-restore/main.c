@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "common/base/start.h"
 #include "common/base/io.h"
 #include "common/tty/tty_job.h"
 #include "common/restore/restore.h"
@@ -153,8 +154,10 @@ int main(int argc, char **argv)
 	pid_t root = 0;
 	/* Where it is ignored, children vanish without a status. */
 	void (*chld)(int) = signal(SIGCHLD, SIG_DFL);
-	int ret = opt_parse(TOOL_RESTORE, argc, argv, &o, &err);
+	int ret;
 
+	process_begin();
+	ret = opt_parse(TOOL_RESTORE, argc, argv, &o, &err);
 	if (ret > 0)
 		return 0;
 	if (ret == 0)

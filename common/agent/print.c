@@ -60,7 +60,17 @@ static const struct call {
 	{ SYS_setresgid, "setresgid", "ddd" }, { SYS_setfsuid, "setfsuid", "d" }, { SYS_setfsgid, "setfsgid", "d" },
 	{ SYS_futex, "futex", "xddx" }, { SYS_flock, "flock", "fd" }, { SYS_pidfd_open, "pidfd_open", "dx" },
 	{ SYS_fchmodat, "fchmodat", "Ds0" }, { SYS_exit, "exit", "d" }, { SYS_splice, "splice", "fxfxdx" },
-	{ 435, "clone3", "xd" }, { 462, "mseal", "xxx" },
+	{ SYS_socket, "socket", "ddd" }, { SYS_bind, "bind", "fxd" }, { SYS_connect, "connect", "fxd" }, { SYS_listen, "listen", "fd" },
+	{ SYS_accept4, "accept4", "fxxo" }, { SYS_getsockopt, "getsockopt", "fddxx" }, { SYS_recvmsg, "recvmsg", "fxx" },
+	{ SYS_recvfrom, "recvfrom", "fxdxxx" }, { SYS_inotify_init1, "inotify_init1", "o" },
+	{ SYS_inotify_add_watch, "inotify_add_watch", "fsx" }, { SYS_fanotify_init, "fanotify_init", "xo" },
+	{ SYS_fanotify_mark, "fanotify_mark", "fxxDs" }, { SYS_epoll_wait, "epoll_wait", "fxdd" },
+	{ SYS_openat2, "openat2", "Dsxd" }, { SYS_mkdir, "mkdir", "s0" }, { SYS_rmdir, "rmdir", "s" }, { SYS_unlink, "unlink", "s" },
+	{ SYS_rename, "rename", "ss" }, { SYS_exit_group, "exit_group", "d" }, { SYS_getppid, "getppid", "" },
+	{ SYS_mbind, "mbind", "xxdxdx" }, { SYS_set_mempolicy, "set_mempolicy", "dxd" }, { SYS_modify_ldt, "modify_ldt", "dxd" },
+	{ SYS_mq_timedsend, "mq_timedsend", "fxddx" }, { SYS_mq_getsetattr, "mq_getsetattr", "fxx" }, { SYS_semop, "semop", "dxd" },
+	{ SYS_rt_sigtimedwait, "rt_sigtimedwait", "xxxd" }, { SYS_seccomp, "seccomp", "dxx" }, { SYS_userfaultfd, "userfaultfd", "o" },
+	{ SYS_kcmp, "kcmp", "ddddd" }, { SYS_msync, "msync", "xxx" }, { 435, "clone3", "xd" }, { 462, "mseal", "xxx" },
 };
 
 static const struct call *find_call(long nr)

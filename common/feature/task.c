@@ -80,8 +80,9 @@ void probe_sigmask(struct probe *p, int arg)
 void probe_xsave(struct probe *p, int arg)
 {
 	cleanup_target pid_t pid = target_seize(p, 0);
-	char area[64 << 10] __attribute__((aligned(64)));
-	struct iovec iov = { area, sizeof(area) };
+	const size_t room = 64 << 10;
+	cleanup_free char *area = xmalloc(room);
+	struct iovec iov = { area, room };
 
 	if (pid < 0)
 		return;

@@ -138,7 +138,7 @@ static int open_parent(struct image_dir *dir, bool sealed, struct image_dir **pa
 
 int chain_open(struct image_dir *dir, struct chain *c, bool sealed, struct err *err)
 {
-	struct stat st[CHAIN_MAX];
+	cleanup_free struct stat *st = xreallocarray(NULL, CHAIN_MAX, sizeof(*st));
 
 	*c = (struct chain){ .dirs = { dir }, .n = 1 };
 	for (;;) {

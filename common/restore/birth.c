@@ -227,7 +227,7 @@ static int failed_step(const struct birth *b, size_t k, struct err *err)
 	if (program_expect(p, i, &want) == EXPECT_CLONE && ret < 0 && ret >= -4095) /* a thread or a child */
 		ret = clone_error((pid_t)want, BORN_CHILD, -ret, err);
 	else
-		ret = step_error(p, i, err);
+		ret = step_error(b->all->plan, p, i, err);
 	if (k)
 		err_object(err, ret, "thread %d", b->pt->threads[k].tid);
 	return of_task(b, ret, err);

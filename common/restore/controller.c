@@ -15,7 +15,39 @@
 #include "common/tty/pty.h"
 #include "common/restore/inner.h"
 
-int step_error(const struct program *p, size_t i, struct err *err)
+/* What helps against what others have done on this host. */
+static int advise(long nr, int errnum, int ret, struct err *err)
+{
+	const bool address = nr == SYS_bind || nr == SYS_connect || nr == SYS_listen;
+
+	if (address && errnum == EADDRINUSE)
+		return err_hint(err, ret, "somebody has this address or port: ss -anp (-x of unix sockets) tells who; end it, or"
+					  " restore in a network namespace of its own");
+	if (address && errnum == EADDRNOTAVAIL)
+		return err_hint(err, ret, "the address is of no interface here: add it (ip addr add)");
+	if (nr == SYS_inotify_add_watch && errnum == ENOENT)
+		return err_hint(err, ret, "what was watched is not there any more: put it back");
+	if (nr == SYS_inotify_add_watch && errnum == ENOSPC)
+		return err_hint(err, ret, "raise /proc/sys/fs/inotify/max_user_watches");
+	if ((nr == SYS_openat || nr == SYS_open) && (errnum == EMFILE || errnum == ENFILE))
+		return err_hint(err, ret, "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)");
+	if (errnum == EROFS)
+		return err_hint(err, ret, "the file system is mounted read-only here");
+	return ret;
+}
+
+/* The descriptions that the call is about. */
+static int name_slots(const struct plan *plan, const struct program *p, size_t i, int ret, struct err *err)
+{
+	const struct arg *args = program_args(p, i);
+
+	for (int k = 0; k < 6; k++)
+		if (args[k].kind == ARG_SLOT && args[k].v < plan->nslots)
+			err_object(err, ret, "%s", plan->slot_names[args[k].v]);
+	return ret;
+}
+
+int step_error(const struct plan *plan, const struct program *p, size_t i, struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_INIT;
 	int64_t want, result = program_result(p, (struct step_ref){ (uint32_t)i });
@@ -26,7 +58,7 @@ int step_error(const struct program *p, size_t i, struct err *err)
 	char *end;
 
 	if (ret)
-		return note ? err_object(err, ret, "%s", note) : ret;
+		return name_slots(plan, p, i, note ? err_object(err, ret, "%s", note) : ret, err);
 	program_expect(p, i, &want);
 	program_print_step(p, i, false, &text);
 	call = text.s ? text.s : "";
@@ -35,9 +67,11 @@ int step_error(const struct program *p, size_t i, struct err *err)
 	if (text.s && (end = strrchr(text.s, ')')))
 		end[1] = 0;
 	if (failed)
-		return err_set(err, ERR_FAILED, (int)-result, "%s%s%.300s", note ? note : "", note ? ": " : "", call);
-	return err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", call,
-		       (long)result, (long)want);
+		ret = err_set(err, ERR_FAILED, (int)-result, "%s%s%.300s", note ? note : "", note ? ": " : "", call);
+	else
+		ret = err_set(err, ERR_FAILED, 0, "%s%s%.300s gave %ld, not %ld", note ? note : "", note ? ": " : "", call,
+			      (long)result, (long)want);
+	return name_slots(plan, p, i, advise(program_nr(p, i), failed ? (int)-result : 0, ret, err), err);
 }
 
 void slots_close(struct slots *slots)
@@ -254,7 +288,7 @@ static int run_program(struct here *h, struct err *err)
 		program_set_result(p, i, s->result);
 		expect = program_expect(p, i, &want);
 		if (!program_met(expect, want, s->result))
-			return step_error(p, i, err);
+			return step_error(h->plan, p, i, err);
 		if (s->result < 0 && h->first[i])
 			continue; /* an attempt that may fail: its slot stays empty */
 		ret = bind_step(h, i, s, data_start, err);

@@ -69,7 +69,7 @@ int last_run(struct plan *plan, struct slots *slots, struct err *err);
 void slots_close(struct slots *slots);
 
 /* "openat(...) (why)" with the errno of the result, or what was expected. */
-int step_error(const struct program *p, size_t i, struct err *err);
+int step_error(const struct plan *plan, const struct program *p, size_t i, struct err *err);
 /* When a call that failed with errnum needs a feature or privilege that is not there: its sentence and hint. Else 0. */
 int step_blame(const struct program *p, size_t i, int errnum, struct err *err);
 

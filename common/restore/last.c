@@ -58,7 +58,7 @@ int last_run(struct plan *plan, struct slots *slots, struct err *err)
 		program_set_result(p, i, ret == -1 ? -errno : ret);
 		expect = program_expect(p, i, &want);
 		if (!program_met(expect, want, program_result(p, (struct step_ref){ (uint32_t)i })))
-			return step_error(p, i, err);
+			return step_error(plan, p, i, err);
 	}
 	return 0;
 }

@@ -110,7 +110,7 @@ static int run_thread(struct birth *b, const struct plan_thread *pth, size_t at,
 		if (ret || program_met((enum step_expect)(s[i].expect & 0xff), s[i].want, s[i].result))
 			continue;
 		program_absorb(pth->late, b->all->at + at);
-		ret = step_error(pth->late, program_at(pth->late, i), err);
+		ret = step_error(b->all->plan, pth->late, program_at(pth->late, i), err);
 	}
 	return ret;
 }

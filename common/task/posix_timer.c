@@ -34,27 +34,37 @@ struct posix_timer_slot {
 	struct step_ref *overruns;
 };
 
-/* Whether a restored process can name the clock: negative ids hold a pid or a descriptor (include/linux/posix-
- * timers_types.h). */
+#define CLOCK_OF_DEVICE 3 /* the lowest three bits of a negative id */
+#define CLOCK_OF_THREAD 4 /* a bit */
+
+/*
+ * Whether a restored process can name the clock: negative ids hold a pid or a descriptor (include/linux/posix-timers_types.h). Pid 0 is
+ * whoever makes the timer: it means the same for the restored process, but not which of its threads. That of another process is
+ * found when all tasks are born.
+ */
 static int check_clock(const struct dump *d, const struct proc_timer *t, struct err *err)
 {
 	pid_t pid = (pid_t) ~((uint32_t)t->clock >> 3 | 0xe0000000u);
+	const struct dump_task *its;
 
-	if (t->clock == CLOCK_THREAD_CPUTIME_ID && d->task->nthreads > 1)
-		return err_refuse(
-			err,
-			"POSIX timer %d counts the CPU time of one of %zu threads, and the kernel does not tell which",
-			t->id, d->task->nthreads);
-	if (t->clock >= 0)
-		return 0;
-	if ((t->clock & 7) == 3)
+	if (t->clock < 0 && (t->clock & 7) == CLOCK_OF_DEVICE)
 		return err_refuse(err, "POSIX timer %d runs on a clock device", t->id);
-	if (!pid)
+	if (t->clock == CLOCK_THREAD_CPUTIME_ID || (t->clock < 0 && t->clock & CLOCK_OF_THREAD && !pid)) {
+		if (d->task->nthreads > 1)
+			return err_refuse(err,
+					  "POSIX timer %d counts the CPU time of one of %zu threads, and the kernel does not tell which",
+					  t->id, d->task->nthreads);
+		return 0;
+	}
+	if (t->clock >= 0 || !pid)
 		return 0;
 	for (size_t i = 0; i < d->task->nthreads; i++)
 		if (d->task->threads[i].frozen->tid == pid)
 			return 0;
-	return err_refuse(err, "POSIX timer %d counts the CPU time of process %d, which is not dumped", t->id, pid);
+	its = dump_find_task(d, pid);
+	if (its && its->zombie)
+		return err_refuse(err, "POSIX timer %d counts the CPU time of process %d, which is dead", t->id, pid);
+	return its ? 0 : err_refuse(err, "POSIX timer %d counts the CPU time of process %d, which is not dumped", t->id, pid);
 }
 
 static int look_posix_timer(struct dump *d, struct err *err)

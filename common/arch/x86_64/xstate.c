@@ -103,8 +103,8 @@ static uint64_t cpu_xfeatures(unsigned *size)
 
 int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct err *err)
 {
-	unsigned char buf[XSAVE_MAX];
-	struct iovec iov = { buf, sizeof(buf) };
+	cleanup_free unsigned char *buf = xmalloc(XSAVE_MAX); /* no place for it on a small stack */
+	struct iovec iov = { buf, XSAVE_MAX };
 
 	if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &iov) < 0)
 		return err_object(err, err_sys(err, "cannot read the extended state"), "thread %d", tid);
