@@ -13,9 +13,8 @@ extern const struct state_kind task_core_kind, thread_core_kind, session_kind, p
 	sigqueue_shared_kind, sigqueue_kind, sigaltstack_kind, comm_kind, tid_address_kind, robust_list_kind, rseq_kind,
 	itimer_kind, posix_timer_kind, rlimit_kind, sched_kind, affinity_kind, mempolicy_kind, ioprio_kind, timerslack_kind,
 	creds_kind, pdeath_sig_kind, child_subreaper_kind, oom_score_adj_kind, coredump_filter_kind, loginuid_kind, membarrier_kind,
-	prctl_kind, arch_prctl_kind, arch_ldt_kind,
-	seccomp_task_kind, seccomp_kind, cgroup_kind, controlling_tty_kind, waits_kind, job_kind,
-	tty_cloexec_kind, keyring_kind;
+	prctl_kind, arch_prctl_kind, arch_ldt_kind, seccomp_task_kind, seccomp_kind, cgroup_kind, controlling_tty_kind, waits_kind,
+	job_kind, tty_cloexec_kind, keyring_kind;
 
 const struct state_kind *const state_kinds[] = {
 	/* Frames first: all others fill what these make and check. */

@@ -307,6 +307,12 @@ static void plan_death(const struct tree *t, size_t i)
 	else if (t->v[i].pgid == t->v[i].pid)
 		program_call(p, TASK_SESSION, "process group leader", SYS_setpgid, A(0), A(0));
 	program_call(p, TASK_SESSION, "name", SYS_prctl, A(PR_SET_NAME), A_DATA(program_string(p, tc->comm)));
+	if (tc->n_dead_ids) { /* in the end, because they take what it takes to be somebody else */
+		const uint32_t *id = tc->dead_ids;
+
+		program_call(p, TASK_REAP, "group ids of the dead", SYS_setresgid, A(id[3]), A(id[4]), A(id[5]));
+		program_call(p, TASK_REAP, "user ids of the dead", SYS_setresuid, A(id[0]), A(id[1]), A(id[2]));
+	}
 	if (!sig) {
 		program_try(p, TASK_REAP, "dies", SYS_exit_group, A(tc->exit_code >> 8 & 0xff));
 		return;

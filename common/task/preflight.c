@@ -30,6 +30,18 @@ int task_own_read(struct arena *arena, struct task_own *own, struct err *err)
 	return 0;
 }
 
+/* To be, for its end, who a zombie was. */
+static uint64_t dead_privileges(const TaskCoreEntry *tc, const struct task_own *own)
+{
+	uint64_t need = 0;
+
+	for (size_t i = 0; tc && tc->n_dead_ids == 6 && i < 3; i++) {
+		need |= tc->dead_ids[i] != own->st.uid[i] ? 1ull << CAP_SETUID : 0;
+		need |= tc->dead_ids[3 + i] != own->st.gid[i] ? 1ull << CAP_SETGID : 0;
+	}
+	return need;
+}
+
 uint64_t task_privileges(const struct model *m, const struct task_own *own)
 {
 	uint64_t need = m->ipc ? 1ull << CAP_SYS_ADMIN : 0; /* unshare(CLONE_NEWIPC) */
@@ -38,8 +50,10 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;
 
-		if (task->zombie)
+		if (task->zombie) {
+			need |= dead_privileges(tc, own);
 			continue;
+		}
 		/* A kernel without audit knows no login uid: nothing is lost when there was none. */
 		if (tc && tc->has_loginuid && tc->loginuid != own->loginuid)
 			need |= 1ull << CAP_AUDIT_CONTROL;
