@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "common/file/outside.h"
 #include "common/file/pipe.h"
 
 struct known_fifo {
@@ -70,7 +71,7 @@ static int fifo_dump(struct dump *d, const struct fd_source *src, FileEntry *ent
 		return ret;
 	ret = pipe_check_ends(d, src, err);
 	if (ret < 0)
-		return ret;
+		return outside_hint(ret, err);
 	file_put(d, file);
 	return pipe_dump_data(d, src, IMG_FIFO_DATA, fifo->pipe_id, err);
 }

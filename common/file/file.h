@@ -32,6 +32,7 @@ struct file_fd {
 };
 
 struct table; /* look.h */
+struct outside; /* outside.h */
 
 struct file_table {
 	uint32_t last_id, last_ghost;
@@ -49,6 +50,7 @@ struct file_table {
 	struct file_fd *inflight; /* malloc'ed; those that are sent: we own their numbers */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
+	struct outside *outside; /* NULL: nothing of the tree could be held elsewhere */
 	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };

@@ -2,6 +2,7 @@
 /* Pipes: both ends, capacity, packet mode, and what is queued in them. */
 #include "common/file/pipe.h"
 #include "common/file/external.h"
+#include "common/file/outside.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,14 +32,32 @@ static bool pipe_match(const struct fd_source *src)
 	return S_ISFIFO(src->st.st_mode) && !strncmp(src->link, "pipe:[", 6);
 }
 
-int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err)
+/* Of the end that nobody in the tree has. */
+static int check_other_end(struct dump *d, const struct fd_source *src, bool readers, struct err *err)
 {
 	struct pollfd p = { .fd = src->fd, .events = POLLIN | POLLOUT };
-	bool readers = false, writers = false;
-	const char *end;
+	const char *end = readers ? "writes to" : "reads from";
 	char who[96];
+
+	/* The kernel counts openings, not descriptors, so our duplicate does not stand for an end. */
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "cannot poll %s", src->link);
+	if (p.revents & (readers ? POLLHUP : POLLERR))
+		return 0; /* nobody has the other end */
+	if (file_find_holder(d, src->link, who, sizeof(who)))
+		return err_refuse(err, "%s: %s, which is not dumped, %s it", src->link, who, end);
+	/* A fifo opened before any writer came shows no hangup either; an unnamed pipe always has had both. */
+	if (readers && src->link[0] == '/')
+		return 0;
+	return err_refuse(err, "%s: a process that is not dumped %s it", src->link, end);
+}
+
+int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err)
+{
+	bool readers = false, writers = false;
 	size_t n;
 	const struct file_fd *same = file_same_inode(d, &src->st, &n);
+	int ret = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (same[i].flags & O_PATH)
@@ -46,20 +65,9 @@ int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err
 		readers |= can_read(same[i].flags);
 		writers |= can_write(same[i].flags);
 	}
-	if (readers && writers)
-		return 0;
-	/* The kernel counts openings, not descriptors, so our duplicate does not stand for an end. */
-	if (poll(&p, 1, 0) < 0)
-		return err_sys(err, "cannot poll %s", src->link);
-	if (p.revents & (readers ? POLLHUP : POLLERR))
-		return 0; /* nobody has the other end */
-	end = readers ? "writes to" : "reads from";
-	if (file_find_holder(d, src->link, who, sizeof(who)))
-		return err_refuse(err, "%s: %s, which is not dumped, %s it", src->link, who, end);
-	/* A fifo opened before any writer came shows no hangup either; an unnamed pipe always has had both. */
-	if (readers && src->link[0] == '/')
-		return 0;
-	return err_refuse(err, "%s: a process that is not dumped %s it", src->link, end);
+	if (!readers || !writers)
+		ret = check_other_end(d, src, readers, err);
+	return ret ? ret : outside_refuse(d, &src->st, src->link, src->link, err);
 }
 
 /* What one read(2) of the queue gives. */

@@ -5,7 +5,7 @@
 
 #include "common/file/file.h"
 
-/* Refuses a pipe whose other end is held only by processes outside of the dump. */
+/* Refuses a pipe that a process outside of the dump holds, too, or the other end of. */
 int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err);
 /* Writes the queued data, once for each pipe, when src can read. kind: IMG_PIPES_DATA or IMG_FIFO_DATA. */
 int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind kind, uint32_t pipe_id,

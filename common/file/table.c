@@ -6,6 +6,7 @@
  */
 #include "common/feature/feature.h"
 #include "common/file/look.h"
+#include "common/file/outside.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -58,6 +59,7 @@ void file_table_free(struct file_table *t)
 	tdestroy(t->links, keep);
 	inflight_free(t);
 	unix_table_free(t->sockets);
+	outside_free(t->outside);
 	free(t);
 }
 
@@ -208,7 +210,11 @@ int files_look(struct dump *d, struct err *err)
 		t->ntables = 0;
 	if (!ret && !d->found) /* a check says each in its place */
 		ret = refuse_hopeless(t->tables, t->ntables, err);
-	return ret ? ret : look_at_events(d, t->tables, t->ntables, err);
+	if (!ret)
+		ret = look_at_events(d, t->tables, t->ntables, err);
+	if (!ret)
+		outside_look(d);
+	return ret;
 }
 
 /* What the descriptor of a terminal was before the agent's questions about it: known since they were answered. */
@@ -311,6 +317,11 @@ int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct 
 		entry->type = f->type = kind->type;
 		entry->id = f->id;
 		ret = kind->dump(d, &src, entry, err);
+		if (ret >= 0 && S_ISSOCK(f->st.st_mode)) {
+			const int shared = outside_refuse_socket(d, &src, entry, ret, err);
+
+			ret = shared ? shared : ret;
+		}
 		if (!ret) /* a kind that gives 1 puts it later */
 			file_put(d, entry);
 		return MIN(ret, 0);

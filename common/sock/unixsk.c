@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "common/file/external.h"
+#include "common/file/outside.h"
 #include "common/sock/unixsk.h"
 
 static bool unixsk_match(const struct fd_source *src)
@@ -234,6 +235,13 @@ static bool is_given(const struct dump *d, uint32_t ino)
 	return external_find(d->opts->given, "unix", id);
 }
 
+static void show_name(const char *name, size_t len, char *out, size_t n)
+{
+	const bool abstract = len && !name[0];
+
+	snprintf(out, n, "%s%.*s", abstract ? "@" : "", (int)len - abstract, len ? name + abstract : "");
+}
+
 /* The other end belongs to somebody else: named, so that a restore connects to it again, or refused. */
 static int check_outside(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
 {
@@ -246,8 +254,7 @@ static int check_outside(struct dump *d, const struct unix_table *t, const struc
 
 	who_has(d, s->peer, who, sizeof(who));
 	if (name.len)
-		snprintf(shown, sizeof(shown), "%s%.*s", name.data[0] ? "" : "@", (int)name.len - !name.data[0],
-			 (const char *)name.data + !name.data[0]);
+		show_name((const char *)name.data, name.len, shown, sizeof(shown));
 	if (!given && !(dgram && all)) {
 		err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
 		if (name.len)
@@ -294,6 +301,19 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 	return 0;
 }
 
+/* Another process has this end, too. A socket without name and peer is nobody's to find. */
+static int check_shared(struct dump *d, const struct unix_seen *s, struct err *err)
+{
+	const struct stat st = { .st_mode = S_IFSOCK, .st_ino = s->ino };
+	char shown[UNIX_NAME_MAX + 2], what[UNIX_NAME_MAX + 40];
+
+	if (!s->peer && !s->diag->name_len && s->entry->state == UNIX_CLOSED)
+		return 0;
+	show_name(s->diag->name, s->diag->name_len, shown, sizeof(shown));
+	snprintf(what, sizeof(what), "%sunix socket%s%s", s->entry->state == UNIX_LISTEN ? "listening " : "", *shown ? " " : "", shown);
+	return outside_hint(outside_refuse(d, &st, "", what, err), err);
+}
+
 int unixsk_finish(struct dump *d, struct err *err)
 {
 	struct unix_table *t = d->files->sockets;
@@ -314,9 +334,11 @@ int unixsk_finish(struct dump *d, struct err *err)
 				;
 			if (k < noutside)
 				continue;
-			ret = check_outside(d, t, s, err);
+			ret = check_outside(d, t, s, err); /* one that is connected again may be two */
 			array_reserve(&outside, &cap, noutside, sizeof(*outside));
 			outside[noutside++] = s->peer;
+		} else if (!ret) {
+			ret = check_shared(d, s, err);
 		}
 		if (ret < 0)
 			ret = err_task(err, d->task->pid, d->task->stat.comm, file_blame(s->number, ret, err));
