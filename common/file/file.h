@@ -170,6 +170,8 @@ struct file_plan {
 	bool held_built;
 	struct id_map unix_made; /* unixsk_plan.c: ids of sockets that are planned */
 	bool unix_planned;
+	struct id_map ports; /* inetsk.c: how many sockets are bound to a port */
+	bool ports_counted;
 };
 struct file_plan *file_plan_of(struct plan *plan);
 

@@ -47,7 +47,9 @@ int inet_check(const InetSkEntry *e, struct err *err);
 int inet_plan_socket(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err);
 /* bind(2) where the entry has an address or a port: MAKE_OBJECTS. SO_REUSEADDR is set for it, and gets its value
  * back in MAKE_CONTENT. */
-void inet_plan_bind(struct plan *plan, const InetSkEntry *e, uint32_t slot);
+void inet_plan_bind(struct plan *plan, const InetSkEntry *e, bool shared, uint32_t slot);
+/* Whether other sockets of the checkpoint have its port, which they may have been allowed to share only when they were bound. */
+bool inet_port_shared(const struct model *m, struct plan *plan, const InetSkEntry *e);
 /* All other options and the open flags: MAKE_CONTENT. */
 int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err);
 /* One int option: setsockopt(level, name, value) that must succeed. */

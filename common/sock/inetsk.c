@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #define STATE_CLOSED 7 /* TCP_CLOSE */
+#define STATE_LISTEN 10 /* TCP_LISTEN */
 
 static const struct inet_protocol *const protocols[] = {
 	&tcp_protocol,
@@ -219,19 +220,51 @@ int inet_plan_socket(struct plan *plan, const InetSkEntry *e, uint32_t slot, str
 	return inetopt_plan(plan, slot, MAKE_OBJECTS, INETOPT_EARLY, e->options, e->n_options, err);
 }
 
-void inet_plan_bind(struct plan *plan, const InetSkEntry *e, uint32_t slot)
+/* What may be bound; of connections those of TCP are not. */
+static bool has_port(const FileEntry *f)
+{
+	const InetSkEntry *e = f->isk;
+
+	return f->type == FD_TYPES__INETSK && e && e->src_port && (e->type != SOCK_STREAM || !e->dst_port || e->state == STATE_LISTEN);
+}
+
+#define PORT_KEY(e) ((uint64_t)(e)->type << 32 | (uint64_t)((e)->proto & 0xffff) << 16 | ((e)->src_port & 0xffff))
+
+bool inet_port_shared(const struct model *m, struct plan *plan, const InetSkEntry *e)
+{
+	struct file_plan *fp = file_plan_of(plan);
+	uint32_t n = 0;
+
+	for (size_t i = 0; !fp->ports_counted && i < m->nfiles; i++)
+		if (has_port(m->files[i])) {
+			n = 0;
+			id_map_get(&fp->ports, PORT_KEY(m->files[i]->isk), &n);
+			id_map_put(&fp->ports, plan->arena, PORT_KEY(m->files[i]->isk), n + 1);
+		}
+	fp->ports_counted = true;
+	return e->src_port && id_map_get(&fp->ports, PORT_KEY(e), &n) && n > 1;
+}
+
+void inet_plan_bind(struct plan *plan, const InetSkEntry *e, bool shared, uint32_t slot)
 {
 	struct program *c = plan->controller;
 	union inet_address a;
 	socklen_t len = inet_address_of(e, false, &a);
 	static const uint32_t any[4];
+	const bool port = e->opts->has_so_reuseport && e->opts->so_reuseport;
 
 	if (!e->src_port && !memcmp(e->src_addr, any, 4 * e->n_src_addr))
 		return;
 	inet_plan_int(plan, MAKE_OBJECTS, slot, "SO_REUSEADDR, for now", SOL_SOCKET, SO_REUSEADDR, 1);
+	/* With this one only where it must be: it would let us share a port with somebody else here. */
+	if (shared && !port)
+		inet_plan_int(plan, MAKE_OBJECTS, slot, "SO_REUSEPORT, for now", SOL_SOCKET, SO_REUSEPORT, 1);
 	program_call(c, MAKE_OBJECTS, "address", SYS_bind, A_SLOT(slot), A_DATA(program_data(c, &a, len)), A(len));
+	/* listen(2) asks for the port again. */
 	if (!e->opts->has_reuseaddr || !e->opts->reuseaddr)
-		inet_plan_int(plan, MAKE_CONTENT, slot, "SO_REUSEADDR as it was", SOL_SOCKET, SO_REUSEADDR, 0);
+		inet_plan_int(plan, shared ? MAKE_LAST : MAKE_CONTENT, slot, "SO_REUSEADDR as it was", SOL_SOCKET, SO_REUSEADDR, 0);
+	if (shared && !port)
+		inet_plan_int(plan, MAKE_LAST, slot, "SO_REUSEPORT as it was", SOL_SOCKET, SO_REUSEPORT, 0);
 }
 
 int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err)

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Before a process exists: are the addresses and interfaces here that the sockets of a checkpoint had? */
+/* Before a process exists: are the addresses, ports and interfaces here, and free, that the sockets of a checkpoint had? */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/sock/sock.h"
+#include <linux/netlink.h>
+
+#include "common/sock/inet.h"
 
 struct look {
 	finding_fn report;
@@ -76,6 +79,44 @@ static void check_address(struct look *f, const InetSkEntry *e)
 		f->here = e;
 }
 
+/* Whether somebody has its port: bound as the restore does it, for a moment. */
+static void check_port(struct look *f, const InetSkEntry *e)
+{
+	const bool tcp = e->type == SOCK_STREAM && e->proto == IPPROTO_TCP, udp = e->type == SOCK_DGRAM && e->proto == IPPROTO_UDP;
+	const int one = 1, v6only = e->has_v6only && e->v6only, port = e->opts && e->opts->has_so_reuseport && e->opts->so_reuseport;
+	const char *device = e->opts && e->opts->so_bound_dev ? e->opts->so_bound_dev : e->ifname;
+	union inet_address a;
+	struct err ignored = ERR_INIT;
+	char text[64];
+
+	/* Connections of TCP are told apart by their peers. */
+	if ((!tcp && !udp) || !e->src_port || (tcp && e->dst_port && e->state != TCP_LISTEN) || inet_check(e, &ignored))
+		return;
+	cleanup_fd int fd = socket((int)e->family, (int)e->type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &port, sizeof(port));
+	if (e->family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
+	if (device)
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1);
+	const socklen_t len = inet_address_of(e, false, &a);
+	if (bind(fd, &a.sa, len) == 0 || errno != EADDRINUSE)
+		return;
+	inet_address_text(e, false, text, sizeof(text));
+	found(f, "socket %u has the address %s of %s, which is in use on this host", e->id, text, tcp ? "TCP" : "UDP");
+}
+
+static void check_port_id(const struct look *f, const NetlinkSkEntry *e)
+{
+	const struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_pid = e->portid };
+	cleanup_fd int fd = e->portid ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, (int)e->protocol) : -1;
+
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 && errno == EADDRINUSE)
+		found(f, "netlink socket %u has port id %u of protocol %u, which is in use on this host", e->id, e->portid, e->protocol);
+}
+
 static void check_interface(const struct look *f, const PacketSockEntry *e)
 {
 	char name[IFNAMSIZ];
@@ -99,6 +140,7 @@ void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int 
 		if (e->type == FD_TYPES__INETSK && e->isk) {
 			check_device(&f, e->isk->opts, "socket", e->id);
 			check_address(&f, e->isk);
+			check_port(&f, e->isk);
 		} else if (e->type == FD_TYPES__UNIXSK && e->usk) {
 			check_device(&f, e->usk->opts, "unix socket", e->id);
 		} else if (e->type == FD_TYPES__PACKETSK && e->psk) {
@@ -106,6 +148,7 @@ void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int 
 			check_interface(&f, e->psk);
 		} else if (e->type == FD_TYPES__NETLINKSK && e->nlsk) {
 			check_device(&f, e->nlsk->opts, "netlink socket", e->id);
+			check_port_id(&f, e->nlsk);
 		}
 	}
 }

@@ -97,13 +97,18 @@ static bool was_connected(int fd)
 }
 
 /* Connections that are there, or coming. */
-static int dump_connected(struct dump *d, const struct fd_source *src, unsigned state, FileEntry *entry, InetSkEntry *e,
+static int dump_connected(struct dump *d, const struct fd_source *src, const struct tcp_info *info, FileEntry *entry, InetSkEntry *e,
 			  struct err *err)
 {
+	const unsigned state = info->tcpi_state;
 	char what[300];
 
 	if (d->opts->tcp_close || (d->opts->skip_in_flight && state == TCP_SYN_SENT))
 		return tcp_fill_ended(d, src, e, err);
+	/* No SYN is on its way: connect(2) left that to the first data (tcp_fastopen_defer_connect() in net/ipv4/tcp_fastopen.c). */
+	if (state == TCP_SYN_SENT && !info->tcpi_unacked)
+		return err_hint(err, err_refuse(err, "TCP socket whose connection begins with its first data (TCP_FASTOPEN_CONNECT)"),
+				"let the program send something, or use --skip-in-flight to drop it");
 	if (state != TCP_SYN_RECV && d->opts->tcp_established)
 		return tcp_collect(d, src, entry, err);
 	sock_describe(src->fd, what, sizeof(what));
@@ -164,7 +169,7 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	if (ret < 0)
 		return ret;
 	if (info.tcpi_state != TCP_LISTEN && info.tcpi_state != TCP_CLOSE)
-		return dump_connected(d, src, info.tcpi_state, entry, e, err);
+		return dump_connected(d, src, &info, entry, e, err);
 	if (info.tcpi_state == TCP_CLOSE && was_connected(src->fd))
 		return dump_ended(d, src, e, err);
 	ret = inet_fill(d, src, e, false, err);
@@ -258,10 +263,12 @@ static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 	ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
+	const bool shared = !connected && inet_port_shared(m, plan, e);
 	if (!connected)
-		inet_plan_bind(plan, e, slot);
+		inet_plan_bind(plan, e, shared, slot);
+	/* Where others have the port, too, they must be bound before: nobody is bound to a port on which somebody listens. */
 	if (e->state == TCP_LISTEN)
-		program_call(plan->controller, MAKE_OBJECTS, "listen", SYS_listen, A_SLOT(slot), A(e->backlog));
+		program_call(plan->controller, shared ? MAKE_CONTENT : MAKE_OBJECTS, "listen", SYS_listen, A_SLOT(slot), A(e->backlog));
 	/* It says that there is no connection, and shuts down all the same (inet_shutdown() in net/ipv4/af_inet.c). */
 	if (connected || (e->state == TCP_CLOSE && e->has_shutdown && e->shutdown == SK_SHUTDOWN__BOTH))
 		program_call_eq(plan->controller, MAKE_CONTENT, "its connection is over", -ENOTCONN, SYS_shutdown, A_SLOT(slot),

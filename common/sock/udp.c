@@ -250,7 +250,7 @@ static int udp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 		ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
-	inet_plan_bind(plan, e, slot);
+	inet_plan_bind(plan, e, false, slot);
 	ret = inet_plan_options(plan, e, slot, err);
 	/* From anybody: before there is a peer. */
 	if (!ret)
@@ -291,7 +291,7 @@ static int raw_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 	if (ret < 0)
 		return ret;
 	plan_raw_options(plan, e, slot);
-	inet_plan_bind(plan, own, slot);
+	inet_plan_bind(plan, own, false, slot);
 	ret = inet_plan_options(plan, e, slot, err);
 	if (!ret)
 		plan_connect(plan, own, slot);
@@ -307,7 +307,7 @@ static int ping_plan(const struct model *m, const InetSkEntry *e, struct plan *p
 		ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
-	inet_plan_bind(plan, e, slot);
+	inet_plan_bind(plan, e, false, slot);
 	ret = inet_plan_options(plan, e, slot, err);
 	if (!ret)
 		plan_connect(plan, e, slot);

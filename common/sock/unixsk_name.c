@@ -55,7 +55,19 @@ static void take_directory(struct dump *d, const char *words, const char *path, 
 		e->file_path = arena_strdup(d->arena, path);
 }
 
-static int find_file(struct dump *d, const struct fd_source *src, const char *words, UnixSkEntry *e, struct err *err)
+/* The file is made anew: another name of it would lead to the old one, which nobody is behind. */
+static int refuse_links(const struct unix_diag *diag, const struct stat *st, const char *words, struct err *err)
+{
+	const bool holds = diag->type == SOCK_DGRAM || diag->state != UNIX_CONNECTED; /* what accept(2) gave does not */
+
+	if (!holds || st->st_nlink < 2)
+		return 0;
+	return err_hint(err, err_refuse(err, "unix socket %s: its file has %ju names (hard links), of which one would lead to it", words,
+					(uintmax_t)st->st_nlink), "remove the others");
+}
+
+static int find_file(struct dump *d, const struct fd_source *src, const struct unix_diag *diag, const char *words,
+		     UnixSkEntry *e, struct err *err)
 {
 	char self[40], path[4096];
 	struct stat st, there;
@@ -81,6 +93,8 @@ static int find_file(struct dump *d, const struct fd_source *src, const char *wo
 	if (lstat(path, &there) < 0 || there.st_dev != st.st_dev || there.st_ino != st.st_ino)
 		return err_refuse(err, "unix socket %s: %s does not lead to its file (a mount hides it, or that name was removed "
 				  "and others live on)", words, path);
+	if (refuse_links(diag, &st, words, err) < 0)
+		return -EINVAL;
 	if (words[0] == '/')
 		e->file_path = arena_strdup(d->arena, path);
 	else
@@ -100,9 +114,9 @@ int unix_name_dump(struct dump *d, const struct fd_source *src, const struct uni
 	const char *words = arena_printf(d->arena, "%.*s", (int)e->name.len, (const char *)e->name.data);
 	if (words[0] == '/' && leads_there(words, diag, &st)) {
 		take_perms(d, &st, e);
-		return 0;
+		return refuse_links(diag, &st, words, err);
 	}
-	return find_file(d, src, words, e, err);
+	return find_file(d, src, diag, words, e, err);
 }
 
 /* ---- restore ---- */

@@ -47,8 +47,10 @@ static void wait_for(const char *file)
 
 static int bound(int family, int type, const void *address, socklen_t len, int backlog)
 {
-	int s = socket(family, type, 0);
+	int s = socket(family, type, 0), one = 1;
 
+	if (family == AF_INET && backlog)
+		setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	must(s >= 0 && !bind(s, address, len) && (!backlog || !listen(s, backlog)), "socket");
 	return s;
 }

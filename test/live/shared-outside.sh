@@ -38,8 +38,8 @@ while read -r what object hint; do
 	wait_for 5 test -e "$what/released" || die "$what: the lender does not let go"
 	dump "$what-img" "$CHILD" "${opts[@]}"
 	wait_gone "$CHILD" || die "$what: the child is still there"
-	# The number of who made a pair is his.
-	MAY_WARN=$([ "$what" != pair ] || echo yes) restore "$what-img" "${opts[@]}"
+	# The number of who made a pair, or listens, is his.
+	MAY_WARN=$([ "$what" != pair ] && [ "$what" != unix ] || echo yes) restore "$what-img" "${opts[@]}"
 	finish "$what"
 done <<'END'
 pipe pipe:\[ --external

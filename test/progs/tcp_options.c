@@ -29,11 +29,13 @@ static bool is_report(int level, int name, bool connected)
 		       name == SO_INCOMING_CPU /* of the last packet */ || name == 71 /* SO_NETNS_COOKIE */;
 	case IPPROTO_IP:
 		return name == 14 /* IP_MTU */ || name == 9 /* IP_PKTOPTIONS */ || (name >= 60 && name < 70) /* of netfilter */ ||
-		       name == IP_MULTICAST_TTL /* not for streams */;
+		       name == IP_MULTICAST_TTL /* of the peer's SYN; setsockopt(2) takes it from no stream */;
 	case IPPROTO_IPV6:
 		return name == 24 /* IPV6_MTU */ || name == 61 /* IPV6_PATHMTU */ || name == 6 /* IPV6_2292PKTOPTIONS */ ||
-		       name == 60 || name == 80 /* of netfilter */ || (name == IPV6_V6ONLY && connected) /* bind(2) decides */;
+		       name == 60 || name == 80 /* of netfilter */ || /* __inet6_bind() in net/ipv6/af_inet6.c sets it with an address, and nothing takes it off again. */
+		       (name == IPV6_V6ONLY && connected);
 	case IPPROTO_TCP:
+		/* Of connections, what the kernel sends at the moment: segments of the route's size, acknowledgements at once. */
 		return name == TCP_INFO || name == TCP_CC_INFO || name == TCP_TIMESTAMP || name == TCP_ZEROCOPY_RECEIVE ||
 		       name == TCP_SAVED_SYN || (name == TCP_QUICKACK && connected) || (name == TCP_MAXSEG && connected) ||
 		       name == 43 /* TCP_IS_MPTCP */ || name == 42;
