@@ -2,6 +2,7 @@
 #include "common/net/guard.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <linux/netlink.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -9,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -19,6 +21,15 @@
 
 #include "common/base/fault.h"
 
+/*
+ * How the guard hears of our end, and why that takes long: words of a robust list (set_robust_list(2)). The kernel marks them when the
+ * thread begins to end, one after the other (kernel/futex/core.c, exit_robust_list(), called from exit_mm(); Linux 6.18), and lets
+ * go whom it traces afterwards (kernel/exit.c, exit_notify()). With the address space torn down in between it would take longer, but
+ * that is left to the last of our threads. At most ROBUST_LIST_LIMIT, 2,048 of them are looked at.
+ */
+#define WORDS 2048
+struct word { struct robust_list link; uint32_t owner; };
+
 #define DYING_MS 2000 /* a killed task has so long to be gone */
 
 struct shared { /* with the child */
@@ -28,6 +39,8 @@ struct shared { /* with the child */
 	int netlink;
 	size_t undo_len;
 	unsigned char undo[512];
+	struct robust_list_head words;
+	struct word word[WORDS];
 	int fds[];
 };
 
@@ -38,7 +51,35 @@ struct guard {
 	pid_t pid;
 	int pidfd; /* our own: it is readable when we are dead */
 	int ask, answer; /* eventfds */
+	struct robust_list_head *before; /* of the tracer */
+	size_t before_len;
 };
+
+static void hold_words(struct guard *g)
+{
+	struct shared *sh = g->sh;
+	uint32_t tid = (uint32_t)syscall(SYS_gettid);
+
+	if (syscall(SYS_get_robust_list, 0, &g->before, &g->before_len))
+		return;
+	sh->words.futex_offset = offsetof(struct word, owner) - offsetof(struct word, link);
+	sh->words.list.next = &sh->word[0].link;
+	for (size_t i = 0; i < WORDS; i++)
+		sh->word[i] = (struct word){ { i + 1 < WORDS ? &sh->word[i + 1].link : &sh->words.list }, tid };
+	syscall(SYS_set_robust_list, &sh->words, sizeof(sh->words));
+}
+
+static void release_words(const struct guard *g)
+{
+	if (g->before_len && g->sh->word[0].owner == (uint32_t)syscall(SYS_gettid))
+		syscall(SYS_set_robust_list, g->before, g->before_len);
+}
+
+/* The tracer has begun to end. */
+static bool is_ending(const struct shared *sh)
+{
+	return __atomic_load_n(&sh->word[0].owner, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED;
+}
 
 static int set(int fd, int level, int name, int value)
 {
@@ -79,7 +120,7 @@ static void last_acts(struct shared *sh)
 }
 
 /* The child: only system calls from here on, for a lock of libc may have been held by another thread. */
-static _Noreturn void guard_main(struct guard *g, void (*job)(void *memory))
+static _Noreturn void guard_main(struct guard *g, bool (*part)(void *memory))
 {
 	struct sched_param param = { .sched_priority = 1 };
 	struct pollfd p[2] = { { g->ask, POLLIN, 0 }, { g->pidfd, POLLIN, 0 } };
@@ -93,7 +134,8 @@ static _Noreturn void guard_main(struct guard *g, void (*job)(void *memory))
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			_exit(1);
 		if (p[0].revents & POLLIN && read(g->ask, &count, sizeof(count)) == sizeof(count)) {
-			job(g->memory);
+			while (!is_ending(g->sh) && part(g->memory))
+				;
 			count = 1;
 			if (write(g->answer, &count, sizeof(count)) != sizeof(count))
 				_exit(1);
@@ -122,7 +164,7 @@ static int prepare(struct guard *g, struct err *err)
 	return 0;
 }
 
-int guard_start(size_t n, void (*job)(void *memory), size_t size, struct guard **out, struct err *err)
+int guard_start(size_t n, bool (*part)(void *memory), size_t size, struct guard **out, struct err *err)
 {
 	struct guard *g = *out = xzalloc(sizeof(*g));
 	sigset_t all, old;
@@ -139,11 +181,13 @@ int guard_start(size_t n, void (*job)(void *memory), size_t size, struct guard *
 		sigprocmask(SIG_SETMASK, &all, &old);
 		pid = syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL);
 		if (!pid)
-			guard_main(g, job);
+			guard_main(g, part);
 		if (pid < 0)
 			ret = err_sys(err, "cannot start the guard of sockets: clone");
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		g->pid = (pid_t)pid;
+		if (!ret)
+			hold_words(g);
 	}
 	if (ret < 0)
 		guard_stop(take_ptr(*out));
@@ -210,6 +254,7 @@ void guard_stop(struct guard *g)
 {
 	if (!g)
 		return;
+	release_words(g);
 	if (g->pid > 0) {
 		kill(g->pid, SIGKILL);
 		while (waitpid(g->pid, NULL, __WALL) < 0 && errno == EINTR)

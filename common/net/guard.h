@@ -2,8 +2,9 @@
 /*
  * The guard of sockets in repair mode (TCP_REPAIR). That mode belongs to the socket, not to whoever set it: when a dumper dies, its
  * targets run on at once, and one of them would find a connection that neither sends nor takes anything. So a small child of ours
- * that shares our descriptors enters the mode for us, for some microseconds each time, and no signal to us stops it in between:
- * our own end takes longer, and only then do the targets run. What must be done when we have died, it does, too.
+ * that shares our descriptors enters the mode for us, for some microseconds each time, and no signal to us stops it in between. It
+ * hears of our end when that has just begun, and enters the mode no more; the rest of our end takes some hundred microseconds, and
+ * only then do the targets run. What must be done when we have died, it does, too.
  */
 #ifndef CR_NET_GUARD_H
 #define CR_NET_GUARD_H
@@ -20,11 +21,14 @@ enum guard_act {
 
 struct guard;
 
-/* For at most n sockets. job is what guard_run() lets the child do with memory of `size` bytes that both see; it may make
- * system calls, and nothing else of libc. */
-int guard_start(size_t n, void (*job)(void *memory), size_t size, struct guard **g, struct err *err);
+/*
+ * For at most n sockets. part is what guard_run() lets the child do with memory of `size` bytes that both see: some microseconds of
+ * a job, and true when more is to be done, which is not if we die meanwhile; it may make system calls, and nothing else of libc.
+ * The thread that calls this is the tracer, and stops the guard.
+ */
+int guard_start(size_t n, bool (*part)(void *memory), size_t size, struct guard **g, struct err *err);
 void *guard_memory(struct guard *g);
-/* Lets the child do its job, and waits. point: a fault point (fault.h) that is passed while it works. */
+/* Lets the child do its job, in parts, and waits. point: a fault point (fault.h) that is passed while it works. */
 int guard_run(struct guard *g, const char *point, struct err *err);
 /* One more socket for GUARD_SILENCE. */
 void guard_add(struct guard *g, int fd);

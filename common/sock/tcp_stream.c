@@ -145,7 +145,7 @@ struct request {
 };
 
 struct job {
-	size_t n;
+	size_t n, done;
 	struct request v[AT_ONCE];
 	unsigned char bytes[];
 };
@@ -201,13 +201,14 @@ static void read_one(struct request *r, unsigned char *bytes)
 	}
 }
 
-/* In the guard. */
-static void repair_job(void *memory)
+/* In the guard: one socket at a time. */
+static bool repair_next(void *memory)
 {
 	struct job *job = memory;
 
-	for (size_t i = 0; i < job->n; i++)
-		read_one(&job->v[i], job->bytes);
+	if (job->done < job->n)
+		read_one(&job->v[job->done++], job->bytes);
+	return job->done < job->n;
 }
 
 static void take_answer(const struct request *r, TcpStreamEntry *s)
@@ -361,7 +362,7 @@ static int dump_some(struct dump *d, size_t from, size_t *done, struct err *err)
 	size_t bytes = 0;
 	int ret;
 
-	job->n = 0;
+	job->n = job->done = 0;
 	for (size_t i = from; i < t->n && job->n < AT_ONCE; i++) {
 		struct connection *c = &t->v[i];
 
@@ -443,7 +444,7 @@ static int start_guard(struct tcp_dump *t, struct err *err)
 		longest = MAX(longest, out);
 	}
 	t->room = (size_t)longest;
-	ret = guard_start(t->n, repair_job, sizeof(struct job) + (size_t)longest, &t->guard, err);
+	ret = guard_start(t->n, repair_next, sizeof(struct job) + (size_t)longest, &t->guard, err);
 	for (size_t i = 0; !ret && i < t->n; i++)
 		guard_add(t->guard, t->v[i].src.fd);
 	return ret;
