@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <endian.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "common/file/file.h"
 
@@ -76,30 +77,45 @@ size_t build_id_parse(const unsigned char *elf, size_t n, uint32_t words[BUILD_I
 	return 0;
 }
 
-static ssize_t read_upto(int fd, unsigned char *buf, size_t n)
+/* Where the file is: behind a descriptor, or in the memory of a task. */
+struct elf_source { int fd; pid_t tid; uint64_t addr, len; };
+
+static size_t read_upto(const struct elf_source *src, unsigned char *buf, size_t n)
 {
 	size_t got = 0;
 
+	n = src->tid ? MIN(n, src->len) : n;
 	while (got < n) {
-		ssize_t r = pread(fd, buf + got, n - got, (off_t)got);
+		struct iovec local = { buf + got, n - got }, remote = { (void *)(uintptr_t)(src->addr + got), n - got };
+		ssize_t r = src->tid ? process_vm_readv(src->tid, &local, 1, &remote, 1, 0) :
+				       pread(src->fd, local.iov_base, local.iov_len, (off_t)got);
+
 		if (r <= 0)
 			break;
 		got += (size_t)r;
 	}
-	return (ssize_t)got;
+	return got;
+}
+
+static size_t read_id(const struct elf_source *src, uint32_t words[BUILD_ID_WORDS])
+{
+	/* The note follows the program headers in nearly every file, so the first page as a rule is all that is read. */
+	unsigned char page[4096];
+	size_t n = read_upto(src, page, sizeof(page)), got = build_id_parse(page, n, words);
+
+	if (got || n < sizeof(page) || memcmp(page, ELFMAG, SELFMAG) != 0)
+		return got;
+	cleanup_free unsigned char *head = xmalloc(HEAD_BYTES);
+	n = read_upto(src, head, HEAD_BYTES);
+	return build_id_parse(head, n, words);
 }
 
 size_t build_id_read(int fd, uint32_t words[BUILD_ID_WORDS])
 {
-	/* The note follows the program headers in nearly every file, so the first page as a rule is all that is read.
-	 */
-	unsigned char page[4096];
-	size_t n = (size_t)read_upto(fd, page, sizeof(page));
-	size_t got = build_id_parse(page, n, words);
+	return read_id(&(struct elf_source){ .fd = fd }, words);
+}
 
-	if (got || n < sizeof(page) || memcmp(page, ELFMAG, SELFMAG))
-		return got;
-	cleanup_free unsigned char *head = xmalloc(HEAD_BYTES);
-	n = (size_t)read_upto(fd, head, HEAD_BYTES);
-	return build_id_parse(head, n, words);
+size_t build_id_mapped(pid_t tid, uint64_t addr, uint64_t len, uint32_t words[BUILD_ID_WORDS])
+{
+	return read_id(&(struct elf_source){ .fd = -1, .tid = tid, .addr = addr, .len = len }, words);
 }

@@ -140,6 +140,8 @@ bool reg_is_tree_proc(const struct model *m, const char *name);
 /* GNU build-id of the ELF file behind fd, from its first MiB, as little-endian words. Gives their number, 0 = none. */
 #define BUILD_ID_WORDS 16
 size_t build_id_read(int fd, uint32_t words[BUILD_ID_WORDS]);
+/* The same, of a file that is mapped in a task from its beginning. */
+size_t build_id_mapped(pid_t tid, uint64_t addr, uint64_t len, uint32_t words[BUILD_ID_WORDS]);
 size_t build_id_parse(const unsigned char *elf, size_t n, uint32_t words[BUILD_ID_WORDS]);
 
 /* ---- restore ---- */

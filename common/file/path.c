@@ -191,20 +191,21 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 	return *name ? 0 : err_refuse(err, "%s was removed together with its directory and all of its file system above", cut);
 }
 
+/*
+ * Only of what is mapped, which has an entry as such, and from there: opening and reading a file are events for whoever watches it,
+ * the task itself perhaps.
+ */
 static void add_build_id(struct dump *d, const struct file_place *p, RegFileEntry *reg)
 {
+	const struct proc_maps *maps = &d->task->maps;
 	uint32_t words[BUILD_ID_WORDS];
+	size_t n = 0;
 
-	/*
-	 * Files without blocks are not read: those of /proc, /sys and their like have none, and reading them can do
-	 * things. A fresh opening leaves position and read-ahead of the task's own description alone.
-	 */
-	if (!S_ISREG(p->st.st_mode) || p->st.st_size < 64 || !p->st.st_blocks)
+	if (!S_ISREG(p->st.st_mode) || p->st.st_size < 64 || p->magic[0] == '/' || !strncmp(p->magic, "fd/", 3))
 		return;
-	cleanup_fd int fd = openat(d->task->proc_fd, p->magic, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return;
-	size_t n = build_id_read(fd, words);
+	for (size_t i = 0; i < maps->n && !n; i++)
+		if (!maps->v[i].pgoff && maps->v[i].ino && !strcmp(maps->v[i].name, p->link))
+			n = build_id_mapped(d->task->tid, maps->v[i].start, maps->v[i].end - maps->v[i].start, words);
 	if (!n)
 		return;
 	reg->n_build_id = n;

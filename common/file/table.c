@@ -305,6 +305,9 @@ int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct 
 	src.flags = fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");
+	/* Of what has a name, the name is opened so again; of what has none, there is only the object itself. */
+	if (src.flags & O_PATH && f->link[0] != '/')
+		return err_refuse(err, "%s, opened with O_PATH", f->link);
 	if (S_ISSOCK(f->st.st_mode) && !(src.flags & O_PATH)) {
 		src.domain = sock_option(fd, SO_DOMAIN);
 		src.type = sock_option(fd, SO_TYPE);

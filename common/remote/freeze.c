@@ -205,7 +205,7 @@ static bool deliverable(int proc_fd, const struct frozen_thread *t)
 
 /*
  * Reads what the thread was doing. epoll_wait() and its like give up with EINTR when a stop comes; they are set to be
- * repeated at once, so that the program never sees it, however the freeze ends.
+ * repeated at once, so that the program never sees it, however the freeze ends. 0: it is gone, at whatever moment.
  */
 static int look(int proc_fd, struct frozen_thread *t, struct err *err)
 {
@@ -216,10 +216,12 @@ static int look(int proc_fd, struct frozen_thread *t, struct err *err)
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot read the registers of thread %d", t->tid);
 	if (ptrace(PTRACE_GETSIGMASK, t->tid, (void *)sizeof(t->sigmask), &t->sigmask) < 0)
-		return err_sys(err, "cannot read the signal mask of thread %d", t->tid);
+		return errno == ESRCH ? 0 : err_sys(err, "cannot read the signal mask of thread %d", t->tid);
 	if (arch_spurious_eintr(&t->regs) && !deliverable(proc_fd, t)) {
 		arch_keep_interrupted(&t->regs);
 		ret = arch_set_regs(t->tid, &t->regs);
+		if (ret == -ESRCH)
+			return 0;
 		if (ret)
 			return err_set(err, ERR_FAILED, -ret, "cannot write the registers of thread %d", t->tid);
 	}
@@ -359,8 +361,10 @@ int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 		fz->threads[fz->nthreads++] = (struct frozen_thread){ .tid = tids[i] };
 		if (n > 1 && fz->burial)
 			burial_add(fz->burial, tids[i]);
-		/* Seized before: perhaps not interrupted, because it got another number just then. */
-		if (!(ret == SEIZED_BEFORE && stands(tids[i])) && ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 && errno != ESRCH)
+		/* Seized before: perhaps not interrupted, because it got another number just then. EIO: dead and reaped by another's
+		 * execve (kernel/ptrace.c, ptrace_request(): lock_task_sighand()); waiting for it will tell. */
+		if (!(ret == SEIZED_BEFORE && stands(tids[i])) && ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 &&
+		    errno != ESRCH && errno != EIO)
 			return err_sys(err, "cannot stop thread %d", tids[i]);
 		if (!fz->frozen_ns)
 			fz->frozen_ns = now_ns();

@@ -105,7 +105,8 @@ static void check_port(struct look *f, const InetSkEntry *e)
 	if (bind(fd, &a.sa, len) == 0 || errno != EADDRINUSE)
 		return;
 	inet_address_text(e, false, text, sizeof(text));
-	found(f, "socket %u has the address %s of %s, which is in use on this host", e->id, text, tcp ? "TCP" : "UDP");
+	found(f, "socket %u has the address %s of %s, which is in use on this host (ss -anp tells by whom)", e->id, text,
+	      tcp ? "TCP" : "UDP");
 }
 
 static void check_port_id(const struct look *f, const NetlinkSkEntry *e)

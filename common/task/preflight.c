@@ -7,6 +7,10 @@
 
 #include "common/task/task.h"
 
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66 /* include/uapi/linux/prctl.h, since 6.3 */
+#endif
+
 int task_own_read(struct arena *arena, struct task_own *own, struct err *err)
 {
 	int64_t last_cap = CAP_LAST_CAP, loginuid;
@@ -71,11 +75,31 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 	return need;
 }
 
+/* What whoever starts a process gives it, and nothing takes away: others' programs get it with their restore. */
+static void warn_inherited(const struct model *m, const struct task_own *own, const struct log *log)
+{
+	bool privileged = false;
+
+	for (size_t t = 0; t < m->ntasks; t++)
+		for (size_t i = 0; i < m->tasks[t].nthreads && !m->tasks[t].zombie; i++) {
+			const CredsEntry *c = m->tasks[t].threads[i].core->thread_core->creds;
+
+			privileged |= c && !c->no_new_privs;
+		}
+	if (own->st.no_new_privs > 0 && privileged)
+		log_warn(log, "cr-restore runs with no_new_privs, and so will all that it restores: no execve gives them privileges");
+	if (own->st.seccomp > 0)
+		log_warn(log, "cr-restore runs below a seccomp filter, and so will all that it restores");
+	if (prctl(PR_GET_MDWE, 0, 0, 0, 0) > 0)
+		log_warn(log, "cr-restore runs with PR_SET_MDWE, and so will all that it restores: no memory becomes executable");
+}
+
 void task_preflight(const struct model *m, const struct task_own *own, finding_fn line,
 		    void *ctx, const struct log *log)
 {
 	const struct task_report report = { line, ctx, log };
 
+	warn_inherited(m, own, log);
 	for (size_t t = 0; t < m->ntasks; t++) {
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;

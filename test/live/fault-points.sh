@@ -5,7 +5,7 @@
 # timeout: 240
 . "$TOP/test/lib/common.sh"
 # Those of cr-image and of certain objects are met by tests of their own.
-mapfile -t names < <(grep -rhoE 'fault\("[^"]+"\)|"(dump|restore):[a-z-]+"' "$TOP/common" "$TOP/bin" --include=*.c | sed 's/.*"\(.*\)".*/\1/' | grep -vE '^(cr-image|tcp|tty|mqueue):' | sort -u)
+mapfile -t names < <(grep -rhoE 'fault\("[^"]+"\)|"(dump|restore):[a-z-]+"' "$TOP/common" "$TOP/bin" --include=*.c | sed 's/.*"\(.*\)".*/\1/' | grep -vE '^(cr-image|give|tcp|tty|mqueue):' | sort -u)
 [ ${#names[@]} -gt 3 ] || die "only ${#names[@]} named points"
 watchdog_start
 fast_dir img

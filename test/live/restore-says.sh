@@ -13,7 +13,7 @@ dump img "$old"
 wait_gone "$old" || die "still there"
 start b perl -e "$listener"
 wait_for 5 test -e b/ready || die "not ready: $(cat b/stderr)"
-refused 1 'bind\(.*Address already in use.*ss -anp' "$CR_RESTORE" -D img -d
+refused 1 'has the address 127.0.0.1:7777 of TCP, which is in use on this host \(ss -anp' "$CR_RESTORE" -D img -d
 "$CR_RESTORE" -D img -d 2>&1 | grep -q 'syscall_' && die "a call without a name"
 is_gone "$old" || die "somebody was made"
 kill "$PID"
