@@ -97,30 +97,52 @@ static int take_dead_leader(struct tree_task *t, struct err *err)
 	return 0;
 }
 
-/* Somebody is being killed: the threads that cannot be seized any more are gone in a moment, unless a core file is being written. */
+static bool has_ended(const struct proc_stat *st)
+{
+	return st->state == 'X' || (st->state == 'Z' && st->num_threads <= 1);
+}
+
+/*
+ * Somebody is being killed: the threads that cannot be seized any more are gone in a moment, unless a core file is being written. Or
+ * one of them has called execve(2): for a moment the old leader is all that is there, dead, and then it is another. So who looks dead
+ * is looked at twice. 1: there is somebody, who has been seized.
+ */
 static int await_end(struct freezer *f, struct tree_task *t, struct err *err)
 {
+	const struct timespec pause = { 0, 1000000 };
 	uint64_t until = now_ns() + END_NS;
+	bool before = false;
 
 	if (f->deadline_ns)
 		until = MIN(until, f->deadline_ns);
-	while (t->stat.state != 'X' && !(t->stat.state == 'Z' && t->stat.num_threads <= 1)) {
-		const struct timespec pause = { 0, 1000000 };
+	for (;;) {
+		bool ended = has_ended(&t->stat);
+		struct err why = ERR_INIT;
 		int ret;
 
+		if (ended && before)
+			return 0;
+		before = ended;
 		if (now_ns() >= until)
 			return err_set(err, ERR_FAILED, ETIMEDOUT, "it is ending, and does not come to its end");
-		nanosleep(&pause, NULL);
-		ret = proc_stat(t->proc_fd, "stat", &t->stat, err);
+		if (!ended)
+			nanosleep(&pause, NULL);
+		ret = freeze_seize(&t->fz, t->proc_fd, &why);
+		if (ret > 0)
+			return 1;
+		if (!ret || ret == -ESRCH)
+			ret = proc_stat(t->proc_fd, "stat", &t->stat, err);
+		else
+			*err = why;
 		if (ret)
 			return ret;
 	}
-	return 0;
 }
 
 /*
  * Nobody new was found in it: all its threads stand still, or it is dead. /proc/PID was opened before it was seized and
- * dies with it, so a pid that was used anew in between shows here, and a child that was handed to somebody else too.
+ * dies with it, so a pid that was used anew in between shows here, and a child that was handed to somebody else too. 1: somebody is
+ * new after all.
  */
 static int conclude(struct freezer *f, struct tree_task *t, struct err *err)
 {
@@ -129,7 +151,8 @@ static int conclude(struct freezer *f, struct tree_task *t, struct err *err)
 
 	if (!ret && !t->fz.nthreads)
 		ret = await_end(f, t, &why);
-
+	if (ret > 0)
+		return ret;
 	if (ret == -ESRCH && t->parent != (size_t)(t - f->tree->v)) {
 		forget(f, t);
 		return 0;
@@ -206,10 +229,10 @@ static int take_in(struct freezer *f, struct err *err)
 			if (is_settled(task))
 				continue;
 			ret = stand_all(task) ? 0 : freeze_seize(&task->fz, task->proc_fd, err);
+			if (!ret || ret == -ESRCH)
+				ret = conclude(f, task, err);
 			if (ret > 0)
 				again = true;
-			else if (!ret || ret == -ESRCH)
-				ret = conclude(f, task, err);
 			if (ret < 0)
 				ret = give_up(f, task, err_task(err, task->pid, name_of(task), ret), err);
 			if (ret < 0)
