@@ -78,17 +78,18 @@ uint64_t task_privileges(const struct model *m, const struct task_own *own)
 /* What whoever starts a process gives it, and nothing takes away: others' programs get it with their restore. */
 static void warn_inherited(const struct model *m, const struct task_own *own, const struct log *log)
 {
-	bool privileged = false;
+	bool privileged = false, free = false;
 
 	for (size_t t = 0; t < m->ntasks; t++)
 		for (size_t i = 0; i < m->tasks[t].nthreads && !m->tasks[t].zombie; i++) {
-			const CredsEntry *c = m->tasks[t].threads[i].core->thread_core->creds;
+			const ThreadCoreEntry *tc = m->tasks[t].threads[i].core->thread_core;
 
-			privileged |= c && !c->no_new_privs;
+			privileged |= tc->creds && !tc->creds->no_new_privs;
+			free |= !tc->has_seccomp_mode || !tc->seccomp_mode;
 		}
 	if (own->st.no_new_privs > 0 && privileged)
 		log_warn(log, "cr-restore runs with no_new_privs, and so will all that it restores: no execve gives them privileges");
-	if (own->st.seccomp > 0)
+	if (own->st.seccomp > 0 && free)
 		log_warn(log, "cr-restore runs below a seccomp filter, and so will all that it restores");
 	if (prctl(PR_GET_MDWE, 0, 0, 0, 0) > 0)
 		log_warn(log, "cr-restore runs with PR_SET_MDWE, and so will all that it restores: no memory becomes executable");
