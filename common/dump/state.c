@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "common/base/aside.h"
+#include "common/base/halves.h"
 #include "common/base/fault.h"
 #include "common/dump/ahead.h"
 #include "common/dump/dead_leader.h"
@@ -79,41 +80,27 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 #define SHARED_FROM 32
 
 /* What /proc tells of the target's threads, read by two of ours that take a few at a time. */
-struct statuses { struct dump *d; size_t next; };
-struct reader { struct statuses *all; struct arena *arena; };
+struct reader { struct dump_task *task; struct arena *arena; };
 #define AT_A_TIME 16
 
-static int read_statuses(void *arg, struct err *err)
+static int read_status(void *view, size_t i, struct err *err)
 {
-	const struct reader *r = arg;
-	struct dump_task *task = r->all->d->task;
-	size_t from;
-	int ret = 0;
+	const struct reader *r = view;
+	struct dump_thread *t = &r->task->threads[i];
+	char path[THREAD_PATH_MAX];
 
-	while (!ret && (from = __atomic_fetch_add(&r->all->next, AT_A_TIME, __ATOMIC_RELAXED)) < task->nthreads)
-		for (size_t i = from; !ret && i < MIN(from + AT_A_TIME, task->nthreads); i++) {
-			struct dump_thread *t = &task->threads[i];
-			char path[THREAD_PATH_MAX];
-
-			t->frozen = &task->fz.threads[i];
-			dump_thread_path(task, t->frozen->tid, "status", path);
-			ret = proc_status(task->proc_fd, path, r->arena, &t->status, err);
-		}
-	return ret;
+	t->frozen = &r->task->fz.threads[i];
+	dump_thread_path(r->task, t->frozen->tid, "status", path);
+	return proc_status(r->task->proc_fd, path, r->arena, &t->status, err);
 }
 
 static int read_all_statuses(struct dump *d, struct err *err)
 {
-	struct statuses all = { .d = d };
-	struct reader mine = { &all, d->arena }, other = { &all, d->beside };
-	struct aside beside = { 0 };
-	int ret, back;
+	struct reader mine = { d->task, d->arena }, other = { d->task, d->beside };
+	const size_t n = d->task->nthreads;
 
-	if (d->task->nthreads >= SHARED_FROM)
-		aside_start(&beside, read_statuses, &other);
-	ret = read_statuses(&mine, err);
-	back = aside_join(&beside, err);
-	return ret ? ret : back;
+	return halves_run(&(struct halves){ .n = n, .at_once = n < SHARED_FROM ? n : AT_A_TIME, .one = read_status, .mine = &mine,
+					    .other = &other }, err);
 }
 
 int state_look(struct dump *d, struct err *err)

@@ -11,20 +11,16 @@
 #include "common/image/chain.h"
 #include "inventory.pb-c.h"
 
-int chain_identify(struct image_dir *dir, struct checkpoint_id *id, struct err *err)
+/* m: its manifest, or NULL. Older ones do not say who they are. */
+static int identify(struct image_dir *dir, const struct manifest *m, struct checkpoint_id *id, struct err *err)
 {
-	cleanup_manifest struct manifest *m = NULL;
 	cleanup_arena struct arena *arena = NULL;
 	ProtobufCMessage **msgs;
 	bool absent;
 	size_t n;
-	int ret = manifest_load(image_dir_fd(dir), &m, err);
+	int ret;
 
-	*id = (struct checkpoint_id){ 0 };
-	if (ret)
-		return err_object(err, ret, "%s", image_dir_path(dir));
-	if (m)
-		*id = m->self;
+	*id = m ? m->self : (struct checkpoint_id){ 0 };
 	if (id->run[0])
 		return 0;
 	arena = arena_new();
@@ -32,6 +28,15 @@ int chain_identify(struct image_dir *dir, struct checkpoint_id *id, struct err *
 	if (!ret && n && ((InventoryEntry *)msgs[0])->dump_criu_run_id)
 		snprintf(id->run, sizeof(id->run), "%s", ((InventoryEntry *)msgs[0])->dump_criu_run_id);
 	return ret;
+}
+
+int chain_identify(struct image_dir *dir, struct checkpoint_id *id, struct err *err)
+{
+	cleanup_manifest struct manifest *m = NULL;
+	int ret = manifest_load(image_dir_fd(dir), &m, err);
+
+	*id = (struct checkpoint_id){ 0 };
+	return ret ? err_object(err, ret, "%s", image_dir_path(dir)) : identify(dir, m, id, err);
 }
 
 int chain_identify_parent(int dirfd, struct checkpoint_id *id, struct err *err)
@@ -103,14 +108,14 @@ int chain_verify(const struct chain *c, struct err *err)
 		cleanup_manifest struct manifest *m = NULL;
 		const char *path = image_dir_path(c->dirs[i]);
 
-		ret = chain_identify(c->dirs[i], &ids[i], err);
-		if (ret)
-			return ret;
 		ret = manifest_load(image_dir_fd(c->dirs[i]), &m, err);
 		if (!ret)
 			ret = verify_given(m, ids, i, err);
 		if (ret)
 			return err_object(err, ret, "%s", path);
+		ret = identify(c->dirs[i], m, &ids[i], err);
+		if (ret)
+			return ret;
 		if (i)
 			ret = err_object(err, verify_parent(&want, &ids[i], path, err), "%s", image_dir_path(c->dirs[i - 1]));
 		want = m ? m->parent : (struct checkpoint_id){ 0 };

@@ -70,7 +70,7 @@ enum opt_group {
 	X(IMAGES_DIR, "images-dir", 'D', OPT_T_STRING, "DIR", ".", TOOL_CR, TOOL_CR, OPT_G_MAIN,                       \
 	  "directory of the images; -: standard output, or input, as one tar stream")                                  \
 	X(WORK_DIR, "work-dir", 'W', OPT_T_STRING, "DIR", NULL, TOOL_CR, TOOL_CR, OPT_G_MAIN,                          \
-	  "directory of log and pid file (default: that of the images)")                                   \
+	  "directory of log and pid file (default: that of the images)")                                               \
 	X(PLAN, "plan", 0, OPT_T_BOOL, NULL, "no", TOOL_RESTORE, TOOL_RESTORE, OPT_G_MAIN,                             \
 	  "print what a restore would do, step by step, and change nothing")                                           \
 	X(CHECK, "check", 0, OPT_T_BOOL, NULL, "no", TOOL_CR, TOOL_CR, OPT_G_MAIN,                                     \

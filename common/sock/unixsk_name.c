@@ -71,6 +71,7 @@ static int find_file(struct dump *d, const struct fd_source *src, const struct u
 {
 	char self[40], path[4096];
 	struct stat st, there;
+	int ret;
 	cleanup_fd int file = ioctl(src->fd, SIOCUNIXFILE);
 
 	if (file < 0)
@@ -93,8 +94,9 @@ static int find_file(struct dump *d, const struct fd_source *src, const struct u
 	if (lstat(path, &there) < 0 || there.st_dev != st.st_dev || there.st_ino != st.st_ino)
 		return err_refuse(err, "unix socket %s: %s does not lead to its file (a mount hides it, or that name was removed "
 				  "and others live on)", words, path);
-	if (refuse_links(diag, &st, words, err) < 0)
-		return -EINVAL;
+	ret = refuse_links(diag, &st, words, err);
+	if (ret)
+		return ret;
 	if (words[0] == '/')
 		e->file_path = arena_strdup(d->arena, path);
 	else
