@@ -208,6 +208,11 @@ static void plan_bare(struct mm_plan *mp, const struct vdso_here *begin)
 	plan_vdso_move(mp->prog, TASK_BARE, begin, mp->here);
 }
 
+static bool merges(const MmEntry *mm)
+{
+	return mm->has_memory_merge && mm->memory_merge;
+}
+
 static void plan_unmap(struct mm_plan *mp)
 {
 	const MmEntry *mm = mp->task->mm;
@@ -217,6 +222,9 @@ static void plan_unmap(struct mm_plan *mp)
 	 * itself. */
 	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
 		     A(mm->has_thp_disabled && mm->thp_disabled), A(0), A(0), A(0));
+	/* It would merge what the task has, and show in all of its mappings. */
+	if (!merges(mm) && (mp->pt->copy_of ? merges(mp->m->tasks[mp->pt->copy_of->index].mm) : mp->plan->merging))
+		program_call(mp->prog, TASK_UNMAP, "no page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(0), A(0), A(0), A(0));
 	if (!mp->direct)
 		plan_vdso_away(mp);
 	if (!mp->pt->bare_born && !is_made_bare(mp->pt)) /* of a bare process there is nothing */
@@ -270,7 +278,7 @@ static void plan_switches(struct mm_plan *mp)
 	const MmEntry *mm = mp->task->mm;
 	struct program *p = mp->prog;
 
-	if (mm->has_memory_merge && mm->memory_merge)
+	if (merges(mm))
 		program_call(p, TASK_MM, "page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(1), A(0), A(0), A(0));
 	if (mm->has_mlock_future && mm->mlock_future)
 		program_call(p, TASK_MM, "what is mapped from now on is locked", SYS_mlockall, A(mm->mlock_future));

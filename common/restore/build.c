@@ -259,6 +259,7 @@ int plan_check(const struct model *m, const struct restore_opts *opts, struct fi
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
 	plan->link_remap = opts && opts->link_remap;
+	plan->merging = opts && opts->merging;
 	plan->tcp_established = opts && opts->tcp_established;
 	plan->tcp_close = opts && opts->tcp_close;
 	plan->network_lock = opts && opts->network_lock;
