@@ -39,6 +39,8 @@ static void check_file(struct look *f, const RegFileEntry *reg, uint32_t flags)
 	struct statx st;
 
 	if (look_statx(reg->name, reg->flags & O_PATH && reg->flags & O_NOFOLLOW, &st) < 0) {
+		if (errno == ENOENT && reg->has_mode && S_ISSOCK(reg->mode) && look_is_made(f->m, reg->name))
+			return;
 		found(f, reg->name, "%s", errno == ENOENT ? "does not exist here" : strerror(errno));
 		return;
 	}

@@ -29,6 +29,8 @@ int look_statx(const char *path, bool link, struct statx *st);
 void look_opening(struct look *f, const char *path, const struct statx *st, uint32_t flags);
 /* The places of deleted files, which are made again there for a moment. */
 void look_deleted(struct look *f);
+/* Whether this may be the file of a socket of the checkpoint, which the restore makes. */
+bool look_is_made(const struct model *m, const char *path);
 /* The paths that inotify and fanotify watch. */
 void look_watched(struct look *f);
 /* Who has locks here that those of the checkpoint would meet. */

@@ -120,8 +120,7 @@ void look_deleted(struct look *f)
 	}
 }
 
-/* A name that the restore itself makes. */
-static bool is_socket_name(const struct model *m, const char *path)
+bool look_is_made(const struct model *m, const char *path)
 {
 	const char *base = strrchr(path, '/');
 
@@ -144,7 +143,7 @@ static void check_watch(struct look *f, const char *what, const char *path)
 
 	if (!path || path[0] != '/' || reg_is_tree_proc(f->m, path) || look_statx(path, true, &st) == 0)
 		return;
-	if (errno == ENOENT && is_socket_name(f->m, path))
+	if (errno == ENOENT && look_is_made(f->m, path))
 		return;
 	found(f, path, "is watched by %s, and %s", what, errno == ENOENT ? "does not exist here" : strerror(errno));
 }

@@ -240,6 +240,9 @@ static uint64_t lacking_capabilities(void)
 
 void restore_complete(struct restore_opts *opts)
 {
+	const ssize_t n = readlink("/proc/self/exe", opts->executable, sizeof(opts->executable) - 1);
+
+	opts->executable[MAX(n, (ssize_t)0)] = 0;
 	opts->merging = prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) > 0;
 	opts->lacks |= lacking_capabilities();
 	opts->unique = opts->unique ? opts->unique : clock_ns(CLOCK_REALTIME);

@@ -130,8 +130,8 @@ static int plan_sched(const struct model *m, const struct model_task *task, cons
 	} else if (a.policy == POLICY_DEADLINE) {
 		return err_image(err, "thread %d: deadline policy without its parameters", pth->tid);
 	}
-	/* Real-time and deadline threads keep a nice value for later, which sched_setattr() does not take from them. */
-	if (!is_fair(a.policy) && tcore->has_sched_nice)
+	/* The others keep a nice value for later, which sched_setattr() does not take from them (kernel/sched/sched.h, fair_policy()). */
+	if (a.policy != SCHED_OTHER && a.policy != SCHED_BATCH && tcore->has_sched_nice)
 		program_call(pth->prog, THREAD_SELF, "nice value", SYS_setpriority, A(PRIO_PROCESS), A(0),
 			     A((uint64_t)(int64_t)a.nice));
 	program_call(pth->prog, THREAD_SELF, "scheduling policy", SYS_sched_setattr, A(0),
