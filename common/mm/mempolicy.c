@@ -127,7 +127,7 @@ static int plan_mask(const MempolicyEntry *e, struct program *p, struct data_ref
 	return 0;
 }
 
-/* Threads inherit from the leader, who has that of this process: each says what it has. */
+/* Threads inherit from the leader: it has none, until they exist. */
 static int plan_mempolicy(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 			  struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
@@ -136,10 +136,10 @@ static int plan_mempolicy(const struct model *m, const struct model_task *task, 
 	uint64_t max;
 	int ret;
 
-	if (!e) {
-		program_try(pth->prog, THREAD_SELF, "no NUMA policy", SYS_set_mempolicy, A(MPOL_DEFAULT), A(0), A(0));
+	if (thread == &task->threads[0])
+		program_try(pth->prog, TASK_ALIKE, "no NUMA policy", SYS_set_mempolicy, A(MPOL_DEFAULT), A(0), A(0));
+	if (!e)
 		return 0;
-	}
 	ret = plan_mask(e, pth->prog, &mask, &max, err);
 	if (ret)
 		return ret;

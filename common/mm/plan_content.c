@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* How the content of mappings gets into a restored task: read by itself, or written by the controller. */
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "common/mm/private.h"
@@ -207,9 +209,10 @@ static void plan_ancestors(struct mm_plan *mp, struct reader *r)
 
 int plan_content(struct mm_plan *mp, struct err *err)
 {
-	cleanup_free struct reader *r = xzalloc(sizeof(*r));
+	cleanup_free struct reader *r = xmalloc(sizeof(*r)); /* mostly room, which is not touched */
 	struct plan_task *pt = mp->pt;
 
+	memset(r, 0, offsetof(struct reader, v));
 	r->prog = mp->prog;
 	r->phase = TASK_CONTENT;
 	plan_direct_content(mp, r);

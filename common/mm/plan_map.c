@@ -69,10 +69,15 @@ static int plan_map_file(struct mm_plan *mp, const VmaEntry *v, int prot, uint64
 	return 0;
 }
 
+static uint64_t map_flags(const VmaEntry *v)
+{
+	return MAP_FIXED | (v->flags & (VM_FLAG_SHARED | VM_FLAG_PRIVATE | VM_FLAG_DROPPABLE | VM_FLAG_ANON | VM_FLAG_GROWSDOWN |
+					VM_FLAG_NORESERVE));
+}
+
 static int plan_map(struct mm_plan *mp, const VmaEntry *v, int prot, struct err *err)
 {
-	uint64_t flags = MAP_FIXED | (v->flags & (VM_FLAG_SHARED | VM_FLAG_PRIVATE | VM_FLAG_DROPPABLE | VM_FLAG_ANON |
-						  VM_FLAG_GROWSDOWN | VM_FLAG_NORESERVE));
+	uint64_t flags = map_flags(v);
 	uint64_t len = v->end - v->start, huge = v->flags & VM_FLAG_HUGETLB ? v->flags & VM_FLAGS_HUGE : 0;
 	uint32_t slot;
 	int ret;
@@ -95,29 +100,107 @@ static int plan_map(struct mm_plan *mp, const VmaEntry *v, int prot, struct err 
 	return 0;
 }
 
-static void plan_advice(struct mm_plan *mp, int phase, const VmaEntry *v, uint64_t bits)
+static uint64_t advice_of(const VmaEntry *v, uint64_t bits)
 {
-	if (!v->has_madv || v->flags & VM_FLAG_DROPPABLE) /* MAP_DROPPABLE brings its advice with it */
-		return;
-	for (int advice = 0; advice < 64; advice++)
-		if (v->madv & bits & 1ull << advice)
-			program_call(mp->prog, phase, "advice", SYS_madvise, A(v->start), A(v->end - v->start),
-				     A((uint64_t)advice));
+	/* MAP_DROPPABLE brings its advice with it */
+	return v->has_madv && !(v->flags & VM_FLAG_DROPPABLE) ? v->madv & bits : 0;
+}
+
+static void plan_advice(struct mm_plan *mp, int phase, const VmaEntry *v, uint64_t end, uint64_t bits)
+{
+	uint64_t set = advice_of(v, bits);
+
+	for (int advice = 0; set && advice < 64; advice++)
+		if (set & 1ull << advice)
+			program_call(mp->prog, phase, "advice", SYS_madvise, A(v->start), A(end - v->start), A((uint64_t)advice));
+}
+
+/* ---- runs ---- */
+
+/*
+ * Neighbours that differ in nothing but whether they may be read and written, as stacks of threads and the guards between them, are
+ * mapped as one and split by mprotect(2): half of the steps. What comes out is the same, also in what is accounted: where one of them
+ * may not be written to, so may the whole at first not (mprotect_fixup() in mm/mprotect.c accounts what becomes writable, and
+ * takes nothing back).
+ */
+static bool is_plain(const struct mm_plan *mp, size_t i)
+{
+	const VmaEntry *v = mp->task->mm->vmas[i];
+
+	return v->status == (VS_REGULAR | VS_ANON_PRIVATE) && !mp->kept[i] && !(v->prot & ~(uint32_t)(PROT_READ | PROT_WRITE)) &&
+	       !(v->flags & (VM_FLAG_SHARED | VM_FLAG_DROPPABLE | VM_FLAG_GROWSDOWN | VM_FLAG_HUGETLB));
+}
+
+/* The end of the run that begins with mapping i: at least i + 1. */
+static size_t run_end(const struct mm_plan *mp, size_t i)
+{
+	const MmEntry *mm = mp->task->mm;
+	size_t k = i + 1;
+
+	if (is_plain(mp, i))
+		while (k < mm->n_vmas && is_plain(mp, k) && mm->vmas[k]->start == mm->vmas[k - 1]->end &&
+		       map_flags(mm->vmas[k]) == map_flags(mm->vmas[i]) &&
+		       advice_of(mm->vmas[k], EARLY_ADVICE) == advice_of(mm->vmas[i], EARLY_ADVICE))
+			k++;
+	return k;
+}
+
+/* The protection with which the whole is mapped: that of most. */
+static int common_prot(const unsigned char *prot, size_t n)
+{
+	size_t count[4] = { 0 };
+	int best = 3;
+
+	for (size_t i = 0; i < n; i++)
+		count[prot[i]]++;
+	if (count[PROT_NONE] || count[PROT_READ])
+		return count[PROT_NONE] >= count[PROT_READ] ? PROT_NONE : PROT_READ;
+	if (count[PROT_WRITE] > count[best])
+		best = PROT_WRITE;
+	return best;
+}
+
+static void plan_run(struct mm_plan *mp, size_t from, size_t to, size_t *cursor)
+{
+	VmaEntry *const *v = mp->task->mm->vmas;
+	cleanup_free unsigned char *prot = xmalloc(to - from);
+	int all;
+
+	for (size_t i = from; i < to; i++)
+		prot[i - from] = (unsigned char)load_prot(mp, v[i], cursor);
+	all = common_prot(prot, to - from);
+	program_call_eq(mp->prog, TASK_MAP, "", (int64_t)v[from]->start, SYS_mmap, A(v[from]->start),
+			A(v[to - 1]->end - v[from]->start), A((uint64_t)all), A(map_flags(v[from]) | MAP_ANONYMOUS),
+			A((uint64_t)-1), A(0));
+	plan_advice(mp, TASK_MAP, v[from], v[to - 1]->end, EARLY_ADVICE);
+	for (size_t i = from, next; i < to; i = next) {
+		for (next = i + 1; next < to && prot[next - from] == prot[i - from];)
+			next++;
+		if (prot[i - from] != all)
+			program_call(mp->prog, TASK_MAP, "part of it", SYS_mprotect, A(v[i]->start),
+				     A(v[next - 1]->end - v[i]->start), A(prot[i - from]));
+	}
 }
 
 int plan_mappings(struct mm_plan *mp, struct err *err)
 {
 	const MmEntry *mm = mp->task->mm;
-	size_t cursor = 0;
+	size_t cursor = 0, next;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < mm->n_vmas; i++) {
+	for (size_t i = 0; !ret && i < mm->n_vmas; i = next) {
 		const VmaEntry *v = mm->vmas[i];
 
+		next = i + 1;
 		if (!plan_is_mapped(mp, v) || mp->kept[i])
 			continue;
+		next = run_end(mp, i);
+		if (next > i + 1) {
+			plan_run(mp, i, next, &cursor);
+			continue;
+		}
 		ret = plan_map(mp, v, load_prot(mp, v, &cursor), err);
-		plan_advice(mp, TASK_MAP, v, EARLY_ADVICE);
+		plan_advice(mp, TASK_MAP, v, v->end, EARLY_ADVICE);
 	}
 	return ret;
 }
@@ -161,7 +244,7 @@ void plan_protect(struct mm_plan *mp)
 			program_call(mp->prog, TASK_PROTECT, "protection", SYS_mprotect, A(v->start),
 				     A(v->end - v->start), A(v->prot));
 		if (!(v->status & VS_VDSO))
-			plan_advice(mp, TASK_PROTECT, v, ~EARLY_ADVICE);
+			plan_advice(mp, TASK_PROTECT, v, v->end, ~EARLY_ADVICE);
 	}
 	/* Before locking: the kernel installs no guards in locked memory (mm/madvise.c, is_valid_guard_vma). */
 	for (size_t i = 0; i < mm->n_vmas; i++)

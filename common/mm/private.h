@@ -161,9 +161,9 @@ struct reader {
 	struct program *prog;
 	int phase;
 	uint32_t slot; /* the image */
-	struct iovec v[READ_IOVS];
 	size_t n;
 	uint64_t off, total; /* of the call being collected */
+	struct iovec v[READ_IOVS]; /* room that need not be clear */
 };
 /* len bytes at off of the image go to addr. */
 void reader_add(struct reader *r, uint64_t addr, uint64_t len, uint64_t off);
