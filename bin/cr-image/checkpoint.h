@@ -35,9 +35,7 @@ enum {
 struct ckpt_run {
 	uint64_t addr, pages;
 	uint64_t off;	     /* in the pages image, bytes */
-	struct raw *content; /* NULL: it is in no directory of the chain, */
-	bool zero;	     /* or nothing but zeros */
-	bool cow;	     /* it is the parent process's: only while sets are put together */
+	struct raw *content; /* NULL: it is in no directory of the chain */
 	bool parent;	     /* it comes from an older checkpoint */
 };
 
@@ -45,7 +43,7 @@ struct ckpt_run {
 struct ckpt_pages {
 	enum image_kind kind;
 	unsigned long id;
-	bool absent, cow; /* cow: there are such runs */
+	bool absent;
 	struct ckpt_run *runs;
 	size_t n;
 	uint64_t stored, parent, missing; /* pages, by where they are */

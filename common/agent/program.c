@@ -262,7 +262,8 @@ void program_link(struct program *p, const struct program_link *l, void *out)
 		}
 	}
 	*h = (struct agent_header){ .step = steps_at, .end = steps_at + p->n * sizeof(*steps),
-				    .epilogue = steps_at + epilogue * sizeof(*steps), .exit = l->exit, .left = l->left };
+				    .epilogue = steps_at + epilogue * sizeof(*steps), .exit = l->exit, .left = l->left,
+				    .fpu = l->fpu };
 }
 
 void program_absorb(struct program *p, const void *in)

@@ -76,13 +76,14 @@ size_t program_steps(const struct program *p);
 
 /*
  * Linking. program_size() bytes at `base` (an address in the task) hold header, steps in execution order, and data.
- * slots resolves ARG_SLOT (NULL when the program has none). exit and left go into the header; steps of a phase >=
+ * slots resolves ARG_SLOT (NULL when the program has none). exit, left and fpu go into the header; steps of a phase >=
  * epilogue_phase run even after a failure. Child programs of program_clone() must be placed or linked first. out receives the bytes.
  */
 struct program_link {
 	uint64_t base;
 	uint64_t exit;
 	uint64_t left;
+	uint64_t fpu;
 	int epilogue_phase;
 	const int *slots;
 	size_t nslots;

@@ -3,7 +3,7 @@
  * What the agent executes: the memory layout shared by the agent's assembly (common/arch/ARCH/agent.S)
  * and the program builder. The agent is an interpreter of system calls and nothing else: it walks an
  * array of steps, checks each result against the step's expectation, and leaves through an address that
- * its controller chose. It needs no stack and touches no floating point register.
+ * its controller chose. It needs no stack and touches no floating point register, but for the last act of a restored thread.
  */
 #ifndef CR_AGENT_STEP_H
 #define CR_AGENT_STEP_H
@@ -34,10 +34,11 @@ struct agent_header {
 	uint64_t failed;   /* address of the step whose expectation was not met, 0 = none; written by the agent */
 	uint64_t exit;	   /* where to jump after the last step */
 	uint64_t left;	   /* address of an int that the restore agent counts down when parked, 0 in a dump */
+	uint64_t fpu;	   /* address of the floating point state that it loads then (arch_fpu_loadable()), or 0 */
 };
 
 _Static_assert(sizeof(struct agent_step) == 80, "agent.S knows this layout");
-_Static_assert(sizeof(struct agent_header) == 48, "agent.S knows this layout");
+_Static_assert(sizeof(struct agent_header) == 56, "agent.S knows this layout");
 #endif
 
 /* Argument n is loaded from the address in arg[n]: the result field of an earlier step. */
@@ -58,5 +59,6 @@ _Static_assert(sizeof(struct agent_header) == 48, "agent.S knows this layout");
 #define HEADER_FAILED 24
 #define HEADER_EXIT 32
 #define HEADER_LEFT 40
+#define HEADER_FPU 48
 
 #endif

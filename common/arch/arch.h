@@ -57,6 +57,10 @@ bool arch_spurious_eintr(const struct arch_regs *regs);
 struct arch_fpu { void *area; size_t size; }; /* arena memory */
 int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct err *err);
 int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err);
+/* Whether a thread can load all of it by itself, at a multiple of ARCH_FPU_ALIGN, with one instruction that cannot fail: for a tracer
+ * it is the most expensive thing to set. */
+#define ARCH_FPU_ALIGN 64
+bool arch_fpu_loadable(const struct arch_fpu *fpu);
 
 /* core_entry.thread_info (and mtype) from registers and back. clear_tid_addr is set by the caller. Decoding checks every
  * array length and gives images errors in the terms of the format. */

@@ -73,6 +73,7 @@ void array_reserve(void *arr, size_t *cap, size_t n, size_t esize)
 
 	if (n < *cap)
 		return;
-	*cap = MAX(n + 1, *cap ? *cap * 2 : 16);
+	/* What is large begins with few: of thousands, most need no more. */
+	*cap = MAX(n + 1, *cap ? *cap * 2 : MAX((size_t)4, MIN((size_t)16, 1024 / esize)));
 	*p = xreallocarray(*p, *cap, esize);
 }

@@ -59,9 +59,14 @@ static int plan_threads(const struct model_task *t, struct plan *plan, struct pl
 		struct plan_thread *pth = &pt->threads[i];
 		int ret;
 
-		ret = arch_core_decode(core, plan->arena, &pth->regs, &pth->fpu, err);
+		ret = t->threads[i].decoded ? 0 : arch_core_decode(core, plan->arena, &pth->regs, &pth->fpu, err);
 		if (ret)
 			return err_object(err, ret, "core-%d.img: entry 0", pth->tid);
+		if (t->threads[i].decoded) {
+			pth->regs = t->threads[i].regs;
+			pth->fpu = t->threads[i].fpu;
+		}
+		pth->fpu_self = arch_fpu_loadable(&pth->fpu);
 		pth->sigmask = i == 0 ? core->tc->blk_sigset : core->thread_core->blk_sigset;
 		plan_restart(core->thread_core, pth);
 	}
@@ -245,14 +250,6 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	return plan_check(m, opts, NULL, out, err);
 }
 
-static bool names_file(const struct model *m, const char *path)
-{
-	for (size_t i = 0; *path && i < m->nfiles; i++)
-		if (m->files[i]->type == FD_TYPES__REG && m->files[i]->reg && !strcmp(m->files[i]->reg->name, path))
-			return true;
-	return false;
-}
-
 int plan_check(const struct model *m, const struct restore_opts *opts, struct findings *found, struct plan **out,
 	       struct err *err)
 {
@@ -267,8 +264,6 @@ int plan_check(const struct model *m, const struct restore_opts *opts, struct fi
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
 	plan->link_remap = opts && opts->link_remap;
-	plan->merging = opts && opts->merging;
-	plan->executable = opts && names_file(m, opts->executable) ? arena_strdup(plan->arena, opts->executable) : NULL;
 	plan->tcp_established = opts && opts->tcp_established;
 	plan->tcp_close = opts && opts->tcp_close;
 	plan->network_lock = opts && opts->network_lock;

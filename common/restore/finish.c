@@ -169,16 +169,25 @@ static int restart_calls(struct birth *b, struct arch_regs *after, struct err *e
 
 /* ---- final state ---- */
 
-/* A signal that came while the thread was being made, from a child that runs already, say, is to end the call that it slept in. */
-static void stay_in_call(pid_t tid, struct arch_regs *regs)
+/* Does a system call instruction stand there? Most threads of a task sleep in the same place: it is read once for those in a row. */
+static bool calls_at(struct birth *b, pid_t tid, uint64_t ip)
 {
 	union { long word; unsigned char code[sizeof(long)]; } at;
 
-	if (!arch_sleeps_again(regs))
-		return;
+	if (b->call_known && b->call_at == ip)
+		return b->call_is;
 	errno = 0;
-	at.word = ptrace(PTRACE_PEEKTEXT, tid, (void *)arch_ip(regs), 0);
-	if (!errno && arch_find_syscall(at.code, ARCH_SYSCALL_LEN) == 0)
+	at.word = ptrace(PTRACE_PEEKTEXT, tid, (void *)ip, 0);
+	b->call_known = true;
+	b->call_at = ip;
+	b->call_is = !errno && arch_find_syscall(at.code, ARCH_SYSCALL_LEN) == 0;
+	return b->call_is;
+}
+
+/* A signal that came while the thread was being made, from a child that runs already, say, is to end the call that it slept in. */
+static void stay_in_call(struct birth *b, pid_t tid, struct arch_regs *regs)
+{
+	if (arch_sleeps_again(regs) && calls_at(b, tid, arch_ip(regs)))
 		arch_enter_interrupted(regs);
 }
 
@@ -192,15 +201,13 @@ static int set_thread(struct birth *b, size_t k, const struct arch_regs *after, 
 		arch_in_syscall(&regs, (long)pth->restart.nr, arch_syscall_result(after));
 	} else {
 		arch_in_syscall(&regs, -1, 0);
-		stay_in_call(pth->tid, &regs);
+		stay_in_call(b, pth->tid, &regs);
 	}
 	ret = arch_set_regs(pth->tid, &regs);
 	if (ret)
 		return err_object(err, err_set(err, ERR_FAILED, -ret, "setting registers"), "thread %d", pth->tid);
-	ret = arch_set_fpu(pth->tid, &pth->fpu, err);
-	if (ret)
-		return err_object(err, ret, "thread %d", pth->tid);
-	return 0;
+	ret = birth_loads_fpu(b, k) ? 0 : arch_set_fpu(pth->tid, &pth->fpu, err);
+	return ret ? err_object(err, ret, "thread %d", pth->tid) : 0;
 }
 
 static int set_mask(const struct plan_thread *pth, struct err *err)

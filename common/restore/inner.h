@@ -91,6 +91,8 @@ struct birth {
 	uint64_t written;      /* of them, by us */
 	struct arch_regs after; /* of the leader, when it was inside the call that it is in again (plan_thread.restart) */
 	size_t seized;	   /* threads that are traced: the first ones of pt->threads */
+	bool call_known, call_is; /* a system call instruction stands at call_at, or not */
+	uint64_t call_at;
 	bool beyond;	   /* has ids by which we may not kill it */
 	bool dead;	   /* was killed, or has ended, and we know */
 };
@@ -126,6 +128,8 @@ void births_abort(struct births *b);
 void births_release(struct births *b);
 struct shared_control *births_shared(const struct births *b);
 struct control *birth_control(const struct birth *b);
+/* Whether the thread has loaded its floating point state when it is parked. */
+bool birth_loads_fpu(const struct birth *b, size_t k);
 
 /* What the tracer makes stopped threads execute, call by call (plan_thread.late). */
 size_t late_size(const struct plan_task *pt);

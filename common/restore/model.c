@@ -284,12 +284,15 @@ static int load_cores(void *arg, struct err *err)
 	const struct cores *c = arg;
 
 	for (size_t i = 0; i < c->n; i++) {
+		struct model_thread *th = &c->v[i];
+		struct err ignore = ERR_INIT;
 		ProtobufCMessage *msg;
-		int ret = image_read_one(c->m->dir, IMG_CORE, (unsigned long)c->v[i].tid, c->arena, &msg, err);
+		int ret = image_read_one(c->m->dir, IMG_CORE, (unsigned long)th->tid, c->arena, &msg, err);
 
 		if (ret)
 			return ret;
-		c->v[i].core = (CoreEntry *)msg;
+		th->core = (CoreEntry *)msg;
+		th->decoded = !arch_core_decode(th->core, c->arena, &th->regs, &th->fpu, &ignore);
 	}
 	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef CR_RESTORE_MODEL_H
 #define CR_RESTORE_MODEL_H
 
+#include "common/arch/arch.h"
 #include "common/base/arena.h"
 #include "common/image/file.h"
 #include "cgroup.pb-c.h"
@@ -64,6 +65,10 @@ struct model_piece {
 struct model_thread {
 	pid_t tid;
 	CoreEntry *core; /* of the leader: with tc */
+	/* thread_info of the image, decoded as it was read; not, where that fails: verify_core() says why. */
+	bool decoded;
+	struct arch_regs regs;
+	struct arch_fpu fpu;
 };
 
 struct model_task {

@@ -51,7 +51,7 @@ enum task_phase {
 	TASK_LOCKS,	  /* of files: closing a descriptor would take them away */
 	TASK_SIGNALS,	  /* dispositions */
 	TASK_LIMITS,	  /* rlimits, oom_score_adj, coredump filter */
-	TASK_TIMERS_MAKE, /* timer_create: threads must not exist yet for SIGEV ids? no: see task/timer.c */
+	TASK_ALIKE, /* what further threads are born with, when they have it like the leader */
 	TASK_THREADS,	  /* clone3 of the further threads */
 	THREAD_SELF,  /* name, tid address, robust list, rseq, alternate stack, sched, affinity, ioprio, timer slack */
 	THREAD_CREDS, /* ids, groups, capabilities, securebits, no_new_privs */
@@ -70,6 +70,7 @@ struct plan_thread {
 	struct program *late;
 	struct arch_regs regs; /* final */
 	struct arch_fpu fpu;
+	bool fpu_self; /* the thread loads it by itself, in the agent */
 	uint64_t sigmask;
 	/* A call with remaining time that the thread must be inside again; nr is valid when block is set. */
 	struct arch_restart restart;
@@ -160,8 +161,6 @@ struct plan {
 	enum cgroups_mode cgroups;
 	struct plan_cgroup *groups; /* those that will be made where they are not there (common/task/cgroup.c); arena */
 	bool link_remap;
-	const char *executable; /* the controller's, where the checkpoint has that file, too; else NULL */
-	bool merging; /* the controller has its memory merged, and so has what it makes */
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
 	bool ipc_own; /* an IPC namespace is made for the tree (common/ipc) */

@@ -32,9 +32,9 @@ static void print_task(const struct plan_task *pt, struct strbuf *out)
 	for (size_t i = 0; i < pt->nthreads; i++) {
 		const struct plan_thread *pth = &pt->threads[i];
 
-		strbuf_printf(out, "    thread %d: ip %#lx, sp %#lx, %zu bytes of fpu state, blocked signals %#lx",
+		strbuf_printf(out, "    thread %d: ip %#lx, sp %#lx, %zu bytes of fpu state%s, blocked signals %#lx",
 			      pth->tid, (unsigned long)arch_ip(&pth->regs), (unsigned long)arch_sp(&pth->regs),
-			      pth->fpu.size, (unsigned long)pth->sigmask);
+			      pth->fpu.size, pth->fpu_self ? " (by itself)" : "", (unsigned long)pth->sigmask);
 		if (pth->restart.block)
 			strbuf_printf(out, ", inside system call %lu again", (unsigned long)pth->restart.nr);
 		strbuf_puts(out, "\n");

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "common/base/fault.h"
 #include "common/restore/inner.h"
 
 #ifndef MFD_EXEC
@@ -21,6 +22,17 @@ struct shared_control *births_shared(const struct births *b)
 struct control *birth_control(const struct birth *b)
 {
 	return (struct control *)(births_shared(b->all) + 1) + b->pt->index;
+}
+
+/* The floating point state that a thread loads by itself follows its program. */
+static size_t fpu_place(size_t end)
+{
+	return (end + ARCH_FPU_ALIGN - 1) & ~(size_t)(ARCH_FPU_ALIGN - 1);
+}
+
+bool birth_loads_fpu(const struct birth *b, size_t k)
+{
+	return ((const struct agent_header *)(b->all->at + b->prog_off[k]))->fpu;
 }
 
 static size_t layout(struct births *b)
@@ -40,6 +52,8 @@ static size_t layout(struct births *b)
 			b->v[i].prog_off[k] = at;
 			program_place(p, plan->hole + at);
 			at += program_size(p);
+			if (plan->tasks[i].threads[k].fpu_self)
+				at = fpu_place(at) + plan->tasks[i].threads[k].fpu.size;
 		}
 	for (size_t i = 0; i < plan->ntasks; i++) {
 		at = (at + 63) & ~(size_t)63;
@@ -65,6 +79,12 @@ static void link_programs(struct birth *b, const struct slots *slots)
 			.nslots = slots->n,
 		};
 
+		if (pt->threads[k].fpu_self && !fault("restore:fpu")) {
+			size_t at = fpu_place(b->prog_off[k] + program_size(pt->threads[k].prog));
+
+			memcpy(b->all->at + at, pt->threads[k].fpu.area, pt->threads[k].fpu.size);
+			l.fpu = pt->hole + at;
+		}
 		program_link(pt->threads[k].prog, &l, b->all->at + b->prog_off[k]);
 	}
 }

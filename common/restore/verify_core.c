@@ -211,18 +211,23 @@ static int check_zombie(const struct model_thread *th, struct err *err)
 	return 0;
 }
 
-int verify_core(const struct model *m, const struct model_task *t, struct err *err)
+static int decode_error(const struct model_thread *th, struct err *err)
 {
 	cleanup_arena struct arena *scratch = arena_new();
+	struct arch_regs regs;
+	struct arch_fpu fpu;
 
+	return arch_core_decode(th->core, scratch, &regs, &fpu, err);
+}
+
+int verify_core(const struct model *m, const struct model_task *t, struct err *err)
+{
 	if (t->zombie)
 		return check_zombie(&t->threads[0], err);
 
 	for (size_t i = 0; i < t->nthreads; i++) {
 		const struct model_thread *th = &t->threads[i];
 		const struct where *at = AT(CORE, (unsigned long)th->tid, 0);
-		struct arch_regs regs;
-		struct arch_fpu fpu;
 		int ret = 0;
 
 		if (i == 0 && !th->core->tc)
@@ -235,7 +240,7 @@ int verify_core(const struct model *m, const struct model_task *t, struct err *e
 			ret = check_thread(m, th, at, err);
 		if (ret)
 			return ret;
-		ret = arch_core_decode(th->core, scratch, &regs, &fpu, err);
+		ret = th->decoded ? 0 : decode_error(th, err);
 		if (ret)
 			return err_object(err, ret, "core-%d.img: entry 0", th->tid);
 	}

@@ -3,8 +3,8 @@
  * are reported. */
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/securebits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "common/task/task.h"
 
@@ -30,6 +30,7 @@ int task_own_read(struct arena *arena, struct task_own *own, struct err *err)
 	proc_number(self, "../sys/kernel/cap_last_cap", 10, &last_cap, &ignore);
 	own->known_caps = last_cap >= 63 ? UINT64_MAX : (2ull << last_cap) - 1;
 	own->securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
+	own->nice = getpriority(PRIO_PROCESS, 0);
 	own->has_loginuid = !proc_number(self, "loginuid", 10, &loginuid, &ignore);
 	own->loginuid = own->has_loginuid ? (uint32_t)loginuid : UINT32_MAX;
 	return 0;
@@ -100,15 +101,8 @@ void task_preflight(const struct model *m, const struct task_own *own, finding_f
 		    void *ctx, const struct log *log)
 {
 	const struct task_report report = { line, ctx, log };
-	char locked[192];
 
 	warn_inherited(m, own, log);
-	/* kernel/commoncap.c, cap_task_prctl(): what is locked cannot be changed, and stays locked. */
-	if (own->securebits & SECURE_ALL_LOCKS && own->st.cap_eff >> CAP_SETPCAP & 1) {
-		snprintf(locked, sizeof(locked), "cr-restore runs with locked securebits (%#x), which nothing that it makes can leave: "
-			 "start it without (capsh --print shows them)", own->securebits);
-		line(ctx, NULL, locked);
-	}
 	for (size_t t = 0; t < m->ntasks; t++) {
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;

@@ -99,15 +99,28 @@ static int dump_sched(struct dump *d, struct dump_thread *thread, const struct p
 	return 0;
 }
 
+/* A thread is born with the policy and nice value of its maker, when those are of the fair classes and nothing resets them then. */
+static bool inherits(const ThreadCoreEntry *leader)
+{
+	return leader->has_sched_policy && is_fair(leader->sched_policy) && !leader->sched_attr;
+}
+
+static bool same_as(const ThreadCoreEntry *a, const ThreadCoreEntry *b)
+{
+	return a->has_sched_policy && a->sched_policy == b->sched_policy && !a->sched_attr &&
+	       (a->has_sched_nice ? a->sched_nice : 0) == (b->has_sched_nice ? b->sched_nice : 0);
+}
+
 static int plan_sched(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		      struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err)
 {
-	const ThreadCoreEntry *tcore = thread->core->thread_core;
+	const ThreadCoreEntry *tcore = thread->core->thread_core, *leader = task->threads[0].core->thread_core;
+	int phase = tcore == leader && inherits(leader) ? TASK_ALIKE : THREAD_SELF;
 	const SchedAttrEntry *e = tcore->sched_attr;
 	struct attr a = { .size = sizeof(a) };
 	bool rt;
 
-	if (!tcore->has_sched_policy)
+	if (!tcore->has_sched_policy || (tcore != leader && inherits(leader) && same_as(tcore, leader)))
 		return 0;
 	a.policy = tcore->sched_policy & ~RESET_ON_FORK;
 	a.flags = tcore->sched_policy & RESET_ON_FORK ? FLAG_RESET_ON_FORK : 0;
@@ -130,11 +143,11 @@ static int plan_sched(const struct model *m, const struct model_task *task, cons
 	} else if (a.policy == POLICY_DEADLINE) {
 		return err_image(err, "thread %d: deadline policy without its parameters", pth->tid);
 	}
-	/* The others keep a nice value for later, which sched_setattr() does not take from them (kernel/sched/sched.h, fair_policy()). */
-	if (a.policy != SCHED_OTHER && a.policy != SCHED_BATCH && tcore->has_sched_nice)
+	/* Real-time and deadline threads keep a nice value for later, which sched_setattr() does not take from them. */
+	if (!is_fair(a.policy) && tcore->has_sched_nice)
 		program_call(pth->prog, THREAD_SELF, "nice value", SYS_setpriority, A(PRIO_PROCESS), A(0),
 			     A((uint64_t)(int64_t)a.nice));
-	program_call(pth->prog, THREAD_SELF, "scheduling policy", SYS_sched_setattr, A(0),
+	program_call(pth->prog, phase, "scheduling policy", SYS_sched_setattr, A(0),
 		     A_DATA(program_data(pth->prog, &a, sizeof(a))), A(0));
 	return 0;
 }
@@ -150,7 +163,7 @@ uint64_t task_sched_privileges(const ThreadCoreEntry *tcore, const struct task_o
 	if (!tcore->has_sched_policy)
 		return 0;
 	need = policy == POLICY_DEADLINE || (is_rt(policy) && tcore->sched_prio > rtprio);
-	if (tcore->has_sched_nice && tcore->sched_nice < getpriority(PRIO_PROCESS, 0) &&
+	if (tcore->has_sched_nice && tcore->sched_nice < own->nice &&
 	    (uint64_t)(20 - tcore->sched_nice) > nice)
 		need = true;
 	return need ? 1ull << CAP_SYS_NICE : 0;

@@ -27,6 +27,7 @@ struct task_own {
 	uint32_t securebits;
 	bool has_loginuid;
 	uint32_t loginuid;
+	int nice;
 };
 int task_own_read(struct arena *arena, struct task_own *own, struct err *err);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The agent for x86-64. Position-independent, no relocations, no stack, no floating point: the code may be copied to
+ * The agent for x86-64. Position-independent, no relocations, no stack, no floating point but in park: the code may be copied to
  * any address and run there by a thread whose state is not ours.
  *
  *	guest	tells the holder that another thread is inside, then
  *	run	interprets the program whose header is in r12 (common/agent/step.h), then jumps to header.exit
  *	boot	one system call that makes a mapping; when nobody stops it there, unmaps it again and leaves
  *	leave	exits for dumps when the dumper is gone: give memory back and return to where the thread was
- *	park	an exit for restores: counts *header.left down, wakes its waiters, sleeps for ever; after a failure it ends the process
+ *	park	an exit for restores: loads the floating point state at header.fpu, counts *header.left down, wakes its waiters, sleeps for
+ *		ever; after a failure it ends the process
  *
  * In a dump rbp is the address of the thread's slots, which stand behind the code, one block for each thread that may be inside at
  * the same time: the first for the holder (which owns the data mapping and unmaps it), the others for guests. The slots
@@ -19,6 +20,7 @@
  * entry_SYSCALL_64), flags included.
  */
 #include "common/agent/step.h"
+#include "common/arch/x86_64/fpu.h"
 
 	.section .rodata.agent, "a", @progbits
 	.globl arch_agent_start, arch_agent_end
@@ -140,7 +142,13 @@ mask:	xor	%edx, %edx
 dump_end:
 
 park:
-	mov	HEADER_LEFT(%r12), %rdi
+	mov	HEADER_FPU(%r12), %rdi
+	test	%rdi, %rdi
+	jz	3f
+	mov	$ARCH_FPU_LOADABLE, %eax
+	xor	%edx, %edx
+	xrstor64 (%rdi)
+3:	mov	HEADER_LEFT(%r12), %rdi
 	test	%rdi, %rdi
 	jz	2f
 	lock decl (%rdi)

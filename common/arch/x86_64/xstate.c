@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "common/arch/arch.h"
+#include "common/arch/x86_64/fpu.h"
 
 #define XSAVE_LEGACY 512
 #define XSAVE_HEADER 64
@@ -51,6 +52,7 @@ static const struct known {
 static struct layout {
 	uint64_t features; /* XCR0: what the system enabled */
 	unsigned size;
+	uint32_t mxcsr_mask; /* bits that MXCSR may have */
 	struct { unsigned offset, size; } part[64]; /* size 0: not there, or supervisor state */
 } cpu_layout;
 static pthread_once_t cpu_asked = PTHREAD_ONCE_INIT;
@@ -58,8 +60,11 @@ static pthread_once_t cpu_asked = PTHREAD_ONCE_INIT;
 static void ask_cpu(void)
 {
 	struct layout *l = &cpu_layout;
+	_Alignas(16) struct { struct fxsave f; char rest[XSAVE_LEGACY - sizeof(struct fxsave)]; } now;
 	unsigned a, b, c, d, lo, hi;
 
+	__asm__ volatile("fxsave64 %0" : "=m"(now));
+	l->mxcsr_mask = now.f.mxcsr_mask ?: 0xffbf;
 	l->size = XSAVE_MIN;
 	l->features = XFEATURE_X87_SSE;
 	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
@@ -120,6 +125,30 @@ int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err)
 	if (ptrace(PTRACE_SETREGSET, tid, NT_X86_XSTATE, &iov) < 0)
 		return err_object(err, err_sys(err, "cannot load the extended state"), "thread %d", tid);
 	return 0;
+}
+
+/*
+ * XRSTOR faults for bits that the processor does not know and where the header is not as it should be; decode_fpu() makes the header. Of
+ * what no thread loads by itself nothing may be left from the restorer: AMX tiles (17, 18), which it never uses, are in their initial
+ * state. Whoever has no access to memory without a key cannot go on in the agent.
+ */
+bool arch_fpu_loadable(const struct arch_fpu *fpu)
+{
+	const uint64_t pkru_bit = 1ull << 9, tiles = 3ull << 17;
+	const struct layout *l = layout();
+	const struct fxsave *f = fpu->area;
+	uint64_t bv;
+	uint32_t pkru = 0;
+
+	if (fpu->size < XSAVE_MIN || fpu->size != l->size || l->features & ~(ARCH_FPU_LOADABLE | tiles) ||
+	    l->features == XFEATURE_X87_SSE)
+		return false;
+	memcpy(&bv, (const char *)fpu->area + XSAVE_LEGACY, 8);
+	if (bv & ~(l->features & ARCH_FPU_LOADABLE) || f->mxcsr & ~l->mxcsr_mask)
+		return false;
+	if (bv & pkru_bit)
+		memcpy(&pkru, (const char *)fpu->area + l->part[9].offset, sizeof(pkru));
+	return !(pkru & 3);
 }
 
 /* ---- into images ---- */
