@@ -149,7 +149,8 @@ static int make_once(struct dump *d, long wait_ns, int *uffd, bool *missed, stru
 		return err_sys(err, "pidfd_open");
 	t = program_data(p, &wait, sizeof(wait));
 	fd = program_call(p, 0, "userfaultfd", SYS_userfaultfd, A(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY));
-	program_try(p, 0, "somebody takes it", SYS_nanosleep, A_DATA(t), A(0));
+	/* Not nanosleep(2): it would take the thread's restart block, in which the program's own sleep may be (kernel/time/hrtimer.c). */
+	program_try(p, 0, "somebody takes it", SYS_ppoll, A(0), A(0), A_DATA(t), A(0));
 	program_try(p, 0, "its own goes", SYS_close, A_RESULT(fd));
 	ret = remote_open(&d->task->fz, &(struct remote_needs){ .size = program_size(p) }, d->log, &d->task->remote, err);
 	d->task->left_busy = ret == -EBUSY;

@@ -13,8 +13,11 @@
  *	guest:	flag, program, stop signal, flag, signal mask, registers, back
  *
  * A guest sets and clears its flag itself. Between the dumper's decision and the change of a guest's registers
- * nobody can know whether it will be inside: while there are guests a word says so, and the holder allows them
- * some time to show up.
+ * nobody can know whether it will be inside: while there are guests the holder allows them some time to show up.
+ *
+ * The waits of the holder come when we are dead, and somebody else may stop it there. A call that has time left then keeps that in the
+ * thread's restart block, of which there is one, and in which may be the program's own sleep (nanosleep, poll, futex; set_restart_fn()
+ * and do_no_restart_syscall() of the kernel): that would end with EINTR. ppoll(2) and a futex(2) without a timeout do without it.
  *
  * Most of the time that a thread needs for its answers is its way onto a processor. So several are inside at once, in two sets: one
  * runs while the dumper deals with the answers of the other. How many is a matter of room: the way back must not need
@@ -47,13 +50,13 @@
 #include "common/base/io.h"
 #include "common/proc/proc.h"
 
-#define REGION_HEAD 64u /* words: whether guests may come, then a flag for each */
+#define REGION_HEAD 64u /* how long the holder allows guests to show up, then a flag for each of them */
+#define FLAGS_OFF 16u
 #define REGION_SLACK 1024u /* epilogue */
 #define GUEST_SLACK 256u   /* a guest's */
 
 #define GUEST_INSIDE 2 /* a flag, set by agent.S */
 #define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
-#define GUEST_INSIDE_S 10	    /* to finish: milliseconds, unless the machine hardly runs at all */
 
 /* Phases behind the caller's: they run whatever happened before. */
 enum { PHASE_STOP = 1 << 8, PHASE_LEAVE };
@@ -84,6 +87,7 @@ struct remote {
 	bool stuck;	/* a thread did not come to a stop in time */
 	int stop_signal;
 	bool matters; /* the target handles it or waits for it */
+	bool filtered; /* a seccomp filter looks at the holder when we are gone */
 	pid_t owed;   /* the thread that is to get one in the end, because somebody sent one while we used it */
 	unsigned char *out, *in; /* region contents: as programs are written, as they are read */
 };
@@ -94,10 +98,10 @@ static uint64_t slots_home(const struct remote *r, size_t home)
 	return r->cave.code + arch_agent_dump_len + home * SLOT_BYTES;
 }
 
-/* The holder has no flag: its word says whether guests may come. */
+/* The holder has none. */
 static uint64_t flag_home(const struct remote *r, size_t home)
 {
-	return r->region + home * sizeof(uint32_t);
+	return r->region + FLAGS_OFF + (home - 1) * sizeof(uint32_t);
 }
 
 static size_t program_off(const struct remote *r, size_t home)
@@ -258,6 +262,7 @@ int remote_open(struct freeze *fz, const struct remote_needs *needs, const struc
 	int ret;
 
 	*r = (struct remote){ .fz = fz, .log = log, .holder = fz->speaker, .room = (needs->size + REGION_SLACK + 63) & ~63ull };
+	r->filtered = needs->status && needs->status->seccomp;
 	r->guest_room = (needs->others + GUEST_SLACK + 63) & ~63ull;
 	ret = cave_find(fz, needs->maps, log, &r->cave, err);
 	if (!needs->others)
@@ -318,14 +323,17 @@ static void add_epilogue(struct remote *r, struct program *p, enum role role)
 	program_try(p, PHASE_STOP, "tell the dumper", SYS_tgkill, A_RESULT(tgid), A_RESULT(tid),
 		    A((uint64_t)r->stop_signal));
 	if (role == HOLDER) {
-		const struct timespec perhaps = { 0, GUEST_PERHAPS_NS }, inside = { GUEST_INSIDE_S, 0 };
-		struct data_ref t1 = program_data(p, &perhaps, sizeof(perhaps));
-		struct data_ref t2 = program_data(p, &inside, sizeof(inside));
+		const char *const why = "let guests show up";
 
-		program_try(p, PHASE_LEAVE, "let guests show up", SYS_futex, A(flag_home(r, 0)), A(FUTEX_WAIT), A(1), A_DATA(t1));
+		/* A filter that lets the agent pass lets futex(2) pass (common/task/seccomp.c). It sleeps where the time is not 0. */
+		if (r->filtered)
+			program_try(p, PHASE_LEAVE, why, SYS_futex, A(r->region + offsetof(struct timespec, tv_nsec)),
+				    A(FUTEX_WAIT), A(GUEST_PERHAPS_NS), A(r->region));
+		else
+			program_try(p, PHASE_LEAVE, why, SYS_ppoll, A(0), A(0), A(r->region), A(0));
 		for (size_t home = 1; home <= r->cave.guests; home++)
 			program_try(p, PHASE_LEAVE, "wait for a guest", SYS_futex, A(flag_home(r, home)), A(FUTEX_WAIT),
-				    A(GUEST_INSIDE), A_DATA(t2));
+				    A(GUEST_INSIDE), A(0));
 	}
 }
 
@@ -450,13 +458,19 @@ static struct frozen_thread *guest_thread(const struct remote *r, const struct s
 	return &r->fz->threads[s->v[i].thread];
 }
 
-static int write_flags(struct remote *r, size_t home, size_t n, uint32_t value, struct err *err)
+/* From here on the holder's way out allows for guests, or not any more. */
+static int expect_guests(struct remote *r, bool perhaps, struct err *err)
 {
-	uint32_t v[1 + GUESTS_MAX];
+	struct timespec ts = { 0, perhaps ? GUEST_PERHAPS_NS : 0 };
 
-	for (size_t i = 0; i < n; i++)
-		v[i] = value;
-	return copy_region(r, v, flag_home(r, home), n * sizeof(*v), true, err);
+	return copy_region(r, &ts, r->region, sizeof(ts), true, err);
+}
+
+static int clear_flags(struct remote *r, size_t home, size_t n, struct err *err)
+{
+	uint32_t none[GUESTS_MAX] = { 0 };
+
+	return copy_region(r, none, flag_home(r, home), n * sizeof(*none), true, err);
 }
 
 static int start_set(struct remote *r, struct set *s, const struct program *prog, struct err *err)
@@ -506,7 +520,11 @@ static int dismiss_set(struct remote *r, struct set *s, struct err *err)
 
 	if (r->stuck)
 		return 0;
-	ret = write_flags(r, s->home, s->n, 0, err);
+	ret = clear_flags(r, s->home, s->n, err);
+	if (ret) { /* the holder would wait for them for ever: they find their way out, and clear their flags, when we are gone */
+		r->stuck = true;
+		return ret;
+	}
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->v[i].at == OUTSIDE)
 			continue;
@@ -563,7 +581,7 @@ int remote_run_others(struct remote *r, struct program *prog, const struct remot
 	for (size_t home = 1; home <= r->cave.guests && !ret; home++)
 		ret = place(r, home, prog, err);
 	if (!ret)
-		ret = write_flags(r, 0, 1, 1, err);
+		ret = expect_guests(r, true, err);
 	while (!ret) {
 		struct set *s = &sets[turn], *other = &sets[single ? 0 : !turn];
 
@@ -583,7 +601,7 @@ int remote_run_others(struct remote *r, struct program *prog, const struct remot
 		abandon_set(r, &sets[1]);
 		return ret;
 	}
-	return write_flags(r, 0, 1, 0, err);
+	return expect_guests(r, false, err);
 }
 
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end)

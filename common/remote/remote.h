@@ -90,7 +90,7 @@ struct remote_needs {
 	size_t size;   /* of the largest program for the first thread */
 	size_t others; /* of the one for the others; 0: none is asked */
 	const struct proc_maps *maps;	  /* all mappings, or the executable ones */
-	const struct proc_status *status; /* of the thread that is asked for the process */
+	const struct proc_status *status; /* of the thread that is asked for the process; NULL: no filter either */
 };
 /*
  * Puts the agent into the process. The first thread is its holder. Nothing is left behind at any instant, whether by
