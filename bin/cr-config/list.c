@@ -54,6 +54,8 @@ static json_object *rules_json(enum opt_id id)
 			json_object_array_add(of, text_json(opt_defs[r->c].name));
 		json_object_object_add(j, "kind", text_json(kinds[r->kind]));
 		json_object_object_add(j, "options", of);
+		if (r->value)
+			json_object_object_add(j, "value", text_json(r->value));
 		json_object_object_add(j, "why", text_json(r->why));
 		json_object_array_add(list, j);
 	}

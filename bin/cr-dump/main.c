@@ -11,42 +11,13 @@
 
 static const char prog[] = "cr-dump";
 
-static int check_increment(const struct opts *o, struct err *err)
-{
-	bool chain = opt_bool(o, OPT_PRE_DUMP) || opt_is_set(o, OPT_PREV_IMAGES_DIR);
-	bool increment = chain || opt_is_set(o, OPT_ITERATE);
-
-	if (chain && !strcmp(opt_str(o, OPT_IMAGES_DIR), "-"))
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "a stream cannot be part of a chain of checkpoints"),
-				"--iterate sends rounds down the stream; or write to a directory, and send what cr-image flatten makes");
-	if (opt_bool(o, OPT_COW_PAGES) && increment)
-		return err_hint(err, err_set(err, ERR_USAGE, 0, "cow-pages: pages that a parent process has cannot be part of a "
-							 "chain of checkpoints"), "leave out one of both");
-	if (opt_bool(o, OPT_PRE_DUMP) && opt_is_set(o, OPT_ITERATE))
-		return err_set(err, ERR_USAGE, 0, "iterate: its rounds are pre-dumps, and a dump ends them; --pre-dump is one alone");
-	if (opt_bool(o, OPT_PRE_DUMP) && opt_bool(o, OPT_LEAVE_STOPPED))
-		return err_set(err, ERR_USAGE, 0, "pre-dump: the tasks go on, so they cannot be left stopped");
-	return 0;
-}
-
 static int check_options(const struct opts *o, struct err *err)
 {
 	if (opt_bool(o, OPT_JSON) && !opt_bool(o, OPT_CHECK) && opt_is_said(o, OPT_JSON))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--json without --check"), "a dump prints no result");
 	if (!opt_is_set(o, OPT_TREE))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "no task is given"), "say which one with --tree PID");
-	if (opt_bool(o, OPT_LEAVE_RUNNING) && opt_bool(o, OPT_LEAVE_STOPPED)) {
-		size_t n;
-		const struct opt_use *r = opt_uses(o, OPT_LEAVE_RUNNING, &n), *s;
-		cleanup_free char *running = opt_origin_text(&r[n - 1].origin), *stopped = NULL;
-
-		s = opt_uses(o, OPT_LEAVE_STOPPED, &n);
-		stopped = opt_origin_text(&s[n - 1].origin);
-		err_set(err, ERR_USAGE, 0, "leave-running (%s) and leave-stopped (%s) contradict each other", running,
-			stopped);
-		return err_hint(err, -EINVAL, "--no-leave-running or --no-leave-stopped takes one back");
-	}
-	return check_increment(o, err);
+	return 0;
 }
 
 static void print_stats(const struct dump_stats *s, FILE *f)
@@ -81,6 +52,7 @@ static int run_check(const struct opts *o, const struct dump_opts *opts, const s
 	cleanup_findings struct findings found = { 0 };
 	int ret = dump_check(opts, log, &found, err);
 
+	externals_tell_unused(opts->given, log);
 	return ret ? ret : tool_findings(o, &found, err);
 }
 
@@ -149,6 +121,8 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 	ret = dump_run(&opts, log, &stats, err);
 	if (ret < 0)
 		return say_more(err, opts.pid, ret);
+	if (!opts.pre_dump) /* it looks at memory only */
+		externals_tell_unused(&given, log);
 	if (opts.display_stats)
 		print_stats(&stats, stderr);
 	ret = tool_pid_commit(&pid_file, opts.pid, "the dump is complete, the pid file is not", err);

@@ -35,7 +35,9 @@ enum {
 struct ckpt_run {
 	uint64_t addr, pages;
 	uint64_t off;	     /* in the pages image, bytes */
-	struct raw *content; /* NULL: it is in no directory of the chain */
+	struct raw *content; /* NULL: it is in no directory of the chain, */
+	bool zero;	     /* or nothing but zeros */
+	bool cow;	     /* it is the parent process's: only while sets are put together */
 	bool parent;	     /* it comes from an older checkpoint */
 };
 
@@ -43,7 +45,7 @@ struct ckpt_run {
 struct ckpt_pages {
 	enum image_kind kind;
 	unsigned long id;
-	bool absent;
+	bool absent, cow; /* cow: there are such runs */
 	struct ckpt_run *runs;
 	size_t n;
 	uint64_t stored, parent, missing; /* pages, by where they are */

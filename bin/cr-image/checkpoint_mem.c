@@ -8,14 +8,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "bin/cr-image/checkpoint.h"
+#include "bin/cr-image/checkpoint_memory.h"
 #include "common/image/file.h"
 #include "common/base/io.h"
 
 /* Chains are as long as somebody made incremental dumps; this many are an error or an attack. */
 #define CHAIN_MAX 1024
 
-enum { PE_PARENT = 1, PE_LAZY = 2, PE_PRESENT = 4 };
+enum { PE_PARENT = 1, PE_LAZY = 2, PE_PRESENT = 4, PE_COW = 0x10000 };
 
 struct raw { /* a pages image */
 	struct image_file file;
@@ -39,6 +39,7 @@ struct memory {
 	MemfdInodeEntry **memfds;
 	size_t nmemfds;
 	bool memfds_read;
+	size_t cow_pieces; /* ckpt_pages_cow() */
 };
 
 void ckpt_memory_free(struct memory *m)
@@ -145,7 +146,7 @@ static int add_entry(struct part *p, const PagemapEntry *e, uint64_t *off, struc
 	p->runs[p->n++] = (struct part_run){ e->vaddr, pages, *off, flags };
 	if (flags & PE_PARENT)
 		p->parents = true;
-	else if (flags & PE_PRESENT)
+	else if (flags & PE_PRESENT && !(flags & PE_COW))
 		*off += pages * CKPT_PAGE;
 	return *off > INT64_MAX ? err_image(err, "more pages than there can be") : 0;
 }
@@ -204,20 +205,20 @@ static int load_part(struct memory *m, struct image_dir *dir, enum image_kind ki
 
 /* ---- the whole chain ---- */
 
-static void add_run(struct ckpt_pages *s, size_t *cap, struct ckpt_run run)
+void ckpt_pages_add(struct ckpt_pages *s, size_t *cap, struct ckpt_run run)
 {
 	array_reserve(&s->runs, cap, s->n, sizeof(*s->runs));
 	s->runs[s->n++] = run;
+	s->cow |= run.cow;
 	if (run.content)
 		s->stored += run.pages;
-	else
+	else if (!run.zero)
 		s->missing += run.pages;
 	if (run.content && run.parent)
 		s->parent += run.pages;
 }
 
-/* First run that ends behind addr. */
-static size_t find_run(const struct ckpt_pages *s, uint64_t addr)
+size_t ckpt_pages_find(const struct ckpt_pages *s, uint64_t addr)
 {
 	size_t lo = 0, hi = s->n;
 
@@ -237,17 +238,18 @@ static void add_from_parent(struct ckpt_pages *s, size_t *cap, const struct ckpt
 {
 	uint64_t addr = run->addr, end = run->addr + run->pages * CKPT_PAGE;
 
-	for (size_t i = find_run(older, addr); i < older->n && older->runs[i].addr < end; i++) {
+	for (size_t i = ckpt_pages_find(older, addr); i < older->n && older->runs[i].addr < end; i++) {
 		const struct ckpt_run *o = &older->runs[i];
 		uint64_t from = MAX(o->addr, addr), to = MIN(o->addr + o->pages * CKPT_PAGE, end);
 
 		if (from > addr)
-			add_run(s, cap, (struct ckpt_run){ addr, (from - addr) / CKPT_PAGE });
-		add_run(s, cap, (struct ckpt_run){ from, (to - from) / CKPT_PAGE, o->off + (from - o->addr), o->content, true });
+			ckpt_pages_add(s, cap, (struct ckpt_run){ addr, (from - addr) / CKPT_PAGE });
+		ckpt_pages_add(s, cap, (struct ckpt_run){ from, (to - from) / CKPT_PAGE, o->off + (from - o->addr), o->content,
+							  .parent = true });
 		addr = to;
 	}
 	if (addr < end)
-		add_run(s, cap, (struct ckpt_run){ addr, (end - addr) / CKPT_PAGE });
+		ckpt_pages_add(s, cap, (struct ckpt_run){ addr, (end - addr) / CKPT_PAGE });
 }
 
 static void resolve_part(struct ckpt_pages *s, const struct part *p, const struct ckpt_pages *older)
@@ -260,8 +262,9 @@ static void resolve_part(struct ckpt_pages *s, const struct part *p, const struc
 		if (r->flags & PE_PARENT)
 			add_from_parent(s, &cap, older, r);
 		else
-			add_run(s, &cap, (struct ckpt_run){ r->addr, r->pages, r->off,
-							    r->flags & PE_PRESENT ? p->raw : NULL, false });
+			ckpt_pages_add(s, &cap, (struct ckpt_run){ r->addr, r->pages, r->off,
+								   r->flags & PE_PRESENT && !(r->flags & PE_COW) ? p->raw : NULL,
+								   .cow = r->flags & PE_COW });
 	}
 	s->absent = p->absent;
 }
@@ -332,12 +335,17 @@ static int page_set(struct ckpt *c, enum image_kind kind, unsigned long id, stru
 	return 0;
 }
 
+int ckpt_pages_raw(struct ckpt *c, struct ckpt_task *t, struct err *err)
+{
+	return t->pages ? 0 : page_set(c, IMG_PAGEMAP, t->pid, &t->pages, err);
+}
+
 int ckpt_pages(struct ckpt *c, struct ckpt_task *t, struct ckpt_pages **pages, struct err *err)
 {
-	int ret = 0;
+	int ret = ckpt_pages_raw(c, t, err);
 
-	if (!t->pages)
-		ret = page_set(c, IMG_PAGEMAP, t->pid, &t->pages, err);
+	if (!ret && t->pages->cow)
+		ret = ckpt_pages_cow(c, t, &c->memory->cow_pieces, err);
 	*pages = t->pages;
 	return ret;
 }
@@ -395,6 +403,11 @@ struct walk {
 	struct ckpt_pages *own, *object; /* object NULL: none */
 };
 
+static enum ckpt_content kind_of(const struct ckpt_run *r)
+{
+	return r->content ? CKPT_STORED : r->zero ? CKPT_ZERO : CKPT_MISSING;
+}
+
 static enum ckpt_content untouched(const VmaEntry *v)
 {
 	if (v->status & (CKPT_VMA_VVAR | CKPT_VMA_VSYSCALL))
@@ -410,13 +423,13 @@ static int walk_behind(const struct walk *w, uint64_t from, uint64_t to, struct 
 	uint64_t delta = w->vma->pgoff - w->vma->start; /* address to offset in the object, modulo 2^64 */
 	int ret = 0;
 
-	for (size_t i = w->object ? find_run(w->object, from + delta) : 0; from < to && !ret;) {
+	for (size_t i = w->object ? ckpt_pages_find(w->object, from + delta) : 0; from < to && !ret;) {
 		const struct ckpt_run *r = w->object && i < w->object->n ? &w->object->runs[i] : NULL;
 		struct ckpt_span s = { .what = untouched(w->vma), .addr = from, .off = from + delta };
 		uint64_t at = from + delta, end = to + delta;
 
 		if (r && r->addr < end && r->addr <= at) {
-			s.what = r->content ? CKPT_STORED : CKPT_MISSING;
+			s.what = kind_of(r);
 			s.content = r->content;
 			s.parent = r->parent;
 			s.off = r->off + (at - r->addr);
@@ -448,7 +461,7 @@ int ckpt_spans(struct ckpt *c, struct ckpt_task *t, const VmaEntry *v, uint64_t 
 		ret = ckpt_shmem(c, shmid, &w.object, err);
 	from = MAX(from, v->start);
 	to = MIN(to, v->end);
-	for (size_t i = ret ? 0 : find_run(w.own, from); !ret && from < to; i++) {
+	for (size_t i = ret ? 0 : ckpt_pages_find(w.own, from); !ret && from < to; i++) {
 		const struct ckpt_run *r = i < w.own->n ? &w.own->runs[i] : NULL;
 		struct ckpt_span s;
 
@@ -458,7 +471,7 @@ int ckpt_spans(struct ckpt *c, struct ckpt_task *t, const VmaEntry *v, uint64_t 
 			ret = walk_behind(&w, from, r->addr, err);
 			from = r->addr;
 		}
-		s = (struct ckpt_span){ r->content ? CKPT_STORED : CKPT_MISSING, from,
+		s = (struct ckpt_span){ kind_of(r), from,
 					MIN(r->addr + r->pages * CKPT_PAGE, to) - from, r->off + (from - r->addr), r->content,
 					r->parent };
 		if (!ret)

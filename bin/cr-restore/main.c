@@ -19,8 +19,6 @@ static int check_options(const struct opts *o, struct err *err)
 	char **command = opt_operands(o, &n);
 	bool exec = opt_bool(o, OPT_EXEC_CMD);
 
-	if (opt_bool(o, OPT_CHECK) && opt_bool(o, OPT_PLAN))
-		return err_set(err, ERR_USAGE, 0, "--check and --plan contradict each other");
 	if (opt_bool(o, OPT_JSON) && !opt_bool(o, OPT_CHECK) && opt_is_said(o, OPT_JSON))
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--json without --check"), "a restore prints no result");
 
@@ -31,10 +29,6 @@ static int check_options(const struct opts *o, struct err *err)
 	if (exec && !n)
 		return err_hint(err, err_set(err, ERR_USAGE, 0, "--exec-cmd without a command"),
 				"it stands at the end, after --");
-	if (exec && opt_bool(o, OPT_RESTORE_SIBLING))
-		return err_set(
-			err, ERR_USAGE, 0,
-			"--exec-cmd makes the command the parent of the task, --restore-sibling makes it the caller");
 	/* A command that cannot be run is found out before anything is restored. */
 	return exec ? find_executable(command[0], "command", err) : 0;
 }

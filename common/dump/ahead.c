@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "common/base/aside.h"
+#include "common/mm/look.h"
 
 struct ahead {
 	struct dump view, mine; /* the thread's own, and the caller's: each has another current task than the dump */
@@ -26,7 +27,7 @@ static int look_at(struct ahead *a, struct dump *view, struct dump_task *t, stru
 	if (t->zombie)
 		return 0;
 	view->task = t;
-	ret = t->vm_shared ? 0 : proc_smaps(t->proc_fd, view->arena, &t->maps, err);
+	ret = t->vm_shared ? 0 : mm_look(view, t, view->arena, err);
 	return ret ? ret : a->look(view, err);
 }
 

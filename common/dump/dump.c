@@ -27,6 +27,7 @@
 #include "common/sock/tcp.h"
 #include "common/image/threads.h"
 #include "common/mm/keeper.h"
+#include "common/mm/look.h"
 #include "common/ipc/ipcns.h"
 #include "common/mm/mm.h"
 #include "common/mm/previous.h"
@@ -391,6 +392,7 @@ static void dump_close(struct dump *d)
 		if (d->tasks[i]->reading_fd >= 0)
 			close(d->tasks[i]->reading_fd);
 	}
+	mm_look_free(d->mm_look);
 	arena_free(d->arena);
 	arena_free(d->beside);
 	arena_free(d->ahead_arena);
@@ -417,12 +419,11 @@ static int commit(struct dump *d, struct err *err)
 
 static uint64_t resident_bytes(const struct dump *d)
 {
-	uint64_t kb = 0;
+	uint64_t pages = 0;
 
 	for (size_t i = 0; i < d->ntasks; i++)
-		for (size_t k = 0; k < d->tasks[i]->maps.n; k++)
-			kb += d->tasks[i]->maps.v[k].rss_kb;
-	return kb << 10;
+		pages += d->tasks[i]->stat.rss;
+	return pages * 4096;
 }
 
 /* One attempt. -EBUSY with *again set: nothing happened, and a moment later it may work. */
@@ -431,7 +432,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 {
 	struct tracker own = { 0 };
 	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(),
-			  .ahead_arena = arena_new() };
+			  .ahead_arena = arena_new(), .mm_look = mm_look_new() };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;
@@ -443,6 +444,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	if (ret)
 		goto out;
 	frozen = true;
+	mm_look_begin(&d);
 	ret = dump_each_task(&d, seccomp_spare, err);
 	keeper_take(&d);
 	frozen_us = d.tasks[0]->fz.frozen_ns / 1000;

@@ -21,6 +21,7 @@ struct mm_dump; /* common/mm/private.h */
 struct cgroup_sets; /* common/task/cgroup.c */
 struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
+struct mm_look; /* common/mm/look.h */
 struct mm_objects; /* common/mm/private.h */
 struct inetopt_fresh; /* common/sock/inetopt.h */
 struct sock_lacks; /* common/sock/sockopt.c */
@@ -120,6 +121,7 @@ struct dump {
 	struct file_table *files;
 	struct tracker *tracker; /* of the rounds of a run; NULL: there is none */
 	struct previous *previous; /* the dump before this one; NULL: none */
+	struct mm_look *mm_look;
 	struct mm_objects *objects; /* shared memory of all tasks; arena memory */
 	struct dump_task **tasks; /* parents before their children, the root first */
 	size_t ntasks;

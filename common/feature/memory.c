@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/userfaultfd.h>
 #include <sys/auxv.h>
@@ -13,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "common/base/io.h"
+#include "common/bpf/iter.h"
 #include "common/feature/probe.h"
 #include "common/feature/uapi.h"
 #include "common/proc/proc.h"
@@ -174,6 +176,33 @@ void probe_procmap_query(struct probe *p, int arg)
 		}
 	}
 	probe_ok(p);
+}
+
+void probe_bpf_iter(struct probe *p, int arg)
+{
+	static const char *const paths[] = { "vm_start", "vm_flags" };
+	cleanup_btf struct btf *btf = NULL;
+	struct iter_rows rows = { 0 };
+	struct iter it = { .prog = -1 };
+	struct err err = ERR_INIT;
+	int ret = btf_open(&btf, &err);
+
+	if (ret == -ENOENT && access("/sys/kernel", F_OK)) {
+		probe_unknown(p, "no sysfs is mounted here");
+		return;
+	}
+	if (!ret)
+		ret = iter_load(btf, ITER_VMA, paths, ARRAY_SIZE(paths), &it, &err);
+	if (!ret)
+		ret = iter_read(&it, getpid(), &rows, &err);
+	if (ret)
+		probe_errno(p, err.errnum, capability_held(CAP_BPF) ? CAP_PERFMON : CAP_BPF, CAP_SYS_ADMIN, err.reason);
+	else if (it.absent || !rows.n)
+		probe_missing(p, "mappings have no vm_start or vm_flags");
+	else
+		probe_ok(p);
+	iter_rows_free(&rows);
+	iter_close(&it);
 }
 
 /* A handshake that asks for nothing tells what there is. */

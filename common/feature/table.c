@@ -80,6 +80,8 @@ static const struct feature table[] = {
 	{ "mseal", "sealed mappings", "Linux 6.10", EXTRA, GROUP_MEMORY, probe_mseal, 0 },
 	{ "memfd_hugetlb", "huge pages in a memfd", "CONFIG_HUGETLBFS", EXTRA, GROUP_MEMORY, probe_memfd, MFD_HUGETLB },
 	{ "procmap_query", "looks at single mappings quickly", "Linux 6.11", NEW, GROUP_MEMORY, probe_procmap_query, 0 },
+	{ "bpf_iter_vma", "reads flags of many mappings quickly", "Linux 6.1 with CONFIG_DEBUG_INFO_BTF", EXTRA, GROUP_MEMORY,
+	  probe_bpf_iter, 0 },
 	{ "process_madvise", "advises on memory of a process", "Linux 5.10", NEW, GROUP_MEMORY, probe_process_madvise, 0 },
 
 	/* ---- incremental, lazy ---- */

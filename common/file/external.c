@@ -133,10 +133,20 @@ void externals_release(struct externals *e)
 
 const struct external *external_find(const struct externals *e, const char *type, const char *id)
 {
-	for (size_t i = 0; e && i < e->n; i++)
-		if (!strcmp(e->v[i].type, type) && !strcmp(e->v[i].id, id))
-			return &e->v[i];
+	for (size_t i = 0; e && i < e->n; i++) {
+		if (strcmp(e->v[i].type, type) != 0 || strcmp(e->v[i].id, id) != 0)
+			continue;
+		__atomic_store_n(&e->v[i].used, true, __ATOMIC_RELAXED);
+		return &e->v[i];
+	}
 	return NULL;
+}
+
+void externals_tell_unused(const struct externals *e, const struct log *log)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (!e->v[i].used && e->v[i].id[0]) /* without an ID it is all that there may be */
+			log_warn(log, "--external %s[%s]: none of the tasks has that", e->v[i].type, e->v[i].id);
 }
 
 int inherited_find(const struct externals *e, const char *key)

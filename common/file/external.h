@@ -8,8 +8,9 @@
 #define CR_FILE_EXTERNAL_H
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 
-struct external { const char *type, *id, *value; }; /* value: "" when there is none */
+struct external { const char *type, *id, *value; bool used; }; /* value: "" when there is none */
 struct inherited { const char *key; int fd; bool used; };
 
 struct externals {
@@ -32,8 +33,10 @@ void inherited_close(struct externals *e);
 void externals_release(struct externals *e);
 #define cleanup_externals cleanup(externals_release)
 
-/* NULL when the resource was not named. e may be NULL. */
+/* NULL when the resource was not named; it counts as used then. e may be NULL. By several threads at once, too. */
 const struct external *external_find(const struct externals *e, const char *type, const char *id);
+/* A warning for each one that nothing was: a slip of the pen, or a resource that no task has any more. */
+void externals_tell_unused(const struct externals *e, const struct log *log);
 /* The descriptor given for the key, which counts as used then; -1 when there is none. e may be NULL. */
 int inherited_find(const struct externals *e, const char *key);
 

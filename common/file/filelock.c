@@ -10,7 +10,9 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
-#include "common/file/file.h"
+#include "common/base/io.h"
+#include "common/file/preflight.h"
+#include "common/file/table.h"
 #include "file-lock.pb-c.h"
 
 /* file_lock_entry.flag */
@@ -66,8 +68,29 @@ static int parse_range(const char *p, FileLockEntry *e)
 	return 0;
 }
 
+/* Whose it is (0: a description's), and of which file. */
+struct holder { pid_t pid; unsigned major, minor; uint64_t ino; };
+
+/* "123 08:01:1234" */
+static int parse_holder(const char **p, struct holder *h)
+{
+	uint64_t pid, major, minor, ino;
+
+	*p += strspn(*p, " ");
+	if (**p == '-') /* of a description, -1 */
+		*p += strcspn(*p, " \n"), pid = 0;
+	else if (fdinfo_number(p, 10, &pid) < 0 || pid > INT32_MAX)
+		return -EINVAL;
+	*p += strspn(*p, " ");
+	if (fdinfo_number(p, 16, &major) < 0 || *(*p)++ != ':' || fdinfo_number(p, 16, &minor) < 0 || *(*p)++ != ':' ||
+	    fdinfo_number(p, 10, &ino) < 0)
+		return -EINVAL;
+	*h = (struct holder){ (pid_t)pid, (unsigned)major, (unsigned)minor, ino };
+	return 0;
+}
+
 /* "1: POSIX  ADVISORY  WRITE 123 08:01:1234 0 EOF" (fs/locks.c, lock_get_status()) */
-static int parse(const char *p, FileLockEntry *e, const char **what)
+static int parse(const char *p, FileLockEntry *e, const char **what, struct holder *h)
 {
 	p += strcspn(p, ":\n");
 	if (*p++ != ':')
@@ -91,21 +114,18 @@ static int parse(const char *p, FileLockEntry *e, const char **what)
 		e->type = F_WRLCK;
 	else
 		return -EOPNOTSUPP;
-	p += strspn(p, " ");
-	p += strcspn(p, " \n"); /* holder */
-	p += strspn(p, " ");
-	p += strcspn(p, " \n"); /* device and inode */
-	return parse_range(p, e);
+	return parse_holder(&p, h) ? -EINVAL : parse_range(p, e);
 }
 
 static int dump_lock(struct dump *d, const struct file_fd *f, const char *line, struct err *err)
 {
 	struct known *k = arena_alloc(d->arena, sizeof(*k)), **at;
 	const char *what = "a file lock of another kind";
+	struct holder holder;
 	int ret;
 
 	file_lock_entry__init(&k->e);
-	ret = parse(line, &k->e, &what);
+	ret = parse(line, &k->e, &what, &holder);
 	if (ret == -EBUSY)
 		return err_hint(err, err_refuse(err, "%s: %s on it is being broken", f->link, what), "try again");
 	if (ret == -EOPNOTSUPP)
@@ -213,3 +233,113 @@ const struct state_kind file_locks_kind = {
 	.scope = SCOPE_TASK,
 	.plan = plan_locks,
 };
+
+/* ---- before a restore: locks of others ---- */
+
+struct other { struct holder of; FileLockEntry e; };
+struct others { struct other *v; size_t n, cap; };
+
+static int by_file(const void *va, const void *vb)
+{
+	const struct holder *a = &((const struct other *)va)->of, *b = &((const struct other *)vb)->of;
+
+	if (a->ino != b->ino)
+		return a->ino < b->ino ? -1 : 1;
+	if (a->major != b->major)
+		return a->major < b->major ? -1 : 1;
+	return (a->minor > b->minor) - (a->minor < b->minor);
+}
+
+/* What /proc/locks shows: the locks whose holders are seen from here, and those of descriptions. */
+static void read_others(struct others *all)
+{
+	cleanup_free char *text = NULL;
+	size_t len;
+
+	if (read_file_at(AT_FDCWD, "/proc/locks", 64u << 20, &text, &len))
+		return;
+	for (const char *p = text; p && *p; p = strchr(p, '\n'), p += p ? 1 : 0) {
+		struct other o = { 0 };
+		const char *what;
+
+		file_lock_entry__init(&o.e);
+		if (parse(p, &o.e, &what, &o.of)) /* also one that waits ("->") */
+			continue;
+		array_reserve(&all->v, &all->cap, all->n, sizeof(*all->v));
+		all->v[all->n++] = o;
+	}
+	if (all->n)
+		qsort(all->v, all->n, sizeof(*all->v), by_file);
+}
+
+static bool overlap(const FileLockEntry *a, const FileLockEntry *b)
+{
+	return (!a->len || b->start < a->start + a->len) && (!b->len || a->start < b->start + b->len);
+}
+
+/* fs/locks.c: posix_locks_conflict(), flock_locks_conflict(); leases meet opens, not locks. */
+static bool conflict(const FileLockEntry *a, const FileLockEntry *b)
+{
+	const uint32_t ranges = LOCK_POSIX | LOCK_OFD;
+
+	if (a->type != F_WRLCK && b->type != F_WRLCK)
+		return false;
+	return (a->flag & ranges && b->flag & ranges && overlap(a, b)) || (a->flag == LOCK_FLOCK && b->flag == LOCK_FLOCK);
+}
+
+static const RegFileEntry *locked_file(const struct look *f, const FileLockEntry *e)
+{
+	for (size_t i = 0; i < f->m->ntasks; i++) {
+		const struct model_task *t = &f->m->tasks[i];
+
+		for (size_t k = 0; t->pstree->pid == (uint32_t)e->pid && k < t->nfds; k++)
+			if (t->fds[k]->fd == (uint32_t)e->fd && t->fds[k]->type == FD_TYPES__REG)
+				return model_reg(f->m, t->fds[k]->id);
+	}
+	return NULL;
+}
+
+static void tell(struct look *f, const char *name, const struct other *o)
+{
+	char line[160], path[32];
+	cleanup_free char *comm = NULL;
+	size_t len = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", o->of.pid);
+	if (!o->of.pid || read_file_at(AT_FDCWD, path, 64, &comm, &len))
+		snprintf(line, sizeof(line), "is locked by somebody outside, where a lock of the checkpoint must go: end who has it open");
+	else
+		snprintf(line, sizeof(line), "is locked by pid %d (%.*s), where a lock of the checkpoint must go: end it", o->of.pid,
+			 (int)strcspn(comm, "\n"), comm);
+	f->count++;
+	f->report(f->ctx, name, line);
+}
+
+void look_locks(struct look *f)
+{
+	cleanup_free struct other *v = NULL;
+	struct others all = { 0 };
+
+	if (!f->check->plan || !f->check->plan->file_locks || !f->m->nlocks)
+		return;
+	read_others(&all);
+	v = all.v;
+	for (size_t i = 0; all.n && i < f->m->nlocks; i++) {
+		const FileLockEntry *e = f->m->locks[i];
+		const RegFileEntry *reg = locked_file(f, e);
+		struct other key = { 0 }, *o;
+		struct statx st;
+
+		if (!reg || reg->name[0] != '/' || model_remap(f->m, reg->id) || look_statx(reg->name, false, &st))
+			continue;
+		key.of = (struct holder){ .major = st.stx_dev_major, .minor = st.stx_dev_minor, .ino = st.stx_ino };
+		o = bsearch(&key, v, all.n, sizeof(*v), by_file);
+		while (o && o > v && !by_file(o - 1, &key))
+			o--;
+		for (; o && o < v + all.n && !by_file(o, &key); o++)
+			if (conflict(e, &o->e)) {
+				tell(f, reg->name, o);
+				break;
+			}
+	}
+}

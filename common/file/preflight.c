@@ -5,16 +5,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/file/preflight.h"
 #include "common/sock/sock.h"
-
-struct look {
-	const struct model *m;
-	const struct files_check *check;
-	finding_fn report;
-	void *ctx;
-	int count;
-	bool *seen; /* by index of m->files */
-};
 
 static void printf_like(3, 4) found(struct look *f, const char *name, const char *fmt, ...)
 {
@@ -42,25 +34,27 @@ static void check_build_id(struct look *f, const RegFileEntry *reg)
 		found(f, reg->name, "is another build of that file (its build-id differs)");
 }
 
-static void check_file(struct look *f, const RegFileEntry *reg)
+static void check_file(struct look *f, const RegFileEntry *reg, uint32_t flags)
 {
-	struct stat st;
-	bool link = reg->flags & O_PATH && reg->flags & O_NOFOLLOW;
+	struct statx st;
 
-	if (fstatat(AT_FDCWD, reg->name, &st, link ? AT_SYMLINK_NOFOLLOW : 0) < 0) {
+	if (look_statx(reg->name, reg->flags & O_PATH && reg->flags & O_NOFOLLOW, &st) < 0) {
+		if (errno == ENOENT && reg->has_mode && S_ISSOCK(reg->mode) && look_is_made(f->m, reg->name))
+			return;
 		found(f, reg->name, "%s", errno == ENOENT ? "does not exist here" : strerror(errno));
 		return;
 	}
-	if (reg->has_mode && (reg->mode & S_IFMT) != (st.st_mode & S_IFMT)) {
-		found(f, reg->name, "is a file of another type, mode is 0%o, was 0%o", st.st_mode, reg->mode);
+	if (reg->has_mode && (reg->mode & S_IFMT) != (st.stx_mode & S_IFMT)) {
+		found(f, reg->name, "is a file of another type, mode is 0%o, was 0%o", st.stx_mode, reg->mode);
 		return;
 	}
-	if (reg->has_mode && !f->check->skip_rwx && reg->mode != st.st_mode)
-		found(f, reg->name, "mode is 0%o, was 0%o", st.st_mode, reg->mode);
-	if (!S_ISREG(st.st_mode))
+	look_opening(f, reg->name, &st, flags);
+	if (reg->has_mode && !f->check->skip_rwx && reg->mode != st.stx_mode)
+		found(f, reg->name, "mode is 0%o, was 0%o", st.stx_mode, reg->mode);
+	if (!S_ISREG(st.stx_mode))
 		return;
-	if (reg->has_size && reg->size != (uint64_t)st.st_size) {
-		found(f, reg->name, "size is %llu, was %llu", (unsigned long long)st.st_size,
+	if (reg->has_size && reg->size != st.stx_size) {
+		found(f, reg->name, "size is %llu, was %llu", (unsigned long long)st.stx_size,
 		      (unsigned long long)reg->size);
 		return; /* nobody doubts that the build differs, too */
 	}
@@ -92,7 +86,7 @@ static void use(struct look *f, uint32_t id, pid_t pid)
 	if (reg->name[0] != '/' || reg->mqueue || (reg->has_ext && reg->ext) || model_remap(f->m, id) ||
 	    reg_is_tree_proc(f->m, reg->name) || (f->check->plan && reg_inherited(f->check->plan, reg) >= 0))
 		return;
-	check_file(f, reg);
+	check_file(f, reg, reg->flags);
 }
 
 static void use_task(struct look *f, const struct model_task *t, pid_t pid)
@@ -140,6 +134,9 @@ int files_preflight(const struct model *m, const struct files_check *check,
 			found(&f, NULL, "descriptor %u is above the limit of open files here (%llu)", highest,
 			      (unsigned long long)limit.rlim_max);
 	}
+	look_deleted(&f);
+	look_watched(&f);
+	look_locks(&f);
 	sockets_preflight(m, report, ctx, &f.count);
 	return f.count + unix_preflight(m, report, ctx);
 }

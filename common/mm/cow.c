@@ -124,7 +124,7 @@ static int read_parents(struct cow *c, uint64_t addr, size_t n, struct err *err)
 	return 0;
 }
 
-/* Most mappings share nothing, which smaps has told for each as a whole. */
+/* Most mappings share nothing, which is known of each as a whole. */
 static bool may_share(struct cow *c, const struct scan_run *run)
 {
 	const struct proc_maps *maps = c->maps;
@@ -133,7 +133,7 @@ static bool may_share(struct cow *c, const struct scan_run *run)
 		c->at++;
 	return run->vma->status & (VS_ANON_PRIVATE | VS_FILE_PRIVATE) &&
 	       !(run->vma->status & VS_VDSO) && !(run->vma->flags & VM_FLAG_HUGETLB) && c->at < maps->n &&
-	       (maps->v[c->at].shared_kb || maps->v[c->at].swap_kb);
+	       maps->v[c->at].may_share;
 }
 
 int cow_compare(struct cow *c, const struct scan_run *run, enum cow_page pages[COW_PAGES], struct err *err)

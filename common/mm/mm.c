@@ -76,6 +76,7 @@ static int find_mlock_future(struct dump *d, const struct program *answers, cons
 	struct proc_status st;
 	struct proc_maps maps;
 	uint64_t start, end;
+	bool more;
 	int ret;
 
 	if (!d->task->remote || (q->locked_asked && program_result(answers, q->locked) != -EBUSY))
@@ -87,7 +88,7 @@ static int find_mlock_future(struct dump *d, const struct program *answers, cons
 	if (st.vm_lck_kb < d->task->mm->locked_kb + (end - start) / 1024)
 		return 0;
 	/* Rare: only now is it worth to read all flags again. */
-	ret = proc_smaps(d->task->proc_fd, d->arena, &maps, err);
+	ret = proc_smaps(d->task->proc_fd, d->arena, &maps, SIZE_MAX, &more, err);
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < maps.n; i++) {

@@ -13,7 +13,7 @@
 #include "common/dump/ahead.h"
 
 /* Fewer tasks have a second thread where they have so much memory. */
-#define KB_FOR_TWO (8u << 10)
+#define PAGES_FOR_TWO (2u << 10)
 
 struct seat {
 	struct pump *offered;
@@ -175,7 +175,7 @@ static int dump_by_two(struct dump *d, struct err *err)
 /* Streams have an order, compression has threads of its own, and what is known of an older checkpoint is one reader's. */
 static bool is_for_two(const struct dump *d)
 {
-	uint64_t kb = 0;
+	uint64_t pages = 0;
 	size_t n = 0;
 
 	if (image_store_is_stream(d->store) || d->opts->compress || d->opts->pre_dump || d->previous || dump_stays_tracked(d))
@@ -186,10 +186,9 @@ static bool is_for_two(const struct dump *d)
 		if (!has_pages(t))
 			continue;
 		n++;
-		for (size_t k = 0; k < t->maps.n; k++)
-			kb += t->maps.v[k].rss_kb;
+		pages += t->stat.rss;
 	}
-	return n >= TASKS_FOR_TWO || (n > 1 && kb >= KB_FOR_TWO);
+	return n >= TASKS_FOR_TWO || (n > 1 && pages >= PAGES_FOR_TWO);
 }
 
 int pages_dump_all(struct dump *d, struct err *err)

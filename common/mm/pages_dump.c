@@ -427,17 +427,14 @@ static int pump_all(struct pump *p, uint64_t expected_pages)
 static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 {
 	struct pump p = { .d = d, .scan = scan, .doubt = track_doubted(d), .err = err };
-	uint64_t expected = 0;
 	int ret = cow_open(d, scan->fd, &p.cow, err);
 
 	if (!ret)
 		ret = previous_set_open(d, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, &p.previous, err);
 	if (!ret)
 		ret = pages_out_open(d, &p.out, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, NULL, err);
-	for (size_t i = 0; i < d->task->maps.n; i++)
-		expected += d->task->maps.v[i].rss_kb * 1024 / PAGE_BYTES;
 	if (!ret)
-		ret = pump_all(&p, expected);
+		ret = pump_all(&p, d->task->stat.rss);
 	previous_set_close(p.previous);
 	cow_close(&p.cow);
 	return ret;

@@ -208,6 +208,11 @@ static void plan_bare(struct mm_plan *mp, const struct vdso_here *begin)
 	plan_vdso_move(mp->prog, TASK_BARE, begin, mp->here);
 }
 
+static bool merges(const MmEntry *mm)
+{
+	return mm->has_memory_merge && mm->memory_merge;
+}
+
 static void plan_unmap(struct mm_plan *mp)
 {
 	const MmEntry *mm = mp->task->mm;
@@ -217,12 +222,43 @@ static void plan_unmap(struct mm_plan *mp)
 	 * itself. */
 	program_call(mp->prog, TASK_UNMAP, "huge pages", SYS_prctl, A(PR_SET_THP_DISABLE),
 		     A(mm->has_thp_disabled && mm->thp_disabled), A(0), A(0), A(0));
+	/* It would merge what the task has, and show in all of its mappings. */
+	if (!merges(mm) && (mp->pt->copy_of ? merges(mp->m->tasks[mp->pt->copy_of->index].mm) : mp->plan->merging))
+		program_call(mp->prog, TASK_UNMAP, "no page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(0), A(0), A(0), A(0));
 	if (!mp->direct)
 		plan_vdso_away(mp);
 	if (!mp->pt->bare_born && !is_made_bare(mp->pt)) /* of a bare process there is nothing */
 		plan_cow_unmap(mp, end);
 	if (mp->direct)
 		plan_vdso_away(mp);
+}
+
+/* The executable is changed for another one only while nothing of the old one is mapped (kernel/fork.c, replace_mm_exe_file()), and the
+ * old one is ours: who maps that gets its own before its mappings. */
+static bool maps_us(const struct model *m, const struct model_task *t, const struct plan *plan)
+{
+	for (size_t i = 0; plan->executable && i < t->mm->n_vmas; i++) {
+		const VmaEntry *v = t->mm->vmas[i];
+		const RegFileEntry *reg = v->status & (VS_FILE_PRIVATE | VS_FILE_SHARED) && !(v->status & VS_MEMFD) ?
+			model_reg(m, (uint32_t)v->shmid) : NULL;
+
+		if (reg && !strcmp(reg->name, plan->executable))
+			return true;
+	}
+	return false;
+}
+
+/* A copy of such a task has its executable, and maybe its mappings. */
+static bool keeps_exe(const struct mm_plan *mp)
+{
+	const struct model_task *from = mp->pt->copy_of ? &mp->m->tasks[mp->pt->copy_of->index] : NULL;
+	const RegFileEntry *own, *theirs;
+
+	if (!from || !from->mm || !maps_us(mp->m, from, mp->plan))
+		return false;
+	own = model_reg(mp->m, mp->task->mm->exe_file_id);
+	theirs = model_reg(mp->m, from->mm->exe_file_id);
+	return own && theirs && !strcmp(own->name, theirs->name);
 }
 
 /* Fields of mm_struct in one call (kernel/sys.c, prctl_set_mm_map): it needs no CAP_SYS_RESOURCE. */
@@ -238,17 +274,20 @@ static int plan_fields(struct mm_plan *mp, struct err *err)
 		.env_start = mm->mm_env_start, .env_end = mm->mm_env_end,
 		.auxv_size = (uint32_t)(mm->n_mm_saved_auxv * sizeof(uint64_t)),
 	};
+	const bool kept = keeps_exe(mp);
 	struct data_ref data;
 	uint32_t exe;
 	int ret = plan_file_slot(mp->m, mp->plan, FD_TYPES__REG, mm->exe_file_id, O_RDONLY, &exe, err);
 
 	if (ret)
 		return err_object(err, ret, "executable");
+	map.exe_fd = UINT32_MAX;
 	data = program_data(p, &map, sizeof(map));
 	program_data_pointer(p, data, offsetof(struct prctl_mm_map, auxv), auxv, 0);
-	program_data_slot(p, data, offsetof(struct prctl_mm_map, exe_fd), exe);
-	program_call(p, TASK_MM, "addresses, auxv, executable", SYS_prctl, A(PR_SET_MM), A(PR_SET_MM_MAP), A_DATA(data),
-		     A(sizeof(map)), A(0));
+	if (!kept)
+		program_data_slot(p, data, offsetof(struct prctl_mm_map, exe_fd), exe);
+	program_call(p, maps_us(mp->m, mp->task, mp->plan) ? TASK_UNMAP : TASK_MM, "addresses, auxv, executable", SYS_prctl,
+		     A(PR_SET_MM), A(PR_SET_MM_MAP), A_DATA(data), A(sizeof(map)), A(0));
 	return 0;
 }
 
@@ -270,7 +309,7 @@ static void plan_switches(struct mm_plan *mp)
 	const MmEntry *mm = mp->task->mm;
 	struct program *p = mp->prog;
 
-	if (mm->has_memory_merge && mm->memory_merge)
+	if (merges(mm))
 		program_call(p, TASK_MM, "page merging", SYS_prctl, A(PR_SET_MEMORY_MERGE), A(1), A(0), A(0), A(0));
 	if (mm->has_mlock_future && mm->mlock_future)
 		program_call(p, TASK_MM, "what is mapped from now on is locked", SYS_mlockall, A(mm->mlock_future));

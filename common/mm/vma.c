@@ -2,8 +2,7 @@
 /*
  * Mappings of the frozen task. Everything about a mapping but its content is in its lines of smaps: protection and
  * file in the first, and in VmFlags what mmap, madvise, mlock and mseal made of it (fs/proc/task_mmu.c,
- * show_smap_vma_flags). No cheaper interface tells those flags; on this class of machine smaps costs 11 ms for 1 GiB
- * of small pages and 4 us a mapping.
+ * show_smap_vma_flags); or it was found out in another way, look.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "common/file/table.h"
+#include "common/mm/look.h"
 #include "common/mm/private.h"
 #include "common/mm/track.h"
 
@@ -217,7 +217,7 @@ int mm_collect(struct dump *d, struct err *err)
 	if (!d->objects)
 		ret = mm_objects_start(d, err);
 	if (!ret)
-		ret = maps->v ? 0 : proc_smaps(d->task->proc_fd, d->arena, maps, err); /* or read ahead */
+		ret = maps->v ? 0 : mm_look(d, d->task, d->arena, err); /* or read ahead */
 	if (ret)
 		return ret;
 	mm->vmas = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->vmas));

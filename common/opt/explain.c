@@ -30,12 +30,13 @@ static unsigned put_rules(enum opt_id id, FILE *f)
 	for (const struct opt_rule *r = opt_rules; r->a != OPT_COUNT_; r++) {
 		const char *a = opt_defs[r->a].name, *b = opt_defs[r->b].name;
 		const char *c = r->c != OPT_COUNT_ ? opt_defs[r->c].name : NULL;
+		cleanup_free char *other = opt_rule_other(r);
 
 		if (r->a != id && r->b != id && r->c != id)
 			continue;
 		fprintf(f, "  %s  ", n++ ? none : label);
 		if (r->kind == OPT_R_CONFLICT)
-			fprintf(f, "contradicts %s: %s\n", r->a == id ? b : a, r->why);
+			fprintf(f, "contradicts %s: %s\n", r->a == id ? other : a, r->why);
 		else if (r->kind == OPT_R_IGNORED && r->a == id)
 			fprintf(f, "no effect beside %s: %s\n", b, r->why);
 		else if (r->kind == OPT_R_IGNORED)

@@ -189,7 +189,10 @@ struct opt_rule {
 	enum opt_rule_kind kind;
 	enum opt_id a, b, c; /* c: OPT_COUNT_ when there is none */
 	const char *why;
+	const char *value; /* it is about this value of b only; NULL: about any */
 };
+/* b as one writes it: with the value that the rule is about. malloc'ed. */
+char *opt_rule_other(const struct opt_rule *r);
 extern const struct opt_rule opt_rules[]; /* ends with a row whose a is OPT_COUNT_ */
 /* A value to show how the option is used, "" for those that need none. */
 const char *opt_example(enum opt_id id);

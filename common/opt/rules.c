@@ -21,6 +21,25 @@ const struct opt_rule opt_rules[] = {
 	{ OPT_R_NEEDS, OPT_TLS_KEY, OPT_TLS, OPT_COUNT_, "keys are for TLS" },
 	{ OPT_R_NEEDS, OPT_TLS_NO_CN_VERIFY, OPT_TLS, OPT_COUNT_, "certificates are for TLS" },
 	{ OPT_R_NEEDS, OPT_IRMAP_SCAN_PATH, OPT_FORCE_IRMAP, OPT_COUNT_, "paths are scanned only then" },
+	{ OPT_R_CONFLICT, OPT_AUTO_DEDUP, OPT_IMAGES_DIR, OPT_COUNT_,
+	  "a stream has gone by, so there are no images to give room back from", "-" },
+	{ OPT_R_CONFLICT, OPT_PREV_IMAGES_DIR, OPT_IMAGES_DIR, OPT_COUNT_,
+	  "a stream cannot be part of a chain of checkpoints; --iterate sends rounds down the stream", "-" },
+	{ OPT_R_CONFLICT, OPT_COW_PAGES, OPT_PREV_IMAGES_DIR, OPT_COUNT_,
+	  "pages that a parent process has cannot be part of a chain of checkpoints" },
+	{ OPT_R_CONFLICT, OPT_COW_PAGES, OPT_ITERATE, OPT_COUNT_,
+	  "pages that a parent process has cannot be part of a chain of checkpoints" },
+	{ OPT_R_CONFLICT, OPT_PRE_DUMP, OPT_COW_PAGES, OPT_COUNT_,
+	  "pages that a parent process has cannot be part of a chain of checkpoints" },
+	{ OPT_R_CONFLICT, OPT_PRE_DUMP, OPT_IMAGES_DIR, OPT_COUNT_,
+	  "a stream cannot be part of a chain of checkpoints; --iterate sends rounds down the stream", "-" },
+	{ OPT_R_CONFLICT, OPT_PRE_DUMP, OPT_ITERATE, OPT_COUNT_,
+	  "the rounds of --iterate are pre-dumps, and a dump ends them; --pre-dump is one alone" },
+	{ OPT_R_CONFLICT, OPT_PRE_DUMP, OPT_LEAVE_STOPPED, OPT_COUNT_, "the tasks of a pre-dump go on" },
+	{ OPT_R_CONFLICT, OPT_PLAN, OPT_CHECK, OPT_COUNT_, "each prints something else in the place of a restore" },
+	{ OPT_R_CONFLICT, OPT_EXEC_CMD, OPT_RESTORE_SIBLING, OPT_COUNT_,
+	  "the one makes the command the parent of the root task, the other makes it the caller" },
+	{ OPT_R_NEEDS, OPT_ACTION_TIMEOUT, OPT_ACTION_SCRIPT, OPT_COUNT_, "it is the time that a script has" },
 	{ OPT_R_CONFLICT, OPT_COUNT_, OPT_COUNT_, OPT_COUNT_, NULL },
 };
 
@@ -142,6 +161,11 @@ const char *opt_wrong_form(enum opt_id id, const char *value)
 	return NULL;
 }
 
+char *opt_rule_other(const struct opt_rule *r)
+{
+	return xasprintf("%s%s%s", opt_defs[r->b].name, r->value ? " " : "", r->value ? r->value : "");
+}
+
 /* The option says what the rule is about: a switch that is on, a value that is given. */
 static const struct opt_use *active(const struct opts *o, enum opt_id id)
 {
@@ -152,14 +176,22 @@ static const struct opt_use *active(const struct opts *o, enum opt_id id)
 	return &slot->uses[slot->n - 1];
 }
 
+static const struct opt_use *active_other(const struct opts *o, const struct opt_rule *r)
+{
+	const struct opt_use *b = active(o, r->b);
+
+	return b && r->value && strcmp(b->text, r->value) != 0 ? NULL : b;
+}
+
 int opt_check_rules(struct opts *o, struct err *err)
 {
 	for (const struct opt_rule *r = opt_rules; r->a != OPT_COUNT_; r++) {
-		const struct opt_use *a = active(o, r->a), *b = active(o, r->b);
-		const char *one = opt_defs[r->a].name, *other = opt_defs[r->b].name;
-		cleanup_free char *at = NULL, *beside = NULL;
+		const struct opt_use *a = active(o, r->a), *b = active_other(o, r);
+		const char *one = opt_defs[r->a].name;
+		cleanup_free char *at = NULL, *beside = NULL, *other = opt_rule_other(r);
 
-		if (r->kind != OPT_R_CONFLICT || !a || !b)
+		/* What this binary does not act on contradicts no value of what it does. */
+		if (r->kind != OPT_R_CONFLICT || !a || !b || (r->value && !(opt_defs[r->a].acts & o->mask)))
 			continue;
 		at = opt_origin_text(&a->origin);
 		beside = opt_origin_text(&b->origin);
@@ -169,7 +201,11 @@ int opt_check_rules(struct opts *o, struct err *err)
 		}
 		err_set(err, ERR_USAGE, 0, "%s (%s) and %s (%s) contradict each other: %s", one, at, other, beside,
 			r->why);
-		return err_hint(err, -EINVAL, "--no-%s or --no-%s takes one back", one, other);
+		if (opt_defs[r->b].type == OPT_T_BOOL)
+			return err_hint(err, -EINVAL, "--no-%s or --no-%s takes one back", one, other);
+		if (opt_defs[r->a].type == OPT_T_BOOL)
+			return err_hint(err, -EINVAL, "leave one of them out, or take it back with --no-%s", one);
+		return err_hint(err, -EINVAL, "leave one of them out");
 	}
 	return 0;
 }
@@ -216,7 +252,7 @@ static void report(const struct opts *o, enum opt_id id, const struct opt_use *u
 static void report_conflict(const struct opts *o, const struct opt_rule *r, const char *file, const char *text,
 			    size_t len)
 {
-	const struct opt_use *a = active(o, r->a), *b = active(o, r->b);
+	const struct opt_use *a = active(o, r->a), *b = active_other(o, r);
 	enum opt_id first = r->a, last = r->b;
 	cleanup_free char *reason = NULL, *hint = NULL, *at = NULL;
 
@@ -233,7 +269,8 @@ static void report_conflict(const struct opts *o, const struct opt_rule *r, cons
 	}
 	at = file ? xasprintf("line %u", a->origin.line) : opt_origin_text(&a->origin);
 	reason = xasprintf("%s: contradicts %s (%s): %s", opt_defs[last].name, opt_defs[first].name, at, r->why);
-	hint = xasprintf("leave one of them out, or take it back with no-%s", opt_defs[first].name);
+	hint = opt_defs[first].type == OPT_T_BOOL ? xasprintf("leave one of them out, or take it back with no-%s", opt_defs[first].name) :
+						    xstrdup("leave one of them out");
 	/* An error for those binaries that would act on both: they refuse it. */
 	report(o, last, b, !(opt_defs[first].acts & opt_defs[last].acts), text, len, reason, hint);
 }

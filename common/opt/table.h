@@ -181,7 +181,7 @@ enum opt_group {
 	X(COW_PAGES, "cow-pages", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
 	  "store once what parent and child share since fork; only cr-restore reads such images (version 3)")          \
 	X(TRACK_MEM, "track-mem", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                       \
-	  "keep track of what is written from now on, for the next dump: a small process stays until then")            \
+	  "keep track of what tasks that go on write from now on, for the next dump: a small process stays until then")  \
 	X(TRACK, "track", 0, OPT_T_ENUM, "HOW", "auto", TOOL_DUMP, TOOL_DUMP, OPT_G_MEMORY,                            \
 	  "how it is found out what was written: told by the kernel, or only by comparing",                            \
 	  .values = "auto|soft-dirty|userfaultfd|content")                                                             \

@@ -150,30 +150,23 @@ static int scan_kb(const char *p, uint64_t *out)
 	return 0;
 }
 
-static int add_kb(const char *p, uint64_t *sum)
+static int any_kb(const char *p, bool *any)
 {
 	uint64_t kb;
 	int ret = scan_kb(p, &kb);
 
-	*sum += ret ? 0 : kb;
+	*any |= !ret && kb;
 	return ret;
 }
 
 static int scan_smaps_value(const char *p, struct proc_map *m)
 {
 	switch (*p) {
-	case 'A':
-		return scan_word(&p, "Anonymous:") ? scan_kb(p, &m->anon_kb) : 0;
 	case 'K':
 		return scan_word(&p, "KernelPageSize:") ? scan_kb(p, &m->page_kb) : 0;
-	case 'L':
-		return scan_word(&p, "Locked:") ? scan_kb(p, &m->locked_kb) : 0;
-	case 'R':
-		return scan_word(&p, "Rss:") ? scan_kb(p, &m->rss_kb) : 0;
 	case 'S':
-		return scan_word(&p, "Swap:")				  ? scan_kb(p, &m->swap_kb) :
-		       scan_word(&p, "Shared_Clean:") || scan_word(&p, "Shared_Dirty:") ? add_kb(p, &m->shared_kb) :
-											  0;
+		return scan_word(&p, "Swap:") || scan_word(&p, "Shared_Clean:") || scan_word(&p, "Shared_Dirty:") ?
+			       any_kb(p, &m->may_share) : 0;
 	case 'V':
 		return scan_word(&p, "VmFlags:") ? scan_vmflags(p, m) : 0;
 	}
@@ -253,7 +246,7 @@ int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct er
  * The kernel gives a few kilobytes for each read, however large the buffer is; so lines are taken as they come, and
  * the text of ten thousand mappings, seven megabytes, is never there as a whole.
  */
-int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err)
+int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, size_t enough, bool *more, struct err *err)
 {
 	cleanup(smaps_release) struct smaps s = { .arena = arena };
 	cleanup_free char *buf = xmalloc(SMAPS_BUFFER + 1);
@@ -261,6 +254,8 @@ int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct e
 	uint64_t total = 0;
 	size_t have = 0;
 
+	*more = false;
+	*out = (struct proc_maps){ 0 };
 	while (fd >= 0) {
 		ssize_t got = read(fd, buf + have, SMAPS_BUFFER - have);
 		char *end, after;
@@ -285,6 +280,9 @@ int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct e
 		ret = smaps_lines(&s, buf);
 		if (ret < 0)
 			return scan_bad(err, "smaps", ret);
+		*more = s.n > enough;
+		if (*more)
+			return 0;
 		smaps_forget_text(&s);
 		*end = after;
 		have -= (size_t)(end - buf);

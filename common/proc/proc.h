@@ -28,7 +28,7 @@ struct proc_stat {
 	pid_t tpgid;
 	uint32_t flags; /* PF_*: 0x00200000 is PF_KTHREAD */
 	int priority, nice, num_threads, exit_code, rt_priority, policy, exit_signal;
-	uint64_t start_time;
+	uint64_t start_time, rss; /* pages */
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
 };
@@ -70,7 +70,8 @@ struct proc_map {
 	/* from smaps, valid when has_flags: the two-letter words of VmFlags as a bit set, see proc_vmflag() */
 	bool has_flags;
 	uint64_t vmflags;
-	uint64_t rss_kb, anon_kb, swap_kb, shared_kb /* with other processes, clean and dirty */, locked_kb, page_kb; /* KernelPageSize */
+	uint64_t page_kb; /* KernelPageSize */
+	bool may_share; /* pages of it, or of swap, may be other processes' too */
 };
 struct proc_maps { struct proc_map *v; size_t n; };
 /* One bit for each word that the kernel (fs/proc/task_mmu.c, show_smap_vma_flags) knows; any other word is VMF_unknown. */
@@ -88,8 +89,8 @@ int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct er
 /* Only the executable ones, ascending; deleted is not told. Cheap however many others there are, where PROCMAP_QUERY
  * exists. */
 int proc_exec_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
-/* Reading smaps walks page tables (cost grows with memory), so the wrapper uses it only for what maps cannot tell. */
-int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
+/* Reading smaps walks page tables (cost grows with memory). Of more than enough mappings it gives up: *more, and out has none. */
+int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, size_t enough, bool *more, struct err *err);
 
 /* ---- fdinfo ---- */
 struct proc_fdinfo {

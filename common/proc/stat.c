@@ -4,7 +4,7 @@
 #include "common/proc/scan.h"
 
 enum { F_PPID = 4, F_PGRP, F_SESSION, F_TTY, F_TPGID, F_FLAGS,
-       F_PRIORITY = 18, F_NICE, F_THREADS, F_START_TIME = 22,
+       F_PRIORITY = 18, F_NICE, F_THREADS, F_START_TIME = 22, F_RSS = 24,
        F_START_CODE = 26, F_END_CODE, F_START_STACK,
        F_EXIT_SIGNAL = 38, F_RT_PRIORITY = 40, F_POLICY,
        F_START_DATA = 45, F_END_DATA, F_START_BRK, F_ARG_START, F_ARG_END, F_ENV_START, F_ENV_END, F_EXIT_CODE, F_END };
@@ -62,6 +62,7 @@ int proc_parse_stat(const char *text, struct proc_stat *out)
 	out->policy = (int)f[F_POLICY];
 	out->exit_signal = (int)f[F_EXIT_SIGNAL];
 	out->start_time = f[F_START_TIME];
+	out->rss = f[F_RSS];
 	out->start_code = f[F_START_CODE];
 	out->end_code = f[F_END_CODE];
 	out->start_stack = f[F_START_STACK];

@@ -489,9 +489,13 @@ static int wait_streamed(struct births *b, struct err *err)
 	const struct source *source = b->model ? image_dir_source(b->model->dir) : NULL;
 	int ret = 0;
 
-	for (size_t i = 0; source && source_more(source) && !ret && i < b->plan->ntasks; i++)
-		if (b->plan->tasks[i].kind == TASK_IS_LIVE && !b->plan->tasks[i].copy_of && b->plan->tasks[i].npages)
+	for (size_t i = 0; source && source_more(source) && !ret && i < b->plan->ntasks; i++) {
+		const struct plan_task *pt = &b->plan->tasks[i];
+
+		/* Who reads all of its own pages, that went into memory before, asks nobody for any. */
+		if (pt->kind == TASK_IS_LIVE && !pt->copy_of && pt->npages != pt->nown)
 			ret = wait_zero(b, &birth_control(&b->v[i])->unmade, err);
+	}
 	return ret;
 }
 

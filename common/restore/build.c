@@ -250,6 +250,14 @@ int plan_build(const struct model *m, const struct restore_opts *opts, struct pl
 	return plan_check(m, opts, NULL, out, err);
 }
 
+static bool names_file(const struct model *m, const char *path)
+{
+	for (size_t i = 0; *path && i < m->nfiles; i++)
+		if (m->files[i]->type == FD_TYPES__REG && m->files[i]->reg && !strcmp(m->files[i]->reg->name, path))
+			return true;
+	return false;
+}
+
 int plan_check(const struct model *m, const struct restore_opts *opts, struct findings *found, struct plan **out,
 	       struct err *err)
 {
@@ -264,6 +272,8 @@ int plan_check(const struct model *m, const struct restore_opts *opts, struct fi
 	plan->lacks = opts ? opts->lacks : 0;
 	plan->cgroups = opts ? opts->cgroups : CGROUPS_SOFT;
 	plan->link_remap = opts && opts->link_remap;
+	plan->merging = opts && opts->merging;
+	plan->executable = opts && names_file(m, opts->executable) ? arena_strdup(plan->arena, opts->executable) : NULL;
 	plan->tcp_established = opts && opts->tcp_established;
 	plan->tcp_close = opts && opts->tcp_close;
 	plan->network_lock = opts && opts->network_lock;

@@ -161,6 +161,8 @@ struct plan {
 	enum cgroups_mode cgroups;
 	struct plan_cgroup *groups; /* those that will be made where they are not there (common/task/cgroup.c); arena */
 	bool link_remap;
+	const char *executable; /* the controller's, where the checkpoint has that file, too; else NULL */
+	bool merging; /* the controller has its memory merged, and so has what it makes */
 	bool file_locks; /* restore_opts.file_locks */
 	const struct externals *given; /* what the caller provides (common/file/external.h); may be NULL */
 	bool ipc_own; /* an IPC namespace is made for the tree (common/ipc) */

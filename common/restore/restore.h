@@ -36,6 +36,8 @@ struct restore_opts {
 	/* Capabilities (1 << CAP_*) to do without; restore_run() adds those that this process has not. */
 	uint64_t lacks;
 	struct tcp_normal tcp_normal; /* of this host; filled by restore_run() */
+	bool merging; /* this process has its memory merged (PR_SET_MEMORY_MERGE), and so has what it makes; filled by restore_run() */
+	char executable[4096]; /* of this process, "" when it is not known; filled by restore_run() */
 	uint64_t unique; /* part of temporary names; restore_run() gives each restore its own */
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 	const struct externals *given; /* --external and --inherit-fd; may be NULL */

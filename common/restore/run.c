@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "common/base/action.h"
@@ -17,6 +18,7 @@
 #include "common/image/source.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
+#include "common/restore/own_limits.h"
 #include "common/restore/used.h"
 #include "common/task/cgroup.h"
 
@@ -232,8 +234,16 @@ static uint64_t lacking_capabilities(void)
 	return ~(data[0].effective | (uint64_t)data[1].effective << 32);
 }
 
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68 /* include/uapi/linux/prctl.h, since 6.4 */
+#endif
+
 void restore_complete(struct restore_opts *opts)
 {
+	const ssize_t n = readlink("/proc/self/exe", opts->executable, sizeof(opts->executable) - 1);
+
+	opts->executable[MAX(n, (ssize_t)0)] = 0;
+	opts->merging = prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) > 0;
 	opts->lacks |= lacking_capabilities();
 	opts->unique = opts->unique ? opts->unique : clock_ns(CLOCK_REALTIME);
 	if (opts->tcp_established)
@@ -248,18 +258,19 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	struct restore_opts copy = *given, *opts = &copy;
 	struct restore_stats none = { 0 };
 	struct image_dir *dir = NULL;
+	struct own_limits limits;
 	uint64_t start = now_us();
 	int ret;
 
 	*root = 0;
+	own_limits_lift(&limits);
 	stats = stats ? stats : &none;
 	*stats = (struct restore_stats){ 0 };
 	if (!opts->plan_only) /* a plan that is only shown is the same for everybody, every time */
 		restore_complete(opts);
 	ret = opts->stream >= 0 ? image_dir_stream(opts->stream, &dir, err) : image_dir_open(opts->images_dir, &dir, err);
-	if (ret)
-		return ret;
-	ret = model_load(dir, &m, err);
+	if (!ret)
+		ret = model_load(dir, &m, err);
 	if (!ret && opts->stream >= 0)
 		ret = take_stream(opts, log, m, err);
 	if (!ret) {
@@ -294,6 +305,7 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	}
 	model_free(take_ptr(m)); /* before its directory */
 	image_dir_free(dir);
+	own_limits_back(&limits);
 	if (!ret && *root)
 		actions_tell(opts->actions, ACTION_POST_RESUME, *root, log);
 	return ret;

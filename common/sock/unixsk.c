@@ -246,7 +246,7 @@ static void show_name(const char *name, size_t len, char *out, size_t n)
 static int check_outside(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
 {
 	const struct unix_diag *peer = unix_diag_find(&t->diags, s->peer);
-	const bool given = is_given(d, s->ino) || is_given(d, s->peer), dgram = s->entry->type == SOCK_DGRAM,
+	const bool one = is_given(d, s->ino), other = is_given(d, s->peer), given = one || other, dgram = s->entry->type == SOCK_DGRAM,
 		   all = external_find(d->opts->given, "unix", "");
 	const ProtobufCBinaryData name = { peer ? peer->name_len : 0, peer ? (uint8_t *)(uintptr_t)peer->name : NULL };
 	char who[96], shown[UNIX_NAME_MAX + 2] = "without a name";

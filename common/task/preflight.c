@@ -3,6 +3,7 @@
  * are reported. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -101,8 +102,15 @@ void task_preflight(const struct model *m, const struct task_own *own, finding_f
 		    void *ctx, const struct log *log)
 {
 	const struct task_report report = { line, ctx, log };
+	char locked[192];
 
 	warn_inherited(m, own, log);
+	/* kernel/commoncap.c, cap_task_prctl(): what is locked cannot be changed, and stays locked. */
+	if (own->securebits & SECURE_ALL_LOCKS && own->st.cap_eff >> CAP_SETPCAP & 1) {
+		snprintf(locked, sizeof(locked), "cr-restore runs with locked securebits (%#x), which nothing that it makes can leave: "
+			 "start it without (capsh --print shows them)", own->securebits);
+		line(ctx, NULL, locked);
+	}
 	for (size_t t = 0; t < m->ntasks; t++) {
 		const struct model_task *task = &m->tasks[t];
 		const TaskCoreEntry *tc = task->threads[0].core->tc;

@@ -99,10 +99,11 @@ static int dump_sched(struct dump *d, struct dump_thread *thread, const struct p
 	return 0;
 }
 
-/* A thread is born with the policy and nice value of its maker, when those are of the fair classes and nothing resets them then. */
+/* A thread is born with the policy and nice value of its maker, when those are given by one call and nothing resets them then. */
 static bool inherits(const ThreadCoreEntry *leader)
 {
-	return leader->has_sched_policy && is_fair(leader->sched_policy) && !leader->sched_attr;
+	return leader->has_sched_policy && (leader->sched_policy == SCHED_OTHER || leader->sched_policy == SCHED_BATCH) &&
+	       !leader->sched_attr;
 }
 
 static bool same_as(const ThreadCoreEntry *a, const ThreadCoreEntry *b)
@@ -143,8 +144,8 @@ static int plan_sched(const struct model *m, const struct model_task *task, cons
 	} else if (a.policy == POLICY_DEADLINE) {
 		return err_image(err, "thread %d: deadline policy without its parameters", pth->tid);
 	}
-	/* Real-time and deadline threads keep a nice value for later, which sched_setattr() does not take from them. */
-	if (!is_fair(a.policy) && tcore->has_sched_nice)
+	/* The others keep a nice value for later, which sched_setattr() does not take from them (kernel/sched/sched.h, fair_policy()). */
+	if (a.policy != SCHED_OTHER && a.policy != SCHED_BATCH && tcore->has_sched_nice)
 		program_call(pth->prog, THREAD_SELF, "nice value", SYS_setpriority, A(PRIO_PROCESS), A(0),
 			     A((uint64_t)(int64_t)a.nice));
 	program_call(pth->prog, phase, "scheduling policy", SYS_sched_setattr, A(0),

@@ -93,6 +93,14 @@ usage_error() {
 	usage_error 'leave-running \(argv\[3\]\) and leave-stopped \(argv\[3\]\)' "$BIN/cr-dump" -t 1 -Rs
 	echo leave-running >conf
 	usage_error 'leave-running \(conf:1:1\) and leave-stopped' "$BIN/cr-dump" --config conf -t 1 -s
+	usage_error 'auto-dedup .* and images-dir - .*--no-auto-dedup' "$BIN/cr-dump" -t 1 -D - --auto-dedup
+	usage_error 'pre-dump .* and images-dir - .*--iterate' "$BIN/cr-dump" -t 1 -D - --pre-dump
+	usage_error 'prev-images-dir .* and images-dir - .*leave one of them out' "$BIN/cr-dump" -t 1 -D - --prev-images-dir x
+	usage_error 'cow-pages .* and iterate ' "$BIN/cr-dump" -t 1 --cow-pages --iterate
+	usage_error 'cow-pages .* and prev-images-dir ' "$BIN/cr-dump" -t 1 --cow-pages --prev-images-dir x
+	usage_error 'pre-dump .* and cow-pages ' "$BIN/cr-dump" -t 1 --cow-pages --pre-dump
+	usage_error 'pre-dump .* and iterate ' "$BIN/cr-dump" -t 1 --iterate --pre-dump
+	usage_error 'pre-dump .* and leave-stopped ' "$BIN/cr-dump" -t 1 -s --pre-dump
 }
 
 @test "what cr-restore needs and what excludes itself" {
@@ -100,7 +108,15 @@ usage_error() {
 	usage_error 'without a command' "$BIN/cr-restore" --exec-cmd
 	usage_error 'no command no-such-command in PATH' "$BIN/cr-restore" --exec-cmd -- no-such-command
 	usage_error 'cannot run the command ./none' "$BIN/cr-restore" --exec-cmd -- ./none
-	usage_error '--restore-sibling' "$BIN/cr-restore" -S --exec-cmd -- true
+	usage_error 'exec-cmd .* and restore-sibling ' "$BIN/cr-restore" -S --exec-cmd -- true
+	usage_error 'plan .* and check ' "$BIN/cr-restore" --plan --check
+	usage_error 'auto-dedup .* and images-dir - ' "$BIN/cr-restore" -D - --auto-dedup
+	# What only a dump would make of a file is no business of a restore.
+	echo prev-images-dir x >conf
+	usage_error 'auto-dedup' "$BIN/cr-restore" --config conf -D - --auto-dedup
+	rc=0
+	"$BIN/cr-restore" --config conf -D - 2>err </dev/null || rc=$?
+	[ "$rc" = 4 ] && ! grep -q prev-images err
 }
 
 @test "--log-format=json makes errors objects, those of usage too" {

@@ -20,6 +20,17 @@ all=$(pages img/all) cow=$(pages img/cow)
 for f in img/cow/pagemap-*.img; do "$CR_IMAGE" decode -i "$f"; done >maps
 grep -q '"flags": 65536' maps || die "no page is left to a parent: $(head -c 300 maps)"
 check_images img/cow
+# Views see what the processes see: neither holes nor less than in the other one.
+"$CR_IMAGE" diff img/cow img/cow >out 2>&1 || die "it differs from itself: $(head -5 out)"
+"$CR_IMAGE" diff --json img/all img/cow >out 2>&1
+# Where a thread last ran is in its memory (rseq): a page of each may differ from dump to dump.
+jq -e '[.. | objects | select(.what? == "pages")] | all(.[]; .pages == 1 and (has("unknown") | not))' out >/dev/null ||
+	die "other pages: $(head -c 600 out)"
+"$CR_IMAGE" x img/cow rss --json | jq -e '[.. | .missing? // 0] | add == 0' >/dev/null || die "pages are missing: $("$CR_IMAGE" x img/cow rss)"
+for p in $("$CR_IMAGE" x img/all ps --json | jq -r ".[].pid"); do
+	"$CR_IMAGE" core img/all --pid "$p" -o core.all && "$CR_IMAGE" core img/cow --pid "$p" -o core.cow || die "core of $p"
+	[ "$(stat -c %s core.all)" = "$(stat -c %s core.cow)" ] && [ "$(cmp -l core.all core.cow | wc -l)" -lt 64 ] || die "the core files of $p differ"
+done
 # A run that nobody has
 cp -r img/cow img/bad
 "$CR_IMAGE" decode -i "img/bad/pagemap-$PID.img" | sed 's/"flags": 6/"flags": 65536/' >j && "$CR_IMAGE" encode -i j -o "img/bad/pagemap-$PID.img"

@@ -29,6 +29,11 @@ i=$(id 10) o=$(id 11) f=$(id 12)
 
 refused 5 "pipe.*--external file\[" "$CR_DUMP" -t "$p" -D img
 is_free "$p" || die "not free after the refusal"
+mkdir other
+"$CR_DUMP" -t "$p" -D other -R --external "file[$i]" --external "file[$o]" --external "file[$f]" --external "file[1:2]" --external "mnt[/x]:y" \
+	>msg 2>&1 || die "cr-dump: $(cat msg)"
+grep -q 'warning: --external file\[1:2\]: none of the tasks' msg && grep -q 'warning: --external mnt\[/x\]: none of' msg && [ "$(wc -l <msg)" = 2 ] ||
+	die "what nobody has is not named, or more: $(cat msg)"
 dump img "$p" --external "file[$i]" --external "file[$o]" --external "file[$f]"
 wait_gone "$p" || die "still there"
 # The file is not looked for where it was.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Limits that were set for others: the tools say in a line what they lack, or do with little; no signal ends them.
 . "$TOP/test/lib/common.sh"
-need perl prlimit
+need perl prlimit python3
 start a perl -e '$b = "x" x (1 << 16); for (1 .. 20) { fork or last } sleep 1000'
 sleep 0.2
 mkdir img
@@ -18,6 +18,31 @@ wait_gone "$PID" || die "still there"
 [ $? -lt 128 ] || die "cr-image is killed: $(cat words)"
 (ulimit -Ss 64 && "$CR_RESTORE" -D img -d) </dev/null >words 2>&1 || die "a small stack: cr-restore exits with $?: $(cat words)"
 is_free "$PID" || die "not restored"
+
+# Soft limits on what it writes and maps are no limits of what it restores; who comes after it has them again, and the tasks have theirs.
+again() { kill -KILL -1; wait_for 10 nobody_there || die "somebody is left: $(ns_procs)"; }
+limits=$(cat "/proc/$PID/limits")
+again
+prlimit --fsize=1:unlimited --data=1000000:unlimited --nofile=100: "$CR_RESTORE" -D img --exec-cmd -- bash -c 'ulimit -Sf; ulimit -Sd; ulimit -Sn' \
+	</dev/null 2>&1 | cat >words || die "soft limits: cr-restore exits with $?: $(cat words)"
+[ "$(tr '\n' ' ' <words)" = "0 976 100 " ] || die "limits of who comes after it: $(cat words)"
+[ "$(cat "/proc/$PID/limits")" = "$limits" ] || die "limits of the task: $(cat "/proc/$PID/limits")"
+again
+if command -v setpriv >/dev/null; then
+	for c in --check -d; do
+		setpriv --securebits +keep_caps_locked "$CR_RESTORE" -D img $c >words 2>&1 && die "locked securebits: $c succeeds"
+		grep -q 'locked securebits (0x20)' words || die "locked securebits: $c says $(cat words)"
+	done
+fi
+# Merging of pages is cr-restore's affair.
+if python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).prctl(67, 1, 0, 0, 0))'; then
+	python3 -c 'import ctypes, os, sys; ctypes.CDLL(None).prctl(67, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])' "$CR_RESTORE" -D img -d \
+		</dev/null >words 2>&1 || die "cr-restore with merged memory exits with $?: $(cat words)"
+	for p in $PID $(cat "/proc/$PID/task/$PID/children"); do
+		! grep -q '^VmFlags:.* mg' "/proc/$p/smaps" || die "memory of $p is merged"
+		! grep -qs 'ksm_merge_any: yes' "/proc/$p/ksm_stat" || die "memory of $p is to be merged"
+	done
+fi
 
 # A target without room for the agent.
 start b perl -e 'open $r, ">", "ready"; close $r; sleep 1000'

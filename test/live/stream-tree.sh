@@ -52,3 +52,18 @@ for way in '' --compress --cow-pages; do
 	"$CR_RESTORE" -D - -d <s.tar >out 2>&1 || die "restore $way: $(cat out)"
 done
 kill -9 "$PID"
+
+# Small ones read by themselves what they share.
+for program in 'fork' 'fork; fork' '$x = "a" x 3e6; fork or $x .= "b"'; do
+	start small perl -e "$program; open \$r, '>', qq{ready\$\$}; close \$r; sleep 1000"
+	wait_for 10 test -e "small/ready$PID" || die "not ready"
+	before=$(ps -A -o pid=,ppid=,args= | grep -c '[p]erl -e')
+	wait_for 10 test "$(ls small/ready* | wc -l)" -ge "$before" || die "children are not ready"
+	"$CR_DUMP" -t "$PID" -D - --cow-pages >s.tar 2>err || die "cr-dump of $program: $(cat err)"
+	wait_gone "$PID" || die "still there"
+	timeout 60 "$CR_RESTORE" -D - -d <s.tar >out 2>&1 || die "restore of $program: exit status $?: $(cat out)"
+	[ "$(ps -A -o pid=,ppid=,args= | grep -c '[p]erl -e')" = "$before" ] || die "not all of $program are there"
+	kill -KILL -1
+	wait_for 10 nobody_there || die "somebody is left: $(ns_procs)"
+	rm small/ready*
+done

@@ -74,7 +74,12 @@ well "iterate"
 "$CR_DUMP" -t "$PID" -D - -R >s.tar 2>out || die "stream: $(cat out)"
 well "stream"
 no_tracker || die "a tracker stays after a stream"
-d 11 --prev-images-dir ../10 --track-mem -s --track=userfaultfd
+# One that is unpacked begins a chain as well.
+mkdir img/s
+"$CR_DUMP" -t "$PID" -D - -R --track-mem 2>out | tar x -C img/s || die "tracked stream: $(cat out)"
+[ "$(trackers | wc -w)" = 1 ] || die "trackers after a stream: $(trackers)"
+d 11 --prev-images-dir ../s --track-mem -s --track=userfaultfd -v3
+grep -q 'pages of pid .* were tracked since' out || die "a stream is not tracked on: $(cat out)"
 kill -CONT "$PID" "$CHILD"
 well "stopped"
 kill -KILL "$PID"

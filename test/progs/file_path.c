@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Directories with a position, O_PATH of files, directories and symbolic links. */
+/* Directories with a position, O_PATH of files, directories, symbolic links and sockets, one of them only in a message. */
 #include <dirent.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 #include "test.h"
 
@@ -13,6 +15,32 @@ static void names(const char *buf, long n, char *out)
 		out = stpcpy(out, e->d_name);
 		at += e->d_reclen;
 	}
+}
+
+static int in_message(int sock, int fd)
+{
+	union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control = { 0 };
+	struct iovec iov = { (char[]){ 'x' }, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+
+	if (fd >= 0) {
+		control.head = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+		return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+	}
+	if (recvmsg(sock, &msg, 0) != 1 || msg.msg_controllen < CMSG_LEN(sizeof(int)))
+		return -1;
+	memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+	return fd;
+}
+
+/* Is it the file at which the socket is reached? */
+static void leads(int fd, const char *name)
+{
+	struct stat is, at;
+
+	CHECK(!fstat(fd, &is) && !stat(name, &at));
+	CHECK(S_ISSOCK(is.st_mode) && is.st_nlink == 1 && is.st_ino == at.st_ino && is.st_dev == at.st_dev);
 }
 
 int main(void)
@@ -38,7 +66,17 @@ int main(void)
 	int pathfile = open("dir/entry-001", O_PATH);
 	int pathlink = open("link", O_PATH | O_NOFOLLOW);
 	CHECK(dir >= 0 && pathdir >= 0 && pathfile >= 0 && pathlink >= 0);
-	int flags = fcntl(pathlink, F_GETFL);
+	int flags = fcntl(pathlink, F_GETFL), pair[2];
+	struct sockaddr_un first = { AF_UNIX, "first" }, second = { AF_UNIX, "second" };
+	int tofirst, tosecond, one, two;
+
+	one = socket(AF_UNIX, SOCK_STREAM, 0);
+	CHECK(!bind(one, (struct sockaddr *)&first, sizeof(first)) && !listen(one, 1));
+	tofirst = open("first", O_PATH);
+	two = socket(AF_UNIX, SOCK_DGRAM, 0);
+	CHECK(!bind(two, (struct sockaddr *)&second, sizeof(second)) && !socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	tosecond = open("second", O_PATH | O_NOFOLLOW);
+	CHECK(!in_message(pair[0], tosecond) && !close(tosecond));
 
 	test_ready();
 
@@ -55,5 +93,9 @@ int main(void)
 	CHECK_EQ(fcntl(pathlink, F_GETFL), flags);
 	CHECK_EQ(readlinkat(pathlink, "", target, sizeof(target)), 13);
 	CHECK(!memcmp(target, "dir/entry-000", 13));
+	leads(tofirst, "first");
+	tosecond = in_message(pair[1], -1);
+	CHECK(tosecond >= 0);
+	leads(tosecond, "second");
 	pass();
 }

@@ -271,6 +271,7 @@ static const struct entry entries[] = {
 	{ "mseal", CALL(462) },
 	{ "memfd_hugetlb", CALL(SYS_memfd_create) },
 	{ "procmap_query", CALL(SYS_ioctl), ENOTTY },
+	{ "bpf_iter_vma", CALL(SYS_bpf) },
 	{ "process_madvise", CALL(SYS_process_madvise) },
 	{ "mem_dirty_track", OPEN, .ok = pages_are_tracked },
 	{ "uffd-wp-async", CALL(SYS_userfaultfd) },

@@ -168,7 +168,7 @@ static void test_bad_maps(void **state)
 	assert_int_equal(m.n, 0);
 	assert_int_equal(proc_parse_maps("1000-2000 rw-p 0 0:0 0", a, &m), 0);
 	assert_int_equal(proc_parse_smaps("Rss: 1 kB\n", a, &m), -EINVAL);
-	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nRss: 1 MB\n", a, &m), -EINVAL);
+	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nSwap: 1 MB\n", a, &m), -EINVAL);
 	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nVmFlags: rdx\n", a, &m), -EINVAL);
 	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nNewKey: 3\nVmFlags: rd zz \n", a, &m), 0);
 	assert_int_equal(m.v[0].vmflags, VMF(rd) | VMF(unknown));
@@ -317,6 +317,7 @@ static void test_live(void **state)
 	struct err err = ERR_INIT;
 	cleanup_fd int proc = -1, dead = -1;
 	struct proc_stat st;
+	bool more;
 	struct proc_maps m;
 	int64_t number;
 	pid_t pid = fork();
@@ -330,7 +331,7 @@ static void test_live(void **state)
 	assert_int_equal(proc_open(getpid(), &proc, &err), 0);
 	assert_int_equal(proc_stat(proc, "stat", &st, &err), 0);
 	assert_int_equal(st.pid, getpid());
-	assert_int_equal(proc_smaps(proc, a, &m, &err), 0);
+	assert_int_equal(proc_smaps(proc, a, &m, SIZE_MAX, &more, &err), 0);
 	snprintf(children, sizeof(children), "task/%d/children", (int)getpid());
 	assert_int_equal(proc_numbers(proc, children, a, &v, &n, &err), 0);
 	assert_int_equal(n, 1);

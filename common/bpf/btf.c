@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/bpf/btf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/btf.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "common/base/io.h"
+
+#define BTF_BYTES_MAX (256u << 20)
+#define NESTING_MAX 16 /* typedefs of typedefs, members of members: real kernels have four */
+#define STRUCTS (1u << BTF_KIND_STRUCT | 1u << BTF_KIND_UNION)
+
+struct btf {
+	const char *types, *names; /* each type: struct btf_type, and what its kind adds */
+	size_t names_len;
+	uint32_t *at, n; /* of type i: its place in types */
+	void *map, *copy; /* what is to be given back */
+	size_t size;
+};
+
+/* What follows a type: -1 for a kind that is not known here, behind which nothing can be found. */
+static long extra_bytes(const struct btf_type *t)
+{
+	const long n = BTF_INFO_VLEN(t->info);
+
+	switch (BTF_INFO_KIND(t->info)) {
+	case BTF_KIND_INT:
+	case BTF_KIND_VAR:
+	case BTF_KIND_DECL_TAG:
+		return 4;
+	case BTF_KIND_ARRAY:
+		return sizeof(struct btf_array);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return n * (long)sizeof(struct btf_member);
+	case BTF_KIND_ENUM:
+		return n * (long)sizeof(struct btf_enum);
+	case BTF_KIND_ENUM64:
+		return n * (long)sizeof(struct btf_enum64);
+	case BTF_KIND_FUNC_PROTO:
+		return n * (long)sizeof(struct btf_param);
+	case BTF_KIND_DATASEC:
+		return n * (long)sizeof(struct btf_var_secinfo);
+	case BTF_KIND_PTR:
+	case BTF_KIND_FWD:
+	case BTF_KIND_TYPEDEF:
+	case BTF_KIND_VOLATILE:
+	case BTF_KIND_CONST:
+	case BTF_KIND_RESTRICT:
+	case BTF_KIND_FUNC:
+	case BTF_KIND_FLOAT:
+	case BTF_KIND_TYPE_TAG:
+		return 0;
+	}
+	return -1;
+}
+
+static const struct btf_type *type_of(const struct btf *b, uint32_t id)
+{
+	return id && id < b->n ? (const struct btf_type *)(b->types + b->at[id]) : NULL;
+}
+
+static const char *name_of(const struct btf *b, uint32_t off)
+{
+	return off < b->names_len ? b->names + off : "";
+}
+
+/* Type 0 is void and is not stored. */
+static bool find_types(struct btf *b, size_t len)
+{
+	size_t cap = 0;
+
+	b->n = 1;
+	for (size_t at = 0; at < len; b->n++) {
+		const struct btf_type *t = (const struct btf_type *)(b->types + at);
+		long more = len - at < sizeof(*t) ? -1 : extra_bytes(t);
+
+		if (more < 0 || (size_t)more > len - at - sizeof(*t))
+			return false;
+		array_reserve(&b->at, &cap, b->n, sizeof(*b->at));
+		b->at[b->n] = (uint32_t)at;
+		at += sizeof(*t) + (size_t)more;
+	}
+	return true;
+}
+
+static bool find_parts(struct btf *b, const char *bytes, size_t size)
+{
+	const struct btf_header *h = (const struct btf_header *)bytes;
+	uint64_t types, names;
+
+	if (size < sizeof(*h) || size > BTF_BYTES_MAX || h->magic != BTF_MAGIC || h->hdr_len < sizeof(*h) || h->hdr_len % 4)
+		return false;
+	types = (uint64_t)h->hdr_len + h->type_off;
+	names = (uint64_t)h->hdr_len + h->str_off;
+	if (types % 4 || types + h->type_len > size || names + h->str_len > size || !h->str_len || bytes[names + h->str_len - 1])
+		return false;
+	b->types = bytes + types;
+	b->names = bytes + names;
+	b->names_len = h->str_len;
+	return find_types(b, h->type_len);
+}
+
+int btf_parse(const void *bytes, size_t size, struct btf **out, struct err *err)
+{
+	struct btf *b = xzalloc(sizeof(*b));
+
+	if ((uintptr_t)bytes % 4 || !find_parts(b, bytes, size)) {
+		btf_free(b);
+		return err_set(err, ERR_FEATURE, EINVAL, "the description of the kernel's types cannot be read");
+	}
+	*out = b;
+	return 0;
+}
+
+/* Before Linux 6.16 the file cannot be mapped. */
+static int take_file(int fd, size_t size, void **map, void **copy, struct err *err)
+{
+	size_t have = 0;
+
+	*map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (*map != MAP_FAILED)
+		return 0;
+	*map = NULL;
+	*copy = xmalloc(size);
+	while (have < size) {
+		ssize_t got = read(fd, (char *)*copy + have, size - have);
+
+		if (got <= 0)
+			return err_set(err, ERR_FEATURE, got ? errno : EIO, "/sys/kernel/btf/vmlinux");
+		have += (size_t)got;
+	}
+	return 0;
+}
+
+int btf_open(struct btf **out, struct err *err)
+{
+	cleanup_fd int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
+	cleanup_free void *copy = NULL;
+	void *map = NULL;
+	struct stat st;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, ERR_FEATURE, errno, "/sys/kernel/btf/vmlinux");
+	if (st.st_size <= 0 || st.st_size > BTF_BYTES_MAX)
+		return err_set(err, ERR_FEATURE, EFBIG, "/sys/kernel/btf/vmlinux");
+	ret = take_file(fd, (size_t)st.st_size, &map, &copy, err);
+	if (!ret)
+		ret = btf_parse(map ?: copy, (size_t)st.st_size, out, err);
+	if (ret) {
+		if (map)
+			munmap(map, (size_t)st.st_size);
+		return ret;
+	}
+	(*out)->map = map;
+	(*out)->copy = take_ptr(copy);
+	(*out)->size = (size_t)st.st_size;
+	return 0;
+}
+
+void btf_free(struct btf *b)
+{
+	if (!b)
+		return;
+	if (b->map)
+		munmap(b->map, b->size);
+	free(b->copy);
+	free(b->at);
+	free(b);
+}
+
+static uint32_t find_named(const struct btf *b, uint32_t kinds, const char *name)
+{
+	for (uint32_t i = 1; i < b->n; i++) {
+		const struct btf_type *t = type_of(b, i);
+
+		if (1u << BTF_INFO_KIND(t->info) & kinds && !strcmp(name_of(b, t->name_off), name))
+			return i;
+	}
+	return 0;
+}
+
+uint32_t btf_function(const struct btf *b, const char *name)
+{
+	return find_named(b, 1u << BTF_KIND_FUNC, name);
+}
+
+/* What it is apart from const, volatile and other names. */
+static uint32_t plain(const struct btf *b, uint32_t id)
+{
+	const uint32_t wrappers = 1u << BTF_KIND_TYPEDEF | 1u << BTF_KIND_VOLATILE | 1u << BTF_KIND_CONST | 1u << BTF_KIND_RESTRICT |
+				  1u << BTF_KIND_TYPE_TAG;
+	const struct btf_type *t = type_of(b, id);
+
+	for (int i = 0; t && i < NESTING_MAX && 1u << BTF_INFO_KIND(t->info) & wrappers; i++) {
+		id = t->type;
+		t = type_of(b, id);
+	}
+	return id;
+}
+
+static bool is_struct(const struct btf_type *t)
+{
+	return t && 1u << BTF_INFO_KIND(t->info) & STRUCTS;
+}
+
+/* The member of struct id, by name of len bytes: its type, and *at plus its place in bytes. 0: none, or it is a bit field. */
+static uint32_t find_member(const struct btf *b, uint32_t id, const char *name, size_t len, uint32_t *at, int depth)
+{
+	const struct btf_type *t = type_of(b, id);
+	const struct btf_member *m = (const struct btf_member *)(t + 1);
+
+	if (!is_struct(t) || depth == NESTING_MAX)
+		return 0;
+	for (uint32_t i = 0; i < BTF_INFO_VLEN(t->info); i++, m++) {
+		const bool flagged = BTF_INFO_KFLAG(t->info);
+		const uint32_t bits = flagged ? BTF_MEMBER_BIT_OFFSET(m->offset) : m->offset;
+		const char *its = name_of(b, m->name_off);
+		uint32_t found = 0, here = *at + bits / 8;
+
+		if (!*its)
+			found = find_member(b, plain(b, m->type), name, len, &here, depth + 1);
+		else if (!strncmp(its, name, len) && !its[len] && bits % 8 == 0 && !(flagged && BTF_MEMBER_BITFIELD_SIZE(m->offset)))
+			found = m->type;
+		if (found) {
+			*at = here;
+			return plain(b, found);
+		}
+	}
+	return 0;
+}
+
+/* Bytes of a number or pointer; 0: neither. */
+static uint32_t value_size(const struct btf_type *t)
+{
+	const uint32_t numbers = 1u << BTF_KIND_INT | 1u << BTF_KIND_ENUM | 1u << BTF_KIND_ENUM64;
+
+	if (!t)
+		return 0;
+	if (BTF_INFO_KIND(t->info) == BTF_KIND_PTR)
+		return 8;
+	if (!(1u << BTF_INFO_KIND(t->info) & numbers))
+		return 0;
+	return t->size == 1 || t->size == 2 || t->size == 4 || t->size == 8 ? t->size : 0;
+}
+
+bool btf_find(const struct btf *b, const char *type, const char *path, struct btf_place *out)
+{
+	uint32_t id = find_named(b, 1u << BTF_KIND_STRUCT, type), at = 0;
+
+	*out = (struct btf_place){ 0 };
+	while (id) {
+		size_t len = strcspn(path, ".-");
+		const struct btf_type *t;
+
+		id = find_member(b, id, path, len, &at, 0);
+		t = type_of(b, id);
+		path += len;
+		if (!t || out->n == BTF_HOPS)
+			return false;
+		if (*path == '.') {
+			path++;
+			continue;
+		}
+		out->hop[out->n++] = at;
+		at = 0;
+		if (!*path) {
+			out->size = value_size(t);
+			return out->size;
+		}
+		if (BTF_INFO_KIND(t->info) != BTF_KIND_PTR)
+			return false;
+		id = plain(b, t->type);
+		path += 2; /* -> */
+	}
+	return false;
+}

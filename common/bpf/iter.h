@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel has about tasks and mappings, as numbers instead of text: a BPF iterator (Documentation/bpf/bpf_iterators.rst)
+ * runs a program of ours for each object of one process, and the program writes the fields we ask for. It makes nothing in the
+ * target, waits for nobody, and tells in a fifth of a microsecond what a file of /proc tells in three.
+ *
+ * Needs Linux 6.1 (iterators of one process), type information (CONFIG_DEBUG_INFO_BTF), CAP_BPF and CAP_PERFMON in the first user
+ * namespace. Whoever uses it has another way where there is none of that.
+ */
+#ifndef CR_BPF_ITER_H
+#define CR_BPF_ITER_H
+
+#include "common/bpf/btf.h"
+
+enum iter_kind {
+	ITER_TASK,	/* struct task_struct, each thread of a process */
+	ITER_VMA,	/* struct vm_area_struct, each mapping of a task, ascending */
+};
+
+#define ITER_FIELDS_MAX 48
+struct iter {
+	int prog; /* -1: none */
+	enum iter_kind kind;
+	size_t n;	 /* numbers for each object */
+	uint64_t absent; /* bit i: this kernel has no field i, which is 0 then */
+};
+
+/* paths: as in btf_find(), n of them. The program is out's, also after an error. ERR_FEATURE: not on this kernel, or without these
+ * privileges. */
+int iter_load(const struct btf *b, enum iter_kind kind, const char *const *paths, size_t n, struct iter *out, struct err *err);
+void iter_close(struct iter *it);
+
+struct iter_rows { uint64_t *v; size_t n; /* rows of iter.n numbers each */ };
+/* All objects of the process with thread tid, by our pid namespace; rows are the caller's, by iter_rows_free(). */
+int iter_read(const struct iter *it, pid_t tid, struct iter_rows *rows, struct err *err);
+static inline void iter_rows_free(struct iter_rows *rows)
+{
+	free(rows->v);
+}
+
+#endif

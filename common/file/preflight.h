@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is found out about files before a restore makes anything; common to the files that look. */
+#ifndef CR_FILE_PREFLIGHT_H
+#define CR_FILE_PREFLIGHT_H
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "common/file/file.h"
+
+struct files_check; /* common/file/table.h */
+
+struct look {
+	const struct model *m;
+	const struct files_check *check;
+	finding_fn report;
+	void *ctx;
+	int count;
+	bool *seen; /* by index of m->files */
+	/* The mount that was asked last. */
+	bool mount_known;
+	uint64_t mount;
+	unsigned long mount_flags;
+};
+
+/* stat(2) with attributes and the number of the mount; link: of a symbolic link itself. */
+int look_statx(const char *path, bool link, struct statx *st);
+/* What this host has against opening this file with these flags. */
+void look_opening(struct look *f, const char *path, const struct statx *st, uint32_t flags);
+/* The places of deleted files, which are made again there for a moment. */
+void look_deleted(struct look *f);
+/* Whether this may be the file of a socket of the checkpoint, which the restore makes. */
+bool look_is_made(const struct model *m, const char *path);
+/* The paths that inotify and fanotify watch. */
+void look_watched(struct look *f);
+/* Who has locks here that those of the checkpoint would meet. */
+void look_locks(struct look *f);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Flags of mappings are in smaps, for which the kernel writes 700 bytes for each of them and walks all page tables: 4 us a mapping
+ * and 12 ms for 1 GiB of small pages. Where there is much of that, maps tells names and places, and a BPF iterator the flags; and
+ * instead of pages that are found to be shared, it tells who could share them. Whatever does not fit, for whatever reason, is read
+ * from smaps after all.
+ */
+#include "common/mm/look.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "common/base/aside.h"
+#include "common/bpf/iter.h"
+#include "common/mm/private.h"
+#include "common/mm/vmflags.h"
+
+/* From so much on, preparing takes less than it saves. */
+enum { MANY_TASKS = 32, MANY_MAPPINGS = 512, MUCH_PAGES = 32768 };
+
+/* Of vm_area_struct: numbers in a row. */
+enum field { START, END, FLAGS, ANON, ROOT, CHILDREN, USERS, FIRST, LAST, FIELDS };
+static const char *const paths[FIELDS] = {
+	[START] = "vm_start",
+	[END] = "vm_end",
+	[FLAGS] = "vm_flags",
+	[ANON] = "anon_vma",
+	[ROOT] = "anon_vma->root",
+	[CHILDREN] = "anon_vma->num_children",
+	[USERS] = "anon_vma->num_active_vmas",
+	[FIRST] = "anon_vma_chain.next",
+	[LAST] = "anon_vma_chain.prev",
+};
+#define NEEDED (1ull << START | 1ull << END | 1ull << FLAGS)
+
+struct mm_look {
+	pthread_mutex_t lock;
+	bool begun, ended;
+	struct aside preparing;
+	struct iter iter;
+	struct vmflags flags;
+	struct err why; /* kind 0: it can be used */
+};
+
+struct mm_look *mm_look_new(void)
+{
+	struct mm_look *l = xzalloc(sizeof(*l));
+
+	pthread_mutex_init(&l->lock, NULL);
+	l->iter.prog = -1;
+	return l;
+}
+
+void mm_look_free(struct mm_look *l)
+{
+	struct err ignore = ERR_INIT;
+
+	if (!l)
+		return;
+	if (l->begun)
+		aside_join(&l->preparing, &ignore);
+	iter_close(&l->iter);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+/* ---- what the bits mean ---- */
+
+static int prepare(void *arg, struct err *err)
+{
+	struct mm_look *l = arg;
+	cleanup_btf struct btf *btf = NULL;
+	int ret = btf_open(&btf, err);
+
+	if (!ret)
+		ret = iter_load(btf, ITER_VMA, paths, FIELDS, &l->iter, err);
+	if (!ret && l->iter.absent & NEEDED)
+		ret = err_set(err, ERR_FEATURE, 0, "the kernel's mappings have other fields");
+	return ret ? ret : vmflags_probe(&l->iter, START, FLAGS, &l->flags, err);
+}
+
+static void begin(struct mm_look *l)
+{
+	pthread_mutex_lock(&l->lock);
+	if (!l->begun)
+		aside_start(&l->preparing, prepare, l);
+	l->begun = true;
+	pthread_mutex_unlock(&l->lock);
+}
+
+void mm_look_begin(const struct dump *d)
+{
+	uint64_t pages = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->ntasks; i++)
+		if (!d->tasks[i]->zombie) {
+			pages += d->tasks[i]->stat.rss;
+			n++;
+		}
+	if (n >= MANY_TASKS || pages >= MUCH_PAGES)
+		begin(d->mm_look);
+}
+
+/* Whether it can be used; waits until that is known. */
+static bool is_ready(struct mm_look *l, const struct log *log)
+{
+	bool ready;
+
+	pthread_mutex_lock(&l->lock);
+	if (!l->ended) {
+		aside_join(&l->preparing, &l->why);
+		if (l->why.kind)
+			log_debug(log, "mappings are read from smaps: %s", l->why.reason);
+	}
+	l->ended = true;
+	ready = l->why.kind == ERR_NONE;
+	pthread_mutex_unlock(&l->lock);
+	return ready;
+}
+
+/* ---- what is in the rows ---- */
+
+/*
+ * Whether pages of it may be mapped elsewhere, too. Its anonymous pages belong to its anon_vma, or to one of those that it has from
+ * fork(2) (mm/rmap.c, anon_vma_clone() and anon_vma_fork(), Linux 6.0 to 6.18). It has no other when there is one entry in its
+ * chain; and nobody else has pages of that one when it has no children but itself and all mappings that use it are here.
+ */
+static bool may_share(const struct mm_look *l, const uint64_t *row, const struct id_map *users)
+{
+	uint32_t here = 0;
+
+	if (!row[ANON])
+		return false;
+	if (l->iter.absent || row[ANON] != row[ROOT] || row[CHILDREN] != 1 || row[FIRST] != row[LAST])
+		return true;
+	return !id_map_get(users, row[ANON], &here) || here != row[USERS];
+}
+
+static void count_users(const struct iter_rows *rows, struct arena *arena, struct id_map *users)
+{
+	for (size_t i = 0; i < rows->n; i++) {
+		uint64_t anon = rows->v[i * FIELDS + ANON];
+		uint32_t n = 0;
+
+		if (!anon)
+			continue;
+		id_map_get(users, anon, &n);
+		id_map_put(users, arena, anon, n + 1);
+	}
+}
+
+/* The gate page of vsyscall is none of the task's mappings. */
+static bool is_gate(const struct proc_map *m)
+{
+	return !strcmp(m->name, "[vsyscall]");
+}
+
+/* False when the two do not tell of the same mappings, or of flags that are not known. */
+static bool merge(const struct mm_look *l, const struct iter_rows *rows, struct arena *arena, struct proc_maps *maps)
+{
+	struct id_map users = { 0 };
+	size_t at = 0;
+
+	count_users(rows, arena, &users);
+	for (size_t i = 0; i < maps->n; i++) {
+		struct proc_map *m = &maps->v[i];
+		const uint64_t *row = rows->v + at * FIELDS;
+
+		m->has_flags = true;
+		if (is_gate(m))
+			continue;
+		if (at++ == rows->n || row[START] != m->start || row[END] != m->end ||
+		    !vmflags_words(&l->flags, row[FLAGS], &m->vmflags))
+			return false;
+		if (m->read != !!(m->vmflags & VMF(rd)) || m->write != !!(m->vmflags & VMF(wr)))
+			return false;
+		m->may_share = may_share(l, row, &users) || m->vmflags & VMF(mg);
+	}
+	return at == rows->n;
+}
+
+static bool look_at_rows(struct mm_look *l, const struct dump_task *t, struct arena *arena, struct proc_maps *maps, struct err *err)
+{
+	struct iter_rows rows;
+	bool ok;
+
+	if (iter_read(&l->iter, t->tid, &rows, err))
+		return false;
+	ok = merge(l, &rows, arena, maps);
+	iter_rows_free(&rows);
+	return ok;
+}
+
+int mm_look(const struct dump *d, struct dump_task *t, struct arena *arena, struct err *err)
+{
+	struct mm_look *l = d->mm_look;
+	struct err why = ERR_INIT;
+	bool more = false;
+	int ret;
+
+	if (!l->begun) {
+		ret = proc_smaps(t->proc_fd, arena, &t->maps, MANY_MAPPINGS, &more, err);
+		if (ret || !more)
+			return ret;
+		begin(l);
+	}
+	ret = proc_maps(t->proc_fd, arena, &t->maps, err);
+	if (ret || (is_ready(l, d->log) && look_at_rows(l, t, arena, &t->maps, &why)))
+		return ret;
+	log_debug(d->log, "pid %d: mappings are read from smaps: %s", t->pid, why.kind ? why.reason : "flags that are not known");
+	return proc_smaps(t->proc_fd, arena, &t->maps, SIZE_MAX, &more, err);
+}
