@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "common/file/preflight.h"
@@ -62,8 +63,8 @@ static void check_file(struct look *f, const RegFileEntry *reg, uint32_t flags)
 		check_build_id(f, reg);
 }
 
-/* One use of a REG entry by the task with this pid. */
-static void use(struct look *f, uint32_t id, pid_t pid)
+/* One use of a REG entry. how: SEEN_* */
+static void use(struct look *f, uint32_t id, unsigned how)
 {
 	size_t lo = 0, hi = f->m->nfiles;
 
@@ -75,48 +76,53 @@ static void use(struct look *f, uint32_t id, pid_t pid)
 		else
 			hi = mid;
 	}
-	if (lo == f->m->nfiles || f->seen[lo])
+	if (lo == f->m->nfiles || (f->seen[lo] & how) == how)
 		return;
 	const FileEntry *e = f->m->files[lo];
 	if (e->type != FD_TYPES__REG || e->id != id || !e->reg)
 		return;
-	f->seen[lo] = true;
+	const unsigned fresh = how & ~f->seen[lo];
 	const RegFileEntry *reg = e->reg;
+
+	f->seen[lo] |= how;
 	/* Deleted files come from their images; a task's own entries in /proc exist when it does. */
 	if (reg->name[0] != '/' || reg->mqueue || (reg->has_ext && reg->ext) || model_remap(f->m, id) ||
 	    reg_is_tree_proc(f->m, reg->name) || (f->check->plan && reg_inherited(f->check->plan, reg) >= 0))
 		return;
-	check_file(f, reg, reg->flags);
+	if (fresh & SEEN_OPENED)
+		check_file(f, reg, reg->flags);
+	if (fresh & (SEEN_MAPPED | SEEN_EXECUTED))
+		look_executable(f, reg->name, fresh & SEEN_EXECUTED);
 }
 
-static void use_task(struct look *f, const struct model_task *t, pid_t pid)
+static void use_task(struct look *f, const struct model_task *t)
 {
 	for (size_t i = 0; i < t->nfds; i++) {
 		const FdinfoEntry *fd = t->fds[i];
 		if (fd->type == FD_TYPES__REG) {
-			use(f, fd->id, pid);
+			use(f, fd->id, SEEN_OPENED);
 		} else if (fd->type == FD_TYPES__FIFO) {
 			const FileEntry *e = model_file(f->m, fd->type, fd->id);
 			if (e && e->fifo && e->fifo->has_regf_id)
-				use(f, e->fifo->regf_id, pid);
+				use(f, e->fifo->regf_id, SEEN_OPENED);
 		}
 	}
 	if (t->fs) {
-		use(f, t->fs->cwd_id, pid);
-		use(f, t->fs->root_id, pid);
+		use(f, t->fs->cwd_id, SEEN_OPENED);
+		use(f, t->fs->root_id, SEEN_OPENED);
 	}
 	if (!t->mm)
 		return;
-	use(f, t->mm->exe_file_id, pid);
+	use(f, t->mm->exe_file_id, SEEN_OPENED | SEEN_EXECUTED);
 	for (size_t i = 0; i < t->mm->n_vmas; i++)
 		if (t->mm->vmas[i]->status & 0xc0 && !(t->mm->vmas[i]->status & 0x4000)) /* of a file, but no memfd */
-			use(f, (uint32_t)t->mm->vmas[i]->shmid, pid);
+			use(f, (uint32_t)t->mm->vmas[i]->shmid, SEEN_OPENED | (t->mm->vmas[i]->prot & PROT_EXEC ? SEEN_MAPPED : 0));
 }
 
 int files_preflight(const struct model *m, const struct files_check *check,
 		    finding_fn report, void *ctx)
 {
-	cleanup_free bool *seen = xzalloc((m->nfiles + 1) * sizeof(*seen));
+	cleanup_free uint8_t *seen = xzalloc((m->nfiles + 1) * sizeof(*seen));
 	struct look f = { .m = m, .check = check, .report = report, .ctx = ctx, .seen = seen };
 	struct rlimit limit;
 
@@ -126,7 +132,7 @@ int files_preflight(const struct model *m, const struct files_check *check,
 
 		if (t->zombie)
 			continue;
-		use_task(&f, t, t->nthreads ? t->threads[0].tid : 0);
+		use_task(&f, t);
 		for (size_t k = 0; k < t->nfds; k++)
 			highest = MAX(highest, t->fds[k]->fd);
 		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && t->nfds && limit.rlim_max != RLIM_INFINITY &&

@@ -16,17 +16,21 @@ struct look {
 	finding_fn report;
 	void *ctx;
 	int count;
-	bool *seen; /* by index of m->files */
+	uint8_t *seen; /* by index of m->files: SEEN_* */
 	/* The mount that was asked last. */
 	bool mount_known;
 	uint64_t mount;
 	unsigned long mount_flags;
 };
 
+enum { SEEN_OPENED = 1, SEEN_MAPPED = 2, SEEN_EXECUTED = 4 };
+
 /* stat(2) with attributes and the number of the mount; link: of a symbolic link itself. */
 int look_statx(const char *path, bool link, struct statx *st);
 /* What this host has against opening this file with these flags. */
 void look_opening(struct look *f, const char *path, const struct statx *st, uint32_t flags);
+/* The same against mapping it executable, and against its being the executable of a task. */
+void look_executable(struct look *f, const char *path, bool is_exe);
 /* The places of deleted files, which are made again there for a moment. */
 void look_deleted(struct look *f);
 /* Whether this may be the file of a socket of the checkpoint, which the restore makes. */

@@ -9,11 +9,15 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 #include "common/base/io.h"
 #include "common/file/ghost.h"
 #include "common/file/table.h"
 
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK 0x10000 /* include/uapi/linux/fcntl.h, since 6.14; EINVAL before */
+#endif
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x1000u /* include/uapi/linux/stat.h, since 5.8 */
 #endif
@@ -76,6 +80,21 @@ void look_opening(struct look *f, const char *path, const struct statx *st, uint
 			found(f, path, "is to be opened for writing, and takes only appended data here (chattr -a lets it)");
 	}
 	check_rights(f, path, (writes ? W_OK : 0) | (access != O_WRONLY ? R_OK : 0));
+}
+
+void look_executable(struct look *f, const char *path, bool is_exe)
+{
+	char *const argv[] = { (char *)(uintptr_t)path, NULL }, *const none[] = { NULL };
+	struct statvfs fs;
+
+	if (!statvfs(path, &fs) && fs.f_flag & ST_NOEXEC)
+		found(f, path, "is to be mapped executable, and is mounted with noexec here (mount -o remount,exec)");
+	else if (!is_exe || !syscall(SYS_execveat, AT_FDCWD, path, argv, none, AT_EXECVE_CHECK))
+		return;
+	else if (errno == EACCES)
+		found(f, path, "is to be the executable of a task, and may not be executed here (chmod +x)");
+	else if (errno == ETXTBSY)
+		found(f, path, "is to be the executable of a task, and somebody has it open for writing (fuser -v tells who)");
 }
 
 /* A file gets a name there and loses it again. */

@@ -31,6 +31,8 @@ static int advise(long nr, int errnum, int ret, struct err *err)
 		return err_hint(err, ret, "raise /proc/sys/fs/inotify/max_user_watches");
 	if ((nr == SYS_openat || nr == SYS_open) && (errnum == EMFILE || errnum == ENFILE))
 		return err_hint(err, ret, "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)");
+	if (nr == SYS_prctl && errnum == EACCES)
+		return err_hint(err, ret, "the executable may not be executed here, or somebody has it open for writing");
 	if (errnum == EROFS)
 		return err_hint(err, ret, "the file system is mounted read-only here");
 	return ret;

@@ -4,8 +4,10 @@
 # by the restore itself.
 . "$TOP/test/lib/common.sh"
 need jq python3 chattr flock
-for d in ro gone deleted; do mkdir "$d" && mount -t tmpfs none "$d" || skip "cannot mount a tmpfs"; done
+cp "$(command -v sleep)" own-sleep && cp own-sleep other-sleep
+for d in ro gone deleted noexec; do mkdir "$d" && mount -t tmpfs none "$d" || skip "cannot mount a tmpfs"; done
 mkdir kept
+cp own-sleep noexec/sleep
 start a python3 -c '
 import ctypes, fcntl, os, time
 os.chdir("'"$W"'")
@@ -19,6 +21,10 @@ i = libc.inotify_init()
 assert libc.inotify_add_watch(i, b"gone/watched", 0x100) > 0
 fcntl.lockf(keep[4], fcntl.LOCK_EX, 10, 5)
 fcntl.flock(keep[5], fcntl.LOCK_EX)
+for f in ("own-sleep", "other-sleep", "noexec/sleep"):
+    if not os.fork(): os.execv(f, ["sleep", "1000"])
+while sorted(open("/proc/%s/comm" % p).read() for p in open("/proc/self/task/%d/children" % os.getpid()).read().split()) != ["other-sleep\n", "own-sleep\n", "sleep\n"]:
+    time.sleep(0.01)
 open("a/ready", "w").close()
 time.sleep(1000)'
 wait_for 10 test -e a/ready || die "not ready: $(cat a/stderr)"
@@ -40,7 +46,10 @@ chattr +i reads; chattr +a appending
 nothing
 
 mount -o remount,ro ro; mount -o remount,ro deleted
+mount -o remount,noexec noexec
 rmdir gone/watched
+chmod a-x other-sleep
+exec 9>>own-sleep
 chattr +i immutable; chattr +a appended; chattr +a kept
 python3 -c 'import fcntl, os, time
 a, b = (os.open(n, os.O_RDWR) for n in ("ranges", "whole"))
@@ -49,7 +58,7 @@ open("across", "w").close()
 time.sleep(1000)' &
 across=$!
 wait_for 10 test -e across || die "no lock"
-"$CR_RESTORE" --check --json -D img --file-locks >json 2>words
+"$CR_RESTORE" --check --json -D img --file-locks --skip-file-rwx-check >json 2>words
 rc=$?
 chattr -i immutable reads; chattr -a appended appending kept
 [ "$rc" = 1 ] || die "exit status $rc: $(cat words json)"
@@ -63,8 +72,14 @@ has kept 'deleted file.*chattr'
 has gone/watched 'inotify.*not exist'
 has ranges "locked by pid $across \\(python3\\)"
 has whole "locked by pid $across \\(python3\\)"
-[ "$(jq length json)" = 8 ] || die "more than that: $(cat json)"
+has noexec/sleep 'noexec.*remount'
+has other-sleep 'may not be executed.*chmod'
+has own-sleep 'open for writing'
+[ "$(jq length json)" = 11 ] || die "more than that: $(cat json)"
 
+exec 9>&-
+chmod a+x other-sleep
+mount -o remount,exec noexec
 # The restore says the same, and makes nothing.
 chattr +i immutable
 refused 1 'immutable: is to be opened for writing, and is immutable here' "$CR_RESTORE" -D img -d --file-locks
@@ -76,4 +91,4 @@ mount -o remount,rw ro; mount -o remount,rw deleted
 mkdir gone/watched
 nothing
 restore img --file-locks
-kill "$PID"
+kill -KILL -1
