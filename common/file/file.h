@@ -212,6 +212,12 @@ uint32_t file_slot_get(struct plan *plan, const FileEntry *entry, const char *wh
 const struct file_group_index *file_group(const struct model *m, struct plan *plan, int group, uint64_t key, size_t *n);
 const struct model_pipe_data *file_pipe_data(const struct model *m, struct plan *plan, bool fifo, uint32_t pipe_id);
 
+/*
+ * Opens again what is in slot `from`, for slot `to`. Only /proc/self/fd/N opens what has no name, and a plan knows no number but those it
+ * chooses: it stands in for our standard input for a moment.
+ */
+void file_reopen(struct plan *plan, uint32_t from, uint32_t to, uint32_t flags, const char *what);
+
 /* Flags of the entry for openat of what exists: without those that create, cut, or mean something only later. */
 int reg_open_flags(uint32_t flags);
 /* fcntl(F_SETFL) for the description in slot when `want` differs from what it was made with (O_ASYNC comes with the
@@ -233,6 +239,8 @@ int reg_check(const RegFileEntry *reg, struct err *err);
 
 /* Where the file of a remapped REG entry can be opened: begin gives its temporary path (steps that make it are added),
  * the caller adds the opens, end gives it its name, removes it again, and fills it. */
+/* Bytes of a directory's path, with the slash behind it, in which there is room for the names that a restore gives for a moment. */
+#define GHOST_DIRECTORY_MAX (4095 - 40)
 struct ghost_plan;
 int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *reg, const RemapFilePathEntry *remap,
 		struct ghost_plan **g, struct err *err);
@@ -249,6 +257,8 @@ int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
 /* What the link of a descriptor names, when it is of a kind that cannot come back in any way; else NULL. */
 const char *file_hopeless(const char *link);
 extern const struct state_kind fs_kind, file_locks_kind;
+/* The error of a readlink(2) of an open file, errno: a path that is too long for the kernel to tell is refused. */
+int file_link_error(const char *what, struct err *err);
 /* Records the locks and leases that show at this descriptor, or refuses them. */
 int file_locks_dump(struct dump *d, const struct file_fd *f, struct err *err);
 

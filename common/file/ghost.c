@@ -289,7 +289,7 @@ static int ghost_load(const struct model *m, uint32_t id, struct arena *arena, s
 static const char *temporary_name(struct plan *plan, const char *name, uint32_t id)
 {
 	const char *base = strrchr(name, '/') + 1;
-	size_t keep = MIN(strlen(base), (size_t)200);
+	size_t keep = MIN(strlen(base), (size_t)MIN(200, GHOST_DIRECTORY_MAX - (base - name)));
 
 	return arena_printf(plan->arena, "%.*s%.*s.cr.%x.%lx.ghost", (int)(base - name), name, (int)keep, base, id,
 			    (unsigned long)plan->unique);
@@ -346,6 +346,8 @@ int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *re
 	const struct arg cwd = A((uint64_t)AT_FDCWD);
 	int ret;
 
+	if (strrchr(reg->name, '/') - reg->name + 1 > GHOST_DIRECTORY_MAX)
+		return err_image(err, "files.img: file %u: its directory's path is too long for making a deleted file in it", reg->id);
 	if (strlen(reg->name) < 2 || reg->name[strlen(reg->name) - 1] == '/')
 		return err_image(err, "files.img: file %u: name \"%s\" cannot be a deleted file's", reg->id, reg->name);
 	g->path = program_string(c, temporary_name(plan, reg->name, remap->remap_id));
@@ -455,27 +457,48 @@ static bool mapped_writable(const struct model *m, uint32_t id)
 	return false;
 }
 
-/* A file without a name from its birth, which may still get one by linkat(2): made in the same way when it is one
- * opening. */
-static int plan_tmpfile(const struct model *m, struct plan *plan, const RegFileEntry *reg, uint32_t ghost,
-			uint32_t slot, struct err *err)
+/*
+ * A file without a name from its birth, which may still get one by linkat(2): the one description that made it makes it again, the
+ * others open what that has.
+ */
+static int plan_tmpfile(const struct model *m, struct plan *plan, const RegFileEntry *maker, uint32_t ghost,
+			const struct file_group_index *group, size_t n, struct err *err)
 {
+	const uint32_t first = file_slot_get(plan, model_file(m, FD_TYPES__REG, maker->id), "unnamed file");
 	struct program *c = plan->controller;
 	struct ghost_plan g = { 0 };
 	uint32_t odd = O_APPEND | O_DIRECT; /* would send the content elsewhere, or refuse it */
-	const char *slash = strrchr(reg->name, '/');
+	const char *slash = strrchr(maker->name, '/');
 	int ret = ghost_load(m, ghost, plan->arena, &g, err);
 
 	if (ret < 0)
 		return ret;
 	if (!S_ISREG(g.entry->mode))
 		return bad(err, ghost, "an O_TMPFILE file that is not regular");
-	struct data_ref dir = program_string(c, slash == reg->name ? "/" :
-					     arena_printf(plan->arena, "%.*s", (int)(slash - reg->name), reg->name));
-	plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "unnamed file", SYS_openat, A((uint64_t)AT_FDCWD),
-					      A_DATA(dir), A((reg->flags & ~(odd | O_ASYNC)) | O_CLOEXEC), A(0600)));
-	fill_regular(plan, &g, A_SLOT(slot));
-	plan_setfl(plan, slot, reg->flags & ~odd, reg->flags);
+	struct data_ref dir = program_string(c, slash == maker->name ? "/" :
+					     arena_printf(plan->arena, "%.*s", (int)(slash - maker->name), maker->name));
+	plan_slot_is(plan, first, program_call(c, MAKE_OBJECTS, "unnamed file", SYS_openat, A((uint64_t)AT_FDCWD),
+					       A_DATA(dir), A((maker->flags & ~(odd | O_ASYNC)) | O_CLOEXEC), A(0600)));
+	for (size_t i = 0; i < n; i++) {
+		const FileEntry *e = model_file(m, FD_TYPES__REG, m->remaps[group[i].i]->orig_id);
+		uint32_t slot = first;
+
+		ret = e ? reg_check(e->reg, err) : 0;
+		if (ret < 0)
+			return ret;
+		if (e && e->reg != maker) {
+			slot = file_slot_get(plan, e, "unnamed file");
+			file_reopen(plan, first, slot, (uint32_t)reg_open_flags(e->reg->flags), "further opening of an unnamed file");
+		}
+		if (e)
+			reg_seek(plan, e->reg, slot);
+		if (!e || (e->reg->flags & O_ACCMODE) == O_RDWR || !mapped_writable(m, e->reg->id))
+			continue;
+		slot = file_slot_new(plan, FD_TYPES__REG, e->reg->id, O_RDWR, "unnamed file, writable");
+		file_reopen(plan, first, slot, O_RDWR | O_CLOEXEC, "unnamed file, writable");
+	}
+	fill_regular(plan, &g, A_SLOT(first));
+	plan_setfl(plan, first, maker->flags & ~odd, maker->flags);
 	return 0;
 }
 
@@ -491,10 +514,11 @@ int ghost_plan_files(const struct model *m, struct plan *plan, const RegFileEntr
 	uint32_t slot;
 	int ret;
 
-	if (n == 1 && !linked && (first->flags & O_TMPFILE) == O_TMPFILE && first->flags & O_ACCMODE) {
-		slot = file_slot_get(plan, model_file(m, FD_TYPES__REG, first->id), "unnamed file");
-		reg_seek(plan, first, slot);
-		return plan_tmpfile(m, plan, first, remap->remap_id, slot, err);
+	for (size_t i = 0; i < n && !linked; i++) {
+		const RegFileEntry *reg = model_reg(m, m->remaps[group[i].i]->orig_id);
+
+		if (reg && (reg->flags & O_TMPFILE) == O_TMPFILE && reg->flags & O_ACCMODE)
+			return plan_tmpfile(m, plan, reg, remap->remap_id, group, n, err);
 	}
 	ret = ghost_begin(m, plan, first, remap, &g, err);
 	if (ret < 0)

@@ -52,7 +52,7 @@ static int read_link(struct look *l, struct file_fd *f, struct err *err)
 	snprintf(path, sizeof(path), "fd/%d", f->number);
 	ssize_t len = readlinkat(f->task->proc_fd, path, link, sizeof(link) - 1);
 	if (len < 0)
-		return err_sys(err, "cannot read its link");
+		return file_link_error("cannot read its link", err);
 	link[len] = 0;
 	f->link = arena_strdup(l->arena, link);
 	if (S_ISSOCK(f->st.st_mode) && !strncmp(link, "socket:[", 8))

@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <search.h>
 #include <string.h>
@@ -148,6 +149,21 @@ static const char *place_of(struct dump *d, int root, const char *lost, const st
 	return NULL;
 }
 
+/*
+ * A file of a lower layer of overlayfs shows the links that it has there, however often it was removed above. That it has none left
+ * only link(2) tells, which refuses to bring it back (fs/namei.c, vfs_link()). Where there are others it gets one more for a moment.
+ */
+static bool nobody_links(struct dump *d, const struct file_place *p, int root, const char *lost)
+{
+	int dir = (int)(strrchr(lost, '/') - lost) + 1;
+	const char *name = arena_printf(d->arena, "%.*s" LINK_PREFIX "%d.probe", dir, lost, getpid());
+
+	if (linkat(d->task->proc_fd, p->magic, root, name + 1, AT_SYMLINK_FOLLOW))
+		return errno == ENOENT && faccessat(root, dir > 1 ? arena_printf(d->arena, "%.*s", dir - 1, lost + 1) : ".", F_OK, 0) == 0;
+	unlinkat(root, name + 1, 0);
+	return false;
+}
+
 /* Finds the name; *ghost says that no name leads to the file, *linked that it has names but not this one. */
 static int resolve(struct dump *d, const struct file_place *p, const char **name, bool *ghost, bool *linked,
 		   struct err *err)
@@ -183,12 +199,20 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 			*name = other;
 			return 0;
 		}
-		*linked = d->opts->link_remap;
-		if (!*linked)
+		*ghost = p->fs_type == OVERLAYFS_SUPER_MAGIC && nobody_links(d, p, root, cut);
+		*linked = !*ghost && d->opts->link_remap;
+		if (!*ghost && !*linked)
 			return refuse_hidden(p, cut, true, err);
 	}
 	*name = place_of(d, root, cut, &p->st);
-	return *name ? 0 : err_refuse(err, "%s was removed together with its directory and all of its file system above", cut);
+	if (!*name)
+		return err_refuse(err, "%s was removed together with its directory and all of its file system above", cut);
+	/* A restore makes it by a name that is longer, and only then takes this one. */
+	if (strrchr(*name, '/') - *name + 1 > GHOST_DIRECTORY_MAX)
+		return err_hint(err, err_refuse(err, "%.200s... was removed, and the path of its directory is too long to make it there again",
+						*name),
+				"give a directory above it a shorter name (mv)");
+	return 0;
 }
 
 /*
@@ -286,12 +310,20 @@ static int put_path(struct dump *d, const struct file_place *p, uint32_t id, str
 	return 0;
 }
 
+int file_link_error(const char *what, struct err *err)
+{
+	if (errno != ENAMETOOLONG)
+		return err_sys(err, "%s", what);
+	return err_hint(err, err_refuse(err, "its path is longer than %d bytes, the most by which anything can be opened", PATH_MAX - 1),
+			"give a directory above it a shorter name (mv)");
+}
+
 static int see(const struct dump *d, const char *link, char target[4096], struct stat *st, struct err *err)
 {
 	ssize_t n = readlinkat(d->task->proc_fd, link, target, 4095);
 
 	if (n < 0)
-		return err_object(err, err_sys(err, "cannot read the link"), "/proc/PID/%s", link);
+		return err_object(err, file_link_error("cannot read the link", err), "/proc/PID/%s", link);
 	target[n] = 0;
 	if (fstatat(d->task->proc_fd, link, st, 0) < 0)
 		return err_object(err, err_sys(err, "cannot stat %s", target), "/proc/PID/%s", link);

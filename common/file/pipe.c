@@ -258,23 +258,11 @@ int pipe_plan_data(struct plan *plan, const struct model_pipe_data *data, struct
 	return 0;
 }
 
-/*
- * A description that pipe2(2) does not give: a second opening of an end (/dev/stdout of a pipe leads to one), or one
- * for both directions. Only /proc/self/fd/N opens a pipe again, and a plan knows no number but those it chooses: the
- * pipe stands in for our standard input for a moment.
- */
+/* A description that pipe2(2) does not give: a second opening of an end (/dev/stdout of a pipe leads to one), or one for both
+ * directions. */
 static void reopen(struct plan *plan, uint32_t from, uint32_t to, uint32_t flags)
 {
-	struct program *c = plan->controller;
-	struct data_ref path = program_string(c, "/proc/self/fd/0");
-	struct step_ref saved = program_try(c, MAKE_OBJECTS, "makes room", SYS_dup, A(0));
-
-	program_call(c, MAKE_OBJECTS, "where it can be opened again", SYS_dup2, A_SLOT(from), A(0));
-	plan_slot_is(plan, to,
-		     program_call(c, MAKE_OBJECTS, "further opening of a pipe", SYS_openat, A((uint64_t)AT_FDCWD),
-				  A_DATA(path), A((ACCESS(flags) | O_NONBLOCK | O_CLOEXEC))));
-	program_try(c, MAKE_OBJECTS, "as before", SYS_dup2, A_RESULT(saved), A(0));
-	program_try(c, MAKE_OBJECTS, "as before", SYS_close, A_RESULT(saved));
+	file_reopen(plan, from, to, ACCESS(flags) | O_NONBLOCK | O_CLOEXEC, "further opening of a pipe");
 }
 
 struct ends { bool have[2]; uint32_t slot[2]; }; /* by access mode: 0 read, 1 write */

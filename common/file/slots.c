@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Which descriptions have a slot in the plan already, and which entries belong together: searched, never walked. */
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "common/file/file.h"
 
@@ -166,4 +167,16 @@ const struct model_pipe_data *file_pipe_data(const struct model *m, struct plan 
 		fp->data_built = true;
 	}
 	return id_map_get(&fp->data, (uint64_t)fifo << 32 | pipe_id, &i) ? &m->pipe_data[i] : NULL;
+}
+
+void file_reopen(struct plan *plan, uint32_t from, uint32_t to, uint32_t flags, const char *what)
+{
+	struct program *c = plan->controller;
+	struct data_ref path = program_string(c, "/proc/self/fd/0");
+	struct step_ref saved = program_try(c, MAKE_OBJECTS, "makes room", SYS_dup, A(0));
+
+	program_call(c, MAKE_OBJECTS, "where it can be opened again", SYS_dup2, A_SLOT(from), A(0));
+	plan_slot_is(plan, to, program_call(c, MAKE_OBJECTS, what, SYS_openat, A((uint64_t)AT_FDCWD), A_DATA(path), A(flags)));
+	program_try(c, MAKE_OBJECTS, "as before", SYS_dup2, A_RESULT(saved), A(0));
+	program_try(c, MAKE_OBJECTS, "as before", SYS_close, A_RESULT(saved));
 }

@@ -183,15 +183,21 @@ static void check_directories(void)
 }
 
 /* A file that never had a name, and may still get one; -1 where the file system has none. */
-static struct { int fd, flags; } unnamed;
+static struct { int fd, again, flags; } unnamed;
 
 static void make_unnamed(void)
 {
+	char path[32];
+
 	unnamed.fd = open(test_dir_, O_RDWR | O_TMPFILE, 0600);
 	if (unnamed.fd < 0)
 		return;
 	CHECK_EQ(write(unnamed.fd, "unnamed", 7), 7);
 	unnamed.flags = fcntl(unnamed.fd, F_GETFL);
+	/* A second description, which reads. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", unnamed.fd);
+	unnamed.again = open(path, O_RDONLY);
+	CHECK(unnamed.again >= 0 && lseek(unnamed.again, 2, SEEK_SET) == 2);
 }
 
 static void check_unnamed(void)
@@ -204,6 +210,8 @@ static void check_unnamed(void)
 	CHECK_EQ(lseek(unnamed.fd, 0, SEEK_CUR), 7);
 	CHECK_EQ(pread(unnamed.fd, buf, 8, 0), 7);
 	CHECK(!memcmp(buf, "unnamed", 7));
+	CHECK_EQ(pwrite(unnamed.fd, "UN", 2, 2), 2);
+	CHECK(read(unnamed.again, buf, 8) == 5 && !memcmp(buf, "UNmed", 5) && fcntl(unnamed.again, F_GETFL) != unnamed.flags);
 	snprintf(buf, sizeof(buf), "/proc/self/fd/%d", unnamed.fd);
 	CHECK(!linkat(AT_FDCWD, buf, AT_FDCWD, test_path(path, sizeof(path), "named-now"), AT_SYMLINK_FOLLOW));
 }
