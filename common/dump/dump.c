@@ -20,6 +20,7 @@
 #include "common/dump/ahead.h"
 #include "common/dump/before.h"
 #include "common/dump/identity.h"
+#include "common/dump/left.h"
 #include "common/dump/share.h"
 #include "common/dump/state.h"
 #include "common/feature/feature.h"
@@ -480,6 +481,8 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		dump_thaw(&d, ret || opts->leave_running ? THAW_RUN : opts->leave_stopped ? THAW_STOP : THAW_KILL);
 	if (!ret && kill)
 		tcp_after_kill(&d);
+	if (!ret && (kill || (found && !found->n))) /* else some of the tree may not be among its tasks */
+		left_tell(&d, kill);
 	if (!ret && dump_stays_tracked(&d))
 		keeper_leave(d.tracker, dump_run_id(&d), log);
 	else if (!ret && (opts->leave_running || opts->leave_stopped))

@@ -209,9 +209,8 @@ static int resolve(struct dump *d, const struct file_place *p, const char **name
 		return err_refuse(err, "%s was removed together with its directory and all of its file system above", cut);
 	/* A restore makes it by a name that is longer, and only then takes this one. */
 	if (strrchr(*name, '/') - *name + 1 > GHOST_DIRECTORY_MAX)
-		return err_hint(err, err_refuse(err, "%.200s... was removed, and the path of its directory is too long to make it there again",
-						*name),
-				"give a directory above it a shorter name (mv)");
+		return err_hint(err, err_refuse(err, "%.200s... was removed, and the path of its directory is too long to make it"
+						" there again", *name), "give a directory above it a shorter name (mv)");
 	return 0;
 }
 
