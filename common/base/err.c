@@ -66,7 +66,7 @@ int err_refuse(struct err *e, const char *fmt, ...)
 
 int err_task(struct err *e, pid_t pid, const char *comm, int ret)
 {
-	if (!e->pid) {
+	if (e->kind != ERR_NONE && !e->pid) { /* where nothing failed, a later error must not carry this task */
 		e->pid = pid;
 		snprintf(e->comm, sizeof(e->comm), "%s", comm ? comm : "");
 	}

@@ -137,7 +137,7 @@ static int dump_states(struct dump *d, struct err *err)
 	d->ahead = d->found ? NULL : ahead_start(d, state_look_ahead);
 	ret = dump_note(d, files_look(d, err), err);
 	if (!ret)
-		ret = dump_each_task(d, state_dump, err);
+		ret = state_dump_all(d, err);
 	ahead_end(take_ptr(d->ahead));
 	return ret;
 }

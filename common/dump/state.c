@@ -8,73 +8,13 @@
 #include "common/base/halves.h"
 #include "common/base/fault.h"
 #include "common/dump/ahead.h"
+#include "common/dump/ask.h"
 #include "common/dump/dead_leader.h"
 #include "common/dump/identity.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
 #include "common/task/cgroup.h"
 #include "common/task/task.h"
-
-/* A set of questions: one program, and for each kind that asks its handles. */
-struct questions {
-	struct program *prog;
-	bool lent; /* prog is that of other questions, which come first in it */
-	void **slots; /* by index in state_kinds; arena memory */
-};
-
-static void questions_done(struct questions *q)
-{
-	if (!q->lent)
-		program_free(q->prog);
-}
-
-static int ask(struct dump *d, enum scope scope, struct questions *q, struct err *err)
-{
-	size_t n = 0;
-
-	while (state_kinds[n])
-		n++;
-	if (!q->lent)
-		q->prog = program_new();
-	q->slots = arena_alloc(d->arena, n * sizeof(*q->slots));
-	for (size_t i = 0; i < n; i++) {
-		const struct state_kind *k = state_kinds[i];
-		int ret;
-
-		if (k->scope != scope)
-			continue;
-		q->slots[i] = arena_alloc(d->arena, k->slot_size);
-		if (!k->ask)
-			continue;
-		if (d->found && d->task->closed)
-			continue;
-		ret = k->ask(d, q->prog, q->slots[i], err);
-		/* Whoever cannot ask says why, and that is, as a rule, what the task would not survive. */
-		d->task->closed |= ret != 0;
-		ret = dump_note(d, ret, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static int record(struct dump *d, enum scope scope, struct dump_thread *t, const struct questions *q, struct err *err)
-{
-	for (size_t i = 0; state_kinds[i]; i++) {
-		const struct state_kind *k = state_kinds[i];
-		int ret;
-
-		if (k->scope != scope || !k->dump || (d->task->closed && k->ask))
-			continue;
-		ret = k->dump(d, t, q->prog, q->slots[i], err);
-		if (t != d->task->threads)
-			err_object(err, ret, "thread %d", t->frozen->tid);
-		ret = dump_note(d, ret, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
 
 /* Work is shared with a second thread of ours from this many threads of the target on: starting one costs as much as ten of them. */
 #define SHARED_FROM 32
@@ -165,87 +105,22 @@ int state_look_ahead(void *d, struct err *err)
 	return ret ? ret : look_at_kinds(d, err);
 }
 
-/* What the takers of answers need. */
-struct answers { struct dump *d; const struct questions *q; };
-
-static int record_thread(void *ctx, size_t thread, struct err *err)
+/* All but what it has to be asked for. */
+static int look_outside(struct dump *d, struct err *err)
 {
-	const struct answers *a = ctx;
+	int ret = 0;
 
-	return record(a->d, SCOPE_THREAD, &a->d->task->threads[thread], a->q, err);
+	if (d->task->vm_shared) { /* parents come first */
+		d->task->maps = d->task->parent->maps;
+		d->task->mm = d->task->parent->mm;
+	} else {
+		ret = mm_collect(d, err);
+	}
+	fault("dump:looked");
+	return ret;
 }
 
-/* What needs no answers: for a check of a task that must not be asked. */
-static int record_unasked(struct dump *d, const struct questions *task, const struct questions *thread, struct err *err)
-{
-	int ret = record(d, SCOPE_TASK, &d->task->threads[0], task, err);
-
-	for (size_t i = 0; i < d->task->nthreads && !ret; i++)
-		if (!d->task->threads[i].frozen->dead)
-			ret = record(d, SCOPE_THREAD, &d->task->threads[i], thread, err);
-	if (!ret)
-		ret = dead_leader_dump(d, err);
-	return ret || d->task->vm_shared ? ret : vma_resolve_files(d, err);
-}
-
-/* All that needs the agent inside the process. */
-static int ask_inside(struct dump *d, struct err *err)
-{
-	cleanup(questions_done) struct questions task = { 0 };
-	cleanup(questions_done) struct questions leader = { 0 };
-	cleanup(questions_done) struct questions others = { 0 };
-	struct answers answers = { d, &others };
-	struct remote_done take = { record_thread, &answers };
-	struct remote_needs needs = { .maps = &d->task->maps, .status = &d->task->threads[d->task->fz.speaker].status };
-	const bool alone = d->task->nthreads == 1; /* both sets of questions are asked in one run */
-	struct err ignore = ERR_INIT;
-	int ret, back;
-
-	ret = ask(d, SCOPE_TASK, &task, err);
-	if (alone)
-		leader = (struct questions){ .prog = task.prog, .lent = true };
-	if (!ret)
-		ret = ask(d, SCOPE_THREAD, &leader, err);
-	if (!ret && d->task->closed)
-		return record_unasked(d, &task, &leader, err);
-	if (!ret) {
-		needs.size = MAX(program_size(task.prog), program_size(leader.prog));
-		if (!alone) {
-			others = (struct questions){ .prog = program_copy(leader.prog), .slots = leader.slots };
-			needs.others = program_size(others.prog);
-		}
-		ret = remote_open(&d->task->fz, &needs, d->log, &d->task->remote, err);
-	}
-	d->task->left_busy = ret == -EBUSY;
-	if (ret && d->found && !d->task->left_busy) {
-		d->task->closed = true;
-		ret = dump_note(d, ret, err);
-		return record_unasked(d, &task, &leader, err);
-	}
-	if (ret)
-		return ret;
-	remote_prepare(d->task->remote, task.prog, true);
-	if (!alone) {
-		remote_prepare(d->task->remote, leader.prog, true);
-		remote_prepare(d->task->remote, others.prog, false);
-	}
-
-	ret = remote_run(d->task->remote, task.prog, err);
-	if (!ret)
-		ret = record(d, SCOPE_TASK, &d->task->threads[0], &task, err);
-	if (!ret && !alone)
-		ret = remote_run(d->task->remote, leader.prog, err);
-	if (!ret)
-		ret = record(d, SCOPE_THREAD, &d->task->threads[d->task->fz.speaker], &leader, err);
-	if (!ret)
-		ret = alone ? 0 : remote_run_others(d->task->remote, others.prog, &take, err);
-	if (!ret)
-		ret = dead_leader_dump(d, err);
-	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);
-	return ret ? ret : back;
-}
-
-int state_dump(struct dump *d, struct err *err)
+static int dump_one(struct dump *d, struct err *err)
 {
 	struct aside around = { 0 };
 	struct dump view = *d;
@@ -260,17 +135,57 @@ int state_dump(struct dump *d, struct err *err)
 		aside_start(&around, state_look_around, &view);
 	else if (!ret && !d->ahead)
 		ret = state_look_around(d, err);
-	if (!ret && d->task->vm_shared) { /* parents come first */
-		d->task->maps = d->task->parent->maps;
-		d->task->mm = d->task->parent->mm;
-	} else if (!ret) {
-		ret = mm_collect(d, err);
-	}
-	fault("dump:looked");
+	if (!ret)
+		ret = look_outside(d, err);
 	if (!ret)
 		ret = ask_inside(d, err);
 	back = aside_join(&around, err);
 	if (!ret && !back)
 		cgroup_dump(d);
 	return ret ? ret : back;
+}
+
+/* Takes as many tasks as can be asked together, from v on: *n. The one behind them may live in the address space of one of them. */
+static int dump_some(struct dump *d, struct dump_task *const *from, size_t left, size_t *n, struct err *err)
+{
+	struct dump_task *v[ASK_AT_ONCE];
+	size_t some = 0;
+	int ret = 0;
+
+	for (*n = 0; *n < left && some < ARRAY_SIZE(v) && !ret; ++*n) {
+		if (from[*n]->zombie)
+			continue;
+		if (!ask_is_for_many(from[*n]))
+			break;
+		d->task = v[some++] = from[*n];
+		ret = ahead_wait(d->ahead, d->task->index, err);
+		if (!ret)
+			ret = look_outside(d, err);
+		err_task(err, d->task->pid, d->task->stat.comm, ret);
+	}
+	if (!ret)
+		ret = ask_many(d, v, some, err);
+	for (size_t i = 0; i < some && !ret; i++) {
+		d->task = v[i];
+		cgroup_dump(d);
+	}
+	return ret;
+}
+
+int state_dump_all(struct dump *d, struct err *err)
+{
+	int ret = 0;
+
+	if (!d->ahead)
+		return dump_each_task(d, dump_one, err);
+	for (size_t i = 0, n; i < d->ntasks && !ret; i += n) {
+		n = 1;
+		d->task = d->tasks[i];
+		if (d->task->zombie || ask_is_for_many(d->task))
+			ret = dump_some(d, d->tasks + i, d->ntasks - i, &n, err);
+		else
+			ret = err_task(err, d->task->pid, d->task->stat.comm, dump_one(d, err));
+	}
+	d->task = d->tasks[0];
+	return ret;
 }

@@ -10,7 +10,7 @@ int state_look(struct dump *d, struct err *err);
 int state_look_around(void *dump, struct err *err);
 /* That, and all that state kinds look at, for one who goes ahead. */
 int state_look_ahead(void *dump, struct err *err);
-/* d->task, all but its files and pages. */
-int state_dump(struct dump *d, struct err *err);
+/* All tasks, each but for its files and pages. */
+int state_dump_all(struct dump *d, struct err *err);
 
 #endif

@@ -31,9 +31,8 @@
  * inside, as if we had died: they find their way out when they run again and we are gone.
  */
 #include "common/feature/feature.h"
-#include "common/remote/cave.h"
 #include "common/remote/freezer.h"
-#include "common/remote/remote.h"
+#include "common/remote/inside.h"
 #include "common/remote/wait.h"
 
 #include <errno.h>
@@ -50,64 +49,10 @@
 #include "common/base/io.h"
 #include "common/proc/proc.h"
 
-#define REGION_HEAD 64u /* how long the holder allows guests to show up, then a flag for each of them */
-#define FLAGS_OFF 16u
-#define REGION_SLACK 1024u /* epilogue */
-#define GUEST_SLACK 256u   /* a guest's */
-
 #define GUEST_INSIDE 2 /* a flag, set by agent.S */
-#define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
 
 /* Phases behind the caller's: they run whatever happened before. */
 enum { PHASE_STOP = 1 << 8, PHASE_LEAVE };
-
-enum role { HOLDER, GUEST };
-
-/* A thread that is inside, or about to be. */
-struct guest {
-	size_t thread;
-	enum { OUTSIDE, ENTERED, RUNNING, STOPPED } at;
-};
-
-/* Guests that are dealt with together: they have neighbouring slots, flags and programs. */
-struct set {
-	size_t home; /* of the first */
-	size_t n;
-	struct guest v[GUESTS_MAX];
-};
-
-struct remote {
-	struct freeze *fz;
-	const struct log *log;
-	struct cave cave;
-	uint64_t region, region_len; /* its data; 0 until the holder made it */
-	size_t room, guest_room; /* for one program: the holder's, a guest's */
-	size_t holder;	/* index of the thread */
-	bool holder_in; /* the holder's registers are inside the agent */
-	bool stuck;	/* a thread did not come to a stop in time */
-	int stop_signal;
-	bool matters; /* the target handles it or waits for it */
-	bool filtered; /* a seccomp filter looks at the holder when we are gone */
-	pid_t owed;   /* the thread that is to get one in the end, because somebody sent one while we used it */
-	unsigned char *out, *in; /* region contents: as programs are written, as they are read */
-};
-
-/* Where a thread has its slots, its flag, and its program. 0 is the holder, which is still inside its last program while guests run. */
-static uint64_t slots_home(const struct remote *r, size_t home)
-{
-	return r->cave.code + arch_agent_dump_len + home * SLOT_BYTES;
-}
-
-/* The holder has none. */
-static uint64_t flag_home(const struct remote *r, size_t home)
-{
-	return r->region + FLAGS_OFF + (home - 1) * sizeof(uint32_t);
-}
-
-static size_t program_off(const struct remote *r, size_t home)
-{
-	return REGION_HEAD + (home ? r->room + (home - 1) * r->guest_room : 0);
-}
 
 static uint64_t agent_mask(const struct remote *r)
 {
@@ -119,8 +64,7 @@ static int set_mask(pid_t tid, uint64_t mask)
 	return ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(mask), &mask) < 0 ? -errno : 0;
 }
 
-/* Makes what the thread needs to find its way back, to be written before its registers are touched. */
-static void make_slots(const struct remote *r, size_t home, const struct frozen_thread *t, uint64_t slots[ARCH_AGENT_SLOTS])
+void inside_make_slots(const struct remote *r, size_t home, const struct frozen_thread *t, uint64_t slots[ARCH_AGENT_SLOTS])
 {
 	struct arch_regs regs = t->regs;
 	struct arch_leave l = { home ? flag_home(r, home) : r->region, r->region_len, t->sigmask };
@@ -129,7 +73,7 @@ static void make_slots(const struct remote *r, size_t home, const struct frozen_
 	arch_agent_fill_slots(slots, &regs, &l);
 }
 
-static int write_slots(struct remote *r, size_t home, const uint64_t *slots, size_t n, struct err *err)
+int inside_write_slots(struct remote *r, size_t home, const uint64_t *slots, size_t n, struct err *err)
 {
 	int ret = pwrite_full(r->fz->mem_fd, slots, n * SLOT_BYTES, (off_t)slots_home(r, home));
 
@@ -140,8 +84,8 @@ static int fill_holder_slots(struct remote *r, struct err *err)
 {
 	uint64_t slots[ARCH_AGENT_SLOTS];
 
-	make_slots(r, 0, &r->fz->threads[r->holder], slots);
-	return write_slots(r, 0, slots, 1, err);
+	inside_make_slots(r, 0, &r->fz->threads[r->holder], slots);
+	return inside_write_slots(r, 0, slots, 1, err);
 }
 
 /* The code, with what the holder needs to find its way back if there is no mapping. */
@@ -151,7 +95,7 @@ static int write_code(struct remote *r, struct err *err)
 	uint64_t slots[ARCH_AGENT_SLOTS];
 	int ret;
 
-	make_slots(r, 0, &r->fz->threads[r->holder], slots);
+	inside_make_slots(r, 0, &r->fz->threads[r->holder], slots);
 	memcpy(code, arch_agent_start, arch_agent_dump_len);
 	memcpy(code + arch_agent_dump_len, slots, SLOT_BYTES);
 	ret = pwrite_full(r->fz->mem_fd, code, r->cave.len, (off_t)r->cave.code);
@@ -172,8 +116,7 @@ static int is_stuck(struct remote *r, pid_t tid, struct err *err)
 				    "try a longer --timeout");
 }
 
-/* Waits for a stop of tid. A SIGSTOP that comes meanwhile is sent again when all is over. */
-static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
+int inside_wait(struct remote *r, pid_t tid, int want, struct err *err)
 {
 	const int go_on = want == (SIGTRAP | 0x80) ? PTRACE_SYSCALL : PTRACE_CONT;
 	const uint64_t until = r->fz->timeout_ms ? now_ns() + r->fz->timeout_ms * 1000000ull : 0;
@@ -204,29 +147,42 @@ static int wait_stop(struct remote *r, pid_t tid, int want, struct err *err)
 	}
 }
 
-/* To the exit of the next system call; inside names the fault point at its entry. */
-static int through_call(struct remote *r, pid_t tid, const char *inside, struct err *err)
+static struct frozen_thread *holder(const struct remote *r)
 {
-	for (int stop = 0; stop < 2; stop++) {
-		int ret;
+	return &r->fz->threads[r->holder];
+}
 
-		if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL) < 0)
-			return err_sys(err, "cannot run thread %d", tid);
-		ret = wait_stop(r, tid, SIGTRAP | 0x80, err);
-		if (ret)
-			return ret;
-		if (!stop)
-			fault(inside);
-	}
+/* The holder's registers stand before a system call: it goes to its entry. */
+static int to_call(struct remote *r, int way, struct err *err)
+{
+	if (ptrace(PTRACE_SYSCALL, holder(r)->tid, NULL, NULL) < 0)
+		return err_sys(err, "cannot run thread %d", holder(r)->tid);
+	r->way = way;
 	return 0;
+}
+
+static int wait_call(struct remote *r, struct err *err)
+{
+	r->way = AT_REST;
+	return inside_wait(r, holder(r)->tid, SIGTRAP | 0x80, err);
+}
+
+/* It is on its way to the entry, and goes on to the exit; inside names the fault point between them. */
+static int through_call(struct remote *r, int way, const char *inside, struct err *err)
+{
+	int ret = wait_call(r, err);
+
+	if (ret)
+		return ret;
+	fault(inside);
+	return to_call(r, way, err);
 }
 
 /* Lets the holder make the data mapping. From here on its registers stay inside the agent. */
 static int make_region(struct remote *r, struct err *err)
 {
-	struct frozen_thread *t = &r->fz->threads[r->holder];
+	struct frozen_thread *t = holder(r);
 	struct arch_regs regs = t->regs;
-	int64_t at;
 	int ret;
 
 	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, (uintptr_t)t->options | PTRACE_O_TRACESYSGOOD) < 0)
@@ -237,11 +193,24 @@ static int make_region(struct remote *r, struct err *err)
 		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
 	r->holder_in = true;
 	set_mask(t->tid, agent_mask(r));
-	ret = through_call(r, t->tid, "dump:in-mmap", err);
+	return to_call(r, TO_MAP, err);
+}
+
+int remote_open_go_on(struct remote *r, struct err *err)
+{
+	return through_call(r, FROM_MAP, "dump:in-mmap", err);
+}
+
+int remote_open_end(struct remote *r, struct err *err)
+{
+	struct arch_regs regs;
+	int ret = wait_call(r, err);
+	int64_t at;
+
 	if (ret)
 		return ret;
 	fault("dump:mapped");
-	ret = arch_get_regs(t->tid, &regs);
+	ret = arch_get_regs(holder(r)->tid, &regs);
 	if (ret)
 		return err_set(err, ERR_FAILED, -ret, "cannot read registers");
 	at = arch_syscall_result(&regs);
@@ -255,10 +224,11 @@ static int make_region(struct remote *r, struct err *err)
 	return fill_holder_slots(r, err);
 }
 
-int remote_open(struct freeze *fz, const struct remote_needs *needs, const struct log *log, struct remote **out,
-		struct err *err)
+int remote_open_begin(struct freeze *fz, const struct remote_needs *needs, const struct log *log, struct remote **out,
+		      struct err *err)
 {
 	struct remote *r = xzalloc(sizeof(*r));
+	struct err ignore = ERR_INIT;
 	int ret;
 
 	*r = (struct remote){ .fz = fz, .log = log, .holder = fz->speaker, .room = (needs->size + REGION_SLACK + 63) & ~63ull };
@@ -278,17 +248,27 @@ int remote_open(struct freeze *fz, const struct remote_needs *needs, const struc
 	fault("dump:agent-written");
 	if (!ret)
 		ret = make_region(r, err);
+	if (ret)
+		remote_close(take_ptr(r), &ignore);
 	*out = r;
-	if (ret) {
-		struct err ignore = ERR_INIT;
-
-		remote_close(r, &ignore);
-		*out = NULL;
-	}
 	return ret;
 }
 
-static int copy_region(struct remote *r, void *buf, uint64_t at, size_t n, bool to, struct err *err)
+int remote_open(struct freeze *fz, const struct remote_needs *needs, const struct log *log, struct remote **out, struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	int ret = remote_open_begin(fz, needs, log, out, err);
+
+	if (!ret)
+		ret = remote_open_go_on(*out, err);
+	if (!ret)
+		ret = remote_open_end(*out, err);
+	if (ret && *out)
+		remote_close(take_ptr(*out), &ignore);
+	return ret;
+}
+
+int inside_copy(struct remote *r, void *buf, uint64_t at, size_t n, bool to, struct err *err)
 {
 	struct iovec local = { buf, n }, target = { (void *)(uintptr_t)at, n };
 	ssize_t got = to ? process_vm_writev(freeze_tid(r->fz), &local, 1, &target, 1, 0) :
@@ -342,8 +322,7 @@ void remote_prepare(struct remote *r, struct program *prog, bool leader)
 	add_epilogue(r, prog, leader ? HOLDER : GUEST);
 }
 
-/* Sends a thread to its program. What it needs to find back is in its slots. */
-static int enter(struct remote *r, size_t home, struct frozen_thread *t, struct err *err)
+int inside_enter(struct remote *r, size_t home, struct frozen_thread *t, struct err *err)
 {
 	struct arch_regs regs = t->regs;
 	int ret;
@@ -360,14 +339,14 @@ static int enter(struct remote *r, size_t home, struct frozen_thread *t, struct 
 	return 0;
 }
 
-static int let_run(struct frozen_thread *t, struct err *err)
+int inside_let_run(struct frozen_thread *t, struct err *err)
 {
 	return ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0 ? err_sys(err, "cannot run thread %d", t->tid) : 0;
 }
 
-/* Gives a thread its own registers back. Mask first: were we to die between the two, the agent's path would still run.
+/* Mask first: were we to die between the two, the agent's path would still run.
  */
-static int put_back(struct frozen_thread *t, struct err *err)
+int inside_put_back(struct frozen_thread *t, struct err *err)
 {
 	int ret = set_mask(t->tid, t->sigmask);
 
@@ -376,8 +355,7 @@ static int put_back(struct frozen_thread *t, struct err *err)
 	return ret ? err_set(err, ERR_FAILED, -ret, "cannot give thread %d its registers back", t->tid) : 0;
 }
 
-/* Puts a program's bytes where they go in the region of thread `home`. */
-static int place(struct remote *r, size_t home, struct program *prog, struct err *err)
+int inside_place(struct remote *r, size_t home, struct program *prog, struct err *err)
 {
 	struct program_link link = { .base = r->region + program_off(r, home), .epilogue_phase = PHASE_STOP,
 				     .exit = r->cave.code + arch_agent_leave[home ? GUEST : HOLDER] };
@@ -389,17 +367,14 @@ static int place(struct remote *r, size_t home, struct program *prog, struct err
 	return 0;
 }
 
-/* Copies the programs of neighbours in one go. */
-static int copy_programs(struct remote *r, size_t home, size_t n, size_t size, bool to, struct err *err)
+int inside_copy_programs(struct remote *r, size_t home, size_t n, size_t size, bool to, struct err *err)
 {
 	size_t off = program_off(r, home);
 
-	return copy_region(r, (to ? r->out : r->in) + off, r->region + off, (n - 1) * r->guest_room + size, to, err);
+	return inside_copy(r, (to ? r->out : r->in) + off, r->region + off, (n - 1) * r->guest_room + size, to, err);
 }
 
-/* Takes the answers of a thread that stopped with a stop signal. It may have been somebody else's, or of a dumper that
- * died here: then the program goes on. */
-static int take_answers(struct remote *r, size_t home, struct frozen_thread *t, struct program *prog, struct err *err)
+int inside_take_answers(struct remote *r, size_t home, struct frozen_thread *t, struct program *prog, struct err *err)
 {
 	for (;;) {
 		int ret;
@@ -409,17 +384,17 @@ static int take_answers(struct remote *r, size_t home, struct frozen_thread *t, 
 			return 0;
 		if (r->matters)
 			r->owed = t->tid;
-		ret = let_run(t, err);
+		ret = inside_let_run(t, err);
 		if (!ret)
-			ret = wait_stop(r, t->tid, r->stop_signal, err);
+			ret = inside_wait(r, t->tid, r->stop_signal, err);
 		if (!ret)
-			ret = copy_programs(r, home, 1, program_size(prog), false, err);
+			ret = inside_copy_programs(r, home, 1, program_size(prog), false, err);
 		if (ret)
 			return ret;
 	}
 }
 
-static int all_went_well(const struct program *prog, struct err *err)
+int inside_all_went_well(const struct program *prog, struct err *err)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
 
@@ -429,179 +404,41 @@ static int all_went_well(const struct program *prog, struct err *err)
 	return err_set(err, ERR_FAILED, 0, "%s", line.s);
 }
 
-int remote_run(struct remote *r, struct program *prog, struct err *err)
+int remote_run_begin(struct remote *r, struct program *prog, struct err *err)
 {
-	struct frozen_thread *t = &r->fz->threads[r->holder];
-	int ret = place(r, 0, prog, err);
+	int ret = inside_place(r, 0, prog, err);
 
 	if (!ret)
-		ret = copy_programs(r, 0, 1, program_size(prog), true, err);
+		ret = inside_copy_programs(r, 0, 1, program_size(prog), true, err);
 	if (!ret)
-		ret = enter(r, 0, t, err);
+		ret = inside_enter(r, 0, holder(r), err);
 	if (!ret)
-		ret = let_run(t, err);
+		ret = inside_let_run(holder(r), err);
+	if (!ret)
+		r->way = TO_ANSWERS;
 	fault("dump:holder-runs");
-	if (!ret)
-		ret = wait_stop(r, t->tid, r->stop_signal, err);
-	fault("dump:holder-ran");
-	if (!ret)
-		ret = copy_programs(r, 0, 1, program_size(prog), false, err);
-	if (!ret)
-		ret = take_answers(r, 0, t, prog, err);
-	return ret ? ret : all_went_well(prog, err);
+	return ret;
 }
 
-/* ---- guests ---- */
-
-static struct frozen_thread *guest_thread(const struct remote *r, const struct set *s, size_t i)
+int remote_run_end(struct remote *r, struct program *prog, struct err *err)
 {
-	return &r->fz->threads[s->v[i].thread];
-}
-
-/* From here on the holder's way out allows for guests, or not any more. */
-static int expect_guests(struct remote *r, bool perhaps, struct err *err)
-{
-	struct timespec ts = { 0, perhaps ? GUEST_PERHAPS_NS : 0 };
-
-	return copy_region(r, &ts, r->region, sizeof(ts), true, err);
-}
-
-static int clear_flags(struct remote *r, size_t home, size_t n, struct err *err)
-{
-	uint32_t none[GUESTS_MAX] = { 0 };
-
-	return copy_region(r, none, flag_home(r, home), n * sizeof(*none), true, err);
-}
-
-static int start_set(struct remote *r, struct set *s, const struct program *prog, struct err *err)
-{
-	uint64_t slots[GUESTS_MAX][ARCH_AGENT_SLOTS];
 	int ret;
 
-	for (size_t i = 0; i < s->n; i++)
-		make_slots(r, s->home + i, guest_thread(r, s, i), slots[i]);
-	ret = write_slots(r, s->home, slots[0], s->n, err);
+	r->way = AT_REST;
+	ret = inside_wait(r, holder(r)->tid, r->stop_signal, err);
+	fault("dump:holder-ran");
 	if (!ret)
-		ret = copy_programs(r, s->home, s->n, program_size(prog), true, err);
-	for (size_t i = 0; i < s->n && !ret; i++) {
-		s->v[i].at = ENTERED;
-		ret = enter(r, s->home + i, guest_thread(r, s, i), err);
-		if (!ret)
-			ret = let_run(guest_thread(r, s, i), err);
-		if (!ret)
-			s->v[i].at = RUNNING;
-		fault("dump:guest-runs");
-	}
-	return ret;
-}
-
-/* Waits for all that run, whatever becomes of one of them. */
-static int await_set(struct remote *r, struct set *s, struct err *err)
-{
-	struct err ignore = ERR_INIT;
-	int ret = 0;
-
-	for (size_t i = 0; i < s->n && !r->stuck; i++) {
-		int back;
-
-		if (s->v[i].at != RUNNING)
-			continue;
-		back = wait_stop(r, guest_thread(r, s, i)->tid, r->stop_signal, ret ? &ignore : err);
-		s->v[i].at = back ? OUTSIDE : STOPPED; /* one that cannot be waited for is dead */
-		ret = ret ? ret : back;
-	}
-	return ret;
-}
-
-/* The threads are outside again, each where it was found. */
-static int dismiss_set(struct remote *r, struct set *s, struct err *err)
-{
-	int ret, back = 0;
-
-	if (r->stuck)
-		return 0;
-	ret = clear_flags(r, s->home, s->n, err);
-	if (ret) { /* the holder would wait for them for ever: they find their way out, and clear their flags, when we are gone */
-		r->stuck = true;
-		return ret;
-	}
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->v[i].at == OUTSIDE)
-			continue;
-		back = put_back(guest_thread(r, s, i), err);
-		ret = ret ? ret : back;
-		s->v[i].at = OUTSIDE;
-		fault("dump:guest-out");
-	}
-	return ret;
-}
-
-static int finish_set(struct remote *r, struct set *s, struct program *prog, const struct remote_done *done, struct err *err)
-{
-	struct err ignore = ERR_INIT;
-	int ret = await_set(r, s, err), back;
-
-	fault("dump:guest-ran");
+		ret = inside_copy_programs(r, 0, 1, program_size(prog), false, err);
 	if (!ret)
-		ret = copy_programs(r, s->home, s->n, program_size(prog), false, err);
-	for (size_t i = 0; i < s->n && !ret; i++)
-		ret = take_answers(r, s->home + i, guest_thread(r, s, i), prog, err);
-	back = dismiss_set(r, s, ret ? &ignore : err);
-	ret = ret ? ret : back;
-	for (size_t i = 0; i < s->n && !ret; i++) {
-		program_absorb(prog, r->in + program_off(r, s->home + i));
-		ret = all_went_well(prog, err);
-		if (!ret)
-			ret = done->take(done->ctx, s->v[i].thread, err);
-	}
-	s->n = 0;
-	return ret;
+		ret = inside_take_answers(r, 0, holder(r), prog, err);
+	return ret ? ret : inside_all_went_well(prog, err);
 }
 
-/* After a failure: nobody stays inside. */
-static void abandon_set(struct remote *r, struct set *s)
+int remote_run(struct remote *r, struct program *prog, struct err *err)
 {
-	struct err ignore = ERR_INIT;
+	int ret = remote_run_begin(r, prog, err);
 
-	if (!s->n)
-		return;
-	await_set(r, s, &ignore);
-	dismiss_set(r, s, &ignore);
-}
-
-int remote_run_others(struct remote *r, struct program *prog, const struct remote_done *done, struct err *err)
-{
-	size_t half = MAX(r->cave.guests / 2, (size_t)1), next = 0, turn = 0;
-	struct set sets[2] = { { .home = 1 }, { .home = 1 + half } };
-	bool single = r->cave.guests < 2;
-	int ret = 0;
-
-	if (r->fz->nthreads < 2)
-		return 0;
-	for (size_t home = 1; home <= r->cave.guests && !ret; home++)
-		ret = place(r, home, prog, err);
-	if (!ret)
-		ret = expect_guests(r, true, err);
-	while (!ret) {
-		struct set *s = &sets[turn], *other = &sets[single ? 0 : !turn];
-
-		for (s->n = 0; s->n < half && next < r->fz->nthreads; next++)
-			if (next != r->holder && !r->fz->threads[next].dead)
-				s->v[s->n++] = (struct guest){ next, OUTSIDE };
-		if (!s->n && !other->n)
-			break;
-		if (s->n)
-			ret = start_set(r, s, prog, err);
-		if (!ret && other->n)
-			ret = finish_set(r, other, prog, done, err);
-		turn = single ? 0 : !turn;
-	}
-	if (ret) {
-		abandon_set(r, &sets[0]);
-		abandon_set(r, &sets[1]);
-		return ret;
-	}
-	return expect_guests(r, false, err);
+	return ret ? ret : remote_run_end(r, prog, err);
 }
 
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end)
@@ -610,35 +447,61 @@ void remote_region(const struct remote *r, uint64_t *start, uint64_t *end)
 	*end = r->region + r->region_len;
 }
 
-/* The holder goes its way out up to the end of the call that unmaps the region. */
-static int drop_region(struct remote *r, struct err *err)
+/* The holder goes its way out, up to the end of the call that unmaps the region. */
+int remote_close_begin(struct remote *r, struct err *err)
 {
-	struct frozen_thread *t = &r->fz->threads[r->holder];
-	struct arch_regs regs = t->regs;
+	struct arch_regs regs = holder(r)->regs;
 	int ret;
 
 	arch_agent_leave_regs(&regs, r->cave.code, slots_home(r, 0), HOLDER);
-	ret = arch_set_regs(t->tid, &regs);
-	if (ret)
-		return err_set(err, ERR_FAILED, -ret, "cannot set registers");
-	ret = through_call(r, t->tid, "dump:in-munmap", err);
+	ret = arch_set_regs(holder(r)->tid, &regs);
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot set registers") : to_call(r, TO_UNMAP, err);
+}
+
+int remote_close_go_on(struct remote *r, struct err *err)
+{
+	return through_call(r, FROM_UNMAP, "dump:in-munmap", err);
+}
+
+static int unmapped(struct remote *r, struct err *err)
+{
+	struct arch_regs regs;
+	int ret = wait_call(r, err);
+
 	if (ret)
 		return ret;
-	ret = arch_get_regs(t->tid, &regs);
+	ret = arch_get_regs(holder(r)->tid, &regs);
 	if (ret || arch_syscall_result(&regs))
 		return err_set(err, ERR_FAILED, 0, "cannot unmap the agent's memory");
 	r->region = 0;
 	return 0;
 }
 
-int remote_close(struct remote *r, struct err *err)
+/* After a failure elsewhere it may be on any way: it comes to the end of that one. */
+static void arrive(struct remote *r)
 {
-	int ret = 0, back;
+	struct err ignore = ERR_INIT;
 
-	if (r->region && !r->stuck)
-		ret = drop_region(r, err);
+	if (r->way == TO_MAP)
+		remote_open_go_on(r, &ignore);
+	if (r->way == FROM_MAP)
+		remote_open_end(r, &ignore);
+	if (r->way == TO_ANSWERS) {
+		r->way = AT_REST;
+		inside_wait(r, holder(r)->tid, r->stop_signal, &ignore);
+	}
+	if (r->way == TO_UNMAP)
+		remote_close_go_on(r, &ignore);
+	if (r->way == FROM_UNMAP)
+		unmapped(r, &ignore);
+}
+
+int remote_close_end(struct remote *r, struct err *err)
+{
+	int ret = r->way == FROM_UNMAP ? unmapped(r, err) : 0, back;
+
 	if (r->holder_in && !r->stuck) {
-		back = put_back(&r->fz->threads[r->holder], err);
+		back = inside_put_back(holder(r), err);
 		ret = ret ? ret : back;
 	}
 	if (r->owed)
@@ -655,4 +518,17 @@ int remote_close(struct remote *r, struct err *err)
 	free(r->in);
 	free(r);
 	return ret;
+}
+
+int remote_close(struct remote *r, struct err *err)
+{
+	int ret = 0, back;
+
+	arrive(r);
+	if (r->region && !r->stuck)
+		ret = remote_close_begin(r, err);
+	if (!ret && r->way == TO_UNMAP)
+		ret = remote_close_go_on(r, err);
+	back = remote_close_end(r, err);
+	return ret ? ret : back;
 }

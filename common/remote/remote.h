@@ -113,5 +113,18 @@ int remote_run_others(struct remote *r, struct program *prog, const struct remot
 void remote_region(const struct remote *r, uint64_t *start, uint64_t *end);
 /* Removes the mapping and wipes the code. r is freed also on failure. */
 int remote_close(struct remote *r, struct err *err);
+/*
+ * The same in parts, for who has many processes to ask: a part lets the thread run and does not wait, the next one waits first. So
+ * others can be dealt with while one is on its way. After any failure, and at any time instead of the next part, remote_close() ends
+ * it; remote_open_begin() gives NULL then, and remote_close_end() has freed r.
+ */
+int remote_open_begin(struct freeze *fz, const struct remote_needs *needs, const struct log *log, struct remote **r, struct err *err);
+int remote_open_go_on(struct remote *r, struct err *err);
+int remote_open_end(struct remote *r, struct err *err);
+int remote_run_begin(struct remote *r, struct program *prog, struct err *err);
+int remote_run_end(struct remote *r, struct program *prog, struct err *err);
+int remote_close_begin(struct remote *r, struct err *err);
+int remote_close_go_on(struct remote *r, struct err *err);
+int remote_close_end(struct remote *r, struct err *err);
 
 #endif
