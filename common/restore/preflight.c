@@ -44,7 +44,7 @@ static void printf_like(5, 6) found(struct findings *f, enum err_kind kind, cons
 
 /* ---- ids ---- */
 
-static void check_pid(struct findings *f, const struct model_task *t, int probe, pid_t tid)
+static void check_pid(struct findings *f, const struct model_task *t, struct taken_probe *probe, pid_t tid)
 {
 	const char *hint = "end it, or restore in a new pid namespace (unshare -pf --mount-proc)";
 	const struct taken by = taken_by(probe, tid);
@@ -75,7 +75,7 @@ static void check_pid(struct findings *f, const struct model_task *t, int probe,
 
 static void check_ids(const struct model *m, const struct plan *plan, const struct restore_opts *opts, struct findings *f)
 {
-	cleanup_fd int probe = taken_probe();
+	struct taken_probe probe;
 	cleanup_free char *text = NULL;
 	uint64_t max = 0;
 	size_t len;
@@ -85,18 +85,20 @@ static void check_ids(const struct model *m, const struct plan *plan, const stru
 			text[--len] = 0;
 		parse_u64(text, 10, &max);
 	}
+	taken_open(&probe);
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const struct model_task *t = &m->tasks[i];
 
 		for (size_t k = 0; k < t->nthreads; k++) {
-			check_pid(f, t, probe, t->threads[k].tid);
+			check_pid(f, t, &probe, t->threads[k].tid);
 			if (max && (uint64_t)t->threads[k].tid >= max)
 				found(f, ERR_FEATURE, t, "raise /proc/sys/kernel/pid_max",
 				      "pid %d is above this host's pid_max", t->threads[k].tid);
 		}
 	}
 	for (size_t i = m->ntasks; plan && i < plan->ntasks; i++) /* leaders that are dead */
-		check_pid(f, NULL, probe, plan->tasks[i].pid);
+		check_pid(f, NULL, &probe, plan->tasks[i].pid);
+	taken_close(&probe);
 	if (opts->shell_job || !m->ntasks || m->tasks[0].pstree->sid == m->tasks[0].pstree->pid)
 		return;
 	if ((pid_t)m->tasks[0].pstree->sid != getsid(0))

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common/base/action.h"
@@ -191,8 +192,9 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 	return ret;
 }
 
-/* How long a dumper may take to end what it has dumped. */
+/* How long a dumper may take to end what it has dumped; and after that time somebody may wonder. */
 #define TAKEN_MS 30000
+#define TAKEN_TELL_MS 3000
 
 static bool pids_taken(const struct model *m)
 {
@@ -211,15 +213,22 @@ static int take_stream(const struct restore_opts *opts, const struct log *log, s
 	struct source *source = image_dir_source(m->dir);
 	bool all = opts->plan_only || !source_more(source) || pids_taken(m);
 	int ret = model_spool(m, all, err);
+	struct stat st;
 
 	if (ret || !all)
 		return ret;
 	ret = source_end(source, err);
 	if (ret || opts->plan_only || !pids_taken(m))
 		return ret;
+	if (!fstat(opts->stream, &st) && S_ISREG(st.st_mode)) /* nobody is writing it */
+		return 0;
 	log_info(log, "pids are taken; waiting for who may be about to end them");
-	for (unsigned ms = 0; ms < TAKEN_MS && pids_taken(m); ms += 2)
+	for (unsigned ms = 0; ms < TAKEN_MS && pids_taken(m); ms += 2) {
+		if (ms == TAKEN_TELL_MS)
+			log_warn(log, "pids are taken; who sends the stream may be about to end them: waiting, at most %d s",
+				 TAKEN_MS / 1000);
 		nanosleep(&(const struct timespec){ 0, 2000000 }, NULL);
+	}
 	return 0;
 }
 

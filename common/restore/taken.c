@@ -20,15 +20,19 @@
 #define TRIES_DEAD 1000	 /* of 2 ms */
 #define TRIES_UNSEEN 50
 
-int taken_probe(void)
+void taken_open(struct taken_probe *p)
 {
-	int fd = eventfd(0, EFD_CLOEXEC);
-
-	if (fd >= 0 && (!fcntl(fd, F_SETOWN, ABOVE_ALL) || errno != ESRCH)) {
-		close(fd);
-		fd = -1;
+	*p = (struct taken_probe){ eventfd(0, EFD_CLOEXEC), TRIES_DEAD, TRIES_UNSEEN };
+	if (p->fd >= 0 && (!fcntl(p->fd, F_SETOWN, ABOVE_ALL) || errno != ESRCH)) {
+		close(p->fd);
+		p->fd = -1;
 	}
-	return fd;
+}
+
+void taken_close(struct taken_probe *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
 }
 
 /* A process or thread with the number. */
@@ -76,21 +80,32 @@ static void find_member(pid_t number, struct taken *t)
 	}
 }
 
-struct taken taken_by(int probe, pid_t number)
+/* Who was just dumped is a corpse until its parent takes notice; and what nobody is seen to have is being given back. */
+static bool may_go(struct taken_probe *p, const struct taken *t)
+{
+	if (t->state == 'Z')
+		return p->dead-- > 0;
+	if (t->how == TAKEN_SOMEHOW)
+		return p->unseen-- > 0;
+	p->dead = p->unseen = 0;
+	return false;
+}
+
+struct taken taken_by(struct taken_probe *p, pid_t number)
 {
 	const struct timespec pause = { 0, 2000000 };
-	struct taken t = { .how = TAKEN_NOT };
 
-	for (int tries = 0;; tries++) {
-		if (probe >= 0 && fcntl(probe, F_SETOWN, number) && errno == ESRCH)
-			return (struct taken){ .how = TAKEN_NOT };
+	for (;;) {
+		struct taken t = { .how = TAKEN_NOT };
+
+		if (p->fd >= 0 && fcntl(p->fd, F_SETOWN, number) && errno == ESRCH)
+			return t;
 		if (!find_task(number, &t)) {
-			if (probe < 0)
-				return (struct taken){ .how = TAKEN_NOT };
+			if (p->fd < 0)
+				return t;
 			find_member(number, &t);
 		}
-		/* Who was just dumped is a corpse until its parent takes notice; and what nobody is seen to have is being given back. */
-		if (tries >= (t.state == 'Z' ? TRIES_DEAD : t.how == TAKEN_SOMEHOW ? TRIES_UNSEEN : 0))
+		if (!may_go(p, &t))
 			return t;
 		nanosleep(&pause, NULL);
 	}

@@ -13,9 +13,16 @@ struct taken {
 	char comm[64];
 };
 
-/* probe: from taken_probe(), for many numbers. Waits for processes that are dead to be reaped, which is a matter of moments. */
-struct taken taken_by(int probe, pid_t number);
-/* A descriptor to be closed; -1 where this kernel tells only of processes and threads that have a number. */
-int taken_probe(void);
+/*
+ * Asks for many numbers. Who is dead is reaped, and what nobody is seen to have is given back, in a matter of moments: that is waited
+ * for, together for all of them, and not any more once somebody who lives has one (then it is not a tree that was just dumped).
+ */
+struct taken_probe {
+	int fd; /* -1 where this kernel tells only of processes and threads that have a number */
+	int dead, unseen; /* how often it is still waited, for either */
+};
+void taken_open(struct taken_probe *p);
+void taken_close(struct taken_probe *p);
+struct taken taken_by(struct taken_probe *p, pid_t number);
 
 #endif
