@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/base/util.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 
-static _Noreturn void out_of_memory(void)
+/* Nothing of this takes memory. n: what was wanted, 0 for something small. */
+static _Noreturn void out_of_memory(size_t n)
 {
-	static const char line[] = "out of memory\n";
-	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+	char line[256];
+	struct rlimit lim;
+	ssize_t done;
+	int len = snprintf(line, sizeof(line), "%s: out of memory", program_invocation_short_name);
 
-	_exit(n < 0 ? 1 : 1);
+	if (n)
+		len += snprintf(line + len, sizeof(line) - (size_t)len, ": no room for %zu bytes", n);
+	if (!getrlimit(RLIMIT_AS, &lim) && lim.rlim_cur != RLIM_INFINITY)
+		len += snprintf(line + len, sizeof(line) - (size_t)len, "; address space is limited to %llu KiB: raise that (ulimit -v)",
+				(unsigned long long)lim.rlim_cur >> 10);
+	line[len] = '\n';
+	done = write(STDERR_FILENO, line, (size_t)len + 1);
+	_exit(done < 0 ? 1 : 1);
 }
 
 void *xmalloc(size_t n)
@@ -17,7 +29,7 @@ void *xmalloc(size_t n)
 	void *p = malloc(n ? n : 1);
 
 	if (!p)
-		out_of_memory();
+		out_of_memory(n);
 	return p;
 }
 
@@ -26,23 +38,24 @@ void *xzalloc(size_t n)
 	void *p = calloc(1, n ? n : 1);
 
 	if (!p)
-		out_of_memory();
+		out_of_memory(n);
 	return p;
 }
 
 void *xreallocarray(void *p, size_t n, size_t size)
 {
 	void *q = reallocarray(p, n ? n : 1, size ? size : 1);
+	size_t all;
 
 	if (!q)
-		out_of_memory();
+		out_of_memory(__builtin_mul_overflow(n, size, &all) ? SIZE_MAX : all);
 	return q;
 }
 
 void *xowned(void *p)
 {
 	if (!p)
-		out_of_memory();
+		out_of_memory(0);
 	return p;
 }
 
@@ -63,7 +76,7 @@ char *xasprintf(const char *fmt, ...)
 	n = vasprintf(&s, fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		out_of_memory();
+		out_of_memory(0);
 	return s;
 }
 

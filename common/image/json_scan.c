@@ -26,11 +26,7 @@ struct json_scan *json_scan_new(FILE *f)
 
 	s->f = f;
 	s->line = 1;
-	s->tok = json_tokener_new_ex(DEPTH);
-	if (!s->tok) {
-		fputs("out of memory\n", stderr);
-		exit(1);
-	}
+	s->tok = xowned(json_tokener_new_ex(DEPTH));
 	json_tokener_set_flags(s->tok, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
 	return s;
 }

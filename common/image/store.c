@@ -95,10 +95,7 @@ struct stored *store_get(struct image_store *st, enum image_kind kind, unsigned 
 		add_word(&new->bytes, info->magic);
 	array_reserve(&st->images, &st->cap, st->n, sizeof(*st->images));
 	st->images[st->n++] = new;
-	if (!tsearch(new, &st->by_key, compare)) {
-		fputs("out of memory\n", stderr);
-		exit(1);
-	}
+	xowned(tsearch(new, &st->by_key, compare));
 	return st->last = new;
 }
 

@@ -44,6 +44,24 @@ if python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).prctl(67, 1, 0, 0,
 	done
 fi
 
+# Too little room at all: a line that says how much was wanted and what is in the way.
+start c perl -e '$x = "x" x (1 << 20); sleep 1000'
+sleep 0.2
+mkdir img-c
+for kib in 7000 8000 10000 12000 15000 20000 30000; do
+	for c in "$CR_DUMP -t $PID -D img-c -R" "$CR_IMAGE check img" "$CR_RESTORE --check -D img"; do
+		# shellcheck disable=SC2086
+		(ulimit -v $kib && exec $c) >words 2>&1 </dev/null
+		rc=$?
+		[ $rc -lt 128 ] || die "ulimit -v $kib: $c exits with $rc: $(cat words)"
+		! grep -q 'out of memory' words || grep -qE '^cr-[a-z]*: out of memory.*ulimit -v' words || die "ulimit -v $kib: $c says $(cat words)"
+		grep -q 'out of memory.*bytes.*ulimit' words && named=1
+	done
+	is_free "$PID" || die "ulimit -v $kib: the target is not free"
+done
+[ -n "${named:-}" ] || note "nobody ran out of memory at these limits"
+kill "$PID"
+
 # A target without room for the agent.
 start b perl -e 'open $r, ">", "ready"; close $r; sleep 1000'
 wait_for 5 test -e b/ready || die "not ready"
