@@ -14,8 +14,9 @@ static int dump_session(struct dump *d, struct dump_thread *thread, const struct
 
 	/* Numbers of what is outside the pid namespace are 0. */
 	if (st->session <= 0 || st->pgrp <= 0)
-		return err_refuse(err, "the leader of its %s is outside its pid namespace",
-				  st->session <= 0 ? "session" : "process group");
+		return err_hint(err, err_refuse(err, "the leader of its %s is outside its pid namespace",
+						st->session <= 0 ? "session" : "process group"),
+				"start it in a session of its own (setsid COMMAND)");
 	/* Below the root, leaders that live no more are stood in for by the restorer. */
 	if (d->task->parent || st->session == st->pid || d->opts->shell_job)
 		return 0;

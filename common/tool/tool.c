@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/tool/tool.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool tool_streams(const struct opts *o)
 {
@@ -14,13 +16,45 @@ const char *tool_work_dir(const struct opts *o)
 	return opt_str(o, OPT_WORK_DIR) ?: tool_streams(o) ? "." : opt_str(o, OPT_IMAGES_DIR);
 }
 
+/* Beside the images it would be one of them, or take its place. */
+static int refuse_image_name(const char *option, const char *file, struct err *err)
+{
+	static const char *const ends[] = { ".img", ".img.zst", "cr-manifest.json", "stats-dump", "stats-restore" };
+	size_t len = file ? strlen(file) : 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		size_t n = strlen(ends[i]);
+
+		if (len >= n && !strcmp(file + len - n, ends[i]))
+			return err_set(err, ERR_USAGE, 0, "--%s %s: that is the name of an image", option, file);
+	}
+	return 0;
+}
+
+static int check_work_dir(const struct opts *o, struct err *err)
+{
+	const char *dir = opt_str(o, OPT_WORK_DIR);
+	struct stat st;
+
+	if (!dir)
+		return 0;
+	if (!stat(dir, &st) && !S_ISDIR(st.st_mode))
+		errno = ENOTDIR;
+	else if (!stat(dir, &st))
+		return 0;
+	return err_set(err, ERR_USAGE, errno, "--work-dir %s", dir);
+}
+
 int tool_log(const struct opts *o, const char *prog, struct log *log, struct err *err)
 {
 	const char *file = opt_str(o, OPT_LOG_FILE);
 	cleanup_free char *path = file && strcmp(file, "-") != 0 ? path_join(tool_work_dir(o), file) : NULL;
-	int ret = log_open(log, prog, path ?: file, (int)opt_int(o, OPT_VERBOSITY), opt_is(o, OPT_LOG_FORMAT, "json"),
-			   err);
+	int ret = check_work_dir(o, err);
 
+	if (!ret)
+		ret = refuse_image_name("log-file", file, err);
+	if (!ret)
+		ret = log_open(log, prog, path ?: file, (int)opt_int(o, OPT_VERBOSITY), opt_is(o, OPT_LOG_FORMAT, "json"), err);
 	if (!ret)
 		opt_log_notes(o, log);
 	return ret;
@@ -73,6 +107,9 @@ int tool_pid_begin(const struct opts *o, struct pid_file *f, struct err *err)
 
 	if (!name)
 		return 0;
+	ret = refuse_image_name("pidfile", name, err);
+	if (ret)
+		return ret;
 	f->path = path_join(tool_work_dir(o), name);
 	ret = new_file_begin(&f->file, f->path);
 	return ret ? err_object(err, err_set(err, ERR_FAILED, -ret, "cannot write the pid file"), "%s", f->path) : 0;

@@ -101,6 +101,10 @@ usage_error() {
 	usage_error 'pre-dump .* and cow-pages ' "$BIN/cr-dump" -t 1 --cow-pages --pre-dump
 	usage_error 'pre-dump .* and iterate ' "$BIN/cr-dump" -t 1 --iterate --pre-dump
 	usage_error 'pre-dump .* and leave-stopped ' "$BIN/cr-dump" -t 1 -s --pre-dump
+	usage_error 'work-dir /nowhere: No such file' "$BIN/cr-dump" -t 1 -W /nowhere
+	usage_error 'work-dir conf: Not a directory' "$BIN/cr-restore" -D . -W conf
+	usage_error 'pidfile ./pstree.img: that is the name of an image' "$BIN/cr-dump" -t 1 --pidfile ./pstree.img
+	usage_error 'log-file x/stats-dump: that is' "$BIN/cr-restore" -o x/stats-dump
 }
 
 @test "what cr-restore needs and what excludes itself" {
