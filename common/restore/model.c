@@ -227,7 +227,11 @@ static int load_fds(struct model *m, struct model_task *t, size_t self, struct e
 	ProtobufCMessage **v;
 	int ret;
 
-	if (t->files_owner != self)
+	if (t->files_owner != self || !t->fds_known) {
+		t->fds = NULL;
+		t->nfds = 0;
+	}
+	if (t->files_owner != self || t->fds_known)
 		return 0;
 	ret = image_read_all(m->dir, IMG_FDINFO, t->ids->files_id, m->arena, &v, &t->nfds, NULL, err);
 	t->fds = (FdinfoEntry **)v;
@@ -338,23 +342,39 @@ static int load_fs(const struct model *m, struct model_task *t, struct arena *ar
 	return ret;
 }
 
-/* Tasks whose images a second thread reads ahead: those from `from` on. What it cannot read is nobody's, or will be
- * missed by load_task(). */
-struct later { struct model *m; size_t from; };
+/*
+ * Of many tasks, two threads read the images before anybody makes sense of them, each the next task that nobody has. What cannot be read
+ * is nobody's, or will be missed by load_task(), which reads it again.
+ */
+struct ahead { struct model *m; size_t *next; struct arena *arena; };
 
-static int load_later(void *arg, struct err *err)
+static int load_ahead(void *arg, struct err *err)
 {
-	const struct later *l = arg;
+	const struct ahead *a = arg;
+	struct model *m = a->m;
+	uint32_t last = 0; /* ids go up, as a rule: a table that many share is not read for each of them */
+	size_t i;
 
-	for (size_t i = l->from; i < l->m->ntasks; i++) {
-		struct model_task *t = &l->m->tasks[i];
-		struct cores c = { l->m, t->threads, t->nthreads, l->m->later };
+	while ((i = __atomic_fetch_add(a->next, 1, __ATOMIC_RELAXED)) < m->ntasks) {
+		struct model_task *t = &m->tasks[i];
+		struct cores c = { m, t->threads, t->nthreads, a->arena };
 		struct err ignore = ERR_INIT;
+		ProtobufCMessage *msg;
+		bool absent = true;
 
 		if (load_cores(&c, &ignore))
 			t->threads[0].core = NULL;
-		if (!t->zombie && !load_mm(l->m, t, l->m->later, &ignore))
-			load_fs(l->m, t, l->m->later, &ignore);
+		if (t->zombie || load_mm(m, t, a->arena, &ignore) || load_fs(m, t, a->arena, &ignore) ||
+		    image_read_one(m->dir, IMG_IDS, t->pstree->pid, a->arena, &msg, &ignore))
+			continue;
+		t->ids = (TaskKobjIdsEntry *)msg;
+		if (t->ids->files_id > last) {
+			t->fds_known = !image_read_all(m->dir, IMG_FDINFO, t->ids->files_id, a->arena, (ProtobufCMessage ***)&t->fds,
+						       &t->nfds, NULL, &ignore);
+			last = t->ids->files_id;
+		}
+		t->pagemap_known = !image_read_all(m->dir, IMG_PAGEMAP, t->pstree->pid, a->arena, &t->pagemap, &t->npagemap,
+						   &absent, &ignore) && !absent;
 	}
 	return 0;
 }
@@ -367,10 +387,12 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 
 	if (ret || t->zombie)
 		return ret;
-	ret = image_read_one(m->dir, IMG_IDS, pid, m->arena, &msg, err);
-	if (ret)
-		return ret;
-	t->ids = (TaskKobjIdsEntry *)msg;
+	if (!t->ids) {
+		ret = image_read_one(m->dir, IMG_IDS, pid, m->arena, &msg, err);
+		if (ret)
+			return ret;
+		t->ids = (TaskKobjIdsEntry *)msg;
+	}
 	ret = check_namespaces(m, t, err);
 	if (!ret)
 		ret = check_sharing(m, t, err);
@@ -390,6 +412,8 @@ static int load_task(struct model *m, struct model_task *t, struct err *err)
 		ret = load_fds(m, t, self, err);
 	if (ret || !t->mm)
 		return ret;
+	if (t->pagemap_known)
+		return model_take_pages(m, IMG_PAGEMAP, pid, t->pagemap, t->npagemap, &t->pages, err);
 	return model_load_pages(m, IMG_PAGEMAP, pid, &t->pages, err);
 }
 
@@ -428,26 +452,21 @@ static int lose(struct model *m, struct model_task *t, int ret, struct err *err)
 	return 0;
 }
 
-/* Of many tasks, most images are read by a second thread, while this one makes sense of those that come first. */
 static int load_tasks(struct model *m, struct err *err)
 {
-	struct later later = { m, m->ntasks < TASKS_FOR_TWO || m->found ? m->ntasks : m->ntasks * 2 / 5 };
-	struct err hers = ERR_INIT;
-	struct aside beside = { 0 };
+	struct aside beside;
+	size_t next = 0;
 	int ret = 0;
 
-	if (later.from < m->ntasks) {
-		m->later = arena_new();
-		aside_start(&beside, load_later, &later);
+	if (m->ntasks >= TASKS_FOR_TWO && !m->found) {
+		struct ahead mine = { m, &next, m->arena }, hers = { m, &next, m->later = arena_new() };
+
+		aside_start(&beside, load_ahead, &hers);
+		load_ahead(&mine, err);
+		ret = aside_join(&beside, err);
 	}
-	for (size_t i = 0; !ret && i < m->ntasks; i++) {
-		if (i == later.from)
-			ret = aside_join(&beside, err);
-		if (!ret)
-			ret = lose(m, &m->tasks[i], load_task(m, &m->tasks[i], err), err);
-	}
-	if (later.from < m->ntasks && ret)
-		aside_join(&beside, &hers);
+	for (size_t i = 0; !ret && i < m->ntasks; i++)
+		ret = lose(m, &m->tasks[i], load_task(m, &m->tasks[i], err), err);
 	return ret;
 }
 

@@ -87,6 +87,9 @@ struct model_task {
 	FsEntry *fs; /* its own or the owner's */
 	FdinfoEntry **fds;
 	size_t nfds;
+	bool fds_known, pagemap_known; /* read ahead, when there are many tasks */
+	ProtobufCMessage **pagemap;
+	size_t npagemap;
 	struct model_pages pages;
 };
 

@@ -167,20 +167,28 @@ int model_spool(struct model *m, bool all, struct err *err)
 
 int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, struct model_pages *out, struct err *err)
 {
-	const struct where whole = { kind, id, -1 };
 	ProtobufCMessage **v;
-	const bool cow = kind == IMG_PAGEMAP && m->inventory->img_version == 3;
-	uint64_t end = 0, present = 0;
 	size_t n;
-	bool absent, parents = false;
+	bool absent;
 	int ret;
 
 	out->fd = out->file.fd = -1;
 	ret = image_read_all(m->dir, kind, id, m->arena, &v, &n, &absent, err);
-	if (ret)
-		return ret;
-	if (absent)
-		return bad_image(err, &whole, "missing");
+	if (!ret && absent)
+		ret = bad_image(err, &(struct where){ kind, id, -1 }, "missing");
+	return ret ? ret : model_take_pages(m, kind, id, v, n, out, err);
+}
+
+int model_take_pages(struct model *m, enum image_kind kind, unsigned long id, ProtobufCMessage **v, size_t n, struct model_pages *out,
+		     struct err *err)
+{
+	const struct where whole = { kind, id, -1 };
+	const bool cow = kind == IMG_PAGEMAP && m->inventory->img_version == 3;
+	uint64_t end = 0, present = 0;
+	bool parents = false;
+	int ret;
+
+	out->fd = out->file.fd = -1;
 	if (!n || v[0]->descriptor != &pagemap_head__descriptor)
 		return bad_image(err, &whole, "no head entry");
 	out->entries = (PagemapEntry **)(v + 1);

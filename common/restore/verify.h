@@ -22,6 +22,9 @@ int cannot_restore(struct err *err, const struct where *at, const char *fmt, ...
 int model_load_files(struct model *m, struct err *err);
 /* pagemap image of the kind and its pages, flags and lengths normalised (has_flags and has_nr_pages always set). */
 int model_load_pages(struct model *m, enum image_kind kind, unsigned long id, struct model_pages *out, struct err *err);
+/* The same, of the n entries of a pagemap image that was read already. */
+int model_take_pages(struct model *m, enum image_kind kind, unsigned long id, ProtobufCMessage **v, size_t n, struct model_pages *out,
+		     struct err *err);
 /* Unpacks them into memory if they are compressed: for those who need a descriptor. */
 int model_pages_plain(struct model_pages *pages, struct err *err);
 /* Where pages are that the set leaves to older checkpoints. */
