@@ -59,6 +59,7 @@ static const struct call {
 	{ SYS_capset, "capset", "xx" }, { SYS_setgroups, "setgroups", "dx" }, { SYS_setresuid, "setresuid", "ddd" },
 	{ SYS_setresgid, "setresgid", "ddd" }, { SYS_setfsuid, "setfsuid", "d" }, { SYS_setfsgid, "setfsgid", "d" },
 	{ SYS_futex, "futex", "xddx" }, { SYS_flock, "flock", "fd" }, { SYS_pidfd_open, "pidfd_open", "dx" },
+	{ SYS_fsetxattr, "fsetxattr", "fsxdx" }, { SYS_lsetxattr, "lsetxattr", "ssxdx" },
 	{ SYS_fchmodat, "fchmodat", "Ds0" }, { SYS_exit, "exit", "d" }, { SYS_splice, "splice", "fxfxdx" },
 	{ SYS_socket, "socket", "ddd" }, { SYS_bind, "bind", "fxd" }, { SYS_connect, "connect", "fxd" }, { SYS_listen, "listen", "fd" },
 	{ SYS_accept4, "accept4", "fxxo" }, { SYS_getsockopt, "getsockopt", "fddxx" }, { SYS_recvmsg, "recvmsg", "fxx" },

@@ -53,7 +53,7 @@ int ghost_xattrs_take(struct dump *d, const char *path, GhostFileEntry *g, struc
 bool ghost_xattrs_good(const GhostFileEntry *e)
 {
 	for (size_t i = 0; i < e->n_xattrs; i++)
-		if (e->xattrs[i]->value.len > XATTR_SIZE_MAX || strlen(e->xattrs[i]->name) > XATTR_NAME_MAX)
+		if (e->xattrs[i]->value.len > XATTR_SIZE_MAX || !*e->xattrs[i]->name || strlen(e->xattrs[i]->name) > XATTR_NAME_MAX)
 			return false;
 	return true;
 }

@@ -42,6 +42,11 @@ static void as_file(const uint8_t *data, size_t size)
 		close(plain);
 }
 
+static bool same_id(const struct checkpoint_id *a, const struct checkpoint_id *b)
+{
+	return !strcmp(a->run, b->run) && a->has_state == b->has_state && (!a->has_state || a->state == b->state);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup_manifest struct manifest *m = NULL, *same = NULL;
@@ -55,6 +60,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Bytes that are no text are another escape afterwards; what counts is the same. */
 	if (manifest_parse(text.s, text.len, &same, &err) || same->n != m->n)
 		abort();
+	if (!same_id(&m->self, &same->self) || !same_id(&m->parent, &same->parent) || m->ngiven != same->ngiven)
+		abort();
+	for (size_t i = 0; i < m->ngiven; i++)
+		if (strcmp(m->given[i], same->given[i]) != 0)
+			abort();
 	for (size_t i = 0; i < m->n; i++) {
 		const struct manifest_file *a = &m->files[i], *b = &same->files[i];
 

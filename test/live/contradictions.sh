@@ -24,17 +24,17 @@ end_all() {
 	while read -r p _; do [ -z "$p" ] || kill -9 "$p"; done <<<"$left"
 	[ -z "$left" ]
 }
-# contradicts IMAGE FILTER REASON: good, with the image changed by the jq filter.
+# contradicts IMAGE FILTER REASON [CODE]: good, with the image changed by the jq filter.
 contradicts() {
-	local image filter=$2 reason=$3
+	local image filter=$2 reason=$3 code=${4:-4}
 	image=$(cd good && echo $1)
 	rm -rf bad
 	cp -r good bad
 	"$CR_IMAGE" edit "bad/$image" --filter "$filter" >words 2>&1 || die "$image: $filter: $(cat words)"
 	cmp -s "good/$image" "bad/$image" && die "$image: $filter changes nothing"
-	refused 4 "$reason" timeout 20 "$CR_RESTORE" -D bad -d
+	refused "$code" "$reason" timeout 20 "$CR_RESTORE" -D bad -d
 	nobody_there || die "$image: $filter: somebody is left: $(ns_procs)"
-	refused 4 "$reason" timeout 20 "$CR_RESTORE" -D bad --plan
+	refused "$code" "$reason" timeout 20 "$CR_RESTORE" -D bad --plan
 }
 
 make_good file_epoll_lent
@@ -55,6 +55,13 @@ contradicts 'ipcns-var-*.img' "$full.maxmsg = 1" 'ipcns-var-[0-9]+.img: entry 0:
 contradicts 'ipcns-var-*.img' "$full.msgsize = 1" 'ipcns-var-[0-9]+.img: entry 0: POSIX message queue /[a-z]+: a message of [0-9]+ bytes'
 contradicts 'ipcns-var-*.img' "$full.messages[0].priority = 32768" 'ipcns-var-[0-9]+.img: entry 0: .* with priority 32768'
 contradicts 'ipcns-var-*.img' '.entries[0].sem_ctls |= .[:3]' 'ipcns-var-[0-9]+.img: entry 0: 3 values of kernel.sem'
+
+# What only a task can open, when it is there, cannot be in a message, which is sent before.
+make_good unix_rights
+p=$(jq -r '.entries[0].pid' <("$CR_IMAGE" decode -i good/pstree.img))
+contradicts files.img "(.entries[] | select(.reg.name? == \"/proc/version\") | .reg.name) = \"/proc/$p/status\"" \
+	'sk-queues.img: file [0-9]+ is in a message, and only a task' 5
+contradicts files.img "(.entries[] | select(.pidfd) | .pidfd.nspid) = $p" 'sk-queues.img: file [0-9]+ is in a message, and only a task' 5
 
 make_good tree_shape
 contradicts pstree.img '.entries[1].ppid = 99999' 'pstree.img: entry 1: .*99999'

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <linux/limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,6 +82,23 @@ static void put_head(struct fixture *f, uint32_t mode, bool chunks, uint64_t siz
 	g.has_size = chunks;
 	g.size = size;
 	image_store_put(f->store, IMG_GHOST_FILE, 0x1f, &g.base);
+}
+
+/* With one extended attribute. */
+static void put_xattr(struct fixture *f, const char *name, size_t len)
+{
+	GhostFileEntry g = GHOST_FILE_ENTRY__INIT;
+	GhostXattrEntry x = GHOST_XATTR_ENTRY__INIT, *all[] = { &x };
+
+	x.name = (char *)(uintptr_t)name;
+	x.value.len = len;
+	x.value.data = xzalloc(len + 1);
+	g.mode = S_IFREG | 0640;
+	g.xattrs = all;
+	g.n_xattrs = 1;
+	image_store_put(f->store, IMG_GHOST_FILE, 0x1f, &g.base);
+	image_store_payload(f->store, IMG_GHOST_FILE, 0x1f, "ghost", 5);
+	free(x.value.data);
 }
 
 static void put_chunk(struct fixture *f, uint64_t off, uint64_t len, size_t real)
@@ -188,6 +206,38 @@ static void test_type(void **state)
 	bad(*state);
 }
 
+static void test_xattr(void **state)
+{
+	struct fixture *f = *state;
+
+	put_xattr(f, "user.some", XATTR_SIZE_MAX);
+	assert_int_equal(planned(f), 0);
+	assert_int_equal(count(f, "fsetxattr("), 1);
+}
+
+static void test_xattr_name(void **state)
+{
+	char name[XATTR_NAME_MAX + 2];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	memcpy(name, "user.", 5);
+	put_xattr(*state, name, 1);
+	bad(*state);
+}
+
+static void test_xattr_nameless(void **state)
+{
+	put_xattr(*state, "", 1);
+	bad(*state);
+}
+
+static void test_xattr_value(void **state)
+{
+	put_xattr(*state, "user.some", XATTR_SIZE_MAX + 1);
+	bad(*state);
+}
+
 static void test_absent(void **state)
 {
 	bad(*state);
@@ -199,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_whole), T(test_chunks), T(test_directory), T(test_behind_end), T(test_overflow),
 		T(test_cut), T(test_huge), T(test_type), T(test_absent),
+		T(test_xattr), T(test_xattr_name), T(test_xattr_nameless), T(test_xattr_value),
 	};
 
 	return cmocka_run_group_tests_name("file_ghost", tests, NULL, NULL);
