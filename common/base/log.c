@@ -14,9 +14,10 @@ int log_open(struct log *log, const char *prog, const char *path, int level, boo
 {
 	*log = (struct log){ .file = stderr, .level = level < LOG_ERROR ? LOG_ERROR : (enum log_level)level,
 			     .json = json, .prog = prog, .start_ns = now_ns() };
-	if (!path)
+	/* Names of what we have open lead through links, which are not followed below. */
+	if (!path || !strcmp(path, "/dev/stderr"))
 		return 0;
-	if (!strcmp(path, "-")) {
+	if (!strcmp(path, "-") || !strcmp(path, "/dev/stdout")) {
 		log->file = stdout;
 		return 0;
 	}

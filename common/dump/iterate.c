@@ -78,8 +78,11 @@ static int make_round(const struct dump_opts *opts, const struct log *log, struc
 		return dump_round(&o, log, tracker, s, err);
 	}
 	dir = xasprintf("%s/" TAR_ROUND "%u", opts->images_dir, round);
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_object(err, err_sys(err, "cannot make the directory"), "%s", dir);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		int failed = err_object(err, err_sys(err, "cannot make the directory"), "%s", dir);
+
+		return failed == -ENOENT ? err_hint(err, failed, "make it first: mkdir %s", opts->images_dir) : failed;
+	}
 	if (!prev && opts->prev_images_dir)
 		prev = *opts->prev_images_dir == '/' ? xstrdup(opts->prev_images_dir) : path_join("..", opts->prev_images_dir);
 	o.images_dir = dir;

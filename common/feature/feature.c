@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -309,21 +310,30 @@ int privileges_need(const int *caps, size_t n, struct err *err)
 	for (size_t i = 0; i < n; i++) {
 		const struct feature *f = privilege_row(caps[i]);
 		struct probe p = { FEATURE_UNKNOWN, "" };
+		char *name;
 
 		probe_capability(&p, caps[i]); /* only looks: no child is needed */
 		if (p.state == FEATURE_OK)
 			continue;
+		name = cap_to_name(caps[i]);
 		if (f)
 			feature_sentence(f, p.state, p.why, line, sizeof(line));
 		else
-			snprintf(line, sizeof(line), "%s: capability %d: %s", feature_state_word(p.state), caps[i], p.why);
+			snprintf(line, sizeof(line), "%s: %s: %s", feature_state_word(p.state), name ? name : "a capability", p.why);
 		strbuf_printf(&lines, "%s%s", missing ? "; " : "", line);
-		strbuf_printf(&names, "%s%s", missing ? "," : "", f ? f->name : "?");
+		strbuf_printf(&names, "%s%s", missing ? "," : "", name ? name : "?");
+		cap_free(name);
 		missing++;
 	}
 	if (!missing)
 		return 0;
-	err_set(err, ERR_FEATURE, 0, "%s", lines.s);
+	/* Of many, what each is for would not fit. */
+	if (lines.len < sizeof(err->reason))
+		err_set(err, ERR_FEATURE, 0, "%s", lines.s);
+	else
+		err_set(err, ERR_FEATURE, 0, "no permission: %zu capabilities are missing here", missing);
+	if (names.len + 64 > sizeof(err->hint))
+		return err_hint(err, -EPERM, "run as root with all capabilities (capsh --print shows those that are there)");
 	return err_hint(err, -EPERM, "run as root, or give them to the binary: setcap %s+ep FILE", names.s);
 }
 

@@ -97,7 +97,8 @@ static int unknown_letter(const struct cmdline *c, char letter, struct err *err)
 			char names[96];
 
 			opt_tool_names(opt_defs[i].takes, names, sizeof(names));
-			return err_hint(err, ret, "-%c (--%s) is an option of %s", letter, opt_defs[i].name, names);
+			return err_hint(err, ret, "-%c (--%s) is an option of %s", letter, opt_defs[i].name,
+					c->command && !strcmp(names, c->tool->name) ? "another subcommand" : names);
 		}
 	return usage_hint(c, err, ret, NULL);
 }

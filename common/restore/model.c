@@ -171,7 +171,8 @@ static int load_tree(struct model *m, struct err *err)
 	if (ret)
 		return ret;
 	if (!n)
-		return bad_image(err, AT(PSTREE, 0, -1), "no process tree");
+		return err_hint(err, bad_image(err, AT(PSTREE, 0, -1), "no process tree"),
+				"a pre-dump has memory only: restore the dump that was made upon it");
 	m->tasks = arena_alloc(m->arena, n * sizeof(*m->tasks));
 	for (size_t i = 0; i < n; i++) {
 		PstreeEntry *e = (PstreeEntry *)v[i];

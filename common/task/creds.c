@@ -30,6 +30,8 @@
 /* What it takes to make threads with their numbers (clone3, set_tid), and to give them their priorities. */
 #define MAKER_CAPS (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN | 1ull << CAP_SYS_NICE)
 
+#define NAMED_CAPS 4 /* of those that are missing: more are no news */
+
 struct creds_slot { struct step_ref securebits; };
 
 static int ask_creds(struct dump *d, struct program *prog, void *slot, struct err *err)
@@ -280,6 +282,7 @@ bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct 
 			  const struct task_report *report)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_INIT;
+	unsigned more = 0;
 	char object[32];
 	const CredsEntry *c = tcore->creds;
 	uint64_t missing = c ? task_caps(c->n_cap_bnd, c->cap_bnd) & own->known_caps & ~own->st.cap_bnd : 0;
@@ -288,14 +291,18 @@ bool task_creds_preflight(const ThreadCoreEntry *tcore, pid_t tid, const struct 
 		return false;
 	snprintf(object, sizeof(object), "thread %d", tid);
 	strbuf_puts(&line, "its bounding set has");
-	for (int i = 0; i < NCAPS; i++) {
+	for (int i = 0, n = 0; i < NCAPS; i++) {
 		char *name = missing >> i & 1 ? cap_to_name(i) : NULL;
 
-		if (name)
+		if (name && n++ < NAMED_CAPS)
 			strbuf_printf(&line, " %s", name);
+		else
+			more += name != NULL;
 		cap_free(name);
 	}
-	strbuf_puts(&line, ", which ours has lost");
+	if (more)
+		strbuf_printf(&line, " and %u more", more);
+	strbuf_puts(&line, ", which ours has lost: start cr-restore with a full bounding set (capsh --print shows it)");
 	report->line(report->ctx, object, line.s);
 	return true;
 }

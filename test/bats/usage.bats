@@ -105,6 +105,7 @@ usage_error() {
 	usage_error 'work-dir conf: Not a directory' "$BIN/cr-restore" -D . -W conf
 	usage_error 'pidfile ./pstree.img: that is the name of an image' "$BIN/cr-dump" -t 1 --pidfile ./pstree.img
 	usage_error 'log-file x/stats-dump: that is' "$BIN/cr-restore" -o x/stats-dump
+	usage_error '-o \(--out\) is an option of another subcommand' "$BIN/cr-image" unpack -o x
 }
 
 @test "what cr-restore needs and what excludes itself" {
