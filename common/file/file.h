@@ -95,7 +95,7 @@ bool file_find_holder(struct dump *d, const char *link, char *who, size_t n);
 /* The same where no tree is to be left out. */
 bool file_holder(const char *link, const struct dump *d, char *who, size_t n);
 /* Names of unix sockets that are taken here, and external sockets that are not here. Their number. */
-int unix_preflight(const struct model *m, finding_fn report, void *ctx);
+int unix_preflight(const struct model *m, bool held, finding_fn report, void *ctx);
 
 /* Of a slave of a pty that only a message holds: the pair has one. When the queues are read, before entries are written. */
 int tty_note_slave(struct dump *d, const struct stat *st, struct err *err);

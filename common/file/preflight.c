@@ -142,7 +142,8 @@ int files_preflight(const struct model *m, const struct files_check *check,
 	}
 	look_deleted(&f);
 	look_watched(&f);
-	look_locks(&f);
-	sockets_preflight(m, report, ctx, &f.count);
-	return f.count + unix_preflight(m, report, ctx);
+	if (!check->held)
+		look_locks(&f);
+	sockets_preflight(m, check->held, report, ctx, &f.count);
+	return f.count + unix_preflight(m, check->held, report, ctx);
 }

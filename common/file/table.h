@@ -57,7 +57,7 @@ void tty_resized(const struct model *m, struct plan *plan);
  * (unless skip_rwx) and build-id (unless size_only)? All findings go through report; the result is their number.
  * These are the checks of the format; content, owner and times are not checked.
  */
-struct files_check { bool skip_rwx, size_only; const struct plan *plan; };
+struct files_check { bool skip_rwx, size_only, held; const struct plan *plan; };
 int files_preflight(const struct model *m, const struct files_check *check,
 		    finding_fn report, void *ctx);
 

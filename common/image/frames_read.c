@@ -3,6 +3,9 @@
  * Unpacking what comes from a pipe. One thread reads it and cuts it into frames; threads unpack frames side by side; the caller
  * takes them in their order. A frame that is too large for that, as a plain `zstd` makes of everything, is unpacked by the reading
  * thread itself, part by part.
+ *
+ * A writer that must not end before all is taken (cr-dump) looks whether the pipe is empty. So nothing is read beyond the frame that is
+ * wanted, and the seek table behind the last one stays where it is until somebody has taken all of that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,8 +85,8 @@ static void give(struct frames_reader *r, struct slot *s, enum state state)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* More input behind what is there: 1, 0 at the end of the file. */
-static int fill(struct frames_reader *r, struct err *err)
+/* More input behind what is there, at most n bytes: 1, 0 at the end of the file. */
+static int fill(struct frames_reader *r, size_t most, struct err *err)
 {
 	struct pollfd p[2] = { { .fd = r->fd, .events = POLLIN }, { .fd = r->wake[0], .events = POLLIN } };
 	ssize_t n;
@@ -94,7 +97,7 @@ static int fill(struct frames_reader *r, struct err *err)
 	if (p[1].revents)
 		return err_set(err, ERR_FAILED, ECANCELED, "given up");
 	do
-		n = read(r->fd, r->buf + r->have, INPUT);
+		n = read(r->fd, r->buf + r->have, MIN(most, (size_t)INPUT));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_sys(err, "cannot read the archive");
@@ -138,7 +141,7 @@ static int stream_frame(struct frames_reader *r, struct err *err)
 		if (out.pos)
 			give(r, s, READY);
 		if (left && !r->have && out.pos < out.size) {
-			int more = fill(r, err);
+			int more = fill(r, INPUT, err);
 
 			if (more <= 0)
 				return more ? more : cut_short(err);
@@ -147,38 +150,72 @@ static int stream_frame(struct frames_reader *r, struct err *err)
 	return 0;
 }
 
+/*
+ * A frame whose beginning is there (RFC 8878, 3.1.1): *end is how far it goes as far as is known, *known the first block whose header
+ * was not looked at. Whether that is all of it; while it is not, at least so many bytes follow.
+ */
+static bool frame_extent(const uint8_t *b, size_t have, size_t *known, size_t *end)
+{
+	static const uint8_t dict[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
+	const uint8_t head = b[4];
+
+	if (!*known)
+		*known = 5 + !(head & 0x20) + dict[head & 3] + (head >> 6 ? content[head >> 6] : head >> 5 & 1);
+	while (have >= *known + 3) {
+		const uint32_t block = b[*known] | (uint32_t)b[*known + 1] << 8 | (uint32_t)b[*known + 2] << 16;
+
+		*known += 3 + ((block >> 1 & 3) == 1 ? 1 : block >> 3);
+		*end = *known + (head & 4);
+		if (block & 1)
+			return true;
+	}
+	*end = *known + 3; /* the header of a block, and there is one */
+	return false;
+}
+
 /* One frame of those that are small enough: 1 when there was one, 0 when it must go the other way. */
 static int whole_frame(struct frames_reader *r, struct err *err)
 {
-	for (;;) {
-		size_t n = r->have ? ZSTD_findFrameCompressedSize(r->buf, r->have) : (size_t)-1;
+	size_t known = 0, end = 0;
+	unsigned long long content = 0;
+	struct slot *s;
+
+	for (bool all = false; !all || r->have < end;) {
 		int more;
 
-		if (r->have && !ZSTD_isError(n)) {
-			unsigned long long content = ZSTD_getFrameContentSize(r->buf, r->have);
-			struct slot *s;
-
-			/* Unknown sizes are larger than any other. */
-			if (content > FRAME_MAX || n > FRAME_MAX)
-				return 0;
-			s = wait_slot(r);
-			if (!s)
-				return 1;
-			memcpy(s->in, r->buf, n);
-			s->nin = n;
-			s->nout = (size_t)content;
-			consume(r, n);
-			give(r, s, PACKED);
-			return 1;
-		}
-		if (r->have > FRAME_MAX)
+		all = all || frame_extent(r->buf, r->have, &known, &end);
+		/* The frame's head is there with the first block's. Unknown sizes are larger than any other. */
+		content = known + 3 <= r->have || all ? ZSTD_getFrameContentSize(r->buf, r->have) : 0;
+		if (content > FRAME_MAX || end > FRAME_MAX)
 			return 0;
-		more = fill(r, err);
-		if (more < 0)
-			return more;
-		if (!more)
-			return r->have ? cut_short(err) : 1;
+		if (r->have >= end)
+			continue;
+		more = fill(r, end - r->have, err);
+		if (more <= 0)
+			return more ? more : cut_short(err);
 	}
+	s = wait_slot(r);
+	if (!s)
+		return 1;
+	memcpy(s->in, r->buf, end);
+	s->nin = end;
+	s->nout = (size_t)content;
+	consume(r, end);
+	give(r, s, PACKED);
+	return 1;
+}
+
+/* Until all frames are taken. False: nobody will take them. */
+static bool wait_taken(struct frames_reader *r)
+{
+	bool ok;
+
+	pthread_mutex_lock(&r->lock);
+	while (!r->ret && !r->stop && r->taken != r->filled)
+		pthread_cond_wait(&r->changed, &r->lock);
+	ok = !r->ret && !r->stop;
+	pthread_mutex_unlock(&r->lock);
+	return ok;
 }
 
 /* Seek tables and other things between frames. */
@@ -186,6 +223,8 @@ static int skip_frame(struct frames_reader *r, struct err *err)
 {
 	uint64_t left = 8 + (r->buf[4] | (uint64_t)r->buf[5] << 8 | (uint64_t)r->buf[6] << 16 | (uint64_t)r->buf[7] << 24);
 
+	if (!wait_taken(r))
+		return 0;
 	for (;;) {
 		size_t n = (size_t)MIN(left, (uint64_t)r->have);
 		int more;
@@ -194,7 +233,7 @@ static int skip_frame(struct frames_reader *r, struct err *err)
 		left -= n;
 		if (!left)
 			return 0;
-		more = fill(r, err);
+		more = fill(r, left > INPUT ? INPUT : (size_t)left, err);
 		if (more <= 0)
 			return more ? more : cut_short(err);
 	}
@@ -210,8 +249,8 @@ static int read_all(struct frames_reader *r, struct err *err)
 		pthread_mutex_unlock(&r->lock);
 		if (stop)
 			return 0;
-		while (more > 0 && r->have < 8)
-			more = fill(r, err);
+		while (more > 0 && r->have < 8) /* no frame is shorter */
+			more = fill(r, 8 - r->have, err);
 		if (more < 0)
 			return more;
 		if (!more)

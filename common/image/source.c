@@ -79,6 +79,20 @@ bool source_more(const struct source *s)
 	return s->standing;
 }
 
+bool source_rounds(const struct source *s)
+{
+	return s->last_round;
+}
+
+int source_keep_rounds(struct source *s, struct err *err)
+{
+	int ret = 0;
+
+	while (!ret && s->standing && s->last_round)
+		ret = source_spool(s, err);
+	return ret;
+}
+
 static int add(struct source *s, const struct tar_member *m, struct kept **k, struct err *err)
 {
 	const char *name = m->name;
@@ -302,7 +316,8 @@ static int advance(struct source *s, struct err *err)
 			ret = keep_link(s, round, err);
 		} else if (!strcmp(name, MANIFEST_NAME)) {
 			ret = keep_manifest(s, &s->at, &s->manifests[round], err);
-		} else if (kind == IMG_PAGES && s->at.last_part && !s->last_round && strcmp(name + strlen(name) - 4, IMAGE_ZST) != 0) {
+		} else if (kind == IMG_PAGES && s->at.last_part && !round &&
+			   (s->last_round || strcmp(name + strlen(name) - 4, IMAGE_ZST) != 0)) {
 			s->standing = true;
 			return 0;
 		} else if (manifest_covers(kind)) {
@@ -431,10 +446,10 @@ int source_end(struct source *s, struct err *err)
 		ret = source_spool(s, err); /* nobody needs it, but it counts */
 	if (!ret)
 		ret = advance(s, err);
-	if (!ret)
-		ret = tar_drain(&s->tar, err);
 	for (unsigned i = 0; i <= s->last_round && !ret; i++)
 		ret = verify(s, i, err);
+	if (!ret) /* a dumper ends its tasks when nothing is left: not those of whom we refuse what came */
+		ret = tar_drain(&s->tar, err);
 	s->verified = !ret;
 	return ret;
 }

@@ -28,6 +28,9 @@ struct image_dir *image_dir_of_source(struct source *s, unsigned round);
 void source_forget(struct source *s, unsigned round, const char *name);
 /* Whether pages may still come. */
 bool source_more(const struct source *s);
+/* Whether there are checkpoints before that one. Then all pages must go into memory before they are looked for. */
+bool source_rounds(const struct source *s);
+int source_keep_rounds(struct source *s, struct err *err);
 
 /* The pages image at which the stream stands: 1, 0 when there is none any more. */
 int source_next(struct source *s, unsigned long *id, uint64_t *size, struct err *err);

@@ -60,6 +60,8 @@ static void check_checkpoint(struct image_dir *dir, const struct restore_opts *o
 	cleanup_model struct model *m = NULL;
 	cleanup_plan struct plan *plan = NULL;
 
+	if (image_dir_source(dir))
+		findings_note(&of_images, source_keep_rounds(image_dir_source(dir), err), err);
 	findings_note(&of_images, model_check(dir, &of_images, &m, err), err);
 	if (m && image_dir_source(dir) && !of_images.n)
 		findings_note(&of_images, model_spool(m, true, err), err);
@@ -69,7 +71,7 @@ static void check_checkpoint(struct image_dir *dir, const struct restore_opts *o
 		findings_note(&of_images, plan_check(m, opts, &of_images, &plan, err), err);
 	take_over(f, &of_images);
 	if (m)
-		findings_note(f, preflight_collect(m, plan, opts, log, f, err), err);
+		findings_note(f, preflight_collect(m, plan, opts, PREFLIGHT_ALL, log, f, err), err);
 }
 
 int restore_check(const struct restore_opts *given, const struct log *log, struct findings *f, struct err *err)

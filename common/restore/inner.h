@@ -140,9 +140,18 @@ int late_run(struct birth *b, struct err *err);
 void restore_complete(struct restore_opts *opts);
 /* All problems that this host has with the checkpoint; plan may be NULL. preflight(): together in one error; each is also a
  * line of the log. */
-int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts,
+enum preflight_when {
+	PREFLIGHT_ALL,
+	/* The dumped tasks are still there, frozen, and will be gone: nothing counts that may only be so because they have it (numbers,
+	 * ports, names, locks, memory), and nothing is said that will be said again. */
+	PREFLIGHT_EARLY,
+};
+int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,
 		      const struct log *log, struct findings *f, struct err *err);
-int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
-	      struct err *err);
+int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,
+	      const struct log *log, struct err *err);
+
+/* A model from a stream, so far that it can be planned; refused before any pages wait for a plan that cannot be. */
+int stream_load(struct image_dir *dir, const struct restore_opts *opts, const struct log *log, struct model **m, struct err *err);
 
 #endif

@@ -547,17 +547,14 @@ static int load(struct model *m, struct err *err)
 	return ret;
 }
 
-int model_load(struct image_dir *dir, struct model **out, struct err *err)
-{
-	return model_check(dir, NULL, out, err);
-}
 
-int model_check(struct image_dir *dir, struct findings *found, struct model **out, struct err *err)
+static int make_model(struct image_dir *dir, struct findings *found, bool glance, struct model **out, struct err *err)
 {
 	struct model *m = xzalloc(sizeof(*m));
 	int ret;
 
 	m->found = found;
+	m->glance = glance;
 	m->arena = arena_new();
 	m->dir = dir;
 	ret = load(m, err);
@@ -568,6 +565,21 @@ int model_check(struct image_dir *dir, struct findings *found, struct model **ou
 	}
 	*out = m;
 	return 0;
+}
+
+int model_load(struct image_dir *dir, struct model **out, struct err *err)
+{
+	return make_model(dir, NULL, false, out, err);
+}
+
+int model_check(struct image_dir *dir, struct findings *found, struct model **out, struct err *err)
+{
+	return make_model(dir, found, false, out, err);
+}
+
+int model_glance(struct image_dir *dir, struct model **out, struct err *err)
+{
+	return make_model(dir, NULL, true, out, err);
 }
 
 static void close_pages(struct model_pages *p)

@@ -138,6 +138,7 @@ struct model {
 	const CgroupEntry *cgroup; /* NULL when there is none */
 	struct model_ipc *ipc; /* of a namespace of the tree's own, arena; else NULL */
 	struct findings *found; /* of model_check(); else NULL */
+	bool glance; /* of model_glance() */
 	const SeccompEntry *seccomp; /* NULL when there is none */
 };
 
@@ -145,6 +146,8 @@ int model_load(struct image_dir *dir, struct model **m, struct err *err);
 /* The same, but what is wrong goes into found, and the rest is read as far as may be: such a model is good for a preflight, and
  * for a plan only when nothing was found. */
 int model_check(struct image_dir *dir, struct findings *found, struct model **m, struct err *err);
+/* Of a stream that stands before pages: one that knows how many each set has, but not where they are: to try a plan with. */
+int model_glance(struct image_dir *dir, struct model **m, struct err *err);
 /* Of a stream: reads pages into memory until all sets are there that cannot wait for the tasks; all: all of them. */
 int model_spool(struct model *m, bool all, struct err *err);
 int model_spool_one(struct model *m, struct err *err); /* the one at which the stream stands */

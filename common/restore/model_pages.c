@@ -184,7 +184,7 @@ int model_take_pages(struct model *m, enum image_kind kind, unsigned long id, Pr
 {
 	const struct where whole = { kind, id, -1 };
 	const bool cow = kind == IMG_PAGEMAP && m->inventory->img_version == 3;
-	uint64_t end = 0, present = 0;
+	uint64_t end = 0, present = 0, older = 0;
 	bool parents = false;
 	int ret;
 
@@ -202,8 +202,14 @@ int model_take_pages(struct model *m, enum image_kind kind, unsigned long id, Pr
 		if (ret)
 			return ret;
 		parents |= out->entries[i]->flags & PE_PARENT;
+		older += out->entries[i]->flags & PE_PARENT ? out->entries[i]->nr_pages : 0;
 	}
 	out->pages_id = ((PagemapHead *)v[0])->pages_id;
+	if (m->glance) {
+		out->size = (present + older) * PAGE;
+		out->streamed = out->size;
+		return 0;
+	}
 	ret = open_pages(m, kind, present, out, err);
 	return ret || !parents ? ret : model_resolve_parents(m, kind, id, out, err);
 }

@@ -73,9 +73,21 @@ static void check_pid(struct findings *f, const struct model_task *t, struct tak
 	}
 }
 
-static void check_ids(const struct model *m, const struct plan *plan, const struct restore_opts *opts, struct findings *f)
+static void check_pids(const struct model *m, const struct plan *plan, struct findings *f)
 {
 	struct taken_probe probe;
+
+	taken_open(&probe);
+	for (size_t i = 0; i < m->ntasks; i++)
+		for (size_t k = 0; k < m->tasks[i].nthreads; k++)
+			check_pid(f, &m->tasks[i], &probe, m->tasks[i].threads[k].tid);
+	for (size_t i = m->ntasks; plan && i < plan->ntasks; i++) /* leaders that are dead */
+		check_pid(f, NULL, &probe, plan->tasks[i].pid);
+	taken_close(&probe);
+}
+
+static void check_ids(const struct model *m, const struct restore_opts *opts, struct findings *f)
+{
 	cleanup_free char *text = NULL;
 	uint64_t max = 0;
 	size_t len;
@@ -85,20 +97,14 @@ static void check_ids(const struct model *m, const struct plan *plan, const stru
 			text[--len] = 0;
 		parse_u64(text, 10, &max);
 	}
-	taken_open(&probe);
 	for (size_t i = 0; i < m->ntasks; i++) {
 		const struct model_task *t = &m->tasks[i];
 
-		for (size_t k = 0; k < t->nthreads; k++) {
-			check_pid(f, t, &probe, t->threads[k].tid);
+		for (size_t k = 0; k < t->nthreads; k++)
 			if (max && (uint64_t)t->threads[k].tid >= max)
 				found(f, ERR_FEATURE, t, "raise /proc/sys/kernel/pid_max",
 				      "pid %d is above this host's pid_max", t->threads[k].tid);
-		}
 	}
-	for (size_t i = m->ntasks; plan && i < plan->ntasks; i++) /* leaders that are dead */
-		check_pid(f, NULL, &probe, plan->tasks[i].pid);
-	taken_close(&probe);
 	if (opts->shell_job || !m->ntasks || m->tasks[0].pstree->sid == m->tasks[0].pstree->pid)
 		return;
 	if ((pid_t)m->tasks[0].pstree->sid != getsid(0))
@@ -213,10 +219,11 @@ static void check_terminals(const struct plan *plan, struct findings *f)
 	}
 }
 
-int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts,
+int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,
 		      const struct log *log, struct findings *f, struct err *err)
 {
-	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check,
+	const bool all = when == PREFLIGHT_ALL;
+	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check, .held = !all,
 					   .size_only = opts->validate_size_only, .plan = plan };
 	cleanup_arena struct arena *arena = arena_new();
 	struct task_own own;
@@ -226,18 +233,23 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	if (ret)
 		return ret;
 	check_privileges(m, &own, f);
-	check_ids(m, plan, opts, f);
+	if (all)
+		check_pids(m, plan, f);
+	check_ids(m, opts, f);
 	check_cpu(m, f);
 	check_limits(m, plan, f);
 	check_addresses(m, &own, f);
-	check_clocks(m, log);
+	if (all)
+		check_clocks(m, log);
 	files_preflight(m, &files, report, f);
-	mm_preflight(m, report, f);
-	task_preflight(m, &own, report, f, log);
+	if (all)
+		mm_preflight(m, report, f);
+	task_preflight(m, &own, report, f, all ? log : NULL);
 	if (plan) {
 		tcp_preflight(m, plan, report, f);
 		cgroup_preflight(plan, report, f);
-		check_terminals(plan, f);
+		if (all)
+			check_terminals(plan, f);
 	}
 	return 0;
 }
@@ -267,11 +279,11 @@ static int tell(const struct findings *f, const struct log *log, struct err *err
 	return hint[0] ? err_hint(err, ret, "%s", hint) : ret;
 }
 
-int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, const struct log *log,
-	      struct err *err)
+int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,
+	      const struct log *log, struct err *err)
 {
 	cleanup_findings struct findings f = { 0 };
-	int ret = preflight_collect(m, plan, opts, log, &f, err);
+	int ret = preflight_collect(m, plan, opts, when, log, &f, err);
 
 	return ret || !f.n ? ret : tell(&f, log, err);
 }

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common/base/action.h"
@@ -159,7 +158,7 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 {
 	struct slots slots = { 0 };
 	struct tcp_run *tcp = NULL;
-	int ret = preflight(m, plan, opts, log, err);
+	int ret = preflight(m, plan, opts, PREFLIGHT_ALL, log, err);
 
 	if (!ret)
 		ret = tcp_run_begin(m, plan, log, &tcp, err);
@@ -190,46 +189,6 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 	slots_close(&slots);
 	shmem_finish(plan, ret != 0);
 	return ret;
-}
-
-/* How long a dumper may take to end what it has dumped; and after that time somebody may wonder. */
-#define TAKEN_MS 30000
-#define TAKEN_TELL_MS 3000
-
-static bool pids_taken(const struct model *m)
-{
-	for (size_t i = 0; i < m->ntasks; i++)
-		if (!kill((pid_t)m->tasks[i].pstree->pid, 0) || errno == EPERM)
-			return true;
-	return false;
-}
-
-/*
- * What has to be there before the tasks. cr-dump ends its tasks when we have all of the stream: on one host, they stand in our way until
- * then, so all of it goes into memory first.
- */
-static int take_stream(const struct restore_opts *opts, const struct log *log, struct model *m, struct err *err)
-{
-	struct source *source = image_dir_source(m->dir);
-	bool all = opts->plan_only || !source_more(source) || pids_taken(m);
-	int ret = model_spool(m, all, err);
-	struct stat st;
-
-	if (ret || !all)
-		return ret;
-	ret = source_end(source, err);
-	if (ret || opts->plan_only || !pids_taken(m))
-		return ret;
-	if (!fstat(opts->stream, &st) && S_ISREG(st.st_mode)) /* nobody is writing it */
-		return 0;
-	log_info(log, "pids are taken; waiting for who may be about to end them");
-	for (unsigned ms = 0; ms < TAKEN_MS && pids_taken(m); ms += 2) {
-		if (ms == TAKEN_TELL_MS)
-			log_warn(log, "pids are taken; who sends the stream may be about to end them: waiting, at most %d s",
-				 TAKEN_MS / 1000);
-		nanosleep(&(const struct timespec){ 0, 2000000 }, NULL);
-	}
-	return 0;
 }
 
 /* What this process may not do. Nothing, when the kernel does not tell: then a step says which it is. */
@@ -279,9 +238,7 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 		restore_complete(opts);
 	ret = opts->stream >= 0 ? image_dir_stream(opts->stream, &dir, err) : image_dir_open(opts->images_dir, &dir, err);
 	if (!ret)
-		ret = model_load(dir, &m, err);
-	if (!ret && opts->stream >= 0)
-		ret = take_stream(opts, log, m, err);
+		ret = opts->stream >= 0 ? stream_load(dir, opts, log, &m, err) : model_load(dir, &m, err);
 	if (!ret) {
 		log_debug(log, "checkpoint read in %lu us", (unsigned long)(now_us() - start));
 		ret = plan_build(m, opts, &plan, err);

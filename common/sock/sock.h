@@ -41,7 +41,7 @@ const void *sock_diag_attr(const struct nlmsghdr *h, size_t head, int type, size
 /* setsockopt(2) of an option whose value is an int. */
 void plan_sockopt(struct plan *plan, int phase, uint32_t slot, const char *note, int level, int option, int value);
 /* Addresses and interfaces of sockets that are not on this host; *count grows by the number of findings. */
-void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int *count);
+void sockets_preflight(const struct model *m, bool held, finding_fn report, void *ctx, int *count);
 
 /* Queued data of the socket with this file id, in order of arrival. Read from sk-queues.img on first use. */
 struct sock_packet {

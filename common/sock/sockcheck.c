@@ -132,7 +132,7 @@ static void check_interface(const struct look *f, const PacketSockEntry *e)
 		      e->ifname, name);
 }
 
-void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int *count)
+void sockets_preflight(const struct model *m, bool held, finding_fn report, void *ctx, int *count)
 {
 	struct look f = { report, ctx, count, NULL };
 
@@ -141,7 +141,8 @@ void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int 
 		if (e->type == FD_TYPES__INETSK && e->isk) {
 			check_device(&f, e->isk->opts, "socket", e->id);
 			check_address(&f, e->isk);
-			check_port(&f, e->isk);
+			if (!held)
+				check_port(&f, e->isk);
 		} else if (e->type == FD_TYPES__UNIXSK && e->usk) {
 			check_device(&f, e->usk->opts, "unix socket", e->id);
 		} else if (e->type == FD_TYPES__PACKETSK && e->psk) {
@@ -149,7 +150,8 @@ void sockets_preflight(const struct model *m, finding_fn report, void *ctx, int 
 			check_interface(&f, e->psk);
 		} else if (e->type == FD_TYPES__NETLINKSK && e->nlsk) {
 			check_device(&f, e->nlsk->opts, "netlink socket", e->id);
-			check_port_id(&f, e->nlsk);
+			if (!held)
+				check_port_id(&f, e->nlsk);
 		}
 	}
 }

@@ -12,7 +12,7 @@ struct names {
 	const struct model *m;
 	struct arena *arena;
 	struct unix_diags diags;
-	bool asked;
+	bool asked, held; /* names may be those of who is about to be gone */
 	finding_fn report;
 	void *ctx;
 	int count;
@@ -71,7 +71,7 @@ static void check_path(struct names *n, const UnixSkEntry *e, const char *path)
 		found(n, e, "%s is there, and is no socket", path);
 		return;
 	}
-	other = unix_diag_by_file(diags(n), &st);
+	other = n->held ? NULL : unix_diag_by_file(diags(n), &st);
 	if (!other)
 		return;
 	holder(other, who, sizeof(who));
@@ -107,10 +107,10 @@ static void check_outside(struct names *n, const UnixSkEntry *e)
 		found(n, NULL, "unix socket %s, to connect to: nobody has it open", (const char *)e->name.data);
 }
 
-int unix_preflight(const struct model *m, finding_fn report, void *ctx)
+int unix_preflight(const struct model *m, bool held, finding_fn report, void *ctx)
 {
 	cleanup_arena struct arena *arena = arena_new();
-	struct names n = { .m = m, .arena = arena, .report = report, .ctx = ctx };
+	struct names n = { .m = m, .arena = arena, .report = report, .ctx = ctx, .held = held };
 
 	for (size_t i = 0; i < m->nfiles; i++) {
 		const UnixSkEntry *e = m->files[i]->type == FD_TYPES__UNIXSK ? m->files[i]->usk : NULL;
@@ -128,7 +128,8 @@ int unix_preflight(const struct model *m, finding_fn report, void *ctx)
 			continue;
 		}
 		if (!unix_has_path(&e->name)) {
-			check_abstract(&n, e, &e->name);
+			if (!held)
+				check_abstract(&n, e, &e->name);
 			continue;
 		}
 		path = unix_file_path(arena, e);
