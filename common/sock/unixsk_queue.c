@@ -2,7 +2,8 @@
 /*
  * What waits in a unix socket to be read: data, borders of messages, who sent them, and the descriptors in them. It is looked at
  * with MSG_PEEK; with SO_PEEK_OFF each look begins where the last one ended (net/unix/af_unix.c). The offset belongs to the
- * socket, so it is put back; only when we are killed between the two is it not, and a program that peeks would see that.
+ * socket, so it is put back; only when we are killed between the two is it not, and a program that peeks would see that. The same is
+ * true of SO_PASSCRED of a packet socket whose connection has ended.
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,6 +28,7 @@ struct look {
 	char *buf;
 	size_t cap;
 	ssize_t n;	/* of bytes from the offset on; may be more than cap for a message */
+	bool signed_;	/* SCM_CREDENTIALS came with it */
 	int fds[RIGHTS_MAX];
 	size_t nfds;
 	struct ucred cred;
@@ -49,6 +51,7 @@ static void look_done(struct look *l)
 
 static void take_control(struct look *l, struct msghdr *msg)
 {
+	l->signed_ = false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t len = c->cmsg_len - CMSG_LEN(0);
 		if (c->cmsg_level != SOL_SOCKET)
@@ -58,6 +61,7 @@ static void take_control(struct look *l, struct msghdr *msg)
 			memcpy(l->fds, CMSG_DATA(c), l->nfds * sizeof(int));
 		} else if (c->cmsg_type == SCM_CREDENTIALS && len >= sizeof(l->cred)) {
 			memcpy(&l->cred, CMSG_DATA(c), sizeof(l->cred));
+			l->signed_ = true;
 		} else if (c->cmsg_type == SCM_PIDFD && len >= sizeof(int)) {
 			int pidfd; /* made for the reader from the credentials */
 			memcpy(&pidfd, CMSG_DATA(c), sizeof(pidfd));
@@ -154,32 +158,68 @@ static void reserve(struct look *l, size_t n)
 	l->cap = n;
 }
 
-/* Datagrams and packets: one look each, and a second one where the room did not suffice. */
-static int dump_messages(struct dump *d, int fd, const UnixSkEntry *e, struct look *l, struct err *err)
+/* The end of a closed connection looks like an empty packet, but for the credentials that come with each of those if they are asked for. */
+static int ask_credentials(int fd, int on, struct err *err)
 {
-	size_t offset = 0;
-	int ret, bytes = 0;
+	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? err_sys(err, "cannot set SO_PASSCRED") : 0;
+}
 
-	if (ioctl(fd, FIONREAD, &bytes) < 0)
-		return err_sys(err, "cannot read the size of a socket's queue");
-	reserve(l, MAX((size_t)bytes, (size_t)FIRST_GUESS));
-	while ((ret = look_at(fd, SIZE_MAX, l, err)) > 0) {
-		/* Behind the last packet a closed connection gives 0 for ever. */
-		if (!l->n && e->type == SOCK_SEQPACKET && e->has_shutdown && e->shutdown & 1 && offset >= (size_t)bytes)
-			return 0;
-		if ((size_t)l->n > l->cap) {
-			reserve(l, (size_t)l->n);
-			ret = set_offset(fd, (int)offset, err);
-			if (!ret)
-				ret = look_at(fd, SIZE_MAX, l, err);
-			if (ret < 0)
-				return ret;
-		}
-		ret = put(d, e, l, 0, (size_t)l->n, true, err);
+struct messages {
+	struct dump *d;
+	const UnixSkEntry *e;
+	int fd;
+	bool ends;  /* behind the last packet comes the end, again and again */
+	bool asked; /* credentials were asked for by us, not by its owner */
+	size_t offset;
+};
+
+/* One look; 0: there is nothing more. A second one where the room did not suffice. */
+static int dump_message(struct messages *q, struct look *l, struct err *err)
+{
+	int ret = look_at(q->fd, SIZE_MAX, l, err);
+
+	if (ret <= 0 || (!l->n && q->ends && !l->signed_))
+		return MIN(ret, 0);
+	if ((size_t)l->n > l->cap) {
+		reserve(l, (size_t)l->n);
+		ret = set_offset(q->fd, (int)q->offset, err);
+		if (!ret)
+			ret = look_at(q->fd, SIZE_MAX, l, err);
 		if (ret < 0)
 			return ret;
-		offset += (size_t)l->n;
 	}
+	if (q->asked)
+		l->cred = (struct ucred){ 0 };
+	ret = put(q->d, q->e, l, 0, (size_t)l->n, true, err);
+	q->offset += (size_t)l->n;
+	return ret < 0 ? ret : 1;
+}
+
+/*
+ * Datagrams and packets, one look each. A look without an offset shows the first one, always; one with an offset of 0 steps over what
+ * is empty and was looked at before (skb->peeked; __skb_try_recv_from_queue() in net/core/datagram.c, 6.18). So the first one is
+ * looked at without, and is stepped over by the others if it is empty.
+ */
+static int dump_messages(struct messages *q, struct look *l, struct err *err)
+{
+	int ret, bytes = 0;
+
+	if (ioctl(q->fd, FIONREAD, &bytes) < 0)
+		return err_sys(err, "cannot read the size of a socket's queue");
+	reserve(l, MAX((size_t)bytes, (size_t)FIRST_GUESS));
+	ret = set_offset(q->fd, -1, err);
+	if (!ret)
+		ret = look_at(q->fd, 0, l, err);
+	if (ret <= 0)
+		return ret;
+	if (!l->n) {
+		ret = dump_message(q, l, err);
+		if (ret <= 0)
+			return ret;
+	}
+	ret = set_offset(q->fd, 0, err);
+	while (!ret && (ret = dump_message(q, l, err)) > 0)
+		ret = 0;
 	return ret;
 }
 
@@ -252,27 +292,35 @@ static int check_urgent(int fd, struct err *err)
 static int queue_dump(struct dump *d, int fd, const UnixSkEntry *e, struct err *err)
 {
 	struct look cleanup(look_done) l = { 0 };
+	struct messages q = { .d = d, .e = e, .fd = fd, .ends = e->type == SOCK_SEQPACKET && e->shutdown & 1 };
 	const int was = sock_option(fd, SO_PEEK_OFF);
 	struct err ignore = ERR_INIT;
 	int ret = e->type == SOCK_STREAM ? check_urgent(fd, err) : 0, back;
+
+	if (!ret && q.ends && sock_option(fd, SO_PASSCRED) == 0) {
+		ret = ask_credentials(fd, 1, err);
+		q.asked = !ret;
+	}
 
 	if (!ret)
 		ret = set_offset(fd, 0, err);
 	if (ret < 0)
 		return ret;
-	ret = e->type == SOCK_STREAM ? dump_stream(d, fd, e, &l, err) : dump_messages(d, fd, e, &l, err);
+	ret = e->type == SOCK_STREAM ? dump_stream(d, fd, e, &l, err) : dump_messages(&q, &l, err);
+	if (q.asked) {
+		back = ask_credentials(fd, 0, ret ? &ignore : err);
+		ret = ret ? ret : back;
+	}
 	back = set_offset(fd, was < 0 ? -1 : was, ret ? &ignore : err);
 	return ret ? ret : back;
 }
 
-/* Empty, as far as that can be told without SO_PEEK_OFF. */
-static bool is_empty(int fd, const UnixSkEntry *e)
+/* Nearly always there is nothing, and then nothing of the socket is touched. Not by a look: that would hide an empty message. */
+static bool is_empty(int fd)
 {
-	char c;
+	struct pollfd p = { fd, POLLIN, 0 };
 
-	if (e->type != SOCK_STREAM)
-		return recv(fd, &c, 0, MSG_PEEK | MSG_DONTWAIT) < 0;
-	return false;
+	return poll(&p, 1, 0) >= 0 && !(p.revents & POLLIN);
 }
 
 static int scan_one(struct dump *d, int fd, const struct unix_diag *diag, uint32_t id, struct err *err)
@@ -284,7 +332,7 @@ static int scan_one(struct dump *d, int fd, const struct unix_diag *diag, uint32
 	e.type = diag->type;
 	e.has_shutdown = true;
 	e.shutdown = (SkShutdown)diag->shutdown;
-	return is_empty(fd, &e) ? 0 : queue_dump(d, fd, &e, err);
+	return e.type != SOCK_STREAM && is_empty(fd) ? 0 : queue_dump(d, fd, &e, err);
 }
 
 /* A stream without a byte needs no look, and listening sockets hold connections. */

@@ -233,6 +233,69 @@ static void check_half_closed(void)
 	CHECK_EQ(recv(end[1], &buf, 1, 0), 0);
 }
 
+/* Empty messages: before all others, several, alone, with a descriptor, and before the end of a connection. */
+static int none[2], one_by_one[2], alone[2], ended[2], nothing[2];
+
+static void make_empty(void)
+{
+	int event = eventfd(78, 0);
+
+	CHECK(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, none));
+	CHECK(!socketpair(AF_UNIX, SOCK_DGRAM, 0, one_by_one));
+	CHECK(!socketpair(AF_UNIX, SOCK_DGRAM, 0, alone));
+	CHECK(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ended));
+	CHECK(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, nothing));
+	CHECK_EQ(send(none[0], "", 0, 0), 0);
+	CHECK_EQ(send(none[0], "1", 1, 0), 1);
+	CHECK_EQ(send(none[0], "", 0, 0), 0);
+	CHECK_EQ(send(none[0], "", 0, 0), 0);
+	send_fds(one_by_one[0], "", 0, &event, 1);
+	CHECK_EQ(send(one_by_one[0], "", 0, 0), 0);
+	CHECK_EQ(send(one_by_one[0], "", 0, 0), 0);
+	CHECK_EQ(send(one_by_one[0], "2", 1, 0), 1);
+	CHECK_EQ(send(alone[0], "", 0, 0), 0);
+	CHECK_EQ(send(ended[0], "", 0, 0), 0);
+	CHECK_EQ(send(ended[0], "3", 1, 0), 1);
+	CHECK_EQ(send(ended[0], "", 0, 0), 0);
+	close(ended[0]);
+	close(nothing[0]);
+	close(event);
+}
+
+static void check_empty(void)
+{
+	char buf[9];
+	int event, on = -1;
+	socklen_t len = sizeof(on);
+
+	check_message(none[1], "", 0, "first, empty");
+	check_message(none[1], "1", 1, "behind an empty one");
+	check_message(none[1], "", 0, "empty, third");
+	check_message(none[1], "", 0, "empty, last");
+	CHECK(recv(none[1], buf, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	check_fds(one_by_one[1], 0, "", &event, 1, "empty with a descriptor");
+	close(event);
+	check_message(one_by_one[1], "", 0, "empty datagram");
+	check_message(one_by_one[1], "", 0, "empty datagram again");
+	check_message(one_by_one[1], "2", 1, "datagram behind empty ones");
+	CHECK(recv(one_by_one[1], buf, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	check_message(alone[1], "", 0, "empty datagram alone");
+	CHECK(recv(alone[1], buf, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	/* The end looks like an empty packet, too: but not to who asks for credentials. */
+	CHECK(!getsockopt(ended[1], SOL_SOCKET, SO_PASSCRED, &on, &len));
+	CHECK_EQ(on, 0);
+	on = 1;
+	CHECK(!setsockopt(ended[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+	for (int i = 0; i < 4; i++) {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct iovec v = { buf, sizeof(buf) };
+		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room) };
+		CHECK_EQ(recvmsg(ended[1], &m, MSG_DONTWAIT), i == 1);
+		CHECK_EQ(m.msg_controllen > 0, i < 3);
+	}
+	CHECK_EQ(recv(nothing[1], buf, 1, MSG_DONTWAIT), 0);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -245,6 +308,7 @@ int main(void)
 	make_reset();
 	make_large();
 	make_half_closed();
+	make_empty();
 
 	test_ready();
 
@@ -256,5 +320,6 @@ int main(void)
 	check_reset();
 	check_large();
 	check_half_closed();
+	check_empty();
 	pass();
 }
