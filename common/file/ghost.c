@@ -107,6 +107,7 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 	const struct stat *st = &p->st;
 	uint64_t size = (uint64_t)st->st_size;
 	cleanup_fd int fd = -1;
+	struct xattrs xattrs = { 0 };
 	const char *path;
 	int ret;
 
@@ -140,7 +141,9 @@ static int put_ghost(struct dump *d, const struct file_place *p, const char *nam
 				    arena_printf(d->arena, "/proc/%d/%s", d->task->tid, p->magic);
 	ret = check_attributes(path, err);
 	if (!ret)
-		ret = ghost_xattrs_take(d, path, g, err);
+		ret = xattrs_take(d, path, &xattrs, err);
+	g->xattrs = xattrs.v;
+	g->n_xattrs = xattrs.n;
 	if (ret < 0)
 		return err_object(err, ret, "%s", name);
 	if (S_ISREG(st->st_mode)) {
@@ -256,7 +259,7 @@ static int ghost_load(const struct model *m, uint32_t id, struct arena *arena, s
 	g->dir = S_ISDIR(e->mode);
 	if (e->has_size && e->size > INT64_MAX)
 		return bad(err, id, "size out of range");
-	if (!ghost_xattrs_good(e))
+	if (!xattrs_good(XATTRS(e)))
 		return bad(err, id, "an extended attribute that no file can have");
 	if (!S_ISREG(e->mode))
 		return 0;
@@ -332,7 +335,7 @@ static int make_node(struct program *c, struct ghost_plan *g, uint32_t id, struc
 		     A(AT_SYMLINK_NOFOLLOW));
 	if (!S_ISLNK(e->mode))
 		program_call(c, MAKE_OBJECTS, "its mode", SYS_fchmodat, cwd, path, A(e->mode & 07777));
-	ghost_xattrs_set(c, e, path, false);
+	xattrs_set(c, XATTRS(e), path, false);
 	program_call(c, MAKE_OBJECTS, "its times", SYS_utimensat, cwd, path, A_DATA(times_of(c, e)),
 		     A(AT_SYMLINK_NOFOLLOW));
 	return 0;
@@ -401,7 +404,7 @@ static void fill_regular(struct plan *plan, const struct ghost_plan *g, struct a
 	}
 	program_call(c, MAKE_OBJECTS, "its owner", SYS_fchown, fd, A(e->uid), A(e->gid));
 	program_call(c, MAKE_OBJECTS, "its mode", SYS_fchmod, fd, A(e->mode & 07777));
-	ghost_xattrs_set(c, e, fd, true);
+	xattrs_set(c, XATTRS(e), fd, true);
 	program_call(c, MAKE_OBJECTS, "its times", SYS_utimensat, fd, A(0), A_DATA(times_of(c, e)), A(0));
 }
 

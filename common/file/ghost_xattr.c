@@ -30,7 +30,7 @@ static int take_one(struct dump *d, const char *path, const char *name, GhostXat
 	return 0;
 }
 
-int ghost_xattrs_take(struct dump *d, const char *path, GhostFileEntry *g, struct err *err)
+int xattrs_take(struct dump *d, const char *path, struct xattrs *x, struct err *err)
 {
 	cleanup_free char *names = NULL;
 	ssize_t len = listxattr(path, NULL, 0);
@@ -43,27 +43,27 @@ int ghost_xattrs_take(struct dump *d, const char *path, GhostFileEntry *g, struc
 	if (len < 0)
 		return err_sys(err, "cannot list the extended attributes");
 	names[len] = 0;
-	g->xattrs = arena_alloc(d->arena, ((size_t)len + 1) * sizeof(*g->xattrs)); /* a name has a byte at least */
+	x->v = arena_alloc(d->arena, ((size_t)len + 1) * sizeof(*x->v)); /* a name has a byte at least */
 	for (const char *p = names; !ret && p < names + len; p += strlen(p) + 1)
 		if (is_kept(p))
-			ret = take_one(d, path, p, &g->xattrs[g->n_xattrs++], err);
+			ret = take_one(d, path, p, &x->v[x->n++], err);
 	return ret;
 }
 
-bool ghost_xattrs_good(const GhostFileEntry *e)
+bool xattrs_good(struct xattrs x)
 {
-	for (size_t i = 0; i < e->n_xattrs; i++)
-		if (e->xattrs[i]->value.len > XATTR_SIZE_MAX || !*e->xattrs[i]->name || strlen(e->xattrs[i]->name) > XATTR_NAME_MAX)
+	for (size_t i = 0; i < x.n; i++)
+		if (x.v[i]->value.len > XATTR_SIZE_MAX || !*x.v[i]->name || strlen(x.v[i]->name) > XATTR_NAME_MAX)
 			return false;
 	return true;
 }
 
-void ghost_xattrs_set(struct program *c, const GhostFileEntry *e, struct arg file, bool open)
+void xattrs_set(struct program *c, struct xattrs x, struct arg file, bool open)
 {
-	for (size_t i = 0; i < e->n_xattrs; i++) {
-		const GhostXattrEntry *x = e->xattrs[i];
+	for (size_t i = 0; i < x.n; i++) {
+		const GhostXattrEntry *e = x.v[i];
 
 		program_call(c, MAKE_OBJECTS, "its extended attribute", open ? SYS_fsetxattr : SYS_lsetxattr, file,
-			     A_DATA(program_string(c, x->name)), A_PTR(x->value.data), A(x->value.len), A(0));
+			     A_DATA(program_string(c, e->name)), A_PTR(e->value.data), A(e->value.len), A(0));
 	}
 }

@@ -29,6 +29,8 @@ union inet_address {
 };
 /* Own address and port of an entry (or its peer's) for bind(2) and connect(2); gives the length. */
 socklen_t inet_address_of(const InetSkEntry *e, bool peer, union inet_address *out);
+/* Options let it have addresses that are not this host's. */
+bool inet_any_address(const InetSkEntry *e);
 /* "127.0.0.1:80", "[::1]:80" */
 void inet_address_text(const InetSkEntry *e, bool peer, char *out, size_t n);
 

@@ -160,6 +160,17 @@ socklen_t inet_address_of(const InetSkEntry *e, bool peer, union inet_address *o
 	return sizeof(out->in6);
 }
 
+bool inet_any_address(const InetSkEntry *e)
+{
+	if (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind)
+		return true;
+	for (size_t i = 0; i < e->n_options; i++) /* IP_TRANSPARENT, IPV6_TRANSPARENT, IPV6_FREEBIND */
+		if ((e->options[i]->level == IPPROTO_IP && e->options[i]->name == 19) ||
+		    (e->options[i]->level == IPPROTO_IPV6 && (e->options[i]->name == 75 || e->options[i]->name == 78)))
+			return true;
+	return false;
+}
+
 void inet_address_text(const InetSkEntry *e, bool peer, char *out, size_t n)
 {
 	union inet_address a;

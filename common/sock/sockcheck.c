@@ -53,8 +53,7 @@ static void check_address(struct look *f, const InetSkEntry *e)
 	const bool six = e->family == AF_INET6;
 	char text[INET6_ADDRSTRLEN] = "";
 
-	if (e->n_src_addr != (six ? 4 : 1) || (!six && e->family != AF_INET) ||
-	    (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind))
+	if (e->n_src_addr != (six ? 4 : 1) || (!six && e->family != AF_INET) || inet_any_address(e))
 		return;
 	memcpy(six ? (void *)&in6.sin6_addr : (void *)&in.sin_addr, e->src_addr, six ? 16 : 4);
 	if ((six ? IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) : !in.sin_addr.s_addr) || same_address(f->here, e))
@@ -101,6 +100,8 @@ static void check_port(struct look *f, const InetSkEntry *e)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
 	if (device)
 		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1);
+	if (inet_any_address(e)) /* as good as IP_TRANSPARENT, and takes no privilege */
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
 	const socklen_t len = inet_address_of(e, false, &a);
 	if (bind(fd, &a.sa, len) == 0 || errno != EADDRINUSE)
 		return;

@@ -405,17 +405,6 @@ static bool is_here(const InetSkEntry *e)
 	return bind(fd, &a.sa, len) == 0 || errno != EADDRNOTAVAIL;
 }
 
-static bool any_address(const InetSkEntry *e)
-{
-	if (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind)
-		return true;
-	for (size_t i = 0; i < e->n_options; i++) /* IP_TRANSPARENT, IPV6_TRANSPARENT, IPV6_FREEBIND */
-		if ((e->options[i]->level == IPPROTO_IP && e->options[i]->name == 19) ||
-		    (e->options[i]->level == IPPROTO_IPV6 && (e->options[i]->name == 75 || e->options[i]->name == 78)))
-			return true;
-	return false;
-}
-
 void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn report, void *ctx)
 {
 	const InetSkEntry *last = NULL;
@@ -428,7 +417,7 @@ void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn re
 		if (last && last->family == e->family && !memcmp(last->src_addr, e->src_addr, 4 * e->n_src_addr))
 			continue;
 		last = e;
-		if (any_address(e) || is_here(e))
+		if (inet_any_address(e) || is_here(e))
 			continue;
 		inet_address_text(e, false, a, sizeof(a));
 		inet_address_text(e, true, b, sizeof(b));

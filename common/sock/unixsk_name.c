@@ -2,7 +2,7 @@
 /*
  * Names of unix sockets. A bound socket has the words that bind(2) was given, and a file, which may be somewhere else by now:
  * the words were relative, or of another root, the file was moved or removed. So the words are bound inside a directory of
- * our own that is the root for that moment, and the file is moved to where it was, with its mode and owner.
+ * our own that is the root for that moment, and the file is moved to where it was, with its mode, owner, attributes and times.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 
 #include <linux/capability.h>
 
+#include "common/file/ghost.h"
 #include "common/sock/unixsk.h"
 
 #ifndef SIOCUNIXFILE
@@ -23,13 +24,29 @@
 
 /* ---- dump ---- */
 
-static void take_perms(struct dump *d, const struct stat *st, UnixSkEntry *e)
+static int64_t ns_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int take_perms(struct dump *d, const char *path, const struct stat *st, UnixSkEntry *e, struct err *err)
 {
 	FilePermsEntry *p = e->file_perms = arena_msg(d->arena, FilePermsEntry, file_perms_entry__init);
+	struct xattrs x = { 0 };
+	int ret = xattrs_take(d, path, &x, err);
+
+	if (ret < 0)
+		return err_object(err, ret, "%s", (const char *)e->name.data);
+	p->xattrs = x.v;
+	p->n_xattrs = x.n;
+	p->has_atim_ns = p->has_mtim_ns = true;
+	p->atim_ns = ns_of(st->st_atim);
+	p->mtim_ns = ns_of(st->st_mtim);
 
 	p->mode = st->st_mode;
 	p->uid = st->st_uid;
 	p->gid = st->st_gid;
+	return 0;
 }
 
 /* The words lead to the file: by far the usual case, and the only one that is seen without CAP_NET_ADMIN. */
@@ -81,7 +98,9 @@ static int find_file(struct dump *d, const struct fd_source *src, const struct u
 	if (n < 0 || fstat(file, &st) < 0)
 		return err_sys(err, "cannot read the path of unix socket %s", words);
 	path[n] = 0;
-	take_perms(d, &st, e);
+	ret = take_perms(d, self, &st, e, err);
+	if (ret)
+		return ret;
 	if (!st.st_nlink) {
 		e->has_deleted = e->deleted = true;
 		if (words[0] != '/') { /* for other readers; for us it is nowhere */
@@ -115,8 +134,9 @@ int unix_name_dump(struct dump *d, const struct fd_source *src, const struct uni
 		return 0;
 	const char *words = arena_printf(d->arena, "%.*s", (int)e->name.len, (const char *)e->name.data);
 	if (words[0] == '/' && leads_there(words, diag, &st)) {
-		take_perms(d, &st, e);
-		return refuse_links(diag, &st, words, err);
+		const int ret = take_perms(d, words, &st, e, err);
+
+		return ret ? ret : refuse_links(diag, &st, words, err);
 	}
 	return find_file(d, src, diag, words, e, err);
 }
@@ -304,6 +324,13 @@ static void make_aside(struct plan *plan, struct unix_place *p)
 				  A(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)));
 }
 
+static struct timespec timespec_of(int64_t ns)
+{
+	const int64_t rest = ns % 1000000000;
+
+	return (struct timespec){ ns / 1000000000 - (rest < 0), rest + (rest < 0 ? 1000000000 : 0) };
+}
+
 /* Inside of the place, or for HERE at the path itself. */
 static void set_perms(struct plan *plan, struct unix_place *p)
 {
@@ -320,8 +347,19 @@ static void set_perms(struct plan *plan, struct unix_place *p)
 	else
 		program_call(c, MAKE_OBJECTS, "owner of a socket's file", SYS_fchownat, cwd, A_DATA(words), A(perms->uid),
 			     A(perms->gid), A(AT_SYMLINK_NOFOLLOW));
+	/* Not one that the directory gave it by default. The list is there before the mode lets anybody in. */
+	if (perms->has_mtim_ns)
+		program_try(c, MAKE_OBJECTS, "no access control list but its own", SYS_lremovexattr, A_DATA(words),
+			    A_DATA(program_string(c, "system.posix_acl_access")));
+	xattrs_set(c, XATTRS(perms), A_DATA(words), false);
 	program_call(c, MAKE_OBJECTS, "mode of a socket's file", SYS_fchmodat, cwd, A_DATA(words),
 		     A(perms->mode & 07777));
+	if (perms->has_mtim_ns && perms->has_atim_ns) {
+		const struct timespec times[] = { timespec_of(perms->atim_ns), timespec_of(perms->mtim_ns) };
+
+		program_try(c, MAKE_OBJECTS, "times of a socket's file", SYS_utimensat, cwd, A_DATA(words),
+			    A_DATA(program_data(c, times, sizeof(times))), A(AT_SYMLINK_NOFOLLOW));
+	}
 }
 
 struct unix_place *unix_place_bind(struct plan *plan, const UnixSkEntry *e, const ProtobufCBinaryData *name,

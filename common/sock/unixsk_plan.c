@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "common/file/ghost.h"
 #include "common/file/external.h"
 #include "common/sock/unixsk_plan.h"
 
@@ -41,6 +42,8 @@ static int check_entry(const UnixSkEntry *e, struct err *err)
 		return bad(e, "is of no such type", err);
 	if (!e->opts && !(e->uflags & 1))
 		return bad(e, "has no options", err);
+	if (e->file_perms && !xattrs_good(XATTRS(e->file_perms)))
+		return bad(e, "has a file with an extended attribute that no file can have", err);
 	if (e->has_shutdown && (unsigned)e->shutdown > 3)
 		return bad(e, "is shut down in no such way", err);
 	if ((e->peer_cred && (e->peer_cred->pid <= 0 || e->peer_cred->n_groups > UNIX_GROUPS_MAX)) ||

@@ -3,6 +3,9 @@
  * Names: paths, relative ones, abstract ones, the longest; files that were moved, removed, or whose directory was; mode and
  * owner; listening sockets with their backlog, accepted connections, and connections that wait to be accepted.
  */
+#include <endian.h>
+#include <sys/xattr.h>
+
 #include "unix.h"
 
 static void check_dead(const char *path)
@@ -202,6 +205,69 @@ static void check_gone(void)
 	check_reach(gone.new, "twice", "in its place");
 }
 
+/*
+ * Access control lists: of files with one (bound by an absolute name and by a relative one), and of one without in a directory that gives
+ * one to all that is made there. The group bits of the mode are the mask of such a list: without it they would let the group in.
+ */
+static struct { char path[108], bare[108], value[64]; bool has; int listener, relative, without; struct stat st, st2; } acl;
+
+static const struct { uint16_t tag, perm; uint32_t id; } user_4321[] = { /* linux/posix_acl_xattr.h */
+	{ 1, 6, UINT32_MAX }, { 2, 6, 4321 }, { 4, 0, UINT32_MAX }, { 16, 6, UINT32_MAX }, { 32, 0, UINT32_MAX },
+};
+#define ACL "system.posix_acl_access"
+#define ACL_SIZE (4 + sizeof(user_4321))
+
+static void make_acl(void)
+{
+	const struct timespec times[] = { { 1000, 0 }, { 2000, 123456789 } };
+	const uint32_t version = htole32(2);
+
+	CHECK(!mkdir("lists", 0755));
+	CHECK(snprintf(acl.path, sizeof(acl.path), "%s/lists/acl", cwd) < (int)sizeof(acl.path));
+	CHECK(snprintf(acl.bare, sizeof(acl.bare), "%s/lists/bare", cwd) < (int)sizeof(acl.bare));
+	memcpy(acl.value, &version, 4);
+	memcpy(acl.value + 4, user_4321, sizeof(user_4321));
+	acl.listener = new_listener(SOCK_STREAM, acl.path, 1);
+	acl.relative = new_listener(SOCK_STREAM, "lists/relative", 1);
+	acl.without = new_listener(SOCK_STREAM, acl.bare, 1);
+	CHECK(!chmod(acl.path, 0600) && !chmod("lists/relative", 0600) && !chmod(acl.bare, 0660));
+	acl.has = !setxattr(acl.path, ACL, acl.value, ACL_SIZE, 0);
+	CHECK(acl.has || errno == EOPNOTSUPP);
+	if (acl.has) {
+		CHECK(!setxattr("lists/relative", ACL, acl.value, ACL_SIZE, 0));
+		CHECK(!setxattr("lists", "system.posix_acl_default", acl.value, ACL_SIZE, 0));
+		CHECK(!setxattr(acl.path, "trusted.word", "here", 4, 0) || errno == EPERM || errno == EOPNOTSUPP);
+	}
+	CHECK(!utimensat(AT_FDCWD, acl.path, times, 0));
+	CHECK(!stat(acl.path, &acl.st) && !stat("lists/relative", &acl.st2));
+}
+
+static void check_acl(void)
+{
+	char value[64];
+	struct stat st;
+
+	CHECK(!stat(acl.path, &st));
+	CHECK_EQ(st.st_mode, acl.st.st_mode);
+	CHECK_EQ(st.st_mtim.tv_sec, 2000);
+	CHECK_EQ(st.st_mtim.tv_nsec, acl.st.st_mtim.tv_nsec);
+	CHECK(!stat("lists/relative", &st));
+	CHECK_EQ(st.st_mode, acl.st2.st_mode);
+	CHECK_EQ(st.st_mtim.tv_sec, acl.st2.st_mtim.tv_sec);
+	CHECK(!stat(acl.bare, &st));
+	CHECK_EQ(st.st_mode & 07777, 0660);
+	if (acl.has) {
+		CHECK_EQ(getxattr(acl.path, ACL, value, sizeof(value)), (long)ACL_SIZE);
+		CHECK(!memcmp(value, acl.value, ACL_SIZE));
+		CHECK_EQ(getxattr("lists/relative", ACL, value, sizeof(value)), (long)ACL_SIZE);
+		CHECK(!memcmp(value, acl.value, ACL_SIZE));
+		CHECK(getxattr(acl.bare, ACL, value, sizeof(value)) < 0 && errno == ENODATA);
+		CHECK(getxattr(acl.path, "trusted.word", value, sizeof(value)) == 4 || geteuid() != 0);
+	}
+	check_reach(acl.listener, acl.path, "with a list");
+	check_reach(acl.relative, "lists/relative", "with a list, relative");
+}
+
 int main(void)
 {
 	CHECK(getcwd(cwd, sizeof(cwd)));
@@ -210,6 +276,7 @@ int main(void)
 	make_abstract();
 	make_relative();
 	make_gone();
+	make_acl();
 
 	test_ready();
 
@@ -219,5 +286,6 @@ int main(void)
 	check_abstract();
 	check_relative();
 	check_gone();
+	check_acl();
 	pass();
 }
