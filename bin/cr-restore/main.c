@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 		char **command = opt_operands(o, NULL);
 
 		signal(SIGCHLD, chld);
-		if (job.lent)
+		if (job.known)
 			sigprocmask(SIG_SETMASK, &job.mask, NULL);
 		execvp(command[0], command);
 		ret = err_sys(&err, "pid %d runs, but cannot run the command %s", root, command[0]);

@@ -4,7 +4,7 @@
 # file; restored on the same terminal, on one of another size, stopped and continued there; and the shell has its terminal back
 # after all that, and after restores that fail.
 . "$TOP/test/lib/common.sh"
-need stty
+need stty perl
 mkdir -p img
 export CRIU_CONFIG_FILE=$W/job.conf
 : >"$CRIU_CONFIG_FILE"
@@ -82,3 +82,89 @@ key 'hello
 wait_for 5 has 'line hello' || die "the shell is not in the foreground after a failure: $(cat log)"
 ended
 is_gone "$job" || die "a failed restore left the job"
+
+# ---- jobs that were not in the foreground, and a restore that is not ----
+# As a person at an interactive shell, where each line of keys is a command or goes to who has the terminal.
+cat >echo.pl <<'E2'
+$| = 1; open my $f, '>', 'echo.new'; print $f "$$\n"; close $f; rename 'echo.new', 'echo.pid'; print "<$_>\n" while chomp($_ = <STDIN> // exit 3);
+E2
+shell() { # ROWS COLUMNS: an interactive one
+	rm -f keys log
+	mkfifo keys
+	PS1='you: ' "$BIN/test/live/on_tty" "$1" "$2" bash --norc --noprofile --noediting -i <keys >log 2>&1 &
+	term=$!
+	exec 7>keys
+	wait_for 5 has 'you: ' || die "no shell: $(cat log)"
+}
+leaves() { # its terminal is gone at once
+	exec 7>&-
+	kill -9 "$term"
+	wait "$term" 2>/dev/null
+	true
+}
+line() { key "$1"$'\n'; }
+has_line() { tr -d '\r' <log | grep -qE -- "$1"; }
+stopped_job() { [ "$(state_of "$job")" = T ]; }
+# SIGTTIN of a job in the background, or ^Z.
+for how in stopped background; do
+	rm -rf img3 echo.pid
+	shell 24 80
+	if [ $how = stopped ]; then
+		line "perl echo.pl"
+		wait_for 5 test -s echo.pid || die "$how: no job: $(cat log)"
+		line before
+		wait_for 5 has_line '<before>' || die "$how: the job does not answer: $(cat log)"
+		key $'\x1a'
+	else
+		line "perl echo.pl &"
+		wait_for 5 test -s echo.pid || die "$how: no job: $(cat log)"
+	fi
+	job=$(cat echo.pid)
+	wait_for 5 stopped_job || die "$how: the job is $(state_of "$job"): $(cat log)"
+	dump img3 "$job"
+	leaves
+	for restore in "$CR_RESTORE -D img3" "$CR_RESTORE -D img3 &"; do
+		shell 24 80
+		line "$restore"
+		wait_for 5 [ -d "/proc/$job" ] || die "$how, $restore: no restored job: $(cat log)"
+		# Restored in the foreground, one that wants to read gets the terminal; one that was stopped by ^Z stays so.
+		if [ $how = stopped ] || [[ $restore == *\& ]]; then
+			wait_for 5 stopped_job || die "$how, $restore: the job is $(state_of "$job"): $(cat log)"
+			line 'echo shell $((6 * 7))'
+			wait_for 5 has_line '^(you: )?shell 42' || die "$how, $restore: the shell has no terminal: $(cat log)"
+			line fg
+			wait_for 5 one_of "$job" S R || die "$how, $restore: fg leaves the job $(state_of "$job"): $(cat log)"
+		fi
+		line "one, $how"
+		wait_for 5 has_line "<one, $how>" || die "$how, $restore: the job has no terminal after fg: $(state_of "$job") $(cat log)"
+		key $'\x1a'
+		wait_for 5 stopped_job || die "$how, $restore: ^Z leaves the job $(state_of "$job"): $(cat log)"
+		line 'echo shell $((7 * 7))'
+		wait_for 5 has_line '^(you: )?shell 49' || die "$how, $restore: the shell has no terminal after ^Z: $(cat log)"
+		line bg # it reads, and stops again
+		line 'echo shell $((8 * 7))'
+		wait_for 5 has_line '^(you: )?shell 56' || die "$how, $restore: the shell has no terminal after bg: $(cat log)"
+		line fg
+		line "two, $how"
+		wait_for 5 has_line "<two, $how>" || die "$how, $restore: no terminal after the second fg: $(state_of "$job") $(cat log)"
+		key $'\x04'
+		wait_gone "$job" || die "$how, $restore: the job does not end: $(cat log)"
+		line 'echo status $? shell $((9 * 7))'
+		wait_for 5 has_line '^(you: )?status 3 shell 63' || die "$how, $restore: no status, or no terminal at the end: $(cat log)"
+		leaves
+	done
+done
+# In the background from its beginning to its end: the terminal is the shell's all the time.
+rm -rf img3 echo.pid
+shell 24 80
+line 'perl -e "open f, q(>), q(echo.pid); print f \$\$; close f; select undef, undef, undef, 0.05 until -e q(end)" &'
+wait_for 5 test -s echo.pid || die "no job: $(cat log)"
+job=$(cat echo.pid)
+dump img3 "$job"
+line "$CR_RESTORE -D img3 &"
+wait_for 5 [ -d "/proc/$job" ] || die "background: no restored job: $(cat log)"
+touch end
+wait_gone "$job" || die "background: the job does not end"
+line 'wait; echo shell $((6 * 7))'
+wait_for 5 has_line '^(you: )?shell 42' || die "background: the shell lost its terminal: $(cat log)"
+leaves
