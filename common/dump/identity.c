@@ -14,6 +14,7 @@
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/sock/tcp.h"
+#include "common/task/dead.h"
 #include "inventory.pb-c.h"
 #include "pstree.pb-c.h"
 #include "timens.pb-c.h"
@@ -206,24 +207,6 @@ static void put_pstree(struct dump *d, const struct dump_task *t)
 	image_store_put(d->store, IMG_PSTREE, 0, &e.base);
 }
 
-/* Real, effective, saved: of users, then of groups. All 0 needs no words. */
-static void put_dead_ids(struct dump *d, const struct dump_task *t, TaskCoreEntry *tc)
-{
-	struct err ignore = ERR_INIT;
-	struct proc_status st;
-	cleanup_fd int fd = -1;
-
-	if (proc_open(t->pid, &fd, &ignore) || proc_status(fd, "status", d->arena, &st, &ignore))
-		return; /* it was killed with all the others */
-	tc->dead_ids = arena_alloc(d->arena, 6 * sizeof(*tc->dead_ids));
-	for (int i = 0; i < 3; i++) {
-		tc->dead_ids[i] = st.uid[i];
-		tc->dead_ids[3 + i] = st.gid[i];
-	}
-	for (int i = 0; i < 6; i++)
-		tc->n_dead_ids = tc->dead_ids[i] ? 6 : tc->n_dead_ids;
-}
-
 /* A zombie is what its parent can still learn of it. */
 static void put_zombie(struct dump *d, const struct dump_task *t)
 {
@@ -238,7 +221,7 @@ static void put_zombie(struct dump *d, const struct dump_task *t)
 	tc.has_exit_signal = t->stat.exit_signal != SIGCHLD;
 	tc.exit_signal = (uint32_t)t->stat.exit_signal;
 	tc.comm = arena_strdup(d->arena, t->stat.comm);
-	put_dead_ids(d, t, &tc);
+	dead_put(d, t, &tc);
 	image_store_put(d->store, IMG_CORE, (unsigned long)t->pid, &core.base);
 }
 

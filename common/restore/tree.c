@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 
 #include "common/restore/inner.h"
+#include "common/task/dead.h"
 
 /* A task of the plan as this file sees it. */
 struct node {
@@ -28,7 +29,7 @@ struct node {
 	pid_t born_pgid, own_pgid; /* the same for its process group, and the one that it has with its session: before it joins another */
 	size_t parent;	/* its own for the root */
 	bool group_inherited;
-	int exit_signal; /* that its parent gets when it ends; a zombie's has been sent, if it is no SIGCHLD */
+	int exit_signal; /* that its parent gets when it ends */
 	size_t maker;	  /* who makes it, and when: not of the root */
 	int born_in;
 	bool makes_early; /* others are born of it before it has memory of its own, or by way of it beside it */
@@ -307,12 +308,7 @@ static void plan_death(const struct tree *t, size_t i)
 	else if (t->v[i].pgid == t->v[i].pid)
 		program_call(p, TASK_SESSION, "process group leader", SYS_setpgid, A(0), A(0));
 	program_call(p, TASK_SESSION, "name", SYS_prctl, A(PR_SET_NAME), A_DATA(program_string(p, tc->comm)));
-	if (tc->n_dead_ids) { /* in the end, because they take what it takes to be somebody else */
-		const uint32_t *id = tc->dead_ids;
-
-		program_call(p, TASK_REAP, "group ids of the dead", SYS_setresgid, A(id[3]), A(id[4]), A(id[5]));
-		program_call(p, TASK_REAP, "user ids of the dead", SYS_setresuid, A(id[0]), A(id[1]), A(id[2]));
-	}
+	dead_plan(tc, t->plan->lacks, p, TASK_REAP); /* in the end, because it takes what it takes to be somebody else */
 	if (!sig) {
 		program_try(p, TASK_REAP, "dies", SYS_exit_group, A(tc->exit_code >> 8 & 0xff));
 		return;
@@ -325,6 +321,15 @@ static void plan_death(const struct tree *t, size_t i)
 	program_try(p, TASK_REAP, "dies", SYS_rt_sigprocmask, A(SIG_SETMASK), A_DATA(program_data(p, &none, 8)), A(0),
 		    A(8));
 	program_try(p, TASK_REAP, "a signal that does not kill", SYS_exit_group, A(sig));
+}
+
+/* A signal that told of one: those that were pending come from the images. */
+static void forget_death(struct program *p, int sig)
+{
+	const uint64_t set = 1ull << (sig - 1);
+
+	program_try(p, TASK_REAP, "signal of a death", SYS_rt_sigtimedwait, A_DATA(program_data(p, &set, 8)), A(0),
+		    A_DATA(program_data(p, NULL, sizeof(struct timespec))), A(8));
 }
 
 /* What parents do about children that are to be dead. */
@@ -348,6 +353,8 @@ static void plan_deaths(const struct tree *t)
 			plan_death(t, i);
 			program_call(p, TASK_REAP, "zombie is dead", SYS_waitid, A(P_PID), A((uint64_t)t->v[i].pid), A(0),
 				     A(WEXITED | WNOWAIT | __WALL), A(0));
+			if (t->v[i].exit_signal && t->v[i].exit_signal != SIGCHLD)
+				forget_death(p, t->v[i].exit_signal);
 		}
 		if (told[t->v[i].parent])
 			continue;
@@ -357,13 +364,10 @@ static void plan_deaths(const struct tree *t)
 			     A(0), A(8));
 	}
 	for (size_t i = 0; i < t->n; i++) {
-		const uint64_t chld = 1ull << (SIGCHLD - 1);
 		struct program *p = prog(t, i);
 
-		if (told[i]) /* those that were pending come from the images */
-			program_try(p, TASK_REAP, "SIGCHLD of these deaths", SYS_rt_sigtimedwait,
-				    A_DATA(program_data(p, &chld, 8)), A(0),
-				    A_DATA(program_data(p, NULL, sizeof(struct timespec))), A(8));
+		if (told[i])
+			forget_death(p, SIGCHLD);
 	}
 }
 
@@ -392,7 +396,10 @@ int plan_tree(const struct model *m, struct plan *plan, struct err *err)
 		v[i] = (struct node){ .pid = (pid_t)e->pid, .sid = (pid_t)e->sid, .pgid = (pid_t)e->pgid,
 				      .parent = m->tasks[i].parent, .exit_signal = SIGCHLD };
 		if (m->tasks[i].threads[0].core->tc->has_exit_signal)
-			v[i].exit_signal = m->tasks[i].zombie ? 0 : (int)m->tasks[i].threads[0].core->tc->exit_signal;
+			v[i].exit_signal = (int)m->tasks[i].threads[0].core->tc->exit_signal;
+		/* Its parent gets it again, and blocks all that can be blocked. */
+		if (m->tasks[i].zombie && (v[i].exit_signal == SIGKILL || v[i].exit_signal == SIGSTOP))
+			v[i].exit_signal = 0;
 		if (m->tasks[i].vm_owner != i)
 			plan->tasks[i].vm_of = &plan->tasks[m->tasks[i].vm_owner];
 		order[i] = i;

@@ -9,6 +9,7 @@
 #include "common/restore/verify.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
+#include "common/task/dead.h"
 
 #define GROUPS_MAX 65536u /* include/uapi/linux/limits.h: NGROUPS_MAX */
 #define SIGNALS 64u
@@ -203,12 +204,7 @@ static int check_zombie(const struct model_thread *th, struct err *err)
 		return bad_image(err, at, "%u is no signal", tc->exit_signal);
 	if (strlen(tc->comm) > COMM_MAX)
 		return bad_image(err, at, "the task's name is longer than %u bytes", COMM_MAX);
-	if (tc->n_dead_ids && tc->n_dead_ids != 6)
-		return bad_image(err, at, "%zu user and group ids where 6 belong", tc->n_dead_ids);
-	for (size_t i = 0; i < tc->n_dead_ids; i++)
-		if (tc->dead_ids[i] == UINT32_MAX)
-			return bad_image(err, at, "%u is no user or group id", UINT32_MAX);
-	return 0;
+	return dead_verify(tc) ? bad_image(err, at, "a zombie with %s", dead_verify(tc)) : 0;
 }
 
 static int decode_error(const struct model_thread *th, struct err *err)

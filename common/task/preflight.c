@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "common/task/dead.h"
 #include "common/task/task.h"
 
 #ifndef PR_GET_MDWE
@@ -35,18 +36,6 @@ int task_own_read(struct arena *arena, struct task_own *own, struct err *err)
 	own->has_loginuid = !proc_number(self, "loginuid", 10, &loginuid, &ignore);
 	own->loginuid = own->has_loginuid ? (uint32_t)loginuid : UINT32_MAX;
 	return 0;
-}
-
-/* To be, for its end, who a zombie was. */
-static uint64_t dead_privileges(const TaskCoreEntry *tc, const struct task_own *own)
-{
-	uint64_t need = 0;
-
-	for (size_t i = 0; tc && tc->n_dead_ids == 6 && i < 3; i++) {
-		need |= tc->dead_ids[i] != own->st.uid[i] ? 1ull << CAP_SETUID : 0;
-		need |= tc->dead_ids[3 + i] != own->st.gid[i] ? 1ull << CAP_SETGID : 0;
-	}
-	return need;
 }
 
 uint64_t task_privileges(const struct model *m, const struct task_own *own)
