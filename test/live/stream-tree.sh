@@ -28,7 +28,7 @@ open my $r, '>', 'ready'; close $r;
 sleep 1 while 1;
 END
 start t perl "$W/t.pl"
-wait_for 20 test -e t/ready4 || die "not ready"
+for i in 1 2 3 4; do wait_for 20 test -e "t/ready$i" || die "child $i is not ready"; done # the sizes of their files are final
 wait_for 20 test -e t/ready || die "not ready"
 # Where small pids have been used by others: restored, each child writes another beat than its last one. What is there then ends with us.
 cat >there.sh <<'END'
