@@ -36,6 +36,7 @@ static const char *const paths[FIELDS] = {
 struct mm_look {
 	pthread_mutex_t lock;
 	bool begun, ended;
+	bool prepared; /* set beside: whoever waits waits no more */
 	struct aside preparing;
 	struct iter iter;
 	struct vmflags flags;
@@ -76,7 +77,10 @@ static int prepare(void *arg, struct err *err)
 		ret = iter_load(btf, ITER_VMA, paths, FIELDS, &l->iter, err);
 	if (!ret && l->iter.absent & NEEDED)
 		ret = err_set(err, ERR_FEATURE, 0, "the kernel's mappings have other fields");
-	return ret ? ret : vmflags_probe(&l->iter, START, FLAGS, &l->flags, err);
+	if (!ret)
+		ret = vmflags_probe(&l->iter, START, FLAGS, &l->flags, err);
+	__atomic_store_n(&l->prepared, true, __ATOMIC_RELEASE);
+	return ret;
 }
 
 static void begin(struct mm_look *l)
@@ -90,15 +94,17 @@ static void begin(struct mm_look *l)
 
 void mm_look_begin(const struct dump *d)
 {
-	uint64_t pages = 0;
+	uint64_t pages = 0, threads = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->ntasks; i++)
 		if (!d->tasks[i]->zombie) {
 			pages += d->tasks[i]->stat.rss;
+			threads = MAX(threads, d->tasks[i]->fz.nthreads);
 			n++;
 		}
-	if (n >= MANY_TASKS || pages >= MUCH_PAGES)
+	/* A thread has a stack, and a guard before it. */
+	if (n >= MANY_TASKS || pages >= MUCH_PAGES || 2 * threads >= MANY_MAPPINGS)
 		begin(d->mm_look);
 }
 
@@ -192,6 +198,11 @@ static bool look_at_rows(struct mm_look *l, const struct dump_task *t, struct ar
 	return ok;
 }
 
+static bool is_prepared(struct mm_look *l)
+{
+	return __atomic_load_n(&l->prepared, __ATOMIC_ACQUIRE);
+}
+
 int mm_look(const struct dump *d, struct dump_task *t, struct arena *arena, struct err *err)
 {
 	struct mm_look *l = d->mm_look;
@@ -199,15 +210,20 @@ int mm_look(const struct dump *d, struct dump_task *t, struct arena *arena, stru
 	bool more = false;
 	int ret;
 
-	if (!l->begun) {
+	/* A small task need not wait for it. */
+	if (!is_prepared(l) && t->stat.rss < MUCH_PAGES) {
 		ret = proc_smaps(t->proc_fd, arena, &t->maps, MANY_MAPPINGS, &more, err);
 		if (ret || !more)
 			return ret;
-		begin(l);
 	}
-	ret = proc_maps(t->proc_fd, arena, &t->maps, err);
-	if (ret || (is_ready(l, d->log) && look_at_rows(l, t, arena, &t->maps, &why)))
-		return ret;
-	log_debug(d->log, "pid %d: mappings are read from smaps: %s", t->pid, why.kind ? why.reason : "flags that are not known");
+	begin(l);
+	if (!is_prepared(l) || is_ready(l, d->log)) { /* maps meanwhile */
+		ret = proc_maps(t->proc_fd, arena, &t->maps, err);
+		if (ret)
+			return ret;
+		if (is_ready(l, d->log) && look_at_rows(l, t, arena, &t->maps, &why))
+			return 0;
+		log_debug(d->log, "pid %d: mappings are read from smaps: %s", t->pid, why.kind ? why.reason : "not all is known");
+	}
 	return proc_smaps(t->proc_fd, arena, &t->maps, SIZE_MAX, &more, err);
 }

@@ -11,6 +11,7 @@
 #include <linux/btf.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -277,6 +278,48 @@ static void test_many(void **state)
 	munmap(area, MANY * PAGE_BYTES);
 }
 
+/* Effective ones of this thread, and of those it makes. */
+static void bpf_allowed(bool yes)
+{
+	const cap_value_t caps[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN };
+	cap_t now = cap_get_proc();
+
+	assert_non_null(now);
+	assert_int_equal(cap_set_flag(now, CAP_EFFECTIVE, 3, caps, yes ? CAP_SET : CAP_CLEAR), 0);
+	assert_int_equal(cap_set_proc(now), 0);
+	cap_free(now);
+}
+
+/* Whoever may not load programs is told the same by smaps. */
+static void test_not_allowed(void **state)
+{
+	char *area = mmap(NULL, MANY * PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct err err = ERR_INIT;
+	struct look s;
+	pid_t pid;
+
+	if (!can())
+		skip();
+	assert_true(area != MAP_FAILED);
+	pid = child(make_many, area);
+	bpf_allowed(false);
+	for (int early = 0; early < 2; early++) {
+		look_open(&s, pid);
+		if (early)
+			mm_look_begin(&s.d);
+		assert_int_equal(mm_look(&s.d, &s.task, s.arena, &err), 0);
+		assert_int_equal(mm_look(&s.d, &s.task, s.arena, &err), 0); /* it is known by now */
+		assert_true(s.task.maps.n > MANY);
+		compare(&s, &s.task, area, area + (size_t)MANY * PAGE_BYTES, 97 * PAGE_BYTES);
+		fflush(s.log.file);
+		assert_non_null(strstr(s.said, "smaps"));
+		look_close(&s);
+	}
+	bpf_allowed(true);
+	end_child(pid);
+	munmap(area, MANY * PAGE_BYTES);
+}
+
 /* Where one bit stands for two words, or is not known, nothing is guessed. */
 static void test_words(void **state)
 {
@@ -375,6 +418,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mappings), cmocka_unit_test(test_sharing), cmocka_unit_test(test_many),
+		cmocka_unit_test(test_not_allowed),
 		cmocka_unit_test(test_words),	 cmocka_unit_test(test_types),	 cmocka_unit_test(test_damaged_types),
 	};
 
