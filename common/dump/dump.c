@@ -27,6 +27,7 @@
 #include "common/file/table.h"
 #include "common/sock/tcp.h"
 #include "common/image/threads.h"
+#include "common/net/lock.h"
 #include "common/mm/keeper.h"
 #include "common/mm/look.h"
 #include "common/ipc/ipcns.h"
@@ -418,6 +419,22 @@ static int commit(struct dump *d, struct err *err)
 	return ret;
 }
 
+/* The probe makes a network namespace of its own, for which it takes more than the lock does. */
+static int check_lock(struct err *err)
+{
+	struct err ignore = ERR_INIT;
+	struct net_lock *none = NULL;
+	int ret;
+
+	if (!privileges_need((const int[]){ CAP_SYS_ADMIN }, 1, &ignore))
+		return feature_need("network_lock_nftables", err);
+	ret = privileges_need((const int[]){ CAP_NET_ADMIN }, 1, err);
+	if (!ret)
+		ret = net_lock_find("check", &none, err);
+	net_lock_free(none);
+	return ret;
+}
+
 static uint64_t resident_bytes(const struct dump *d)
 {
 	uint64_t pages = 0;
@@ -467,7 +484,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 		log_info(log, "frozen for %lu us, %lu us of them until all stood still", (unsigned long)d.stats.frozen_us,
 			 (unsigned long)d.stats.freezing_us);
 		if (d.tcp && opts->network_lock != NET_LOCK_SKIP)
-			ret = findings_note(found, feature_need("network_lock_nftables", err), err);
+			ret = findings_note(found, check_lock(err), err);
 	} else if (!ret) {
 		put_stats(&d, start_us);
 		ret = commit(&d, err);

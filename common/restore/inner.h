@@ -136,6 +136,9 @@ size_t late_size(const struct plan_task *pt);
 void late_link(struct birth *b, const struct slots *slots);
 int late_run(struct birth *b, struct err *err);
 
+/* Capabilities that steps of the controller take, of which none is in `have` that suffices. */
+uint64_t plan_privileges(const struct plan *plan, uint64_t have);
+
 /* What the host says: capabilities, a number of our own. */
 void restore_complete(struct restore_opts *opts);
 /* All problems that this host has with the checkpoint; plan may be NULL. preflight(): together in one error; each is also a

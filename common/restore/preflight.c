@@ -193,13 +193,14 @@ static void check_clocks(const struct model *m, const struct log *log)
 }
 
 /* CAP_SYS_ADMIN stands for CAP_CHECKPOINT_RESTORE (capability.h: checkpoint_restore_ns_capable()). */
-static void check_privileges(const struct model *m, const struct task_own *own, struct findings *f)
+static void check_privileges(const struct model *m, const struct plan *plan, const struct task_own *own, struct findings *f)
 {
 	uint64_t need = task_privileges(m, own) | 1ull << CAP_CHECKPOINT_RESTORE;
 	struct err e = ERR_INIT;
 	int caps[64];
 	size_t n = 0;
 
+	need |= plan ? plan_privileges(plan, own->st.cap_eff) : 0;
 	for (int i = 0; i < 64; i++)
 		if (need >> i & 1)
 			caps[n++] = i;
@@ -232,7 +233,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	ret = task_own_read(arena, &own, err);
 	if (ret)
 		return ret;
-	check_privileges(m, &own, f);
+	check_privileges(m, plan, &own, f);
 	if (all)
 		check_pids(m, plan, f);
 	check_ids(m, opts, f);

@@ -43,6 +43,9 @@ void plan_sockopt(struct plan *plan, int phase, uint32_t slot, const char *note,
 /* Addresses and interfaces of sockets that are not on this host; *count grows by the number of findings. */
 void sockets_preflight(const struct model *m, bool held, finding_fn report, void *ctx, int *count);
 
+/* The note of steps that send a message in the name of somebody else. */
+extern const char unix_signed_note[];
+
 /* Queued data of the socket with this file id, in order of arrival. Read from sk-queues.img on first use. */
 struct sock_packet {
 	uint32_t id_for, order, len;

@@ -11,6 +11,10 @@
 
 #include "common/sock/sock.h"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* include/uapi/asm-generic/socket.h */
+#endif
+
 /* One datagram of answers: 1 go on, 0 that was the last. */
 static int take_answers(const char *buf, size_t n, int type, int (*cb)(void *ctx, const struct nlmsghdr *h), void *ctx,
 			struct err *err)
@@ -79,13 +83,29 @@ const void *sock_diag_attr(const struct nlmsghdr *h, size_t head, int type, size
 	return NULL;
 }
 
+/* Since Linux 5.14 everybody may ask (sk_getsockopt() in net/core/sock.c). */
+static bool same_cookie(int fd)
+{
+	cleanup_fd int mine = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t its = 0, own = 1;
+	socklen_t len = sizeof(its), own_len = sizeof(own);
+
+	return mine >= 0 && !getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &its, &len) &&
+	       !getsockopt(mine, SOL_SOCKET, SO_NETNS_COOKIE, &own, &own_len) && its == own;
+}
+
 int sock_refuse_netns(int fd, const char *what, struct err *err)
 {
 	struct stat its, own;
-	cleanup_fd int ns = ioctl(fd, SIOCGSKNS);
 
-	if (ns < 0 || fstat(ns, &its) < 0 || stat("/proc/self/ns/net", &own) < 0)
-		return err_sys(err, "cannot find out the network namespace of a socket");
+	if (same_cookie(fd))
+		return 0;
+	cleanup_fd int ns = ioctl(fd, SIOCGSKNS);
+	if (ns < 0 || fstat(ns, &its) < 0 || stat("/proc/self/ns/net", &own) < 0) {
+		const int ret = err_sys(err, "cannot find out the network namespace of a socket");
+
+		return ret == -EPERM ? err_hint(err, ret, "it takes CAP_NET_ADMIN (SIOCGSKNS), where it is not that of cr-dump") : ret;
+	}
 	if (its.st_ino == own.st_ino && its.st_dev == own.st_dev)
 		return 0;
 	return err_hint(err, err_refuse(err, "%s is of another network namespace (net:[%llu])", what,

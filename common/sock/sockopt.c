@@ -4,6 +4,7 @@
  * (net/core/sock.c: sk_getsockopt(), sk_setsockopt()). What v1.1 has no field for is written only where it is not what
  * a new socket has.
  */
+#include <linux/capability.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/net_tstamp.h>
@@ -340,16 +341,24 @@ static void plan_plain(struct plan *plan, uint32_t slot, const SkOptsEntry *o)
 	}
 }
 
+#ifndef SOCK_SNDBUF_LOCK
+#define SOCK_SNDBUF_LOCK 1 /* linux/socket.h */
+#define SOCK_RCVBUF_LOCK 2
+#endif
+
 static void plan_buffers(struct plan *plan, uint32_t slot, const SkOptsEntry *o)
 {
 	const uint32_t lock = o->has_so_buf_lock ? o->so_buf_lock & 3 : 3;
 	/* The kernel keeps twice what it is given. */
 	const int size[2] = { (int)(o->so_sndbuf / 2), (int)(o->so_rcvbuf / 2) };
+	/* Sizes that the kernel chose, it may change again; and who may not set any leaves them to it. */
+	const uint32_t left = plan->lacks >> CAP_NET_ADMIN & 1 ? ~lock & 3 : 0;
 
-	set_option(plan, MAKE_CONTENT, slot, "SO_SNDBUFFORCE", SO_SNDBUFFORCE, &size[0], sizeof(int));
-	set_option(plan, MAKE_CONTENT, slot, "SO_RCVBUFFORCE", SO_RCVBUFFORCE, &size[1], sizeof(int));
-	/* Sizes that the kernel chose, it may change again. */
-	if (lock != 3)
+	if (!(left & SOCK_SNDBUF_LOCK))
+		set_option(plan, MAKE_CONTENT, slot, "SO_SNDBUFFORCE", SO_SNDBUFFORCE, &size[0], sizeof(int));
+	if (!(left & SOCK_RCVBUF_LOCK))
+		set_option(plan, MAKE_CONTENT, slot, "SO_RCVBUFFORCE", SO_RCVBUFFORCE, &size[1], sizeof(int));
+	if (lock != 3 && left != 3)
 		set_option(plan, MAKE_CONTENT, slot, "SO_BUF_LOCK", SO_BUF_LOCK, &lock, sizeof(lock));
 }
 

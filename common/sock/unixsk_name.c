@@ -91,8 +91,10 @@ static int find_file(struct dump *d, const struct fd_source *src, const struct u
 	int ret;
 	cleanup_fd int file = ioctl(src->fd, SIOCUNIXFILE);
 
-	if (file < 0)
-		return err_sys(err, "cannot reach the file of unix socket %s (SIOCUNIXFILE)", words);
+	if (file < 0) {
+		ret = err_sys(err, "cannot reach the file of unix socket %s (SIOCUNIXFILE)", words);
+		return ret == -EPERM ? err_hint(err, ret, "it takes CAP_NET_ADMIN, where its name does not lead there") : ret;
+	}
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
 	ssize_t n = readlink(self, path, sizeof(path) - 1);
 	if (n < 0 || fstat(file, &st) < 0)

@@ -459,6 +459,8 @@ int unix_packet_prepare(const struct model *m, struct plan *plan, const struct s
 	return ret;
 }
 
+const char unix_signed_note[] = "queued data and its sender";
+
 /* Descriptors and credentials, as sendmsg(2) takes them. */
 static void put_control(struct program *c, struct data_ref head, const struct unix_rights *r, const SenderCredEntry *cred)
 {
@@ -505,6 +507,6 @@ void unix_packet_send(struct program *c, int phase, const struct sock_packet *p,
 	if (to)
 		program_data_pointer(c, head, offsetof(struct msghdr, msg_name), *to, 0);
 	put_control(c, head, r, cred);
-	program_call_eq(c, phase, r->n ? "queued descriptors" : "queued data and its sender", p->len, SYS_sendmsg, fd,
+	program_call_eq(c, phase, cred ? unix_signed_note : "queued descriptors", p->len, SYS_sendmsg, fd,
 			A_DATA(head), flags);
 }

@@ -384,7 +384,7 @@ int tty_queues_read(struct dump *d, int master, bool slave, struct tty_queues *q
 	/* A pointer to nowhere: only permission is asked for. */
 	if (ioctl(master, TIOCSTI, NULL) && errno != EFAULT) {
 		ret = err_hint(err, err_sys(err, "cannot look into its queues, for nothing could be put back"),
-			       "that needs CAP_SYS_ADMIN");
+			       "it takes CAP_SYS_ADMIN (TIOCSTI)");
 		goto out;
 	}
 	ret = apart(read_and_put_back, &p, false, "tty:reading", err);

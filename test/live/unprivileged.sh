@@ -89,4 +89,54 @@ lacks 'CAP_CHOWN CAP_NET_RAW CAP_SETPCAP CAP_SYS_NICE' as checkpoint_restore ./c
 lacks 'CAP_NET_RAW' as checkpoint_restore,chown,setpcap,sys_nice ./cr-restore -D d -d
 as checkpoint_restore,chown,net_raw,sys_nice ./cr-restore -D d -d || die "the capabilities of the process itself do not suffice"
 kill_it "$caps"
+
+# Sockets of one's own, and a name for one: nothing more. What waits in a queue may take more to be sent again, and that is said before
+# anything is made, by --check as well.
+sockets() { # NAME PERL: a program of that user, which has made them
+	mkdir -m 777 "$1"
+	printf '%s\n' "use Socket; $2; open my \$f, '>', 'ready'; close \$f; sleep 1000" >"$1/t.pl"
+	start "$1" setpriv --reuid 65534 --regid 65534 --clear-groups perl "$W/$1/t.pl"
+	wait_for 10 test -e "$1/ready" || die "$1: not ready: $(cat "$1/stderr")"
+	chmod 666 "$1"/std*
+}
+# comes_back NAME CAPS MORE: dumped with CAPS; the restore lacks exactly MORE ("" = nothing), as --check says, and comes back with it.
+comes_back() {
+	local all=$2${3:+,$3} upper
+	images "img.$1"
+	as "$2" ./cr-dump -t "$PID" --check >out 2>&1 || die "$1: dump --check: $(cat out)"
+	as "$2" ./cr-dump -t "$PID" -D "img.$1" >out 2>&1 || die "$1: dump: $(cat out)"
+	wait_gone "$PID" || die "$1: still there"
+	if [ -n "$3" ]; then
+		upper=CAP_${3//,/ CAP_}
+		lacks "${upper^^}" as "$2" ./cr-restore -D "img.$1" -d
+		as "$2" ./cr-restore -D "img.$1" --check </dev/null >out 2>&1 && die "$1: --check finds nothing"
+		grep -q "cap_${3#*,}" out || die "$1: --check says: $(cat out)"
+		is_gone "$PID" || die "$1: a refused restore made something"
+	fi
+	as "$all" ./cr-restore -D "img.$1" --check </dev/null >out 2>&1 || die "$1: --check with $all: $(cat out)"
+	as "$all" ./cr-restore -D "img.$1" -d </dev/null >out 2>&1 || die "$1: restore with $all: $(cat out)"
+	is_free "$PID" || die "$1: not free"
+	kill_it "$PID"
+}
+if command -v perl >/dev/null && unshare --net true; then
+	sockets named "socket my \$s, AF_UNIX, SOCK_STREAM, 0; bind \$s, pack_sockaddr_un('$W/named/here') or die; listen \$s, 1; socketpair my \$a, my \$b, AF_UNIX, SOCK_STREAM, 0; syswrite \$a, 'x'"
+	comes_back named checkpoint_restore ''
+	sockets inet "socket my \$t, AF_INET, SOCK_STREAM, 0; bind \$t, sockaddr_in(4301, INADDR_LOOPBACK) or die; listen \$t, 3; socket my \$u, AF_INET6, SOCK_DGRAM, 0"
+	comes_back inet checkpoint_restore ''
+	sockets queue "socket my \$u, AF_INET, SOCK_DGRAM, 0; bind \$u, sockaddr_in(4302, INADDR_LOOPBACK) or die; socket my \$v, AF_INET, SOCK_DGRAM, 0; send \$v, 'q', 0, sockaddr_in(4302, INADDR_LOOPBACK) or die"
+	comes_back queue checkpoint_restore net_admin,net_raw
+	sockets signed "socketpair my \$a, my \$b, AF_UNIX, SOCK_DGRAM, 0; setsockopt \$_, SOL_SOCKET, 16, 1 for \$a, \$b; send \$a, 'x', 0 or die"
+	comes_back signed checkpoint_restore sys_admin
+	sockets large "socketpair my \$a, my \$b, AF_UNIX, SOCK_DGRAM, 0; setsockopt \$a, SOL_SOCKET, SO_SNDBUF, 100000"
+	comes_back large checkpoint_restore net_admin
+	# What the lock of the network takes, and no more, is asked for by --check, too.
+	sockets tcp "socket my \$l, AF_INET, SOCK_STREAM, 0; bind \$l, sockaddr_in(4303, INADDR_LOOPBACK) or die; listen \$l, 3; socket my \$c, AF_INET, SOCK_STREAM, 0; connect \$c, sockaddr_in(4303, INADDR_LOOPBACK) or die; accept my \$a, \$l"
+	as checkpoint_restore,net_admin ./cr-dump -t "$PID" --check --tcp-established >out 2>&1 || die "a connection, with CAP_NET_ADMIN: $(cat out)"
+	as checkpoint_restore ./cr-dump -t "$PID" --check --tcp-established >out 2>&1 && die "a connection without CAP_NET_ADMIN: nothing found"
+	grep -qi 'cap_net_admin' out || die "a connection without CAP_NET_ADMIN: $(cat out)"
+	is_free "$PID" || die "a check leaves a connection's program traced"
+	kill_it "$PID"
+else
+	note "no sockets here: perl is missing, or namespaces are"
+fi
 wait_for 2 nobody_there || die "somebody is left: $(ns_procs)"
