@@ -42,6 +42,10 @@ void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_rest
  * Which call restart_syscall(2) stands for, from the n bytes of code before its instruction; -1 when they do not tell.
  */
 long arch_restarted_call(const unsigned char *code, size_t n);
+/* The same for syscall(3): whether the code before the instruction is that function's, whose return address is where the stack pointer
+ * is; and which call the n bytes before that address ask it for. */
+bool arch_is_wrapped_call(const unsigned char *code, size_t n);
+long arch_wrapped_call(const unsigned char *code, size_t n);
 /* Bytes of a system call instruction, and where the first one is in n bytes of code: -1 when there is none. */
 #define ARCH_SYSCALL_LEN 2
 ssize_t arch_find_syscall(const unsigned char *code, size_t n);

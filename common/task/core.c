@@ -119,9 +119,10 @@ static uint64_t remaining_ns(const struct dump *d, const struct arch_restart *r)
 
 /* Names the call that a thread is inside for the second time: true when that was needed and possible. Without a name it
  * has to end with EINTR, as in every v1.1 image. */
-static bool name_restarted(const struct dump *d, const struct dump_thread *thread, uint64_t ip, struct arch_restart *r)
+static bool name_restarted(const struct dump *d, const struct dump_thread *thread, const struct arch_regs *regs, struct arch_restart *r)
 {
 	unsigned char code[48];
+	uint64_t ip = arch_ip(regs), back;
 	long nr = -1;
 
 	if (r->nr != SYS_restart_syscall)
@@ -129,6 +130,10 @@ static bool name_restarted(const struct dump *d, const struct dump_thread *threa
 	if (ip > sizeof(code) + ARCH_SYSCALL_LEN && ip <= LONG_MAX &&
 	    !pread_full(d->task->fz.mem_fd, code, sizeof(code), (off_t)(ip - ARCH_SYSCALL_LEN - sizeof(code))))
 		nr = arch_restarted_call(code, sizeof(code));
+	if (ip > sizeof(code) + ARCH_SYSCALL_LEN && ip <= LONG_MAX && nr < 0 && arch_is_wrapped_call(code, sizeof(code)) &&
+	    !pread_full(d->task->fz.mem_fd, &back, sizeof(back), (off_t)arch_sp(regs)) && back > sizeof(code) && back <= LONG_MAX &&
+	    !pread_full(d->task->fz.mem_fd, code, sizeof(code), (off_t)(back - sizeof(code))))
+		nr = arch_wrapped_call(code, sizeof(code));
 	r->block = nr >= 0;
 	r->nr = (uint64_t)nr;
 	if (!r->block)
@@ -164,7 +169,7 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 	if (pending)
 		resolve_for_handler(d, thread, pending, &regs);
 	arch_resolve_syscall(&regs, pending, &restart);
-	if (restart.block && name_restarted(d, thread, arch_ip(&regs), &restart))
+	if (restart.block && name_restarted(d, thread, &regs, &restart))
 		arch_in_syscall(&regs, (long)restart.nr, -EINTR);
 	ret = arch_get_fpu(frozen->tid, d->arena, &fpu, err);
 	if (ret)

@@ -57,6 +57,14 @@ for at in in-mmap mapped holder-ready holder-in holder-runs holder-ran guest-per
 done
 verdict "left running"
 
+# What syscall(3) was called for is told by its caller.
+begin thread_syscalls
+sleep 1.3
+dump img/wrapped "$PID" --iterate=3
+wait_gone "$PID" || die "it is still there"
+restore img/wrapped
+verdict "calls by syscall(3), after rounds"
+
 # What rounds interrupted goes on after the restore.
 for ways in --iterate=3 -R; do
 	begin thread_sleeps
