@@ -301,6 +301,20 @@ static const struct feature *privilege_row(int cap)
 	return NULL;
 }
 
+#define NAMES_SHOWN 120 /* bytes */
+
+/* Of names with commas between them, the length of those that fit into n bytes. */
+static size_t whole_names(const char *names, size_t n)
+{
+	size_t len = strlen(names);
+
+	if (len <= n)
+		return len;
+	for (len = n; len && names[len] != ','; len--)
+		;
+	return len;
+}
+
 int privileges_need(const int *caps, size_t n, struct err *err)
 {
 	cleanup_strbuf struct strbuf lines = STRBUF_INIT, names = STRBUF_INIT;
@@ -327,11 +341,12 @@ int privileges_need(const int *caps, size_t n, struct err *err)
 	}
 	if (!missing)
 		return 0;
-	/* Of many, what each is for would not fit. */
+	/* Of many, what each is for would not fit; of very many, not even all names. */
 	if (lines.len < sizeof(err->reason))
 		err_set(err, ERR_FEATURE, 0, "%s", lines.s);
 	else
-		err_set(err, ERR_FEATURE, 0, "no permission: %zu capabilities are missing here", missing);
+		err_set(err, ERR_FEATURE, 0, "no permission: %zu capabilities are missing here: %.*s%s", missing,
+			(int)whole_names(names.s, NAMES_SHOWN), names.s, names.len > NAMES_SHOWN ? ",..." : "");
 	if (names.len + 64 > sizeof(err->hint))
 		return err_hint(err, -EPERM, "run as root with all capabilities (capsh --print shows those that are there)");
 	return err_hint(err, -EPERM, "run as root, or give them to the binary: setcap %s+ep FILE", names.s);
