@@ -47,7 +47,8 @@ static void drop_rseq(void)
 		syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-/* One that is not the controller's child lives only if the controller comes to hold it. */
+/* Nobody becomes another user, out of reach of a controller with few privileges, before that holds him; and one that is not the
+ * controller's child lives only if he comes to be held. */
 static void wait_held(struct shared_control *c, pid_t controller)
 {
 	const struct timespec ts = { .tv_nsec = 10000000 };
@@ -100,6 +101,7 @@ _Noreturn static void child_main(const struct births *b, pid_t controller)
 		_exit(errno == EEXIST ? 2 : 3);
 	if (b->plan->ntasks > 1)
 		close_others(b);
+	wait_held(births_shared(b), controller);
 	arch_agent_jump(b->plan->hole, b->plan->hole + b->v[0].prog_off[0]);
 }
 
@@ -175,9 +177,10 @@ static int seize(struct birth *b, struct err *err)
 	errnum = errno;
 	/* It may be dead already: then how it died says more. */
 	if (b == b->all->v) {
-		kill(pid, SIGKILL);
+		const bool dies = !kill(pid, SIGKILL);
+
 		b->all->begun = false;
-		if (b->all->how == BORN_CHILD && waitpid(pid, &status, __WALL) == pid)
+		if (dies && b->all->how == BORN_CHILD && waitpid(pid, &status, __WALL) == pid)
 			return task_gone(b, status, err);
 	}
 	return err_set(err, ERR_FAILED, errnum, "PTRACE_SEIZE");
@@ -201,8 +204,7 @@ static int make_root(struct births *b, struct err *err)
 	if (ret)
 		return ret;
 	__atomic_store_n(&c->held, 1, __ATOMIC_RELEASE);
-	if (b->how != BORN_CHILD)
-		syscall(SYS_futex, &c->held, FUTEX_WAKE, 1);
+	syscall(SYS_futex, &c->held, FUTEX_WAKE, 1);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
 # Users without all privileges: what suffices, and that everything missing is named in one line before anything is touched.
 # timeout: 120
 . "$TOP/test/lib/common.sh"
-need setpriv setcap
+need setpriv setcap ip
+own_net
 cp "$CR_DUMP" "$CR_RESTORE" . && chmod 755 . cr-dump cr-restore || die "cannot copy the tools"
 export HOME=$W/home
 mkdir -m 755 home
@@ -74,6 +75,21 @@ wait_gone "$other" || die "it is still there"
 lacks 'CAP_SETGID CAP_SETPCAP CAP_SETUID' as checkpoint_restore ./cr-restore -D c -d
 lacks 'CAP_SETGID' as checkpoint_restore,setuid,setpcap ./cr-restore -D c -d
 is_gone "$other" || die "a refused restore made something"
+# However long it takes until it is held: it does not become that user before.
+CR_FAULT=restore:born=stop as checkpoint_restore,setgid,setuid,setpcap ./cr-restore -D c -d >out 2>&1 </dev/null &
+job=$! slow=''
+slow_stops() { # the task to be is called so, too
+	for slow in $(pgrep -x cr-restore); do [ "$(state_of "$slow")" != T ] || return 0; done
+	return 1
+}
+wait_for 5 slow_stops || die "restore:born is not reached: $(cat out)"
+sleep 0.3
+kill -CONT "$slow"
+wait_for 10 is_free "$other" || die "a process that was held late: $(cat out) $(ns_procs)"
+wait "$job" || die "cr-restore exits with $?: $(cat out)"
+[ "$(status "$other")" = "$before" ] || die "held late: $(diff <(echo "$before") <(status "$other"))"
+as checkpoint_restore,sys_ptrace,dac_override,kill ./cr-dump -t "$other" -D c || die "it cannot be dumped again"
+wait_gone "$other" || die "it is still there"
 as checkpoint_restore,setgid,setuid,setpcap ./cr-restore -D c -d || die "capabilities do not suffice to restore another user's process"
 [ "$(status "$other")" = "$before" ] || die "other credentials: $(diff <(echo "$before") <(status "$other"))"
 kill_it "$other"
