@@ -32,6 +32,24 @@ static const char *const leader_namespaces[] = { "pid_for_children", "time_for_c
  * check_shared() saw. */
 static const char *const thread_namespaces[] = { "net", "uts", "ipc", "cgroup", NULL };
 
+#define EXITING 0x4 /* PF_EXITING, set before a thread loses what it shares (kernel/exit.c, do_exit()) */
+
+/* What looks as if it were its own is that it has nothing any more: somebody killed the process. */
+static bool is_ending(const struct dump *d, pid_t tid)
+{
+	struct err ignore = ERR_INIT;
+	struct proc_stat st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return proc_stat(d->task->proc_fd, path, &st, &ignore) || st.state == 'Z' || st.state == 'X' || st.flags & EXITING;
+}
+
+static int ended(pid_t tid, struct err *err)
+{
+	return err_set(err, ERR_FAILED, ESRCH, "thread %d was killed", tid);
+}
+
 static int check_namespaces(const struct dump *d, pid_t tid, const char *const *names, struct err *err)
 {
 	char path[THREAD_PATH_MAX];
@@ -50,6 +68,8 @@ static int check_namespaces(const struct dump *d, pid_t tid, const char *const *
 		/* Before its first child, an unshared pid namespace has no link. */
 		if (readlinkat(dir, names[i], its, sizeof(its) - 1) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot read which %s namespace thread %d is in", names[i], tid);
+		if (strcmp(own, its) && is_ending(d, tid))
+			return ended(tid, err);
 		if (strcmp(own, its))
 			err_refuse(err, "thread %d has a %s namespace of its own (%s, the dumper's is %s)", tid, names[i],
 				   its[0] ? its : "empty", own);
@@ -108,6 +128,8 @@ static int check_shared(const struct dump *d, pid_t tid, struct err *err)
 			return ret ? ret
 				   : err_set(err, ERR_FAILED, errnum, "cannot compare thread %d with its leader", tid);
 		}
+		if (r && (is_ending(d, tid) || is_ending(d, d->task->tid)))
+			return ended(tid, err);
 		if (r && dump_note(d, err_refuse(err, "thread %d has a %s of its own", tid, shared[i].what), err))
 			return -EINVAL;
 	}

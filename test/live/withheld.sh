@@ -53,16 +53,28 @@ without_restore clone3_set_tid $EPERM 435
 without_restore prctl_mm_map $EPERM 157:1=14
 # What fails for another reason is not blamed on the kernel.
 refused 1 'No space left' restores 28 157:1=14 "$CR_RESTORE" -D img2 -d
-# Also when the process is dead before we trace it.
-CR_FAULT=restore:born=stop "$withhold" 28 157:1=14 "$CR_RESTORE" -D img2 </dev/null >out 2>&1 &
-restorer=$!
-wait_for 10 one_of "$restorer" T || die "cr-restore does not halt: $(cat out)"
-wait_for 10 one_of "$pid" Z || die "the process does not fail: $(state_of "$pid")"
-kill -CONT "$restorer"
-wait "$restorer"
-rc=$?
-[ "$rc" = 1 ] && grep -q 'No space left' out || die "dead before it is traced: exit status $rc: $(cat out)"
-is_gone "$pid" || die "dead before it is traced: a corpse is left"
+# However long it takes until we trace it: nothing of it is done before.
+halted() {
+	CR_FAULT=restore:born=stop "$withhold" 28 157:1=14 "$CR_RESTORE" -D img2 </dev/null >out 2>&1 &
+	restorer=$!
+	wait_for 10 one_of "$restorer" T || die "cr-restore does not halt: $(cat out)"
+	sleep 0.1
+	wait_for 2 one_of "$pid" S || die "it does not wait to be traced: $(state_of "$pid")"
+}
+goes_on() { # WORDS
+	kill -CONT "$restorer"
+	wait "$restorer"
+	rc=$?
+	[ "$rc" = 1 ] && grep -q "$1" out || die "traced late, $1: exit status $rc: $(cat out)"
+	is_gone "$pid" || die "traced late, $1: a corpse is left"
+}
+halted
+goes_on 'No space left'
+# Also when it is dead before that.
+halted
+kill -9 "$pid"
+wait_for 10 one_of "$pid" Z || die "it does not die: $(state_of "$pid")"
+goes_on 'killed by signal 9\|ended'
 restore img2
 wait_for 2 is_free "$pid" || die "not free"
 touch t/go
