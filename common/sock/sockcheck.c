@@ -8,16 +8,20 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <linux/netlink.h>
 
 #include "common/sock/inet.h"
+
+#define PAUSES_MAX 20 /* of 10 ms */
 
 struct look {
 	finding_fn report;
 	void *ctx;
 	int *count;
 	const InetSkEntry *here; /* the last one whose address is on this host: thousands of connections have the same */
+	int pauses;
 };
 
 static void printf_like(2, 3) found(const struct look *f, const char *fmt, ...)
@@ -78,6 +82,25 @@ static void check_address(struct look *f, const InetSkEntry *e)
 		f->here = e;
 }
 
+/*
+ * What ended a moment ago, a restore that failed, say, may not be all gone yet. The sum of the waits of one check is bounded: ports
+ * that others have are many only where nothing can be done.
+ */
+static bool is_in_use(struct look *f, int fd, const struct sockaddr *a, socklen_t len)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	while (bind(fd, a, len) < 0) {
+		if (errno != EADDRINUSE)
+			return false;
+		if (f->pauses == PAUSES_MAX)
+			return true;
+		f->pauses++;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 /* Whether somebody has its port: bound as the restore does it, for a moment. */
 static void check_port(struct look *f, const InetSkEntry *e)
 {
@@ -103,7 +126,7 @@ static void check_port(struct look *f, const InetSkEntry *e)
 	if (inet_any_address(e)) /* as good as IP_TRANSPARENT, and takes no privilege */
 		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
 	const socklen_t len = inet_address_of(e, false, &a);
-	if (bind(fd, &a.sa, len) == 0 || errno != EADDRINUSE)
+	if (!is_in_use(f, fd, &a.sa, len))
 		return;
 	inet_address_text(e, false, text, sizeof(text));
 	found(f, "socket %u has the address %s of %s, which is in use on this host (ss -anp tells by whom)", e->id, text,
