@@ -9,7 +9,7 @@
 #include "common/file/preflight.h"
 #include "common/sock/sock.h"
 
-static void printf_like(3, 4) found(struct look *f, const char *name, const char *fmt, ...)
+void look_found(struct look *f, const char *name, const char *fmt, ...)
 {
 	char line[256];
 	va_list ap;
@@ -27,12 +27,12 @@ static void check_build_id(struct look *f, const RegFileEntry *reg)
 	cleanup_fd int fd = open(reg->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0) {
-		found(f, reg->name, "cannot be read: %s", strerror(errno));
+		look_found(f, reg->name, "cannot be read: %s", strerror(errno));
 		return;
 	}
 	size_t n = build_id_read(fd, words);
 	if (n != reg->n_build_id || memcmp(words, reg->build_id, n * sizeof(*words)))
-		found(f, reg->name, "is another build of that file (its build-id differs)");
+		look_found(f, reg->name, "is another build of that file (its build-id differs)");
 }
 
 static void check_file(struct look *f, const RegFileEntry *reg, uint32_t flags)
@@ -42,20 +42,20 @@ static void check_file(struct look *f, const RegFileEntry *reg, uint32_t flags)
 	if (look_statx(reg->name, reg->flags & O_PATH && reg->flags & O_NOFOLLOW, &st) < 0) {
 		if (errno == ENOENT && reg->has_mode && S_ISSOCK(reg->mode) && look_is_made(f->m, reg->name))
 			return;
-		found(f, reg->name, "%s", errno == ENOENT ? "does not exist here" : strerror(errno));
+		look_found(f, reg->name, "%s", errno == ENOENT ? "does not exist here" : strerror(errno));
 		return;
 	}
 	if (reg->has_mode && (reg->mode & S_IFMT) != (st.stx_mode & S_IFMT)) {
-		found(f, reg->name, "is a file of another type, mode is 0%o, was 0%o", st.stx_mode, reg->mode);
+		look_found(f, reg->name, "is a file of another type, mode is 0%o, was 0%o", st.stx_mode, reg->mode);
 		return;
 	}
 	look_opening(f, reg->name, &st, flags);
 	if (reg->has_mode && !f->check->skip_rwx && reg->mode != st.stx_mode)
-		found(f, reg->name, "mode is 0%o, was 0%o", st.stx_mode, reg->mode);
+		look_found(f, reg->name, "mode is 0%o, was 0%o", st.stx_mode, reg->mode);
 	if (!S_ISREG(st.stx_mode))
 		return;
 	if (reg->has_size && reg->size != st.stx_size) {
-		found(f, reg->name, "size is %llu, was %llu", (unsigned long long)st.stx_size,
+		look_found(f, reg->name, "size is %llu, was %llu", (unsigned long long)st.stx_size,
 		      (unsigned long long)reg->size);
 		return; /* nobody doubts that the build differs, too */
 	}
@@ -137,7 +137,7 @@ int files_preflight(const struct model *m, const struct files_check *check,
 			highest = MAX(highest, t->fds[k]->fd);
 		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && t->nfds && limit.rlim_max != RLIM_INFINITY &&
 		    highest >= limit.rlim_max)
-			found(&f, NULL, "descriptor %u is above the limit of open files here (%llu)", highest,
+			look_found(&f, NULL, "descriptor %u is above the limit of open files here (%llu)", highest,
 			      (unsigned long long)limit.rlim_max);
 	}
 	look_deleted(&f);

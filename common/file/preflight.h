@@ -25,6 +25,8 @@ struct look {
 
 enum { SEEN_OPENED = 1, SEEN_MAPPED = 2, SEEN_EXECUTED = 4 };
 
+/* Reports what is in the way; name: of the file. */
+void look_found(struct look *f, const char *name, const char *fmt, ...) printf_like(3, 4);
 /* stat(2) with attributes and the number of the mount; link: of a symbolic link itself. */
 int look_statx(const char *path, bool link, struct statx *st);
 /* What this host has against opening this file with these flags. */

@@ -6,7 +6,6 @@
 #include "common/file/preflight.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -21,18 +20,6 @@
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x1000u /* include/uapi/linux/stat.h, since 5.8 */
 #endif
-
-static void printf_like(3, 4) found(struct look *f, const char *name, const char *fmt, ...)
-{
-	char line[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	f->count++;
-	f->report(f->ctx, name, line);
-}
 
 int look_statx(const char *path, bool link, struct statx *st)
 {
@@ -58,7 +45,7 @@ static unsigned long mount_flags(struct look *f, const char *path, const struct 
 static void check_rights(struct look *f, const char *path, int how)
 {
 	if (geteuid() != 0 && faccessat(AT_FDCWD, path, how, AT_EACCESS) < 0 && errno == EACCES)
-		found(f, path, "may not be opened for %s by user %u, as whom this runs",
+		look_found(f, path, "may not be opened for %s by user %u, as whom this runs",
 		      how & W_OK && how & R_OK ? "reading and writing" : how & W_OK ? "writing" : "reading", (unsigned)geteuid());
 }
 
@@ -70,14 +57,14 @@ void look_opening(struct look *f, const char *path, const struct statx *st, uint
 	if (flags & O_PATH)
 		return;
 	if ((S_ISCHR(st->stx_mode) || S_ISBLK(st->stx_mode)) && mount_flags(f, path, st) & ST_NODEV)
-		found(f, path, "is a device on a file system that is mounted with nodev here (mount -o remount,dev)");
+		look_found(f, path, "is a device on a file system that is mounted with nodev here (mount -o remount,dev)");
 	if (writes && !node) {
 		if (mount_flags(f, path, st) & ST_RDONLY)
-			found(f, path, "is to be opened for writing, and is mounted read-only here (mount -o remount,rw)");
+			look_found(f, path, "is to be opened for writing, and is mounted read-only here (mount -o remount,rw)");
 		else if (st->stx_attributes & STATX_ATTR_IMMUTABLE)
-			found(f, path, "is to be opened for writing, and is immutable here (chattr -i lets it)");
+			look_found(f, path, "is to be opened for writing, and is immutable here (chattr -i lets it)");
 		else if (st->stx_attributes & STATX_ATTR_APPEND && !(flags & O_APPEND))
-			found(f, path, "is to be opened for writing, and takes only appended data here (chattr -a lets it)");
+			look_found(f, path, "is to be opened for writing, and takes only appended data here (chattr -a lets it)");
 	}
 	check_rights(f, path, (writes ? W_OK : 0) | (access != O_WRONLY ? R_OK : 0));
 }
@@ -88,13 +75,13 @@ void look_executable(struct look *f, const char *path, bool is_exe)
 	struct statvfs fs;
 
 	if (!statvfs(path, &fs) && fs.f_flag & ST_NOEXEC)
-		found(f, path, "is to be mapped executable, and is mounted with noexec here (mount -o remount,exec)");
+		look_found(f, path, "is to be mapped executable, and is mounted with noexec here (mount -o remount,exec)");
 	else if (!is_exe || !syscall(SYS_execveat, AT_FDCWD, path, argv, none, AT_EXECVE_CHECK))
 		return;
 	else if (errno == EACCES)
-		found(f, path, "is to be the executable of a task, and may not be executed here (chmod +x)");
+		look_found(f, path, "is to be the executable of a task, and may not be executed here (chmod +x)");
 	else if (errno == ETXTBSY)
-		found(f, path, "is to be the executable of a task, and somebody has it open for writing (fuser -v tells who)");
+		look_found(f, path, "is to be the executable of a task, and somebody has it open for writing (fuser -v tells who)");
 }
 
 /* A file gets a name there and loses it again. */
@@ -103,13 +90,13 @@ static void check_directory(struct look *f, const char *dir)
 	struct statx st;
 
 	if (look_statx(dir, false, &st) < 0)
-		found(f, dir, errno == ENOENT ? "does not exist here, and is the directory of a deleted file" : "%s", strerror(errno));
+		look_found(f, dir, errno == ENOENT ? "does not exist here, and is the directory of a deleted file" : "%s", strerror(errno));
 	else if (!S_ISDIR(st.stx_mode))
-		found(f, dir, "is no directory, but was that of a deleted file");
+		look_found(f, dir, "is no directory, but was that of a deleted file");
 	else if (mount_flags(f, dir, &st) & ST_RDONLY)
-		found(f, dir, "is to have a deleted file for a moment, and is mounted read-only here (mount -o remount,rw)");
+		look_found(f, dir, "is to have a deleted file for a moment, and is mounted read-only here (mount -o remount,rw)");
 	else if (st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
-		found(f, dir, "is to have a deleted file for a moment, and is immutable or append-only here (chattr -ia lets it)");
+		look_found(f, dir, "is to have a deleted file for a moment, and is immutable or append-only here (chattr -ia lets it)");
 	else
 		check_rights(f, dir, W_OK | R_OK);
 }
@@ -130,7 +117,7 @@ void look_deleted(struct look *f)
 		if (!slash || (f->check->plan && reg_inherited(f->check->plan, reg) >= 0))
 			continue;
 		if (other && look_statx(other->name, true, &st) < 0)
-			found(f, other->name, "%s: the dump gave this name to a file that had lost its own", strerror(errno));
+			look_found(f, other->name, "%s: the dump gave this name to a file that had lost its own", strerror(errno));
 		dir = slash == reg->name ? xstrdup("/") : xasprintf("%.*s", (int)(slash - reg->name), reg->name);
 		if (!last || strcmp(dir, last) != 0)
 			check_directory(f, dir);
@@ -164,7 +151,7 @@ static void check_watch(struct look *f, const char *what, const char *path)
 		return;
 	if (errno == ENOENT && look_is_made(f->m, path))
 		return;
-	found(f, path, "is watched by %s, and %s", what, errno == ENOENT ? "does not exist here" : strerror(errno));
+	look_found(f, path, "is watched by %s, and %s", what, errno == ENOENT ? "does not exist here" : strerror(errno));
 }
 
 void look_watched(struct look *f)

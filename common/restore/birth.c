@@ -91,9 +91,8 @@ _Noreturn static void child_main(const struct births *b, pid_t controller)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != controller)
 			_exit(1);
-	} else {
-		wait_held(births_shared(b), controller);
 	}
+	wait_held(births_shared(b), controller);
 	if (mmap(home, code, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd, 0) != home)
 		_exit(errno == EEXIST ? 2 : 3);
 	if (mmap(home + code, b->len - code, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, b->memfd,
@@ -101,7 +100,6 @@ _Noreturn static void child_main(const struct births *b, pid_t controller)
 		_exit(errno == EEXIST ? 2 : 3);
 	if (b->plan->ntasks > 1)
 		close_others(b);
-	wait_held(births_shared(b), controller);
 	arch_agent_jump(b->plan->hole, b->plan->hole + b->v[0].prog_off[0]);
 }
 

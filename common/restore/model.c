@@ -547,7 +547,6 @@ static int load(struct model *m, struct err *err)
 	return ret;
 }
 
-
 static int make_model(struct image_dir *dir, struct findings *found, bool glance, struct model **out, struct err *err)
 {
 	struct model *m = xzalloc(sizeof(*m));

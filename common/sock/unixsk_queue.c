@@ -297,16 +297,16 @@ static int queue_dump(struct dump *d, int fd, const UnixSkEntry *e, struct err *
 	struct err ignore = ERR_INIT;
 	int ret = e->type == SOCK_STREAM ? check_urgent(fd, err) : 0, back;
 
-	if (!ret && q.ends && sock_option(fd, SO_PASSCRED) == 0) {
-		ret = ask_credentials(fd, 1, err);
-		q.asked = !ret;
-	}
-
 	if (!ret)
 		ret = set_offset(fd, 0, err);
 	if (ret < 0)
 		return ret;
-	ret = e->type == SOCK_STREAM ? dump_stream(d, fd, e, &l, err) : dump_messages(&q, &l, err);
+	if (q.ends && sock_option(fd, SO_PASSCRED) == 0) {
+		ret = ask_credentials(fd, 1, err);
+		q.asked = !ret;
+	}
+	if (!ret)
+		ret = e->type == SOCK_STREAM ? dump_stream(d, fd, e, &l, err) : dump_messages(&q, &l, err);
 	if (q.asked) {
 		back = ask_credentials(fd, 0, ret ? &ignore : err);
 		ret = ret ? ret : back;

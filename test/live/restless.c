@@ -28,6 +28,12 @@ static void *becomes(void *argv)
 	abort();
 }
 
+static void *becomes_at_once(void *argv)
+{
+	execv("/proc/self/exe", argv);
+	abort();
+}
+
 static void *idles(void *arg)
 {
 	for (;;)
@@ -74,6 +80,13 @@ static void turn(const char *way, char **argv)
 	} else if (!strcmp(way, "exec")) {
 		usleep(200);
 		becomes(argv);
+	} else if (!strcmp(way, "exec-race")) {
+		/* EAGAIN: one of them is in execve(2) (copy_fs() in kernel/fork.c). */
+		for (int i = 0; i < 3; i++)
+			if (pthread_create(t, NULL, becomes_at_once, argv) && !i)
+				abort();
+		for (;;)
+			pause();
 	} else if (!strcmp(way, "exec-thread") || !strcmp(way, "exec-crowd")) {
 		for (int i = 0; i < 100 && !strcmp(way, "exec-crowd"); i++)
 			if (pthread_create(t, NULL, idles, NULL))

@@ -93,27 +93,30 @@ static void fifo(void)
 
 struct seen { char groups[256]; int nice, policy, priority, exit_signal; };
 
+static void take(pid_t pid, const char *file, char text[4096])
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0);
+	n = read(fd, text, 4095);
+	CHECK(n > 0 && !close(fd));
+	text[n] = 0;
+}
+
 static void look(pid_t pid, struct seen *s)
 {
-	char path[64], text[4096], *at;
-	ssize_t n;
-	int fd, field = 2;
+	char text[4096], *at;
+	int field = 2;
 
 	memset(s, 0, sizeof(*s));
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open(path, O_RDONLY);
-	CHECK(fd >= 0);
-	n = read(fd, text, sizeof(text) - 1);
-	CHECK(n > 0 && !close(fd));
-	text[n] = 0;
+	take(pid, "status", text);
 	CHECK((at = strstr(text, "\nGroups:")));
 	snprintf(s->groups, sizeof(s->groups), "%.*s", (int)strcspn(at + 1, "\n"), at + 1);
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY);
-	CHECK(fd >= 0);
-	n = read(fd, text, sizeof(text) - 1);
-	CHECK(n > 0 && !close(fd));
-	text[n] = 0;
+	take(pid, "stat", text);
 	CHECK((at = strrchr(text, ')')));
 	for (at = strtok(at + 1, " "); at; at = strtok(NULL, " ")) {
 		int v = atoi(at);

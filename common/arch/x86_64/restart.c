@@ -19,6 +19,14 @@ void arch_in_syscall(struct arch_regs *regs, long nr, int64_t result)
  */
 static const uint32_t calls[] = { SYS_poll, SYS_nanosleep, SYS_futex, SYS_clock_nanosleep };
 
+static bool is_known(uint32_t nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		if (nr == calls[i])
+			return true;
+	return false;
+}
+
 long arch_restarted_call(const unsigned char *code, size_t n)
 {
 	for (size_t at = n; at-- > 0;) {
@@ -34,9 +42,8 @@ long arch_restarted_call(const unsigned char *code, size_t n)
 		if (n - at < len + sizeof(nr))
 			continue;
 		memcpy(&nr, code + at + len, sizeof(nr));
-		for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-			if (nr == calls[i])
-				return (long)nr;
+		if (is_known(nr))
+			return (long)nr;
 	}
 	return -1;
 }
@@ -60,9 +67,8 @@ long arch_wrapped_call(const unsigned char *code, size_t n)
 		if (!len || n - at < len + sizeof(nr) + 5)
 			continue;
 		memcpy(&nr, code + at + len, sizeof(nr));
-		for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-			if (nr == calls[i])
-				return (long)nr;
+		if (is_known(nr))
+			return (long)nr;
 	}
 	return -1;
 }
