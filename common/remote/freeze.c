@@ -13,7 +13,6 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "common/base/aside.h"
 #include "common/base/clock.h"
@@ -26,9 +25,7 @@
 #include "common/remote/wait.h"
 
 #define PF_KTHREAD 0x00200000
-/* Most answers take a few microseconds: less than going to sleep and being woken. */
-#define LOOKS_BEFORE_SLEEP 40
-#define CORPSE_LOOK_NS 3000000u
+#define ASK_AGAIN_NS 20000000u
 #define SEIZES 10 /* that are refused before we believe it */
 #define SEIZED_BEFORE 2
 #define CLONE_VFORK_FLAG 0x4000ull
@@ -139,58 +136,6 @@ static int seize(int proc_fd, pid_t tid, struct err *err)
 	}
 }
 
-/*
- * A leader that was killed says nothing to its tracer until all other threads are reaped (delay_group_leader() in
- * kernel/exit.c), and those may be ours to reap: waiting for it alone would be for ever.
- */
-static bool is_corpse(pid_t tid)
-{
-	struct err ignore = ERR_INIT;
-	struct proc_stat st;
-	cleanup_fd int fd = -1;
-
-	if (proc_open(tid, &fd, &ignore))
-		return true;
-	return proc_stat(fd, "stat", &st, &ignore) || st.state == 'Z' || st.state == 'X';
-}
-
-int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
-{
-	uint64_t suspect_ns = 0;
-
-	for (int looks = 0;;) {
-		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
-		uint64_t now;
-		sigset_t chld;
-
-		if (!got && looks++ < LOOKS_BEFORE_SLEEP)
-			continue;
-
-		if (got == tid)
-			return 0;
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		now = now_ns();
-		/* Not each time: for a process of many threads the kernel adds up the times of all of them for this answer. */
-		if (suspect_ns && now >= suspect_ns && is_corpse(tid))
-			return -ECHILD;
-		if (now >= suspect_ns)
-			suspect_ns = now + CORPSE_LOOK_NS;
-		if (deadline_ns && now >= deadline_ns)
-			return -ETIMEDOUT;
-		/* A SIGCHLD may belong to another tracee, and several melt into one: look again after 1 ms at the
-		 * latest. */
-		uint64_t ns = deadline_ns ? MIN(deadline_ns - now, (uint64_t)1000000) : 1000000;
-		struct timespec ts = { 0, (long)ns };
-
-		sigemptyset(&chld);
-		sigaddset(&chld, SIGCHLD);
-		sigtimedwait(&chld, NULL, &ts);
-	}
-}
-
 /* Whether signals wait that this thread would take now: then an EINTR is theirs. */
 static bool deliverable(int proc_fd, const struct frozen_thread *t)
 {
@@ -279,14 +224,22 @@ static int timed_out(int proc_fd, pid_t tid, struct err *err)
 			"it may be in uninterruptible sleep; try a longer --timeout");
 }
 
-/* Brings a seized and interrupted thread to its stop. 1 = stopped, 0 = it is gone, or -errno. */
+/*
+ * Brings a seized and interrupted thread to its stop. 1 = stopped, 0 = it is gone, or -errno. It is asked again from time to time:
+ * while execve(2) gives a thread the leader's number, the first asking may have gone to the dead one (de_thread() in fs/exec.c).
+ */
 static int settle(int proc_fd, struct frozen_thread *t, uint64_t deadline_ns, struct err *err)
 {
 	for (;;) {
-		int status, ret = wait_tracee(t->tid, deadline_ns, &status);
+		uint64_t again = now_ns() + ASK_AGAIN_NS;
+		int status, ret = wait_tracee(t->tid, deadline_ns ? MIN(again, deadline_ns) : again, &status);
 
-		if (ret == -ETIMEDOUT)
+		if (ret == -ETIMEDOUT && deadline_ns && now_ns() >= deadline_ns)
 			return timed_out(proc_fd, t->tid, err);
+		if (ret == -ETIMEDOUT) {
+			ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+			continue;
+		}
 		if (ret == -ECHILD)
 			return 0;
 		if (ret)
@@ -340,6 +293,20 @@ static bool drop_fallen(struct freeze *fz)
 	return true;
 }
 
+/*
+ * EIO: dead and reaped by another's execve (kernel/ptrace.c, ptrace_request(): lock_task_sighand()); waiting for it will tell. Dead or
+ * gone, it may have the leader's number now, being ours, and run on. To be asked twice changes nothing for who stands.
+ */
+static int interrupt(const struct freeze *fz, pid_t tid, struct err *err)
+{
+	if (!ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
+		return 0;
+	if (errno != ESRCH && errno != EIO)
+		return err_sys(err, "cannot stop thread %d", tid);
+	ptrace(PTRACE_INTERRUPT, fz->pid, NULL, NULL);
+	return 0;
+}
+
 int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
@@ -361,11 +328,10 @@ int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 		fz->threads[fz->nthreads++] = (struct frozen_thread){ .tid = tids[i] };
 		if (n > 1 && fz->burial)
 			burial_add(fz->burial, tids[i]);
-		/* Seized before: perhaps not interrupted, because it got another number just then. EIO: dead and reaped by another's
-		 * execve (kernel/ptrace.c, ptrace_request(): lock_task_sighand()); waiting for it will tell. */
-		if (!(ret == SEIZED_BEFORE && stands(tids[i])) && ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL) < 0 &&
-		    errno != ESRCH && errno != EIO)
-			return err_sys(err, "cannot stop thread %d", tids[i]);
+		/* Seized before: perhaps not interrupted, because it got another number just then. */
+		ret = ret == SEIZED_BEFORE && stands(tids[i]) ? 0 : interrupt(fz, tids[i], err);
+		if (ret < 0)
+			return ret;
 		if (!fz->frozen_ns)
 			fz->frozen_ns = now_ns();
 	}
@@ -374,15 +340,31 @@ int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 	return (int)(fz->nthreads - first);
 }
 
-/* Who vanished instead of stopping may have called execve(2), and be the leader now, on his way to the stop that we asked for. */
+/* Whether it stands where it stood when it was looked at: no stop of it has come since. */
+static bool stands_still(pid_t tid)
+{
+	siginfo_t si = { 0 };
+
+	return stands(tid) && !waitid(P_PID, (id_t)tid, &si, WSTOPPED | WNOHANG | WNOWAIT | __WALL) && !si.si_pid;
+}
+
+/*
+ * Who vanished instead of stopping may have called execve(2), and be the leader now: on his way to the stop that we asked for, in it,
+ * or running on, if he had changed his number when we asked.
+ */
 static int settle_again(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < fz->nthreads; i++) {
 		struct frozen_thread *t = &fz->threads[i];
-		int ret = stands(t->tid) ? 1 : settle(proc_fd, t, deadline_ns, err);
+		int ret = 1;
 
+		if (!stands_still(t->tid)) {
+			ret = stands(t->tid) ? 0 : interrupt(fz, t->tid, err);
+			if (!ret)
+				ret = settle(proc_fd, t, deadline_ns, err);
+		}
 		if (ret < 0)
 			return ret;
 		if (ret)
@@ -390,6 +372,19 @@ static int settle_again(struct freeze *fz, int proc_fd, uint64_t deadline_ns, st
 	}
 	fz->nthreads = fz->settled = kept;
 	return 0;
+}
+
+/* A thread that has become the leader may be found after threads that it made since. */
+static void put_leader_first(struct freeze *fz)
+{
+	for (size_t i = 1; i < fz->nthreads; i++)
+		if (fz->threads[i].tid == fz->pid) {
+			struct frozen_thread leader = fz->threads[i];
+
+			memmove(fz->threads + 1, fz->threads, i * sizeof(leader));
+			fz->threads[0] = leader;
+			return;
+		}
 }
 
 int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct err *err)
@@ -405,7 +400,9 @@ int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct e
 			fz->threads[kept++] = fz->threads[i];
 	}
 	fz->nthreads = fz->settled = kept;
-	return kept == n ? 0 : settle_again(fz, proc_fd, deadline_ns, err);
+	ret = kept == n ? 0 : settle_again(fz, proc_fd, deadline_ns, err);
+	put_leader_first(fz);
+	return ret;
 }
 
 void freeze_wait_begin(void)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * restless WAY: is never the same for long: makes processes by vfork(2) or fork(2), threads, or becomes itself again by execve(2), from
- * its first thread, from another one, or from the last of a crowd. Counts its turns in the file "beat", which it has mapped.
+ * its first thread, from another one, from three at once, or from the last of a crowd. Counts its turns in the file "beat", which it has
+ * mapped.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 fast_dir im
 beat() { od -An -tu4 "$way/beat"; }
 went_on() { [ "$(beat)" -gt "$before" ]; }
-for way in spawn vfork fork threads exec exec-thread exec-crowd; do
+for way in spawn vfork fork threads exec exec-thread exec-race exec-crowd; do
 	start "$way" "$BIN/test/live/restless" "$way"
 	for ((i = 1; i <= 30; i++)); do
 		rm -rf im/a && dump im/a "$PID" -R

@@ -21,7 +21,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "common/remote/remote.h"
+#include "common/base/clock.h"
+#include "common/remote/frozen.h"
 
 #define THREADS 11
 /* signal(7): epoll_wait() ends with EINTR at a stop. A visitor that is killed before it has seen the stop cannot mend that. */
@@ -302,6 +303,85 @@ static void unfit_targets_are_refused(void **state)
 	end_victim(victim);
 }
 
+static int proc_of(pid_t pid)
+{
+	struct err err = ERR_INIT;
+	int fd = -1;
+
+	assert_int_equal(proc_open(pid, &fd, &err), 0);
+	return fd;
+}
+
+static struct freeze knows(pid_t victim, pid_t first, pid_t second)
+{
+	struct freeze fz = { .pid = victim, .mem_fd = -1 };
+
+	array_reserve(&fz.threads, &fz.cap, 2, sizeof(*fz.threads));
+	fz.threads[fz.nthreads++] = (struct frozen_thread){ .tid = first };
+	if (second)
+		fz.threads[fz.nthreads++] = (struct frozen_thread){ .tid = second };
+	fz.settled = 1;
+	return fz;
+}
+
+/* When execve(2) made another thread the leader, a thread that it made since may be found before it. */
+static void the_leader_stands_first_whenever_it_is_found(void **state)
+{
+	pid_t victim = start_victim(), other = victim + 1;
+	struct err err = ERR_INIT;
+	int status, fd = proc_of(victim), ret;
+	char path[64];
+
+	for (;; other++) {
+		snprintf(path, sizeof(path), "task/%d", other);
+		if (!faccessat(fd, path, F_OK, 0))
+			break;
+	}
+	freeze_wait_begin();
+	assert_int_equal(ptrace(PTRACE_SEIZE, other, NULL, NULL), 0);
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, other, NULL, NULL), 0);
+	assert_int_equal(waitpid(other, &status, __WALL), other);
+	struct freeze fz = knows(victim, other, 0);
+
+	while ((ret = freeze_seize(&fz, fd, &err)) > 0)
+		assert_int_equal(freeze_settle(&fz, fd, now_ns() + 10000000000ull, &err), 0);
+	assert_int_equal(ret, 0);
+	assert_int_equal(fz.nthreads, THREADS);
+	assert_int_equal(fz.threads[0].tid, victim);
+	close(fd);
+	freeze_end(&fz, THAW_RUN);
+	end_victim(victim);
+}
+
+/* A leader that was looked at, and then became another by execve(2): ours already, running on or in a stop that nobody has seen. */
+static void a_leader_that_is_another_now_is_looked_at_again(void **state)
+{
+	for (int stopped = 0; stopped < 2; stopped++) {
+		pid_t victim = start_victim(), gone = fork();
+		struct err err = ERR_INIT;
+		int fd = proc_of(victim);
+		siginfo_t si;
+
+		if (!gone)
+			_exit(0);
+		assert_int_equal(waitpid(gone, NULL, 0), gone);
+		freeze_wait_begin();
+		assert_int_equal(ptrace(PTRACE_SEIZE, victim, NULL, NULL), 0);
+		if (stopped) {
+			assert_int_equal(ptrace(PTRACE_INTERRUPT, victim, NULL, NULL), 0);
+			assert_int_equal(waitid(P_PID, (id_t)victim, &si, WSTOPPED | WNOWAIT | __WALL), 0);
+		}
+		struct freeze fz = knows(victim, victim, gone);
+
+		assert_int_equal(freeze_settle(&fz, fd, now_ns() + 10000000000ull, &err), 0);
+		assert_int_equal(fz.nthreads, 1);
+		assert_int_not_equal(arch_ip(&fz.threads[0].regs), 0);
+		close(fd);
+		freeze_end(&fz, THAW_RUN);
+		end_victim(victim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +389,8 @@ int main(void)
 		cmocka_unit_test(a_visitor_may_die_at_every_named_point),
 		cmocka_unit_test(a_visitor_may_be_killed_at_any_instant),
 		cmocka_unit_test(unfit_targets_are_refused),
+		cmocka_unit_test(the_leader_stands_first_whenever_it_is_found),
+		cmocka_unit_test(a_leader_that_is_another_now_is_looked_at_again),
 	};
 
 	counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
