@@ -36,6 +36,7 @@ struct batch {
 	size_t n, npages; /* those to be read */
 	uint64_t ticket;
 	uint64_t first; /* of a set that was listed: how many pages of it come before */
+	bool lost[BATCH_PAGES]; /* pages that could not be read: the task has unmapped them meanwhile */
 };
 
 /* Everything that the workers share; under lock but for what never changes. */
@@ -61,28 +62,42 @@ struct pump {
 
 /* ---- moving ---- */
 
-/* Pages that process_vm_readv refuses (no read permission) or must not touch come through /proc/PID/mem. */
-static int read_by_mem(struct pump *p, const struct batch *b, bool all, unsigned char *buf, struct err *err)
+/*
+ * The task runs on, and may have unmapped some of it: the dump that follows will see what is there then. The pages around those
+ * are there as before, and nothing will tell the next round to look at them again.
+ */
+static void read_what_is_there(struct pump *p, const struct piece *c, unsigned char *buf, bool *lost)
 {
+	for (uint32_t k = 0; k < c->npages; k++, buf += PAGE_BYTES) {
+		lost[k] = pread_full(p->d->task->fz.mem_fd, buf, PAGE_BYTES, (off_t)(c->addr + k * PAGE_BYTES)) != 0;
+		if (!lost[k])
+			continue;
+		memset(buf, 0, PAGE_BYTES);
+		track_doubt(p->d);
+	}
+}
+
+/* Pages that process_vm_readv refuses (no read permission) or must not touch come through /proc/PID/mem. */
+static int read_by_mem(struct pump *p, struct batch *b, bool all, unsigned char *buf, struct err *err)
+{
+	size_t page = 0;
+
 	for (size_t i = 0; i < b->n; i++) {
 		const struct piece *c = &b->pieces[i];
-		size_t len = c->left ? 0 : c->npages * PAGE_BYTES;
-		int ret = len && (all || c->by_mem) ? pread_full(p->d->task->fz.mem_fd, buf, len, (off_t)c->addr) : 0;
+		size_t npages = c->left ? 0 : c->npages, len = npages * PAGE_BYTES;
+		unsigned char *at = buf + page * PAGE_BYTES;
+		int ret = len && (all || c->by_mem) ? pread_full(p->d->task->fz.mem_fd, at, len, (off_t)c->addr) : 0;
 
-		/* The task runs on, and may have unmapped it: the dump that follows will see what is there then. */
-		if (ret && p->d->opts->pre_dump) {
-			memset(buf, 0, len);
-			track_doubt(p->d);
-			ret = 0;
-		}
-		if (ret)
+		if (ret && p->d->opts->pre_dump)
+			read_what_is_there(p, c, at, b->lost + page);
+		else if (ret)
 			return err_set(err, ERR_FAILED, -ret, "cannot read memory at 0x%lx", c->addr);
-		buf += len;
+		page += npages;
 	}
 	return 0;
 }
 
-static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf, struct err *err)
+static int read_batch(struct pump *p, struct batch *b, unsigned char *buf, struct err *err)
 {
 	struct iovec local[BATCH_PAGES], remote[BATCH_PAGES];
 	size_t n = 0, plain = 0, at = 0;
@@ -100,6 +115,7 @@ static int read_batch(struct pump *p, const struct batch *b, unsigned char *buf,
 		}
 		at += len;
 	}
+	memset(b->lost, 0, b->npages * sizeof(*b->lost));
 	bool got = !n || process_vm_readv(p->d->task->tid, local, n, remote, n, 0) == (ssize_t)plain;
 
 	return read_by_mem(p, b, !got, buf, err);
@@ -304,14 +320,18 @@ static void put_batch(struct pump *p, struct rest *r, uint64_t off)
 		sums_merge(&p->out.sums, &part, off + r->npages * PAGE_BYTES);
 }
 
-/* What is sent may have changed since it was listed: it counts as it is now. */
+/* What is sent may have changed since it was listed: it counts as it is now; and not at all where nothing could be read. */
 static void sum_batch(const struct pump *p, const struct batch *b, const unsigned char *buf)
 {
 	struct sent_page *sum = p->set && p->set->sums ? p->set->sums + b->first : NULL;
+	const bool *lost = b->lost;
 
 	for (size_t i = 0; sum && i < b->n; i++)
-		for (uint32_t k = 0; k < b->pieces[i].npages; k++, buf += PAGE_BYTES)
-			sent_sum(p->d->tracker->sent, b->pieces[i].addr + k * PAGE_BYTES, buf, sum++);
+		for (uint32_t k = 0; k < b->pieces[i].npages; k++, buf += PAGE_BYTES, sum++) {
+			sent_sum(p->d->tracker->sent, b->pieces[i].addr + k * PAGE_BYTES, buf, sum);
+			if (*lost++)
+				sum->addr |= SENT_LOST;
+		}
 }
 
 /* Reads, and gives the batch its place once all before it have theirs. Called and left with the lock held. */

@@ -61,12 +61,23 @@ void sent_sum(const struct sent *s, uint64_t addr, const void *page, struct sent
 	*sum = (struct sent_page){ addr, { xxh64(page, PAGE_BYTES, s->seed[0]), xxh64(page, PAGE_BYTES, s->seed[1]) } };
 }
 
+static void drop_lost(struct pages_set *set)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->npages; i++)
+		if (!(set->sums[i].addr & SENT_LOST))
+			set->sums[n++] = set->sums[i];
+	set->npages = n;
+}
+
 /* Both lists ascend, and no page is in both. */
-static struct sent_set merge(const struct pages_set *set, const struct sent_set *old)
+static struct sent_set merge(struct pages_set *set, const struct sent_set *old)
 {
 	struct sent_set new = { .kind = set->kind, .id = set->id };
 	size_t npages = 0, at = 0;
 
+	drop_lost(set);
 	for (size_t i = 0; i < set->nleft; i++)
 		npages += set->left[i].npages;
 	new.v = xreallocarray(NULL, npages + set->npages + 1, sizeof(*new.v));
@@ -83,7 +94,7 @@ static struct sent_set merge(const struct pages_set *set, const struct sent_set 
 	return new;
 }
 
-void sent_next(struct sent *s, const struct pages_sets *sets)
+void sent_next(struct sent *s, struct pages_sets *sets)
 {
 	size_t n = sets ? sets->n : 0;
 	struct sent_set *new = xreallocarray(NULL, n + 1, sizeof(*new));

@@ -9,6 +9,8 @@
 #include "common/mm/pages_out.h"
 
 struct sent_page { uint64_t addr, sum[2]; };
+/* In addr: what was sent in its place is nothing that the task had there. */
+enum { SENT_LOST = 1 };
 /* One page set; ascending. */
 struct sent_set {
 	enum image_kind kind;
@@ -30,6 +32,6 @@ const struct sent_set *sent_find(const struct sent *s, enum image_kind kind, uns
 size_t sent_at(const struct sent_set *set, uint64_t addr);
 void sent_sum(const struct sent *s, uint64_t addr, const void *page, struct sent_page *sum);
 /* A round is over: its sets, whose sums are all made, take the place of those before, with what they left to those. */
-void sent_next(struct sent *s, const struct pages_sets *sets);
+void sent_next(struct sent *s, struct pages_sets *sets);
 
 #endif
