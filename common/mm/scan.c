@@ -164,6 +164,26 @@ static int protect(struct scan *s, uint64_t start, uint64_t end, struct scan_reg
 	return 0;
 }
 
+/* Pages that bear the mark of not being written in mappings where nothing sets it: see track_register(). */
+static bool is_left_mark(const struct scan_region *r)
+{
+	return !(r->categories & (CAT_WPALLOWED | CAT_WRITTEN | CAT_GUARD));
+}
+
+static int begin_anew(const struct scan *s, const struct scan_region *all, size_t n, struct err *err)
+{
+	cleanup_free struct scan_region *left = NULL;
+	size_t nleft = 0, cap = 0;
+
+	for (size_t i = 0; i < n && !s->soft; i++) {
+		if (!is_left_mark(&all[i]))
+			continue;
+		array_reserve(&left, &cap, nleft, sizeof(*left));
+		left[nleft++] = all[i];
+	}
+	return track_register(s->d, left, nleft, err);
+}
+
 int scan_list(struct scan *s, struct err *err)
 {
 	struct scan_region *all = NULL, *buf = s->v;
@@ -188,7 +208,7 @@ int scan_list(struct scan *s, struct err *err)
 		s->next = walk_end;
 	}
 	if (s->tracked)
-		begun = track_register(s->d, err);
+		begun = begin_anew(s, all, n, err);
 	if (s->tracked && !s->soft && !begun)
 		ret = protect(s, start, s->end, buf);
 	free(buf);

@@ -26,6 +26,7 @@
 #include "common/feature/feature.h"
 #include "common/image/file.h"
 #include "common/mm/private.h"
+#include "common/mm/scan.h"
 #include "common/mm/sent.h"
 
 #ifndef UFFD_USER_MODE_ONLY
@@ -204,24 +205,44 @@ static int clear_soft_dirty(const struct dump *d, struct tracked *t, struct err 
 	return 0;
 }
 
-int track_register(const struct dump *d, struct err *err)
+/*
+ * A mark in a mapping that is not registered stays when the page is written to, and would say of it that it is not, once the mapping
+ * is registered again. Moved pages kept theirs before Linux 6.13 (mm/mremap.c); and where a mapping without pages is moved beside another
+ * one, both become one, and the kernel takes the registration from all of it and the marks from none (mremap_userfaultfd_prep(),
+ * with copy_vma() before it). Who takes a registration back takes the marks, too (fs/userfaultfd.c, userfaultfd_unregister()).
+ */
+static int take_marks(const struct tracked *t, struct uffdio_register *reg, struct err *err)
+{
+	if (ioctl(t->uffd, UFFDIO_UNREGISTER, &reg->range))
+		return err_sys(err, "cannot take old marks from its memory");
+	ioctl(t->uffd, UFFDIO_REGISTER, reg);
+	return 0;
+}
+
+int track_register(const struct dump *d, const struct scan_region *left, size_t nleft, struct err *err)
 {
 	const struct mm_dump *mm = d->task->mm;
 	struct tracked *t = find(d);
+	int ret = 0;
 
 	if (t && t->uffd < 0)
 		return clear_soft_dirty(d, t, err);
 
-	for (size_t i = 0; t && i < mm->nvmas; i++) {
+	for (size_t i = 0, k = 0; t && i < mm->nvmas && !ret; i++) {
 		const VmaEntry *v = mm->vmas[i];
 		struct uffdio_register reg = { .range = { v->start, v->end - v->start }, .mode = UFFDIO_REGISTER_MODE_WP };
 
 		if (!(v->status & VS_ANON_PRIVATE) || v->status & (VS_VDSO | VS_VVAR | VS_VSYSCALL | VS_AIO) ||
 		    v->flags & (VM_FLAG_DROPPABLE | VM_FLAG_HUGETLB))
 			continue;
-		ioctl(t->uffd, UFFDIO_REGISTER, &reg); /* not: it always counts as written */
+		if (ioctl(t->uffd, UFFDIO_REGISTER, &reg)) /* it always counts as written */
+			continue;
+		while (k < nleft && left[k].end <= v->start)
+			k++;
+		if (k < nleft && left[k].start < v->end)
+			ret = take_marks(t, &reg, err);
 	}
-	return 0;
+	return ret;
 }
 
 /* Requests of AIO write to memory when no thread of the task does: pages that they hold are written without being touched. */

@@ -44,9 +44,10 @@ bool track_doubted(const struct dump *d);
 /* Of the current task, frozen, its mappings known: its mappings can be registered from now on. What cannot be tracked is
  * not, and always counts as written. An error only when the task cannot be left as it was. */
 int track_begin(struct dump *d, struct err *err);
+struct scan_region; /* scan.h */
 /* Begins anew: what is written from now on is told. Registers the mappings that are not yet, after it was listed what was
- * written: pages that moved into a new mapping may bear the mark of the place where they were (mm/mremap.c before Linux 6.13
- * kept it), and mean nothing until protected anew. */
-int track_register(const struct dump *d, struct err *err);
+ * written: marks of pages in a mapping that was not registered mean nothing. Where there are such (left: in which regions, ascending),
+ * they are taken away. */
+int track_register(const struct dump *d, const struct scan_region *left, size_t nleft, struct err *err);
 
 #endif
