@@ -9,11 +9,9 @@
 #include <sys/stat.h>
 
 #include "bin/cr-image/checkpoint_memory.h"
+#include "common/image/chain.h"
 #include "common/image/file.h"
 #include "common/base/io.h"
-
-/* Chains are as long as somebody made incremental dumps; this many are an error or an attack. */
-#define CHAIN_MAX 1024
 
 enum { PE_PARENT = 1, PE_LAZY = 2, PE_PRESENT = 4, PE_COW = 0x10000 };
 
@@ -89,12 +87,13 @@ static int memory_of(struct ckpt *c, struct memory **m, struct err *err)
 	return err->kind ? -EIO : 0;
 }
 
-/* Makes sure that level n is known; 0 and *there false when the chain ends before it. */
+/* Makes sure that level n is known; 0 and *there false when the chain ends before it. A link that leads nowhere ends it, too: what of
+ * the memory is missing then, the views tell. */
 static int need_level(struct memory *m, size_t n, bool *there, struct err *err)
 {
+	*there = false;
 	while (m->nlevels <= n && !m->complete) {
 		const struct image_dir *last = m->levels[m->nlevels - 1].dir;
-		cleanup_free char *path = xasprintf("%s/parent", image_dir_path(last));
 		struct image_dir *dir;
 		struct stat st;
 		int ret;
@@ -103,8 +102,8 @@ static int need_level(struct memory *m, size_t n, bool *there, struct err *err)
 			m->complete = true;
 			break;
 		}
-		ret = image_dir_open(path, &dir, err);
-		if (ret)
+		ret = chain_open_parent(last, true, &dir, err);
+		if (ret <= 0)
 			return ret;
 		ret = add_level(m, dir, err);
 		if (ret) {

@@ -108,8 +108,7 @@ const struct page_run *page_set_find(const struct page_set *set, uint64_t vaddr)
 	return NULL;
 }
 
-/* The parent link may lead anywhere: chains are made of directories side by side. 1 and *parent, or 0 when there is none. */
-static int open_parent(struct image_dir *dir, bool sealed, struct image_dir **parent, struct err *err)
+int chain_open_parent(const struct image_dir *dir, bool sealed, struct image_dir **parent, struct err *err)
 {
 	cleanup_free char *path = NULL;
 	char proc[64], real[PATH_MAX];
@@ -150,7 +149,7 @@ int chain_open(struct image_dir *dir, struct chain *c, bool sealed, struct err *
 		for (size_t i = 0; i + 1 < c->n && !image_dir_source(last); i++) /* links of a stream lead to earlier ones */
 			if (st[i].st_dev == st[c->n - 1].st_dev && st[i].st_ino == st[c->n - 1].st_ino)
 				return err_object(err, err_image(err, "the parents go round in a circle"), "%s", image_dir_path(last));
-		ret = open_parent(last, sealed, &parent, err);
+		ret = chain_open_parent(last, sealed, &parent, err);
 		if (ret <= 0)
 			return ret;
 		if (c->n == CHAIN_MAX) {

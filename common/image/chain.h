@@ -44,6 +44,8 @@ struct chain {
 /* Takes the directory. Damaged links, cycles and too many directories are errors; sealed: manifests count. */
 int chain_open(struct image_dir *dir, struct chain *c, bool sealed, struct err *err);
 void chain_close(struct chain *c);
+/* The link may lead anywhere: chains are made of directories side by side. 1 and *parent, or 0 when there is none. */
+int chain_open_parent(const struct image_dir *dir, bool sealed, struct image_dir **parent, struct err *err);
 /*
  * Whether each of them is what the one before it was made upon (manifest.h: parent), and has all pages that this chain needs: those
  * that it gave to a run are only found on a way that comes by that run. Says nothing of a stream, nor where no manifest does.

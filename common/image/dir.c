@@ -67,7 +67,7 @@ struct image_dir *image_dir_of_source(struct source *source, unsigned round)
 	return dir;
 }
 
-int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent)
+int image_dir_stream_parent(const struct image_dir *dir, struct image_dir **parent)
 {
 	unsigned round = source_parent(dir->source, dir->round);
 

@@ -84,7 +84,7 @@ int image_dir_open_unsealed(const char *path, struct image_dir **dir, struct err
 /* From a pipe (source.h): fd stays the caller's and must live as long. */
 int image_dir_stream(int fd, struct image_dir **dir, struct err *err);
 /* Of a stream: the older checkpoint to which this one leaves pages. 1, 0 when there is none. dir must live longer. */
-int image_dir_stream_parent(struct image_dir *dir, struct image_dir **parent);
+int image_dir_stream_parent(const struct image_dir *dir, struct image_dir **parent);
 void image_dir_forget(struct image_dir *dir, const char *name); /* source_forget(); nothing for a directory */
 struct source *image_dir_source(const struct image_dir *dir); /* NULL: it is a directory */
 /* What the manifest of a directory says of an image; NULL: nothing. */

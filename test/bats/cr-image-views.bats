@@ -73,6 +73,15 @@ small_checkpoint() {
 	done
 	"$IMAGE" x --json two mems | jq -e '.[0].stored == 4096 and .[0].parent == 4096 and .[0].zero == 8192 and .[1].file == 8192'
 	"$IMAGE" diff one two
+	# As long a chain as there may be, longer than the kernel follows links.
+	small_checkpoint 2 1
+	ln -s ../one 2/parent
+	for ((i = 3; i <= 60; i++)); do
+		cp -r two $i
+		ln -sfn ../$((i - 1)) $i/parent
+	done
+	"$IMAGE" mem 60 12000+10 | grep -q '|third page|'
+	"$IMAGE" diff one 60
 	# Without its parent the page is missing, and a chain that comes back to itself is an error.
 	rm two/parent
 	"$IMAGE" x --json two mems | jq -e '.[0].missing == 4096'
