@@ -92,7 +92,9 @@ int tcp_packets_send(struct tcp_packets *p, const struct net_connection *c, uint
 	}
 	memcpy(packet, &ip, head);
 	memcpy(packet + head, &th, sizeof(th));
-	if (sendto(p->fd[c->v6], packet, head + sizeof(th), 0, &to.sa, c->v6 ? sizeof(to.in6) : sizeof(to.in)) < 0)
+	/* What a packet filter drops (EPERM) or a queue of the device, is lost, as any may be: the caller looks, and tries again. */
+	if (sendto(p->fd[c->v6], packet, head + sizeof(th), 0, &to.sa, c->v6 ? sizeof(to.in6) : sizeof(to.in)) < 0 &&
+	    errno != EPERM && errno != ENOBUFS)
 		return err_sys(err, "cannot speak for the peer of a connection");
 	return 0;
 }

@@ -110,9 +110,13 @@ static void plan_queues(struct plan *plan, const struct tcp_stream *st, uint32_t
 		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE, room(s->inq_len));
 	/* Chosen since its number was set. */
 	plan_bytes(plan, slot, TCP_RECV_QUEUE, st->in, s->inq_len);
-	if (s->outq_len > r->nunsent)
-		tcp_int(plan, slot, "the send queue", TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+	if (s->outq_len == r->nunsent)
+		return;
+	/* All that one call puts there counts as not sent, and this host may want little of that (net.ipv4.tcp_notsent_lowat). */
+	tcp_int(plan, slot, "however much is not sent", TCP_NOTSENT_LOWAT, -1);
+	tcp_int(plan, slot, "the send queue", TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
 	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out, s->outq_len - r->nunsent);
+	tcp_int(plan, slot, "as this host wants it", TCP_NOTSENT_LOWAT, 0);
 }
 
 /*

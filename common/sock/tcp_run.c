@@ -236,11 +236,30 @@ static int open_again(const struct tcp_restore *r, int fd, struct err *err)
 	return ret;
 }
 
+/*
+ * How much may wait that is not sent (TCP_NOTSENT_LOWAT, or net.ipv4.tcp_notsent_lowat of this host) is looked at whenever a new
+ * buffer begins (tcp_stream_memory_free() in include/net/tcp.h): the same bytes in other buffers, or an older limit, may be more.
+ */
+static ssize_t send_rest(const struct tcp_restore *r, int fd, size_t done)
+{
+	int limit = 0;
+	socklen_t len = sizeof(limit);
+	ssize_t n;
+
+	getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, &len);
+	set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1);
+	n = send(fd, r->unsent + done, r->nunsent - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+	set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, limit);
+	return n < 0 ? (ssize_t)done : n + (ssize_t)done;
+}
+
 static int send_unsent(const struct tcp_restore *r, int fd, struct err *err)
 {
 	const bool fin = r->e->state == FIN_WAIT1 || r->e->state == LAST_ACK;
 	ssize_t n = send(fd, r->unsent, r->nunsent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
+	if (n >= 0 && (size_t)n < r->nunsent)
+		n = send_rest(r, fd, (size_t)n);
 	if (n < 0)
 		return err_sys(err, "cannot fill the send queue");
 	if ((size_t)n != r->nunsent)
