@@ -249,18 +249,50 @@ static uint32_t value_size(const struct btf_type *t)
 	return t->size == 1 || t->size == 2 || t->size == 4 || t->size == 8 ? t->size : 0;
 }
 
+/* Bytes of an object; 0: not known. */
+static uint32_t object_size(const struct btf_type *t)
+{
+	return is_struct(t) ? t->size : value_size(t);
+}
+
+/* The element of array id that *path, "[i]", names, or a piece of eight of its bytes; *path goes behind it. 0: it has none. */
+static uint32_t find_element(const struct btf *b, uint32_t id, const char **path, uint32_t *at, uint32_t *piece)
+{
+	const struct btf_type *t = type_of(b, id);
+	const struct btf_array *a = (const struct btf_array *)(t + 1);
+	const char *end = *path + 1;
+	uint32_t size, i = 0;
+
+	for (; *end >= '0' && *end <= '9' && i < INT16_MAX; end++)
+		i = i * 10 + (uint32_t)(*end - '0');
+	if (!t || BTF_INFO_KIND(t->info) != BTF_KIND_ARRAY || *end != ']')
+		return 0;
+	id = plain(b, a->type);
+	size = object_size(type_of(b, id));
+	/* One without a length is at the end of what has it, and as long as that was made. */
+	if (!size || i > INT16_MAX / size || (a->nelems && i >= a->nelems))
+		return 0;
+	*piece = size == 1 && a->nelems >= 8 && i <= a->nelems - 8 ? 8 : 0;
+	*at += i * size;
+	*path = end + 1;
+	return id;
+}
+
 bool btf_find(const struct btf *b, const char *type, const char *path, struct btf_place *out)
 {
 	uint32_t id = find_named(b, 1u << BTF_KIND_STRUCT, type), at = 0;
 
 	*out = (struct btf_place){ 0 };
 	while (id) {
-		size_t len = strcspn(path, ".-");
+		size_t len = strcspn(path, ".-[");
 		const struct btf_type *t;
+		uint32_t piece = 0;
 
 		id = find_member(b, id, path, len, &at, 0);
-		t = type_of(b, id);
 		path += len;
+		if (*path == '[')
+			id = find_element(b, id, &path, &at, &piece);
+		t = type_of(b, id);
 		if (!t || out->n == BTF_HOPS)
 			return false;
 		if (*path == '.') {
@@ -270,7 +302,7 @@ bool btf_find(const struct btf *b, const char *type, const char *path, struct bt
 		out->hop[out->n++] = at;
 		at = 0;
 		if (!*path) {
-			out->size = value_size(t);
+			out->size = piece ? piece : value_size(t);
 			return out->size;
 		}
 		if (BTF_INFO_KIND(t->info) != BTF_KIND_PTR)

@@ -29,8 +29,9 @@ uint32_t btf_function(const struct btf *b, const char *name);
  * the value itself. */
 struct btf_place { uint32_t hop[BTF_HOPS], n, size /* 1, 2, 4 or 8 bytes */; };
 /*
- * Where struct type has what path names: fields, with "." into what is part of it and "->" to what is pointed to, as in C; fields
- * of unnamed members as well. False: this kernel has no such field, or it is no number or pointer.
+ * Where struct type has what path names: fields, with "." into what is part of it, "->" to what is pointed to and "[i]" to an element,
+ * as in C; fields of unnamed members as well. Of an array of bytes, eight of them from [i] on, where there are so many. False: this
+ * kernel has no such field, or it is no number or pointer.
  */
 bool btf_find(const struct btf *b, const char *type, const char *path, struct btf_place *out);
 

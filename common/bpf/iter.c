@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -83,6 +84,21 @@ static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 	return (int)syscall(SYS_bpf, cmd, attr, sizeof(*attr));
 }
 
+/* The kernel gives up with EAGAIN where a signal waits (kernel/bpf/verifier.c, do_check()), and others of our threads get many. */
+static int load_undisturbed(union bpf_attr *attr)
+{
+	sigset_t all, before;
+	int fd, errnum;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	fd = bpf(BPF_PROG_LOAD, attr);
+	errnum = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = errnum;
+	return fd;
+}
+
 int iter_load(const struct btf *b, enum iter_kind kind, const char *const *paths, size_t n, struct iter *out, struct err *err)
 {
 	cleanup_free struct code *c = xzalloc(sizeof(*c));
@@ -104,7 +120,7 @@ int iter_load(const struct btf *b, enum iter_kind kind, const char *const *paths
 	attr.license = (uintptr_t)"GPL"; /* bpf_seq_write() asks for it */
 	if (!attr.attach_btf_id)
 		return err_set(err, ERR_FEATURE, ENOENT, "the kernel has no %s", kinds[kind].function);
-	out->prog = bpf(BPF_PROG_LOAD, &attr);
+	out->prog = load_undisturbed(&attr);
 	return out->prog < 0 ? err_set(err, ERR_FEATURE, errno, "cannot load a program for %s", kinds[kind].function) : 0;
 }
 

@@ -33,6 +33,7 @@
 #include "common/ipc/ipcns.h"
 #include "common/mm/mm.h"
 #include "common/mm/previous.h"
+#include "common/task/alike.h"
 #include "common/task/cgroup.h"
 #include "common/task/seccomp.h"
 #include "common/task/task.h"
@@ -395,6 +396,7 @@ static void dump_close(struct dump *d)
 			close(d->tasks[i]->reading_fd);
 	}
 	mm_look_free(d->mm_look);
+	alike_free(d->alike);
 	arena_free(d->arena);
 	arena_free(d->beside);
 	arena_free(d->ahead_arena);
@@ -450,15 +452,17 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 {
 	struct tracker own = { 0 };
 	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(),
-			  .ahead_arena = arena_new(), .mm_look = mm_look_new() };
+			  .ahead_arena = arena_new(), .mm_look = mm_look_new(), .alike = alike_new() };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;
 
 	d.tracker = tracker ? tracker : &own;
 	ret = dump_open(&d, err);
-	if (!ret)
+	if (!ret) {
+		alike_begin(d.alike, opts->pid);
 		ret = freeze(&d, err);
+	}
 	if (ret)
 		goto out;
 	frozen = true;

@@ -22,6 +22,7 @@ struct cgroup_sets; /* common/task/cgroup.c */
 struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
 struct mm_look; /* common/mm/look.h */
+struct alike; /* common/task/alike.h */
 struct mm_objects; /* common/mm/private.h */
 struct inetopt_fresh; /* common/sock/inetopt.h */
 struct sock_lacks; /* common/sock/sockopt.c */
@@ -71,8 +72,12 @@ struct dump_stats {
 	uint64_t image_bytes;
 };
 
+/* What is one object for it and for the thread that others look at (common/task/alike.h). */
+enum { ALIKE_STATUS = 1, ALIKE_SHARED = 2, ALIKE_NAMESPACES = 4, ALIKE_CGROUP = 8 };
+
 struct dump_thread {
 	struct frozen_thread *frozen;
+	unsigned alike; /* 0: nothing, or it is not known */
 	struct proc_status status; /* /proc/PID/task/TID/status */
 	CoreEntry *core;	   /* being filled */
 	struct seccomp_chain *seccomp; /* its filters; arena memory */
@@ -122,6 +127,7 @@ struct dump {
 	struct tracker *tracker; /* of the rounds of a run; NULL: there is none */
 	struct previous *previous; /* the dump before this one; NULL: none */
 	struct mm_look *mm_look;
+	struct alike *alike;
 	struct mm_objects *objects; /* shared memory of all tasks; arena memory */
 	struct dump_task **tasks; /* parents before their children, the root first */
 	size_t ntasks;

@@ -13,6 +13,7 @@
 #include "common/dump/identity.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
+#include "common/task/alike.h"
 #include "common/task/cgroup.h"
 #include "common/task/task.h"
 
@@ -29,17 +30,30 @@ static int read_status(void *view, size_t i, struct err *err)
 	struct dump_thread *t = &r->task->threads[i];
 	char path[THREAD_PATH_MAX];
 
-	t->frozen = &r->task->fz.threads[i];
+	if (t->alike & ALIKE_STATUS)
+		return 0;
 	dump_thread_path(r->task, t->frozen->tid, "status", path);
 	return proc_status(r->task->proc_fd, path, r->arena, &t->status, err);
 }
 
 static int read_all_statuses(struct dump *d, struct err *err)
 {
-	struct reader mine = { d->task, d->arena }, other = { d->task, d->beside };
-	const size_t n = d->task->nthreads;
+	struct dump_task *t = d->task;
+	struct reader mine = { t, d->arena }, other = { t, d->beside };
+	const size_t n = t->nthreads;
+	size_t left = 0;
+	int ret;
 
-	return halves_run(&(struct halves){ .n = n, .at_once = n < SHARED_FROM ? n : AT_A_TIME, .one = read_status, .mine = &mine,
+	for (size_t i = 0; i < n; i++)
+		t->threads[i].frozen = &t->fz.threads[i];
+	ret = read_status(&mine, t->fz.speaker, err);
+	if (ret)
+		return ret;
+	t->threads[t->fz.speaker].alike = ALIKE_STATUS; /* not again */
+	alike_look(d->alike, t, d->log);
+	for (size_t i = 0; i < n; i++)
+		left += !(t->threads[i].alike & ALIKE_STATUS);
+	return halves_run(&(struct halves){ .n = n, .at_once = left < SHARED_FROM ? n : AT_A_TIME, .one = read_status, .mine = &mine,
 					    .other = &other }, err);
 }
 

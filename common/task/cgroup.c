@@ -84,6 +84,10 @@ int cgroup_look(const struct dump *d, struct err *err)
 		char path[THREAD_PATH_MAX];
 		int ret;
 
+		if (thread->alike & ALIKE_CGROUP) {
+			thread->cgroups = d->task->threads[d->task->fz.speaker].cgroups;
+			continue;
+		}
 		dump_thread_path(d->task, thread->frozen->tid, "cgroup", path);
 		ret = proc_read_piece(d->task->proc_fd, path, TEXT_MAX, &text, err);
 		if (ret == -ENOENT && !d->cgroups->text[0][0]) {

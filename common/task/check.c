@@ -181,10 +181,12 @@ int task_check_threads(const struct dump *d, struct err *err)
 	int ret = check_namespaces(d, d->task->tid, leader_namespaces, err);
 
 	for (size_t i = d->task->fz.speaker + 1; i < d->task->nthreads && !ret; i++) {
-		pid_t tid = d->task->threads[i].frozen->tid;
+		const struct dump_thread *t = &d->task->threads[i];
+		pid_t tid = t->frozen->tid;
 
-		ret = check_shared(d, tid, err);
-		if (!ret)
+		if (!(t->alike & ALIKE_SHARED))
+			ret = check_shared(d, tid, err);
+		if (!ret && !(t->alike & ALIKE_NAMESPACES))
 			ret = check_namespaces(d, tid, thread_namespaces, err);
 	}
 	return ret;

@@ -170,10 +170,14 @@ int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
 	if (!t->status.seccomp)
 		return 0;
 	if (t->status.seccomp == SECCOMP_MODE_FILTER) {
-		ret = read_chain(d, tid, &t->seccomp, err);
+		ret = 0;
+		if (t != first && t->alike & ALIKE_STATUS)
+			t->seccomp = first->seccomp;
+		else
+			ret = read_chain(d, tid, &t->seccomp, err);
 		if (ret < 0)
 			return ret;
-		if (t != first && same_chain(first->seccomp, t->seccomp))
+		if (t->seccomp != first->seccomp && same_chain(first->seccomp, t->seccomp))
 			t->seccomp = first->seccomp;
 	} else if (t->status.seccomp != SECCOMP_MODE_STRICT) {
 		return err_refuse(err, "thread %d is in seccomp mode %d", tid, t->status.seccomp);

@@ -367,6 +367,17 @@ static void test_types(void **state)
 	assert_false(btf_find(btf, "task_struct", "pid->nr", &p));
 	assert_false(btf_find(btf, "task_struct", "", &p));
 	assert_false(btf_find(btf, "task_struct", "comm", &p)); /* an array */
+	assert_true(btf_find(btf, "task_struct", "comm[8]", &p)); /* eight of sixteen bytes, */
+	assert_int_equal(p.size, 8);
+	assert_true(btf_find(btf, "task_struct", "comm[9]", &p)); /* and where there are less, one */
+	assert_int_equal(p.size, 1);
+	assert_false(btf_find(btf, "task_struct", "comm[16]", &p));
+	assert_false(btf_find(btf, "task_struct", "comm[99999999999]", &p));
+	assert_false(btf_find(btf, "task_struct", "comm[1", &p));
+	assert_false(btf_find(btf, "task_struct", "pid[0]", &p));
+	assert_true(btf_find(btf, "task_struct", "signal->shared_pending.signal.sig[0]", &p));
+	assert_true(btf_find(btf, "task_struct", "thread_pid->numbers[0].nr", &p));
+	assert_int_equal(p.size, sizeof(int));
 	assert_false(btf_find(btf, "no_struct", "pid", &p));
 }
 
@@ -406,6 +417,7 @@ static void test_damaged_types(void **state)
 		if (!btf_parse(copy, size, &btf, &err)) {
 			btf_find(btf, "list_head", "next->prev", &p);
 			btf_find(btf, "", "a.b->c", &p);
+			btf_find(btf, "", "[3].a", &p);
 			btf_function(btf, "x");
 			btf_free(btf);
 		}
