@@ -23,10 +23,13 @@ static bool is_corpse(pid_t tid)
 	struct err ignore = ERR_INIT;
 	struct proc_stat st;
 	cleanup_fd int fd = -1;
+	char path[32];
 
 	if (proc_open(tid, &fd, &ignore))
 		return true;
-	return proc_stat(fd, "stat", &st, &ignore) || st.state == 'Z' || st.state == 'X';
+	/* Of it alone: else the kernel adds up the times of all threads. */
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return proc_stat(fd, path, &st, &ignore) || st.state == 'Z' || st.state == 'X';
 }
 
 int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
@@ -48,7 +51,6 @@ int wait_tracee(pid_t tid, uint64_t deadline_ns, int *status)
 		if (got < 0)
 			return -errno;
 		now = now_ns();
-		/* Not each time: for a process of many threads the kernel adds up the times of all of them for this answer. */
 		if (suspect_ns && now >= suspect_ns && is_corpse(tid))
 			return -ECHILD;
 		if (now >= suspect_ns)
