@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * --link-remap: a file that lost the name by which it was opened, but has others that nobody knows, gets one more beside the
- * lost one, by which a restore finds it. The names are given back unless the checkpoint becomes whole.
+ * lost one, by which a restore finds it. That name is tried at once, because it may be refused, and taken back; the file has it
+ * from the moment when all images are written and get their own names. So a dumper that is killed while it writes leaves none, and
+ * one that fails takes back what it gave.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <search.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "common/file/file.h"
 
-#define TRIES 1000
-
 struct file_link {
 	dev_t dev;
 	ino_t ino;
 	uint32_t id; /* of the entry that has the new name */
 	const char *name;
+	int fd; /* O_PATH */
+	bool given;
 	struct file_link *next;
 };
 
@@ -29,19 +32,50 @@ static int by_inode(const void *va, const void *vb)
 	return (a->dev > b->dev) - (a->dev < b->dev);
 }
 
-static int give_name(struct dump *d, const struct file_place *p, const char *lost, struct file_link *l, struct err *err)
+static int give(const struct file_table *t, struct file_link *l, struct err *err)
 {
-	int dir = (int)(strrchr(lost, '/') - lost) + 1;
+	char magic[32];
 
-	for (int i = 0; i < TRIES; i++) {
-		l->name = i ? arena_printf(d->arena, "%.*s" LINK_PREFIX "%u.%d", dir, lost, l->id, i) :
-			      arena_printf(d->arena, "%.*s" LINK_PREFIX "%u", dir, lost, l->id);
-		if (!linkat(d->task->proc_fd, p->magic, d->files->root, l->name + 1, AT_SYMLINK_FOLLOW))
-			return 0;
-		if (errno != EEXIST)
-			break;
+	snprintf(magic, sizeof(magic), "/proc/self/fd/%d", l->fd);
+	if (linkat(AT_FDCWD, magic, t->root, l->name + 1, AT_SYMLINK_FOLLOW) < 0)
+		return err_sys(err, "cannot give a file that was removed the name %s", l->name);
+	l->given = true;
+	return 0;
+}
+
+static void take_back(const struct file_table *t, struct file_link *l)
+{
+	if (l->given)
+		unlinkat(t->root, l->name + 1, 0);
+	l->given = false;
+}
+
+static int give_all(void *arg, struct err *err)
+{
+	struct file_table *t = arg;
+	int ret = 0;
+
+	for (struct file_link *l = t->made_links; l && !ret; l = l->next)
+		ret = give(t, l, err);
+	return ret;
+}
+
+/* The name has a part of the run's, so that dumps side by side do not choose the same. */
+static int try_name(struct dump *d, const struct file_place *p, const char *lost, struct file_link *l, struct err *err)
+{
+	int dir = (int)(strrchr(lost, '/') - lost) + 1, ret;
+
+	l->name = arena_printf(d->arena, "%.*s" LINK_PREFIX "%u.%.8s", dir, lost, l->id, dump_run_id(d));
+	l->fd = openat(d->task->proc_fd, p->magic, O_PATH | O_CLOEXEC);
+	if (l->fd < 0)
+		return err_sys(err, "cannot open %s", lost);
+	ret = give(d->files, l, err);
+	if (ret) {
+		close(l->fd);
+		return ret;
 	}
-	return err_sys(err, "cannot give %s the name %s", lost, l->name);
+	take_back(d->files, l);
+	return 0;
 }
 
 static void put_file(struct dump *d, const struct file_link *l)
@@ -70,11 +104,12 @@ int link_dump(struct dump *d, const struct file_place *p, const char *lost, uint
 	if (!found) {
 		l = arena_dup(d->arena, &key, sizeof(key));
 		l->id = file_new_id(d);
-		ret = give_name(d, p, lost, l, err);
+		ret = try_name(d, p, lost, l, err);
 		if (ret < 0)
 			return ret;
 		l->next = d->files->made_links;
 		d->files->made_links = l;
+		image_store_before_names(d->store, give_all, d->files);
 		put_file(d, l);
 		found = xowned(tsearch(l, &d->files->links, by_inode));
 	}
@@ -88,12 +123,15 @@ int link_dump(struct dump *d, const struct file_place *p, const char *lost, uint
 
 void file_links_keep(struct file_table *t)
 {
-	t->made_links = NULL;
+	for (struct file_link *l = t->made_links; l; l = l->next)
+		l->given = false;
 }
 
 void file_links_undo(struct file_table *t)
 {
-	for (struct file_link *l = t->made_links; l; l = l->next)
-		unlinkat(t->root, l->name + 1, 0);
+	for (struct file_link *l = t->made_links; l; l = l->next) {
+		take_back(t, l);
+		close(l->fd);
+	}
 	t->made_links = NULL;
 }

@@ -158,6 +158,8 @@ void image_store_bind(struct image_store *st, const char *run, const struct chec
 void image_store_identify(const struct image_store *st, struct checkpoint_id *id);
 /* Total bytes of entries so far (for statistics). */
 uint64_t image_store_bytes(const struct image_store *st);
+/* What the commit does when all is durable and nothing has a name yet; of a stream, before its end is sent. One at most. */
+void image_store_before_names(struct image_store *st, int (*fn)(void *arg, struct err *err), void *arg);
 /* Makes all durable and names it. On failure nothing new is left in the directory. */
 int image_store_commit(struct image_store *st, struct err *err);
 void image_store_free(struct image_store *st); /* without commit: leaves nothing */

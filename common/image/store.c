@@ -500,16 +500,31 @@ static void undo(struct image_store *st)
 	}
 }
 
+void image_store_before_names(struct image_store *st, int (*fn)(void *arg, struct err *err), void *arg)
+{
+	st->before_names = fn;
+	st->before_names_arg = arg;
+}
+
+static int before_names(struct image_store *st, struct err *err)
+{
+	return st->before_names ? st->before_names(st->before_names_arg, err) : 0;
+}
+
 int image_store_commit(struct image_store *st, struct err *err)
 {
 	struct rlimit was;
 	bool room;
 	int ret;
 
-	if (st->tar)
-		return store_stream_end(st, err);
+	if (st->tar) {
+		ret = before_names(st, err);
+		return ret ? ret : store_stream_end(st, err);
+	}
 	room = make_room(st->n + 1, &was);
 	ret = write_all(st, !room, err);
+	if (!ret)
+		ret = before_names(st, err);
 	if (!ret)
 		ret = name_all(st, err);
 	if (room)

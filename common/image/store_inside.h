@@ -40,6 +40,8 @@ struct image_store {
 	bool committed;
 	char *parent; /* what the link to the checkpoint before says, NULL: there is none */
 	bool linked_parent;
+	int (*before_names)(void *arg, struct err *err); /* NULL: nothing */
+	void *before_names_arg;
 	/* of a stream: no directory */
 	struct tar_writer *tar;
 	struct frames_writer *frames; /* that compresses it; NULL: plain */
