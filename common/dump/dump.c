@@ -25,6 +25,7 @@
 #include "common/dump/state.h"
 #include "common/feature/feature.h"
 #include "common/file/table.h"
+#include "common/sock/listeners.h"
 #include "common/sock/tcp.h"
 #include "common/image/threads.h"
 #include "common/net/lock.h"
@@ -382,6 +383,7 @@ struct dump_task *dump_find_task(const struct dump *d, pid_t pid)
 static void dump_close(struct dump *d)
 {
 	tcp_dump_end(d);
+	listeners_free(d);
 	previous_close(d);
 	file_table_free(d->files);
 	pages_sets_free(d);
@@ -404,8 +406,11 @@ static void dump_close(struct dump *d)
 
 static int commit(struct dump *d, struct err *err)
 {
-	int ret;
+	int ret = listeners_quiet(d, err);
 
+	listeners_free(d); /* a restore may want their addresses as soon as the tasks are gone */
+	if (ret)
+		return ret;
 	fault("dump:before-commit");
 	ret = image_store_commit(d->store, err);
 	/* What is still in the pipe dies with its reader: the tasks must not go before. */

@@ -27,6 +27,7 @@ struct mm_objects; /* common/mm/private.h */
 struct inetopt_fresh; /* common/sock/inetopt.h */
 struct sock_lacks; /* common/sock/sockopt.c */
 struct tcp_dump; /* common/sock/tcp.h */
+struct listeners; /* common/sock/listeners.h */
 
 struct pages_sets; /* common/mm/pages_out.h */
 struct externals; /* common/file/external.h */
@@ -138,6 +139,7 @@ struct dump {
 	struct sock_lacks *sock_lacks; /* common/sock/sockopt.c; arena memory */
 	struct inet_diags *inet_diags; /* common/sock/inetdiag.c; arena memory */
 	struct tcp_dump *tcp; /* connections; NULL when there is none */
+	struct listeners *listeners; /* NULL: nobody listens */
 	char run_id[37];      /* dump_run_id() */
 	struct ahead *ahead; /* while tasks are asked; NULL when nobody reads ahead */
 	int *ipc_back; /* our own IPC namespace while we are in that of the tree; NULL: there is but one (common/ipc) */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
 #include "common/sock/tcp.h"
+#include "common/sock/listeners.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -147,8 +148,10 @@ static int dump_listening(struct dump *d, const struct fd_source *src, const str
 	e->backlog = info->tcpi_sacked;
 	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
-	if (!info->tcpi_unacked)
+	if (!info->tcpi_unacked) {
+		listeners_watch(d, src->fd);
 		return refuse_deferred(d, src, e, err);
+	}
 	sock_describe(src->fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s: %u %s the program has not accepted yet", what, info->tcpi_unacked,
 					info->tcpi_unacked == 1 ? "connection that" : "connections that"),

@@ -9,6 +9,7 @@
 
 #include "common/file/external.h"
 #include "common/file/outside.h"
+#include "common/sock/listeners.h"
 #include "common/sock/unixsk.h"
 
 static bool unixsk_match(const struct fd_source *src)
@@ -154,8 +155,10 @@ static int dump_state(struct dump *d, const struct fd_source *src, const struct 
 {
 	e->state = diag->state;
 	e->peer = diag->peer;
-	if (e->state == UNIX_LISTEN)
+	if (e->state == UNIX_LISTEN) {
 		e->backlog = diag->wqueue;
+		listeners_watch(d, src->fd);
+	}
 	if (diag->shutdown) {
 		e->has_shutdown = true;
 		e->shutdown = (SkShutdown)diag->shutdown;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Listening sockets at which nobody waited when they were looked at. The kernel goes on taking connections for a process that stands
+ * still; who comes meanwhile is in no image, believes to be connected, and would be cut off by the end of the process.
+ */
+#ifndef CR_SOCK_LISTENERS_H
+#define CR_SOCK_LISTENERS_H
+
+#include "common/dump/dump.h"
+
+/* Of a socket that listens: who comes from now on is noticed. Only for a dump that ends the tasks. */
+void listeners_watch(struct dump *d, int fd);
+/* Refuses where somebody has come. */
+int listeners_quiet(const struct dump *d, struct err *err);
+void listeners_free(struct dump *d);
+
+#endif
