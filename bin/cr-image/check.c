@@ -57,8 +57,10 @@ static void summary(const struct told *t, const struct check_result *r)
 	cleanup_strbuf struct strbuf b = STRBUF_INIT;
 
 	if (t->json) {
-		printf("%s],\n  \"clean\": %s, \"images\": %zu, \"bytes\": %" PRIu64 ", \"manifest\": %s, \"without_checksum\": %zu}\n",
-		       t->n ? "\n  " : "", t->n ? "false" : "true", r->images, r->bytes, r->manifest ? "true" : "false", r->unsummed);
+		printf("%s],\n  \"clean\": %s, \"images\": %zu, \"bytes\": %" PRIu64 ", \"manifest\": %s, \"without_checksum\": %zu, "
+		       "\"tree\": %s}\n",
+		       t->n ? "\n  " : "", t->n ? "false" : "true", r->images, r->bytes, r->manifest ? "true" : "false", r->unsummed,
+		       r->tree ? "true" : "false");
 		return;
 	}
 	strbuf_put_clean(&b, t->dir);
@@ -69,6 +71,8 @@ static void summary(const struct told *t, const struct check_result *r)
 		printf(", %zu without a checksum in the manifest", r->unsummed);
 	else
 		printf(", as the manifest says");
+	if (!r->tree && !t->n)
+		printf("; memory only: a pre-dump, of which only the dump after it can be restored");
 	if (t->n)
 		printf("; %zu finding%s", t->n, t->n == 1 ? "" : "s");
 	putchar('\n');

@@ -196,6 +196,7 @@ static int check_all(struct check *c, struct err *err)
 		say_err(c, MANIFEST_NAME, &damage);
 	}
 	c->res->manifest |= m != NULL;
+	c->res->tree = has_kind(c, IMG_PSTREE);
 	c->has_files = has_kind(c, IMG_FILES);
 	if (!has_kind(c, IMG_INVENTORY))
 		check_say(c, "inventory.img", 0, "is missing: the checkpoint is not complete");

@@ -20,6 +20,7 @@ struct check_result {
 	size_t images, findings;
 	uint64_t bytes;	 /* of contents */
 	bool manifest;	 /* there is one */
+	bool tree;	 /* there is something to restore: a pre-dump has memory only */
 	size_t unsummed; /* images of which it has no checksum */
 };
 

@@ -37,9 +37,31 @@ static void append(struct dump *d, SignalQueueEntry *q, size_t *cap, const sigin
 }
 
 /*
+ * A timer has one entry of its own, and counts as overruns what it would have sent while that is pending. What an earlier restore
+ * queued in its place stands beside it: the first is kept, and the other counted.
+ */
+static bool is_overrun(const SignalQueueEntry *q, size_t i)
+{
+	siginfo_t si, other;
+
+	memcpy(&si, q->signals[i]->siginfo.data, sizeof(si));
+	if (si.si_code != SI_TIMER)
+		return false;
+	for (size_t k = 0; k < i; k++) {
+		memcpy(&other, q->signals[k]->siginfo.data, sizeof(other));
+		if (other.si_signo != si.si_signo || other.si_code != SI_TIMER || other.si_timerid != si.si_timerid)
+			continue;
+		other.si_overrun = MIN(INT_MAX - 1, MAX(other.si_overrun, 0)) + 1;
+		memcpy(q->signals[k]->siginfo.data, &other, sizeof(other));
+		return true;
+	}
+	return false;
+}
+
+/*
  * A signal can be pending without a queued siginfo: when the queue was full. The kernel delivers it with an empty one
  * (collect_signal); so it is stored like that. Two queued entries of a standard signal exist only when
- * POSIX timers sent them, and cannot be queued twice by a call.
+ * POSIX timers sent them, and cannot be queued twice by a call: those of one timer are one.
  */
 static int check_queue(struct dump *d, SignalQueueEntry *q, size_t *cap, uint64_t pending, pid_t tid, struct err *err)
 {
@@ -51,6 +73,11 @@ static int check_queue(struct dump *d, SignalQueueEntry *q, size_t *cap, uint64_
 		memcpy(&signo, q->signals[i]->siginfo.data, sizeof(signo));
 		if (signo < 1 || signo > NSIGNALS)
 			return err_refuse(err, "thread %d has signal %d pending", tid, signo);
+		if (signo < FIRST_REALTIME && seen >> (signo - 1) & 1 && is_overrun(q, i)) {
+			memmove(q->signals + i, q->signals + i + 1, (--q->n_signals - i) * sizeof(*q->signals));
+			i--;
+			continue;
+		}
 		if (signo < FIRST_REALTIME && seen >> (signo - 1) & 1)
 			return err_hint(err,
 					err_refuse(err, "signal %d is pending twice, from two POSIX timers", signo),

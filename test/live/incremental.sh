@@ -14,6 +14,7 @@ mkdir -p img/0
 [ ! -s out ] || die "a pre-dump is not quiet: $(cat out)"
 [ ! -e img/0/parent ] && [ ! -e img/0/core-"$PID".img ] && [ ! -e img/0/pstree.img ] || die "a pre-dump has more than memory: $(ls img/0)"
 "$CR_IMAGE" check img/0 >out 2>&1 || die "check of a pre-dump: $(cat out)"
+grep -q 'memory only: a pre-dump' out || die "check of a pre-dump: $(cat out)"
 refused '3|4' 'pre-dump|no process tree|pstree' "$CR_RESTORE" -D img/0 -d
 bytes() { cat "$1"/pages-*.img | wc -c; }
 stopped() { kill -STOP "$PID" "$CHILD" && wait_for 5 one_of "$PID" T && wait_for 5 one_of "$CHILD" T || die "not stopped"; }

@@ -14,7 +14,7 @@ int main(void)
 	struct stat a, b;
 	int fd = open("one", O_RDWR | O_CREAT, 0600), value, status;
 
-	snprintf(name, sizeof(name), "/cr-test-%d-%ld", getpid(), (long)time(NULL));
+	snprintf(name, sizeof(name), "/cr-test-%lu", test_unique());
 	sem_t *sem = sem_open(name, O_CREAT | O_EXCL, 0600, 3), *mine = sem_open(name, 0);
 	CHECK(sem != SEM_FAILED && mine == sem);
 	CHECK(fd >= 0 && write(fd, "0123", 4) == 4 && !link("one", "two") && !unlink("one"));

@@ -11,7 +11,7 @@ int main(void)
 	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 16 };
 	mqd_t q;
 
-	snprintf(name, sizeof(name), "/cr-test.%d", getpid());
+	snprintf(name, sizeof(name), "/cr-test.%lu", test_unique());
 	q = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
 	if (q == (mqd_t)-1 && (errno == ENOSYS || errno == EMFILE))
 		TEST_SKIP("no POSIX message queues");

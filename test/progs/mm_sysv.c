@@ -29,7 +29,7 @@ static char *attach(int id, int flags)
 
 int main(void)
 {
-	key_t key = (key_t)(0x43520000 + getpid());
+	key_t key = (key_t)(0x40000000 | (test_unique() & 0x3fffffff));
 	int keyed = make(key, 5 * PAGE + 100, 0640), doomed = make(IPC_PRIVATE, 64 * PAGE, 0600), theirs;
 	char *a = attach(keyed, 0), *b = attach(keyed, SHM_RDONLY), *c = attach(doomed, 0), *whole, *e;
 	struct shmid_ds ds, before;

@@ -20,7 +20,7 @@ struct board { _Atomic int turn, done[TASKS], wrong[TASKS]; };
 
 static struct board *board;
 static char *area[AREAS];
-static char shm_name[64];
+static char shm_name[40], gone_name[48];
 
 static char *shared(size_t len, int fd)
 {
@@ -44,12 +44,13 @@ static void make(void)
 	area[ANON] = shared(8 * PAGE, -1);
 	area[ORPHAN] = shared(8 * PAGE, -1);
 	CHECK(id >= 0 && (area[SEGMENT] = shmat(id, NULL, 0)) != (char *)-1 && !shmctl(id, IPC_RMID, NULL));
-	snprintf(shm_name, sizeof(shm_name), "/mm_tree.%d", getpid());
+	snprintf(shm_name, sizeof(shm_name), "/mm_tree.%lu", test_unique());
+	snprintf(gone_name, sizeof(gone_name), "%s.gone", shm_name);
 	area[POSIX] = shared(8 * PAGE, sized(fd = shm_open(shm_name, O_RDWR | O_CREAT | O_EXCL, 0600)));
 	close(fd);
-	area[POSIX_GONE] = shared(8 * PAGE, sized(fd = shm_open("/mm_tree.gone", O_RDWR | O_CREAT, 0600)));
+	area[POSIX_GONE] = shared(8 * PAGE, sized(fd = shm_open(gone_name, O_RDWR | O_CREAT | O_EXCL, 0600)));
 	close(fd);
-	CHECK(!shm_unlink("/mm_tree.gone"));
+	CHECK(!shm_unlink(gone_name));
 	area[MEMFD] = shared(8 * PAGE, sized(fd = memfd_create("tree", MFD_CLOEXEC)));
 	close(fd);
 	area[GONE] = shared(8 * PAGE, sized(fd = open("gone", O_RDWR | O_CREAT | O_TRUNC, 0600)));
@@ -145,6 +146,6 @@ int main(void)
 	CHECK_EQ(board->wrong[0], 0);
 	CHECK_EQ(board->turn, TASKS + 1);
 	CHECK(!shm_unlink(shm_name));
-	CHECK(access("/dev/shm/mm_tree.gone", F_OK) && access("gone", F_OK));
+	CHECK(shm_open(gone_name, O_RDONLY, 0) < 0 && errno == ENOENT && access("gone", F_OK));
 	pass();
 }

@@ -40,7 +40,7 @@ int main(void)
 	char name[64];
 	int n = 0;
 
-	snprintf(name, sizeof(name), "/cr-group-%ld-%d", (long)time(NULL), rand() % 1000 + getpid());
+	snprintf(name, sizeof(name), "/cr-group-%lu", test_unique());
 	for (int i = 0; i < 3; i++) {
 		snprintf(made[i], sizeof(made[i]), "%s%s", roots[i], name);
 		if (mkdir(made[i], 0755) || !put(made[i])) {

@@ -77,6 +77,15 @@ __attribute__((unused)) static const char *test_path(char *buf, size_t n, const 
 	return buf;
 }
 
+/* For names and keys in what belongs to the whole machine: another run may have this program, with the same pid, at this moment. */
+__attribute__((unused)) static unsigned long test_unique(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (unsigned long)now.tv_sec * 1000000000ul + (unsigned long)now.tv_nsec;
+}
+
 /* Appears with its whole content, so that a reader never sees half a line. */
 static int test_put_(const char *name, const char *text)
 {
