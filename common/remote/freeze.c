@@ -311,14 +311,17 @@ int freeze_seize(struct freeze *fz, int proc_fd, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
 	size_t n = 0, first = fz->nthreads, hint = 0;
+	bool leader = false;
 	int *tids = NULL, ret;
 
 	ret = proc_numbers(proc_fd, "task", arena, &tids, &n, err);
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < n; i++) {
-		if (known(fz, first, tids[i], &hint))
+		/* A list that was read while a thread took the leader's number has it twice: of the old one and of the new one. */
+		if ((leader && tids[i] == fz->pid) || known(fz, first, tids[i], &hint))
 			continue;
+		leader |= tids[i] == fz->pid;
 		ret = seize(proc_fd, tids[i], err);
 		if (ret < 0)
 			return ret;
@@ -466,9 +469,15 @@ int freeze_process(pid_t pid, unsigned timeout_ms, const struct log *log, struct
 		return err_task(err, pid, st.comm, ret);
 	fz->start_time = st.start_time;
 	freeze_wait_begin();
-	ret = freeze_all(fz, proc_fd, deadline, err);
-	if (!ret)
-		ret = freeze_dead_leader(fz, &proc_fd, err);
+	for (int i = 0; i < FREEZE_PASSES; i++) {
+		ret = freeze_all(fz, proc_fd, deadline, err);
+		if (!ret)
+			ret = freeze_dead_leader(fz, &proc_fd, err);
+		if (ret <= 0)
+			break;
+	}
+	if (ret > 0)
+		ret = err_set(err, ERR_FAILED, 0, "its first thread could not be stopped");
 	if (!ret)
 		ret = freeze_memory(fz, proc_fd, err);
 	if (ret) {

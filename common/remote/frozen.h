@@ -21,7 +21,7 @@ int freeze_settle(struct freeze *fz, int proc_fd, uint64_t deadline_ns, struct e
 /*
  * After all threads stand still: when the first one has ended (pthread_exit(3) in main), puts it back in front of the others,
  * with registers by which it ends again, and makes *proc_fd /proc/TID of one that lives: which is all of /proc/PID, but alive
- * (fs/proc/base.c, proc_pid_lookup() takes any thread).
+ * (fs/proc/base.c, proc_pid_lookup() takes any thread). 1: the leader lives, or another becomes it, and all is to be looked at again.
  */
 int freeze_dead_leader(struct freeze *fz, int *proc_fd, struct err *err);
 /* Opens mem_fd, unless it is open. */

@@ -85,8 +85,9 @@ int freeze_dead_leader(struct freeze *fz, int *proc_fd, struct err *err)
 	ret = proc_stat(*proc_fd, path, &st, err);
 	if (ret)
 		return ret;
-	if (st.state != 'Z')
-		return err_set(err, ERR_FAILED, 0, "its first thread could not be stopped (state %c)", st.state);
+	/* One that is being replaced by a thread that calls execve(2) looks dead, too; then nobody else is left standing. */
+	if (st.state != 'Z' || !freeze_stands(fz))
+		return 1;
 	if (st.exit_code & 0x7f)
 		return err_refuse(err, "its first thread alone was killed, by signal %d", st.exit_code & 0x7f);
 	ret = proc_open(fz->threads[0].tid, &fd, err);

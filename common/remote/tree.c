@@ -180,9 +180,9 @@ static int conclude(struct freezer *f, struct tree_task *t, struct err *err)
 	if (!t->fz.nthreads)
 		return err_set(err, ERR_FAILED, ESRCH, "it has ended");
 	t->fz.start_time = t->stat.start_time;
-	t->frozen = true;
 	if (t->fz.threads[0].tid != t->pid)
 		ret = take_dead_leader(t, err);
+	t->frozen = !ret;
 	return ret ? ret : freeze_memory(&t->fz, t->proc_fd, err);
 }
 
