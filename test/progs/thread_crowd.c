@@ -9,7 +9,7 @@
 
 #include "test.h"
 
-enum { THREADS = 170, ODD_EVERY = 17 };
+enum { THREADS = 600, ODD_EVERY = 60 };
 
 static char group[] = "/sys/fs/cgroup/freezer/cr-crowd-XXXXXX", tasks[sizeof(group) + 8];
 static int wait_here[2];

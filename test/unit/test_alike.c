@@ -31,7 +31,7 @@
 #include "common/task/alike.h"
 
 #define ALL (ALIKE_STATUS | ALIKE_SHARED | ALIKE_NAMESPACES | ALIKE_CGROUP)
-enum { MANY = 200, GROUPS = 3 };
+enum { MANY = 600, GROUPS = 3 };
 
 /* What a thread does to be different; and in what it is then. */
 static void other_user(void)
