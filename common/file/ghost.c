@@ -361,10 +361,13 @@ int ghost_begin(const struct model *m, struct plan *plan, const RegFileEntry *re
 			return err_image(err, "remap-fpath.img: no file %u", remap->remap_id);
 		program_call(c, MAKE_OBJECTS, "removed name", SYS_linkat, cwd, A_DATA(program_string(c, other->name)),
 			     cwd, A_DATA(g->path), A(0));
-		/* The name is the dump's, and the checkpoint cannot be restored again without it: so only when asked. */
+		/*
+		 * The name is the dump's, and the checkpoint cannot be restored again without it: so only when asked, and not before
+		 * this restore can fail no more.
+		 */
 		if (plan->link_remap && strstr(other->name, "/" LINK_PREFIX))
-			program_try(plan->last, 0, "the dump gave it this name", SYS_unlink,
-				    A_DATA(program_string(plan->last, other->name)));
+			program_try(plan->done, 0, "the dump gave it this name", SYS_unlink,
+				    A_DATA(program_string(plan->done, other->name)));
 		return 0;
 	}
 	if (remap->has_remap_type && remap->remap_type == REMAP_TYPE__PROCFS)

@@ -309,6 +309,7 @@ int plan_check(const struct model *m, const struct restore_opts *opts, struct fi
 		return ret;
 	program_seal(plan->controller);
 	program_seal(plan->last);
+	program_seal(plan->done);
 	for (size_t i = 0; i < plan->ntasks; i++)
 		for (size_t k = 0; k < plan->tasks[i].nthreads; k++) {
 			program_seal(plan->tasks[i].threads[k].prog);

@@ -66,6 +66,7 @@ void stand_ins_end(struct stand_in **list);
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err);
 /* plan.last: closes all slots that it does not use, then executes it. */
 int last_run(struct plan *plan, struct slots *slots, struct err *err);
+void done_run(struct plan *plan);
 void slots_close(struct slots *slots);
 
 /* "openat(...) (why)" with the errno of the result, or what was expected. */

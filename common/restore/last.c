@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the controller does when all tasks stand ready and nothing more is opened, written or closed: watches of files begin
- * here, so that nobody is told of what a restore does. Descriptors that only the restore needed are closed before.
+ * here, so that nobody is told of what a restore does. Descriptors that only the restore needed are closed before. And what it does
+ * when nothing can fail any more: what takes something from the checkpoint.
  */
 #include <errno.h>
 #include <string.h>
@@ -35,19 +36,13 @@ static void close_others(const struct plan *plan, struct slots *slots)
 	}
 }
 
-int last_run(struct plan *plan, struct slots *slots, struct err *err)
+static int run(struct plan *plan, struct program *p, const struct slots *slots, struct err *err)
 {
-	cleanup_free unsigned char *bytes = NULL;
-	struct program *p = plan->last;
-	struct agent_step *steps;
+	cleanup_free unsigned char *bytes = xzalloc(program_size(p) + 16);
+	struct agent_step *steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
 
-	if (!program_steps(p))
-		return 0;
-	close_others(plan, slots);
-	bytes = xzalloc(program_size(p) + 16);
 	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX,
 						.slots = slots->fd, .nslots = slots->n }, bytes);
-	steps = (struct agent_step *)(bytes + sizeof(struct agent_header));
 	for (size_t place = 0; place < program_steps(p); place++) {
 		const uint64_t *a = steps[place].arg;
 		size_t i = program_at(p, place);
@@ -61,4 +56,21 @@ int last_run(struct plan *plan, struct slots *slots, struct err *err)
 			return step_error(plan, p, i, err);
 	}
 	return 0;
+}
+
+int last_run(struct plan *plan, struct slots *slots, struct err *err)
+{
+	if (!program_steps(plan->last))
+		return 0;
+	close_others(plan, slots);
+	return run(plan, plan->last, slots, err);
+}
+
+void done_run(struct plan *plan)
+{
+	struct slots none = { 0 };
+	struct err ignore = ERR_INIT;
+
+	if (program_steps(plan->done))
+		run(plan, plan->done, &none, &ignore);
 }

@@ -9,6 +9,7 @@ struct plan *plan_new(void)
 	plan->arena = arena_new();
 	plan->controller = program_new();
 	plan->last = program_new();
+	plan->done = program_new();
 	return plan;
 }
 
@@ -23,6 +24,7 @@ void plan_free(struct plan *plan)
 		}
 	program_free(plan->controller);
 	program_free(plan->last);
+	program_free(plan->done);
 	free(plan->slot_names);
 	free(plan->binds);
 	free(plan->as);

@@ -158,6 +158,7 @@ struct plan {
 	struct arena *beside; /* the same, for a second thread; NULL until one needs it */
 	struct program *controller;
 	struct program *last; /* the controller's too, when all tasks stand ready: watches; no results into slots */
+	struct program *done; /* the controller's, when they stay whatever becomes of it, before one runs: no slots, nothing fails */
 	enum cgroups_mode cgroups;
 	struct plan_cgroup *groups; /* those that will be made where they are not there (common/task/cgroup.c); arena */
 	bool link_remap;

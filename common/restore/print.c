@@ -55,4 +55,8 @@ void plan_print(const struct model *m, const struct plan *plan, struct strbuf *o
 		strbuf_puts(out, "\ncontroller, when all are ready:\n");
 		program_print(plan->last, "    ", out);
 	}
+	if (program_steps(plan->done)) {
+		strbuf_puts(out, "\ncontroller, when all will stay:\n");
+		program_print(plan->done, "    ", out);
+	}
 }

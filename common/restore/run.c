@@ -79,7 +79,7 @@ static void tell_unused(const struct externals *given, const struct log *log)
 				 given->fds[i].key);
 }
 
-struct on_commit { struct slots *slots; struct tcp_run *tcp; };
+struct on_commit { struct plan *plan; struct slots *slots; struct tcp_run *tcp; };
 
 /*
  * Before a task runs, all that it has is its own: a description that we held, too, would outlive its close(2), so that no peer
@@ -91,6 +91,7 @@ static void committed(void *arg)
 
 	tcp_run_done(c->tcp);
 	slots_close(c->slots);
+	done_run(c->plan);
 }
 
 /* Births and last acts. On failure everything that was made is gone again. */
@@ -105,7 +106,7 @@ static int make_tasks(const struct restore_opts *opts, const struct log *log, st
 	uint64_t start = now_us();
 	int ret = births_prepare(&births, plan, slots, err), back;
 
-	struct on_commit on_commit = { slots, tcp };
+	struct on_commit on_commit = { plan, slots, tcp };
 
 	births.model = m;
 	births.committed = committed;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Names that --link-remap gives: nobody leaves one who is killed while images are written or who fails at any point; a snapshot leaves
-# it for the restore, which takes it.
+# it for the restore, which takes it when nothing can fail any more.
 . "$TOP/test/lib/common.sh"
 fast_dir img
 names() { find . -name 'link_remap.*'; }
@@ -30,6 +30,12 @@ dump img/a "$PID" -R --link-remap
 dump img/b "$PID" --link-remap
 [ "$(names | wc -l)" = 2 ] || die "two checkpoints have these names: $(names)"
 wait_gone "$PID" || die "still there"
+# A restore that fails or dies, however late, leaves the checkpoint with all that it needs.
+refused 1 'restore:before-detach' env CR_FAULT=restore:before-detach=5 "$CR_RESTORE" -D img/b -d --link-remap
+CR_FAULT=restore:before-detach "$CR_RESTORE" -D img/b -d --link-remap
+[ $? = 137 ] || die "not killed at restore:before-detach"
+wait_gone "$PID" || die "still there after a restore that was killed"
+[ "$(names | wc -l)" = 2 ] || die "failed restores leave these names: $(names)"
 restore img/b --link-remap
 [ "$(names | wc -l)" = 1 ] || die "a restore leaves these names: $(names)"
 kill -KILL "$PID"
