@@ -426,13 +426,17 @@ static void test_not_told(void **state)
 /* Numbers of another pid namespace than ours are no names of threads. */
 static void test_other_pids(void **state)
 {
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
 	struct seen s;
 
-	if (unshare(CLONE_NEWPID))
+	if (own < 0 || unshare(CLONE_NEWPID))
 		skip();
 	look(&s, child(false, MANY), false);
 	assert_int_equal(count(&s), 0);
 	look_end(&s);
+	/* Whose first process has ended takes no other: the sanitizer's look for leaks wants one. */
+	assert_int_equal(setns(own, CLONE_NEWPID), 0);
+	close(own);
 }
 
 static int begin(void **state)
@@ -454,7 +458,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_odd_ones), cmocka_unit_test(test_dead_leader), cmocka_unit_test(test_not_told),
-		cmocka_unit_test(test_other_pids), /* last: children are in another namespace from there on */
+		cmocka_unit_test(test_other_pids),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
