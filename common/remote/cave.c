@@ -49,6 +49,15 @@ static int look_up_maps(const struct freeze *fz, struct arena *arena, struct pro
 	return ret ? ret : proc_exec_maps(proc_fd, arena, maps, err);
 }
 
+/* Its dumper was killed in the middle: whoever is stopped gets to the end of it when he is continued. */
+static int still_there(const struct frozen_thread *t, struct err *err)
+{
+	if (!t->stop_signal)
+		return err_set(err, ERR_FAILED, EBUSY, "thread %d is still leaving an earlier dump", t->tid);
+	return err_hint(err, err_refuse(err, "thread %d was stopped, and is still leaving an earlier dump", t->tid),
+			"it gets on when it is continued (kill -CONT %d)", t->tid);
+}
+
 int cave_find(const struct freeze *fz, const struct proc_maps *known, const struct log *log, struct cave *c, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
@@ -76,7 +85,7 @@ int cave_find(const struct freeze *fz, const struct proc_maps *known, const stru
 				continue;
 			for (size_t t = 0; tail == TAIL_STALE && t < fz->nthreads; t++)
 				if (arch_ip(&fz->threads[t].regs) - c->code < c->len)
-					return err_set(err, ERR_FAILED, EBUSY, "it is still leaving an earlier dump");
+					return still_there(&fz->threads[t], err);
 			log_debug(log, "agent code at 0x%llx in %s", (unsigned long long)c->code, m->name);
 			return 0;
 		}
