@@ -36,23 +36,25 @@ for way in "${!ways[@]}"; do
 	usual=
 	for i in 1 2 3 4 5; do
 		mkdir img/new
-		out=$("$kill_after" 0 sh -c 'exec "$0" "$@" >/dev/null 2>&1' "$CR_DUMP" -t "$DOG" "${options[@]}")
-		[[ $out == "exit 0 after "* ]] || die "an undisturbed dump, $way: $out"
+		out=$("$kill_after" 0 sh -c 'exec "$0" "$@" >/dev/null 2>said' "$CR_DUMP" -t "$DOG" "${options[@]}")
+		[[ $out == "exit 0 after "* ]] || die "an undisturbed dump, $way: $out: $(cat said)"
 		us=${out#exit 0 after } us=${us% us}
 		[ -n "$usual" ] && [ "$us" -ge "$usual" ] || usual=$us
 		rm -rf img/new
 		no_tracker || kill -KILL "$(trackers)"
+		wait_for 5 no_tracker || die "it does not go"
+		wait_for 30 freed || die "$way: memory stays registered"
 	done
 	# A tracker that stays is what was asked for.
 	killed=0
 	for ((i = 1; i <= count; i++)); do
 		us=$((1 + (RANDOM * 32768 + RANDOM) % usual))
 		mkdir img/new
-		out=$("$kill_after" "$us" sh -c 'exec "$0" "$@" >/dev/null 2>&1' "$CR_DUMP" -t "$DOG" "${options[@]}")
+		out=$("$kill_after" "$us" sh -c 'exec "$0" "$@" >/dev/null 2>said' "$CR_DUMP" -t "$DOG" "${options[@]}")
 		case $out in
 		killed) killed=$((killed + 1)) ;;
 		"exit 0") [ "$us" -gt $((usual / 2)) ] || usual=$(((usual * 3 + us) / 4 + 100)) ;; # quicker than it was: so are those to come
-		*) die "$way, $us us: $out" ;;
+		*) die "$way, $us us: $out: $(cat said)" ;;
 		esac
 		if ! no_tracker; then
 			[ "$way" = tracked ] || die "$way, $us us: a tracker: $(trackers)"

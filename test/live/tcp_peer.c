@@ -176,6 +176,8 @@ static int talk(char **argv)
 	time_t said = 0;
 	int ending = 0;
 
+	signal(SIGPIPE, SIG_IGN); /* a connection that is at its end is a verdict */
+
 	for (int i = 0; i < n; i++) {
 		v[i].fd = socket(ss.ss_family, SOCK_STREAM, 0);
 		if (connect(v[i].fd, (void *)&ss, len))
