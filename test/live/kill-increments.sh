@@ -14,6 +14,11 @@ watchdog_start
 fast_dir img
 unregistered() { ! grep -qE '^VmFlags:.* (um|uw)' "/proc/$DOG/smaps"; }
 # One that is wanted may be forked already when cr-dump dies, and not bear its name yet.
+end_trackers() {
+	local t
+	for t in $(trackers); do kill -KILL "$t"; done
+	no_tracker
+}
 freed() {
 	local t
 	if [ "$way" = tracked ]; then
@@ -41,8 +46,7 @@ for way in "${!ways[@]}"; do
 		us=${out#exit 0 after } us=${us% us}
 		[ -n "$usual" ] && [ "$us" -ge "$usual" ] || usual=$us
 		rm -rf img/new
-		no_tracker || kill -KILL "$(trackers)"
-		wait_for 5 no_tracker || die "it does not go"
+		wait_for 30 end_trackers || die "it does not go: $(trackers)"
 		wait_for 30 freed || die "$way: memory stays registered"
 	done
 	# A tracker that stays is what was asked for.
@@ -58,8 +62,7 @@ for way in "${!ways[@]}"; do
 		esac
 		if ! no_tracker; then
 			[ "$way" = tracked ] || die "$way, $us us: a tracker: $(trackers)"
-			kill -KILL "$(trackers)"
-			wait_for 5 no_tracker || die "it does not go"
+			wait_for 30 end_trackers || die "it does not go: $(trackers)"
 		fi
 		dog_well "$way, cr-dump killed after $us us ($out)"
 		wait_for 30 freed || die "$way, $us us: memory stays registered: $(grep -E '^VmFlags:.* (um|uw)' "/proc/$DOG/smaps" | head -n 3)"
