@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/bpf/btf.h"
+
 #define ROWS_MAX (1u << 24)
 #define READ_BYTES (64u << 10) /* the kernel has half of that at a time (kernel/bpf/bpf_iter.c, bpf_seq_read()) */
 /* All numbers of the row behind the last one. No object has that: its first number would be an address. */
@@ -18,7 +20,8 @@ static const struct { const char *function, *type; int16_t object; } kinds[] = {
 	[ITER_VMA] = { "bpf_iter_task_vma", "vm_area_struct", 16 },
 };
 
-struct code { struct bpf_insn v[ITER_FIELDS_MAX * (BTF_HOPS + 2) + 32]; size_t n; };
+#define HOP_INSNS 8
+struct code { struct bpf_insn v[ITER_FIELDS_MAX * BTF_HOPS * HOP_INSNS + 32]; size_t n; };
 
 static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off, int imm)
 {
@@ -30,20 +33,28 @@ static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off
 #define SET(to, imm) put(c, BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, imm)
 #define COPY(to, from) put(c, BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0)
 
-static unsigned load_size(uint32_t bytes)
-{
-	return bytes == 1 ? BPF_B : bytes == 2 ? BPF_H : bytes == 4 ? BPF_W : BPF_DW;
-}
-
-/* A pointer that is NULL on the way gives 0: such loads are checked by the kernel's own fault table. */
+/*
+ * Copies by a helper, not by loads: for each load of a pointer the kernel looks through the names of all its types whether it may be
+ * trusted (kernel/bpf/verifier.c, btf_nested_type_is_trusted(), Linux 6.18), which takes half a millisecond. A pointer that is NULL
+ * on the way gives 0.
+ */
 static void put_field(struct code *c, const struct btf_place *p, int at)
 {
-	unsigned from = BPF_REG_7;
+	for (uint32_t i = 0; i < p->n; i++) {
+		const bool last = i + 1 == p->n;
 
-	for (uint32_t i = 0; i + 1 < p->n; i++, from = BPF_REG_2)
-		LOAD(BPF_DW, BPF_REG_2, from, (int)p->hop[i]);
-	LOAD(load_size(p->size), BPF_REG_2, from, (int)p->hop[p->n - 1]);
-	STORE(at, BPF_REG_2);
+		if (i)
+			LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, at);
+		else
+			COPY(BPF_REG_3, BPF_REG_7);
+		SET(BPF_REG_2, 0);
+		STORE(at, BPF_REG_2); /* the value may be smaller than its place */
+		put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, (int)p->hop[i]);
+		COPY(BPF_REG_1, BPF_REG_10);
+		put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, at);
+		SET(BPF_REG_2, last ? (int)p->size : 8);
+		put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+	}
 }
 
 static void put_program(struct code *c, int16_t object, const struct btf_place *places, size_t n)
@@ -99,18 +110,33 @@ static int load_undisturbed(union bpf_attr *attr)
 	return fd;
 }
 
-int iter_load(const struct btf *b, enum iter_kind kind, const char *const *paths, size_t n, struct iter *out, struct err *err)
+static uint64_t find_places(const struct btf *b, const char *type, const char *const *paths, size_t n, struct btf_place *places)
+{
+	uint64_t absent = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!btf_find(b, type, paths[i], &places[i])) {
+			places[i].n = 0;
+			absent |= 1ull << i;
+		}
+	return absent;
+}
+
+int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t needed, struct iter *out, struct err *err)
 {
 	cleanup_free struct code *c = xzalloc(sizeof(*c));
+	cleanup_btf struct btf *b = NULL;
 	struct btf_place places[ITER_FIELDS_MAX];
 	union bpf_attr attr = { 0 };
+	int ret;
 
 	*out = (struct iter){ .prog = -1, .kind = kind, .n = n };
-	for (size_t i = 0; i < n; i++)
-		if (!btf_find(b, kinds[kind].type, paths[i], &places[i])) {
-			places[i].n = 0;
-			out->absent |= 1ull << i;
-		}
+	ret = btf_open(&b, err);
+	if (ret)
+		return ret;
+	out->absent = find_places(b, kinds[kind].type, paths, n, places);
+	if (out->absent & needed)
+		return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has other fields", kinds[kind].type);
 	put_program(c, kinds[kind].object, places, n);
 	attr.prog_type = BPF_PROG_TYPE_TRACING;
 	attr.expected_attach_type = BPF_TRACE_ITER;

@@ -10,7 +10,7 @@
 #ifndef CR_BPF_ITER_H
 #define CR_BPF_ITER_H
 
-#include "common/bpf/btf.h"
+#include "common/base/err.h"
 
 enum iter_kind {
 	ITER_TASK,	/* struct task_struct, each thread of a process */
@@ -25,9 +25,9 @@ struct iter {
 	uint64_t absent; /* bit i: this kernel has no field i, which is 0 then */
 };
 
-/* paths: as in btf_find(), n of them. The program is out's, also after an error. ERR_FEATURE: not on this kernel, or without these
- * privileges. */
-int iter_load(const struct btf *b, enum iter_kind kind, const char *const *paths, size_t n, struct iter *out, struct err *err);
+/* paths: as in btf_find(), n of them; needed: bit i, without field i it cannot be. The program is out's, also after an error. Takes about
+ * two milliseconds. ERR_FEATURE: not on this kernel, or without these privileges. */
+int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t needed, struct iter *out, struct err *err);
 void iter_close(struct iter *it);
 
 struct iter_rows { uint64_t *v; size_t n; /* rows of iter.n numbers each */ };

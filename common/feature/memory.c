@@ -181,18 +181,15 @@ void probe_procmap_query(struct probe *p, int arg)
 void probe_bpf_iter(struct probe *p, int arg)
 {
 	static const char *const paths[] = { "vm_start", "vm_flags" };
-	cleanup_btf struct btf *btf = NULL;
 	struct iter_rows rows = { 0 };
 	struct iter it = { .prog = -1 };
 	struct err err = ERR_INIT;
-	int ret = btf_open(&btf, &err);
+	int ret = iter_load(ITER_VMA, paths, ARRAY_SIZE(paths), 0, &it, &err);
 
 	if (ret == -ENOENT && access("/sys/kernel", F_OK)) {
 		probe_unknown(p, "no sysfs is mounted here");
 		return;
 	}
-	if (!ret)
-		ret = iter_load(btf, ITER_VMA, paths, ARRAY_SIZE(paths), &it, &err);
 	if (!ret)
 		ret = iter_read(&it, getpid(), &rows, &err);
 	if (ret)

@@ -70,13 +70,8 @@ void mm_look_free(struct mm_look *l)
 static int prepare(void *arg, struct err *err)
 {
 	struct mm_look *l = arg;
-	cleanup_btf struct btf *btf = NULL;
-	int ret = btf_open(&btf, err);
+	int ret = iter_load(ITER_VMA, paths, FIELDS, NEEDED, &l->iter, err);
 
-	if (!ret)
-		ret = iter_load(btf, ITER_VMA, paths, FIELDS, &l->iter, err);
-	if (!ret && l->iter.absent & NEEDED)
-		ret = err_set(err, ERR_FEATURE, 0, "the kernel's mappings have other fields");
 	if (!ret)
 		ret = vmflags_probe(&l->iter, START, FLAGS, &l->flags, err);
 	__atomic_store_n(&l->prepared, true, __ATOMIC_RELEASE);

@@ -16,7 +16,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -27,8 +26,8 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
-#include "common/bpf/iter.h"
 #include "common/task/alike.h"
+#include "test/unit/bpf.h"
 
 #define ALL (ALIKE_STATUS | ALIKE_SHARED | ALIKE_NAMESPACES | ALIKE_CGROUP)
 enum { MANY = 600, GROUPS = 3 };
@@ -323,22 +322,7 @@ static unsigned differs(const struct seen *s, size_t i)
 
 static bool can_iterate(void)
 {
-	static const char *const paths[] = { "pid" };
-	cleanup_btf struct btf *btf = NULL;
-	struct err err = ERR_INIT;
-	struct iter it = { .prog = -1 };
-	struct iter_rows rows = { 0 };
-	int ret = btf_open(&btf, &err);
-
-	if (!ret)
-		ret = iter_load(btf, ITER_TASK, paths, 1, &it, &err);
-	if (!ret)
-		ret = iter_read(&it, getpid(), &rows, &err);
-	iter_rows_free(&rows);
-	iter_close(&it);
-	if (ret)
-		print_message("BPF iterators: %s: %s\n", err.reason, strerror(err.errnum));
-	return !ret;
+	return bpf_can_iterate(ITER_TASK, "pid");
 }
 
 static void look_at_all(bool leader_ends, bool early)
@@ -390,17 +374,6 @@ static size_t count(const struct seen *s)
 	for (size_t i = 0; i < s->task.nthreads; i++)
 		n += s->task.threads[i].alike != 0;
 	return n;
-}
-
-static void bpf_allowed(bool yes)
-{
-	const cap_value_t caps[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN };
-	cap_t now = cap_get_proc();
-
-	assert_non_null(now);
-	assert_int_equal(cap_set_flag(now, CAP_EFFECTIVE, 3, caps, yes ? CAP_SET : CAP_CLEAR), 0);
-	assert_int_equal(cap_set_proc(now), 0);
-	cap_free(now);
 }
 
 /* Whoever may not load programs is told nothing, and neither is it worth it for few. */

@@ -11,7 +11,6 @@
 #include <linux/btf.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -19,38 +18,15 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "common/bpf/btf.h"
 #include "common/mm/look.h"
 #include "common/mm/private.h"
 #include "common/mm/vmflags.h"
-
-/* Why these cannot run here; NULL: they can. */
-static const char *lacks(void)
-{
-	static const char *const paths[] = { "vm_start" };
-	cleanup_btf struct btf *btf = NULL;
-	struct err err = ERR_INIT;
-	static char why[600];
-	struct iter it = { .prog = -1 };
-	struct iter_rows rows = { 0 };
-	int ret = btf_open(&btf, &err);
-
-	if (!ret)
-		ret = iter_load(btf, ITER_VMA, paths, 1, &it, &err);
-	if (!ret)
-		ret = iter_read(&it, getpid(), &rows, &err);
-	iter_rows_free(&rows);
-	iter_close(&it);
-	snprintf(why, sizeof(why), "%s: %s", err.reason, strerror(err.errnum));
-	return ret ? why : NULL;
-}
+#include "test/unit/bpf.h"
 
 static bool can(void)
 {
-	const char *why = lacks();
-
-	if (why)
-		print_message("BPF iterators: %s\n", why);
-	return !why;
+	return bpf_can_iterate(ITER_VMA, "vm_start");
 }
 
 #define AREA (256ul * PAGE_BYTES)
@@ -276,18 +252,6 @@ static void test_many(void **state)
 	assert_true(look_close(&s));
 	end_child(pid);
 	munmap(area, MANY * PAGE_BYTES);
-}
-
-/* Effective ones of this thread, and of those it makes. */
-static void bpf_allowed(bool yes)
-{
-	const cap_value_t caps[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN };
-	cap_t now = cap_get_proc();
-
-	assert_non_null(now);
-	assert_int_equal(cap_set_flag(now, CAP_EFFECTIVE, 3, caps, yes ? CAP_SET : CAP_CLEAR), 0);
-	assert_int_equal(cap_set_proc(now), 0);
-	cap_free(now);
 }
 
 /* Whoever may not load programs is told the same by smaps. */
