@@ -161,27 +161,37 @@ int seccomp_spare(struct dump *d, struct err *err)
 	return ret;
 }
 
-int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
+/* Threads with the same filters have one chain: that of the first. */
+static int look_at_chain(struct dump *d, struct dump_thread *t, struct err *err)
 {
 	const struct dump_thread *first = &d->task->threads[d->task->fz.speaker];
-	pid_t tid = t->frozen->tid;
 	int ret;
+
+	if (t != first && t->alike & ALIKE_STATUS) {
+		t->seccomp = first->seccomp;
+		return 0;
+	}
+	ret = read_chain(d, t->frozen->tid, &t->seccomp, err);
+	if (ret < 0)
+		return ret;
+	if (t->seccomp != first->seccomp && same_chain(first->seccomp, t->seccomp))
+		t->seccomp = first->seccomp;
+	return 0;
+}
+
+int seccomp_look(struct dump *d, struct dump_thread *t, struct err *err)
+{
+	pid_t tid = t->frozen->tid;
+	int ret = 0;
 
 	if (!t->status.seccomp)
 		return 0;
-	if (t->status.seccomp == SECCOMP_MODE_FILTER) {
-		ret = 0;
-		if (t != first && t->alike & ALIKE_STATUS)
-			t->seccomp = first->seccomp;
-		else
-			ret = read_chain(d, tid, &t->seccomp, err);
-		if (ret < 0)
-			return ret;
-		if (t->seccomp != first->seccomp && same_chain(first->seccomp, t->seccomp))
-			t->seccomp = first->seccomp;
-	} else if (t->status.seccomp != SECCOMP_MODE_STRICT) {
-		return err_refuse(err, "thread %d is in seccomp mode %d", tid, t->status.seccomp);
-	}
+	if (t->status.seccomp == SECCOMP_MODE_FILTER)
+		ret = look_at_chain(d, t, err);
+	else if (t->status.seccomp != SECCOMP_MODE_STRICT)
+		ret = err_refuse(err, "thread %d is in seccomp mode %d", tid, t->status.seccomp);
+	if (ret < 0)
+		return ret;
 	t->frozen->options |= PTRACE_O_SUSPEND_SECCOMP;
 	if (ptrace(PTRACE_SETOPTIONS, tid, 0, (void *)(uintptr_t)t->frozen->options) < 0)
 		return trace_error(err, tid, "suspend the seccomp filters");

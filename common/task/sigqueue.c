@@ -38,16 +38,16 @@ static void append(struct dump *d, SignalQueueEntry *q, size_t *cap, const sigin
 
 /*
  * A timer has one entry of its own, and counts as overruns what it would have sent while that is pending. What an earlier restore
- * queued in its place stands beside it: the first is kept, and the other counted.
+ * queued in its place stands beside it: the first of n is kept, and the other counted.
  */
-static bool is_overrun(const SignalQueueEntry *q, size_t i)
+static bool is_overrun(const SignalQueueEntry *q, size_t n, const SiginfoEntry *e)
 {
 	siginfo_t si, other;
 
-	memcpy(&si, q->signals[i]->siginfo.data, sizeof(si));
+	memcpy(&si, e->siginfo.data, sizeof(si));
 	if (si.si_code != SI_TIMER)
 		return false;
-	for (size_t k = 0; k < i; k++) {
+	for (size_t k = 0; k < n; k++) {
 		memcpy(&other, q->signals[k]->siginfo.data, sizeof(other));
 		if (other.si_signo != si.si_signo || other.si_code != SI_TIMER || other.si_timerid != si.si_timerid)
 			continue;
@@ -66,6 +66,7 @@ static bool is_overrun(const SignalQueueEntry *q, size_t i)
 static int check_queue(struct dump *d, SignalQueueEntry *q, size_t *cap, uint64_t pending, pid_t tid, struct err *err)
 {
 	uint64_t seen = 0;
+	size_t kept = 0;
 
 	for (size_t i = 0; i < q->n_signals; i++) {
 		int signo;
@@ -73,17 +74,17 @@ static int check_queue(struct dump *d, SignalQueueEntry *q, size_t *cap, uint64_
 		memcpy(&signo, q->signals[i]->siginfo.data, sizeof(signo));
 		if (signo < 1 || signo > NSIGNALS)
 			return err_refuse(err, "thread %d has signal %d pending", tid, signo);
-		if (signo < FIRST_REALTIME && seen >> (signo - 1) & 1 && is_overrun(q, i)) {
-			memmove(q->signals + i, q->signals + i + 1, (--q->n_signals - i) * sizeof(*q->signals));
-			i--;
-			continue;
-		}
-		if (signo < FIRST_REALTIME && seen >> (signo - 1) & 1)
+		if (signo < FIRST_REALTIME && seen >> (signo - 1) & 1) {
+			if (is_overrun(q, kept, q->signals[i]))
+				continue;
 			return err_hint(err,
 					err_refuse(err, "signal %d is pending twice, from two POSIX timers", signo),
 					"try again");
+		}
 		seen |= 1ull << (signo - 1);
+		q->signals[kept++] = q->signals[i];
 	}
+	q->n_signals = kept;
 	for (int signo = 1; signo <= NSIGNALS; signo++) {
 		siginfo_t si;
 
