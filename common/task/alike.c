@@ -27,7 +27,7 @@
 #include "common/bpf/iter.h"
 
 /* From so many threads on, preparing takes less than it saves. */
-enum { MANY_THREADS = 512 };
+enum { MANY_THREADS = 128 };
 
 /* Of task_struct: numbers in a row. */
 enum field {
