@@ -177,13 +177,13 @@ static int load_part(struct memory *m, struct image_dir *dir, enum image_kind ki
 		     struct err *err)
 {
 	cleanup_reader struct image_reader *rd = NULL;
+	cleanup_arena struct arena *arena = arena_new();
 	uint64_t off = 0;
 	uint32_t pages_id = 0;
 	int ret = image_reader_open(dir, kind, id, &rd, err);
 
 	p->absent = !ret && image_reader_absent(rd);
-	for (size_t n = 0; !ret; n++) {
-		cleanup_arena struct arena *arena = arena_new();
+	for (size_t n = 0; !ret; n++, arena_reset(arena)) {
 		ProtobufCMessage *msg;
 		char name[64];
 

@@ -94,11 +94,11 @@ int edit_begin(struct edit *e, const char *path, bool words, struct err *err)
 static int validate(const struct edit *e, int fd, struct err *err)
 {
 	cleanup_reader struct image_reader *rd = NULL;
+	cleanup_arena struct arena *arena = arena_new();
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	int ret = copy < 0 ? err_sys(err, "fcntl") : image_reader_fdopen(copy, "the new image", e->kind, &rd, err);
 
-	while (!ret) {
-		cleanup_arena struct arena *arena = arena_new();
+	for (; !ret; arena_reset(arena)) {
 		ProtobufCMessage *msg;
 
 		ret = image_reader_next(rd, arena, &msg, err);

@@ -12,10 +12,10 @@ struct info {
 
 static int count(struct image_reader *rd, uint64_t *entries, uint64_t *payload, struct err *err)
 {
+	cleanup_arena struct arena *arena = arena_new();
 	int ret;
 
-	for (*entries = *payload = 0;; ++*entries) {
-		cleanup_arena struct arena *arena = arena_new();
+	for (*entries = *payload = 0;; ++*entries, arena_reset(arena)) {
 		ProtobufCMessage *msg;
 
 		ret = image_reader_next(rd, arena, &msg, err);

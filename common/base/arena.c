@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define BLOCK (64u << 10)
+/* Many arenas hold little: each block is twice as large as the one before, from the first to the last size. */
+#define FIRST_BLOCK (2u << 10)
+#define LAST_BLOCK (64u << 10)
 #define ALIGN 16u
 
 struct block {
@@ -20,6 +22,7 @@ struct spare {
 
 struct arena {
 	struct block *blocks; /* the first one is being filled */
+	size_t next; /* size of the next one */
 	struct spare *spares; /* given back */
 	ProtobufCAllocator allocator;
 };
@@ -37,6 +40,7 @@ struct arena *arena_new(void)
 {
 	struct arena *a = xzalloc(sizeof(*a));
 
+	a->next = FIRST_BLOCK;
 	a->allocator = (ProtobufCAllocator){ pb_alloc, pb_free, a };
 	return a;
 }
@@ -58,7 +62,7 @@ void arena_reset(struct arena *a)
 
 	for (struct block *b = a->blocks, *next; b; b = next) {
 		next = b->next;
-		if (!keep && b->size == BLOCK) {
+		if (!keep && b->size <= LAST_BLOCK) {
 			keep = b;
 			continue;
 		}
@@ -87,13 +91,15 @@ void *arena_alloc(struct arena *a, size_t n)
 	if (n > PTRDIFF_MAX / 2)
 		need = PTRDIFF_MAX / 2; /* sums below must not wrap; no machine has it, so xzalloc() ends this */
 	if (!b || b->size - b->used < need) {
-		size_t size = MAX(need, (size_t)BLOCK);
+		const bool large = b && need > a->next / 4;
+		const size_t size = large ? need : MAX(need, a->next);
 
 		/* Fresh memory is zero; blocks are never reused, so allocations need no clearing. */
 		struct block *fresh = xzalloc(sizeof(*fresh) + size);
 
 		fresh->size = size;
-		if (b && need > BLOCK / 4) { /* a large one does not end the block being filled */
+		a->next = MIN(2 * a->next, LAST_BLOCK);
+		if (large) { /* does not end the block being filled */
 			fresh->next = b->next;
 			b->next = fresh;
 		} else {

@@ -43,11 +43,11 @@ const char *page_set_add(struct page_set *set, const PagemapEntry *e)
 
 static int load(struct image_reader *rd, const char *name, struct page_set *set, struct err *err)
 {
+	cleanup_arena struct arena *arena = arena_new();
 	size_t entry = 0;
 	int ret;
 
-	for (;; entry++) {
-		cleanup_arena struct arena *arena = arena_new();
+	for (;; entry++, arena_reset(arena)) {
 		ProtobufCMessage *msg;
 		const char *why;
 

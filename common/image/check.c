@@ -82,23 +82,22 @@ static void say_err(struct check *c, const char *file, struct err *err)
 static void read_entries(struct check *c, const struct check_image *img)
 {
 	cleanup_reader struct image_reader *rd = NULL;
+	cleanup_arena struct arena *arena = arena_new();
 	struct err err = ERR_INIT;
 	int ret = image_reader_open(c->dir, img->kind, img->id, &rd, &err);
 
-	for (c->entry = 1; !ret; c->entry++) {
-		struct arena *arena = arena_new();
+	for (c->entry = 1; !ret; c->entry++, arena_reset(arena)) {
 		ProtobufCMessage *msg;
 		int more = image_reader_next(rd, arena, &msg, &err);
 
 		if (more > 0) {
 			if (img->kind == IMG_INVENTORY && !c->inventory) {
 				c->arena = arena;
-				arena = NULL;
+				arena = arena_new();
 				c->inventory = (InventoryEntry *)msg;
 			}
 			check_entry(c, img, msg);
 		}
-		arena_free(arena);
 		if (more <= 0) {
 			ret = more;
 			break;
