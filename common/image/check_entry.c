@@ -199,6 +199,8 @@ static void inet_socket(struct check *c, const InetSkEntry *e)
 	if (e->proto == TCP && e->dst_port && e->state != 7 && e->state != 10 &&
 	    !(c->inventory && c->inventory->has_tcp_close && c->inventory->tcp_close))
 		check_need(c, IMG_TCP_STREAM, e->ino);
+	if (e->ended && e->ended->unread)
+		check_need(c, IMG_TCP_STREAM, e->ino);
 }
 
 /* What a file of any type refers to; here for entries of files.img and of the older images by type. */

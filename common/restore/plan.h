@@ -16,6 +16,7 @@
 struct model;
 struct file_plan; /* common/file/file.h */
 struct tcp_plan; /* common/sock/tcp.h */
+struct tcp_ended; /* common/sock/tcp_ended.c */
 struct tcp_streams; /* common/sock/tcp_load.c */
 struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
@@ -189,6 +190,7 @@ struct plan {
 	bool network_lock; /* the lock of the network is ours to make and to take away */
 	struct tcp_normal tcp_normal; /* see struct restore_opts */
 	struct tcp_plan *tcp; /* common/sock/tcp.h; in the arena, NULL without connections */
+	struct tcp_ended *tcp_ended; /* common/sock/tcp_ended.c; in the arena, the last one first, NULL without any */
 	struct tcp_streams *tcp_streams; /* common/sock/tcp_load.c; in the arena, NULL at first */
 	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */

@@ -17,7 +17,7 @@
 #include "common/feature/feature.h"
 #include "common/tty/pty.h"
 #include "common/file/table.h"
-#include "common/sock/tcp.h"
+#include "common/sock/tcp_ended.h"
 #include "common/proc/proc.h"
 #include "common/mm/mm.h"
 #include "common/restore/inner.h"
@@ -248,6 +248,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	task_preflight(m, &own, report, f, all ? log : NULL);
 	if (plan) {
 		tcp_preflight(m, plan, report, f);
+		tcp_ended_preflight(plan, report, f);
 		cgroup_preflight(plan, report, f);
 		if (all)
 			check_terminals(plan, f);

@@ -13,7 +13,7 @@
 #include "common/base/fault.h"
 #include "common/file/external.h"
 #include "common/file/table.h"
-#include "common/sock/tcp.h"
+#include "common/sock/tcp_ended.h"
 #include "common/image/manifest.h"
 #include "common/image/source.h"
 #include "common/mm/mm.h"
@@ -167,6 +167,8 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		tell_unused(plan->given, log);
 	if (!ret)
 		ret = controller_run(plan, log, &slots, err);
+	if (!ret)
+		ret = tcp_ended_run(plan, log, slots.fd, err);
 	if (!ret)
 		cgroups_tell(plan, log);
 	/*

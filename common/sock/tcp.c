@@ -2,13 +2,10 @@
 /* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
 #include "common/sock/tcp.h"
 #include "common/sock/listeners.h"
+#include "common/sock/tcp_ended.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 static bool tcp_match(int type, int protocol)
@@ -55,48 +52,6 @@ static int refuse_upper(int fd, struct err *err)
 	return err_refuse(err, "%s: the kernel runs the protocol %s on top of it, whose state cannot be read", what, name);
 }
 
-/* Nobody knows it any more. Reading gives its end, writing EPIPE; it has no port. */
-int tcp_fill_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
-{
-	int ret = inet_fill(d, src, e, true, err);
-
-	if (ret < 0)
-		return ret;
-	tcp_fill_options(d, src->fd, e);
-	e->state = TCP_CLOSE;
-	e->src_port = e->dst_port = 0;
-	memset(e->src_addr, 0, 4 * e->n_src_addr);
-	memset(e->dst_addr, 0, 4 * e->n_dst_addr);
-	e->has_shutdown = true;
-	e->shutdown = SK_SHUTDOWN__BOTH;
-	return 0;
-}
-
-/* Over, but what came before may still be unread: that belongs to a connection that cannot be made again. */
-static int dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
-{
-	int unread = 0, ret = 0;
-
-	if (!d->opts->tcp_close) {
-		if (ioctl(src->fd, SIOCINQ, &unread) < 0)
-			return err_sys(err, "cannot read the length of its queue");
-		if (unread > 0)
-			ret = err_hint(err, err_refuse(err, "TCP connection that has ended, with %d bytes not yet read", unread),
-				       "use --tcp-close to drop them");
-		if (!ret)
-			ret = sock_refuse_errors(src->fd, "TCP connection that has ended", err);
-	}
-	return ret < 0 ? ret : tcp_fill_ended(d, src, e, err);
-}
-
-/* A socket that is closed and cannot be read any more was connected once (tcp_done() in net/ipv4/tcp.c). */
-static bool was_connected(int fd)
-{
-	struct pollfd p = { fd, POLLRDHUP, 0 };
-
-	return poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP;
-}
-
 /* Connections that are there, or coming. */
 static int dump_connected(struct dump *d, const struct fd_source *src, const struct tcp_info *info, FileEntry *entry, InetSkEntry *e,
 			  struct err *err)
@@ -105,7 +60,7 @@ static int dump_connected(struct dump *d, const struct fd_source *src, const str
 	char what[300];
 
 	if (d->opts->tcp_close || (d->opts->skip_in_flight && state == TCP_SYN_SENT))
-		return tcp_fill_ended(d, src, e, err);
+		return tcp_dump_dropped(d, src, e, err);
 	/* No SYN is on its way: connect(2) left that to the first data (tcp_fastopen_defer_connect() in net/ipv4/tcp_fastopen.c). */
 	if (state == TCP_SYN_SENT && !info->tcpi_unacked)
 		return err_hint(err, err_refuse(err, "TCP socket whose connection begins with its first data (TCP_FASTOPEN_CONNECT)"),
@@ -173,8 +128,8 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		return ret;
 	if (info.tcpi_state != TCP_LISTEN && info.tcpi_state != TCP_CLOSE)
 		return dump_connected(d, src, &info, entry, e, err);
-	if (info.tcpi_state == TCP_CLOSE && was_connected(src->fd))
-		return dump_ended(d, src, e, err);
+	if (info.tcpi_state == TCP_CLOSE && tcp_was_connected(src->fd))
+		return tcp_dump_ended(d, src, e, err);
 	ret = inet_fill(d, src, e, false, err);
 	if (ret < 0)
 		return ret;
@@ -263,6 +218,11 @@ static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 
 	if (connected && !plan->tcp_close && !m->inventory->tcp_close)
 		return tcp_plan_connection(m, e, plan, slot, err);
+	if (e->state == TCP_CLOSE && e->ended && !plan->tcp_close && !m->inventory->tcp_close) {
+		ret = tcp_plan_ended(m, e, plan, slot, err);
+		if (ret <= 0)
+			return ret;
+	}
 	ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;

@@ -30,8 +30,6 @@ enum net_lock_method tcp_lock_method(const struct dump *d);
  */
 int tcp_refuse_early(const struct dump *d, struct err *err);
 
-/* A socket whose connection is over. */
-int tcp_fill_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err);
 /* Options with fields of their own. */
 void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e);
 
@@ -48,6 +46,12 @@ struct tcp_restore {
 };
 struct tcp_plan { struct tcp_restore *v; size_t n, cap; }; /* in the plan's arena */
 
+/* Half of what the kernel is to take for a queue of so many bytes: with what it needs around them. */
+int tcp_room(uint32_t len);
+/* What one call puts into a receive queue whole (tcp_send_rcvq() in net/ipv4/tcp_input.c takes 16 pages at once). */
+#define TCP_RECV_CHUNK 65536u
+/* The sizes of buffers that the program has, after the room for queues. */
+int tcp_sizes_back(const SkOptsEntry *o, int fd, struct err *err);
 void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot);
 /* The steps of a connection. */
 int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err);
@@ -67,6 +71,7 @@ void tcp_run_done(struct tcp_run *run);
 void tcp_run_free(struct tcp_run *run);
 
 /* Is the own address of each connection on this host? */
+bool tcp_address_is_here(const InetSkEntry *e);
 void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn report, void *ctx);
 
 #endif

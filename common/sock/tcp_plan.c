@@ -12,8 +12,6 @@
 #include <sys/syscall.h>
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
-/* What one call puts into a queue whole (tcp_send_rcvq() in net/ipv4/tcp_input.c takes 16 pages at once). */
-#define RECV_CHUNK 65536u
 #define SEND_CHUNK (1u << 20)
 #define MSS_MIN 88u    /* TCP_MIN_MSS, and MAX_TCP_WINDOW: what TCP_MAXSEG takes (do_tcp_setsockopt() in net/ipv4/tcp.c) */
 #define MSS_MAX 32767u
@@ -81,7 +79,7 @@ static void plan_negotiated(struct plan *plan, const TcpStreamEntry *s, uint32_t
 
 static void plan_bytes(struct plan *plan, uint32_t slot, int queue, const uint8_t *bytes, uint32_t len)
 {
-	const uint32_t chunk = queue == TCP_SEND_QUEUE ? SEND_CHUNK : RECV_CHUNK;
+	const uint32_t chunk = queue == TCP_SEND_QUEUE ? SEND_CHUNK : TCP_RECV_CHUNK;
 
 	if (!len)
 		return;
@@ -90,8 +88,7 @@ static void plan_bytes(struct plan *plan, uint32_t slot, int queue, const uint8_
 				A_PTR(bytes + off), A(MIN(chunk, len - off)), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
 }
 
-/* Half of what the kernel is to take for a queue of so many bytes: with what it needs around them. */
-static int room(uint32_t len)
+int tcp_room(uint32_t len)
 {
 	return (int)MIN(len * 2ull + (1u << 18), INT32_MAX / 2);
 }
@@ -107,7 +104,7 @@ static void plan_queues(struct plan *plan, const struct tcp_stream *st, uint32_t
 	const TcpStreamEntry *s = st->s;
 
 	if (r->sizes && s->inq_len)
-		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE, room(s->inq_len));
+		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE, tcp_room(s->inq_len));
 	/* Chosen since its number was set. */
 	plan_bytes(plan, slot, TCP_RECV_QUEUE, st->in, s->inq_len);
 	if (s->outq_len == r->nunsent)
@@ -129,11 +126,11 @@ static const InetSkEntry *for_now(struct plan *plan, const InetSkEntry *e, const
 	SkOptsEntry *o = copy->opts = arena_dup(plan->arena, e->opts, sizeof(*e->opts));
 
 	o->has_reuseaddr = false;
-	r->sizes = !fits(s->inq_len, RECV_CHUNK, o->so_rcvbuf) || !fits(s->outq_len, SEND_CHUNK, o->so_sndbuf);
+	r->sizes = !fits(s->inq_len, TCP_RECV_CHUNK, o->so_rcvbuf) || !fits(s->outq_len, SEND_CHUNK, o->so_sndbuf);
 	if (r->sizes) {
 		o->has_so_buf_lock = false;
 		if (s->outq_len)
-			o->so_sndbuf = 2 * (uint32_t)room(s->outq_len);
+			o->so_sndbuf = 2 * (uint32_t)tcp_room(s->outq_len);
 	}
 	return copy;
 }

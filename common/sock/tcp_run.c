@@ -269,15 +269,11 @@ static int send_unsent(const struct tcp_restore *r, int fd, struct err *err)
 	return 0;
 }
 
-/* The sizes of the program, after the room for the queues. */
-static int set_sizes(const struct tcp_restore *r, int fd, struct err *err)
+int tcp_sizes_back(const SkOptsEntry *o, int fd, struct err *err)
 {
-	const SkOptsEntry *o = r->e->opts;
-	int ret = 0, locked = o->has_so_buf_lock ? (int)(o->so_buf_lock & 3) : 3;
+	const int locked = o->has_so_buf_lock ? (int)(o->so_buf_lock & 3) : 3;
+	int ret = set(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)(o->so_sndbuf / 2));
 
-	if (!r->sizes)
-		return 0;
-	ret = set(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)(o->so_sndbuf / 2));
 	if (!ret)
 		ret = set(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)(o->so_rcvbuf / 2));
 	if (!ret && locked != 3)
@@ -298,8 +294,8 @@ static int release(struct tcp_run *run, const struct tcp_restore *r, int fd, str
 		ret = open_again(r, fd, err);
 	if (!ret && r->nunsent)
 		ret = send_unsent(r, fd, err);
-	if (!ret)
-		ret = set_sizes(r, fd, err);
+	if (!ret && r->sizes)
+		ret = tcp_sizes_back(r->e->opts, fd, err);
 	/* The program's own shutdown of reading; what the peer has closed is closed by now. */
 	if (!ret && r->e->has_shutdown && r->e->shutdown & SK_SHUTDOWN__READ && shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
 		ret = err_sys(err, "cannot shut it down");
@@ -409,7 +405,7 @@ void tcp_run_free(struct tcp_run *run)
 /* ---- preflight ---- */
 
 /* Whether bind(2) takes the address, without options that make it take any. */
-static bool is_here(const InetSkEntry *e)
+bool tcp_address_is_here(const InetSkEntry *e)
 {
 	union inet_address a;
 	socklen_t len = inet_address_of(e, false, &a);
@@ -436,7 +432,7 @@ void tcp_preflight(const struct model *m, const struct plan *plan, finding_fn re
 		if (last && last->family == e->family && !memcmp(last->src_addr, e->src_addr, 4 * e->n_src_addr))
 			continue;
 		last = e;
-		if (inet_any_address(e) || is_here(e))
+		if (inet_any_address(e) || tcp_address_is_here(e))
 			continue;
 		inet_address_text(e, false, a, sizeof(a));
 		inet_address_text(e, true, b, sizeof(b));

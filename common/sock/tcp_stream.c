@@ -23,6 +23,7 @@
 #include "common/base/halves.h"
 #include "common/net/guard.h"
 #include "common/sock/ahead.h"
+#include "common/sock/tcp_ended.h"
 #include "tcp-stream.pb-c.h"
 
 /* include/net/tcp_states.h; <netinet/tcp.h> has them, but clashes with <linux/tcp.h>. */
@@ -41,6 +42,8 @@ struct connection {
 	FileEntry *entry;
 	int reuse;
 	unsigned state;
+	bool ended; /* meanwhile */
+	int unread; /* then: tcp_unread() of it */
 	bool shut_in; /* nothing more comes than what waits to be read */
 	TcpStreamEntry stream;
 };
@@ -137,7 +140,8 @@ static int queue_lengths(int fd, const struct tcp_info *info, TcpStreamEntry *s,
 struct request {
 	int fd, reuse;
 	uint32_t out_len;
-	int ret; /* 0 or -errno */
+	bool ended; /* nothing but the length of its queue */
+	int ret; /* 0 or -errno; that length */
 	enum { ENTER, SEND_QUEUE, SEND_SEQ, SEND_BYTES, RECV_QUEUE, RECV_SEQ, NO_QUEUE, SEGMENT, CLOCK, WINDOWS, LEAVE } at;
 	uint32_t out_seq, in_seq, mss, clock;
 	struct tcp_repair_window w;
@@ -189,6 +193,10 @@ static void read_one(struct request *r, unsigned char *bytes)
 {
 	int back;
 
+	if (r->ended) {
+		r->ret = tcp_unread(r->fd);
+		return;
+	}
 	r->at = ENTER;
 	r->ret = repair_enter(r->fd);
 	if (r->ret < 0)
@@ -258,9 +266,11 @@ static int look_at(struct dump *d, struct connection *c, struct err *err)
 
 	if (ret < 0)
 		return err_set(err, ERR_FAILED, -ret, "cannot read the state of a connection");
-	if (info.tcpi_state == CLOSED) /* a moment ago */
-		return err_refuse(err, "TCP connection that ended while it was dumped");
 	c->state = info.tcpi_state;
+	c->ended = c->state == CLOSED; /* a moment ago */
+	c->unread = -1;
+	if (c->ended)
+		return 0;
 	if (poll(&p, 1, 0) < 0)
 		return err_sys(err, "cannot poll a connection");
 	c->shut_in = p.revents & POLLRDHUP;
@@ -286,6 +296,10 @@ static int put_connection(struct dump *d, struct connection *c, const struct job
 	uint32_t ino = (uint32_t)c->src.st.st_ino;
 	int ret;
 
+	if (r->ended) {
+		c->unread = r->ret;
+		return r->ret < 0 ? err_set(err, ERR_FAILED, -r->ret, "cannot read the length of its queue") : 0;
+	}
 	if (r->ret < 0)
 		return err_set(err, ERR_FAILED, -r->ret, "cannot %s", acts[r->at]);
 	take_answer(r, s);
@@ -335,6 +349,14 @@ static int complete(struct dump *d, const struct connection *c, struct err *err)
 	const bool out = sent_fin(c->state);
 	char what[300];
 
+	if (c->ended) {
+		int ret = tcp_end_entry(d, &c->src, e, c->unread, err);
+
+		if (ret < 0)
+			return ret;
+		file_put(d, c->entry);
+		return 0;
+	}
 	e->state = c->state;
 	e->opts->reuseaddr = c->reuse;
 	if (c->shut_in || out) {
@@ -373,7 +395,7 @@ static int dump_some(struct dump *d, size_t from, size_t *done, struct err *err)
 		if (job->n && bytes + c->stream.outq_len > t->room)
 			break; /* looked at again, alone */
 		job->v[job->n++] = (struct request){ .fd = c->src.fd, .reuse = c->reuse, .out_len = c->stream.outq_len,
-						     .bytes = bytes };
+						     .bytes = bytes, .ended = c->ended };
 		bytes += c->stream.outq_len;
 	}
 	ret = guard_run(t->guard, "tcp:repair", err);

@@ -10,6 +10,8 @@
 
 #include "test.h"
 
+static int urgent_peer_;
+
 /* The end at which "abc", an urgent X and "def" wait. The other end, and what listens, stay open. */
 static inline int urgent_waits(void)
 {
@@ -26,7 +28,20 @@ static inline int urgent_waits(void)
 	CHECK_EQ(write(c, "def", 3), 3);
 	struct pollfd p = { s, POLLPRI, 0 };
 	CHECK_EQ(poll(&p, 1, 30000), 1);
+	urgent_peer_ = c;
 	return s;
+}
+
+/* Both sides say their end, and hear of it. */
+static inline void urgent_ends(int s)
+{
+	struct pollfd p = { s, POLLRDHUP, 0 };
+
+	CHECK(!shutdown(urgent_peer_, SHUT_WR));
+	CHECK_EQ(poll(&p, 1, 30000), 1);
+	CHECK(!shutdown(s, SHUT_WR));
+	p = (struct pollfd){ s, 0, 0 };
+	CHECK(poll(&p, 1, 30000) == 1 && p.revents & POLLHUP);
 }
 
 #endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* TCP sockets whose connection has ended: by what both sides said, or by a reset of which the program knows. */
+#ifndef CR_SOCK_TCP_ENDED_H
+#define CR_SOCK_TCP_ENDED_H
+
+#include "common/sock/tcp.h"
+
+/* ---- dump ---- */
+
+/* Of a closed socket: it was connected once, or was to be. */
+bool tcp_was_connected(int fd);
+/* Everything of such a socket; its connection is dropped as far as there is one. */
+int tcp_dump_dropped(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err);
+/* Everything of such a socket, with what waits to be read. */
+int tcp_dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err);
+/*
+ * The same of an entry that inet_fill() has filled already. all: how many bytes tcp_unread() counted, -1: not known, by a process
+ * that is the tracer and has no guard of its own for this.
+ */
+int tcp_end_entry(struct dump *d, const struct fd_source *src, InetSkEntry *e, int all, struct err *err);
+/*
+ * How much waits to be read, behind a mark of urgent data, too; -errno. For some microseconds SO_OOBINLINE of the socket is on, so
+ * this is for a guard (common/net/guard.h). Nothing but system calls.
+ */
+int tcp_unread(int fd);
+
+/* ---- restore ---- */
+
+/* Steps of the socket; tcp_ended_run() does the rest. 1, and nothing is planned: who may not do that makes a socket without a name. */
+int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err);
+/* When the controller has made all sockets, and before any task is there. fds: descriptors by slot. */
+int tcp_ended_run(const struct plan *plan, const struct log *log, const int *fds, struct err *err);
+/* Is the own address of each that has something to be read on this host? */
+void tcp_ended_preflight(const struct plan *plan, finding_fn report, void *ctx);
+
+#endif
