@@ -10,6 +10,7 @@
 
 #include "common/agent/program.h"
 #include "common/dump/dump.h"
+#include "common/dump/told.h"
 #include "common/restore/model.h"
 #include "common/restore/plan.h"
 
@@ -32,6 +33,12 @@ struct state_kind {
 	 */
 	int (*ask)(struct dump *d, struct program *prog, void *slot, struct err *err);
 	size_t slot_size;
+	/*
+	 * Of which numbers of the kernel's the answers are a function (common/dump/told.h), and, where they are numbers themselves, how
+	 * they get into prog, which holds the answers of another thread. For thread scope. told NULL: of none, each thread is asked.
+	 */
+	struct told_rule (*told)(const void *slot);
+	void (*tell)(const uint64_t numbers[TOLDS], struct program *prog, const void *slot);
 	/*
 	 * Fills its part of thread->core, or of other images. prog holds the answers. For task scope thread is the leader.
 	 * State that cannot be brought back is refused here (err_refuse), before the target is harmed.

@@ -290,6 +290,21 @@ int64_t program_result(const struct program *p, struct step_ref s)
 	return p->v[s.i].result;
 }
 
+void program_set_answer(struct program *p, struct data_ref d, const void *bytes, size_t len)
+{
+	memcpy(p->data + d.off, bytes, len);
+}
+
+bool program_same_answers(const struct program *a, const struct program *b)
+{
+	if (a->n != b->n || a->len != b->len || (a->len && memcmp(a->data, b->data, a->len)))
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->v[i].result != b->v[i].result)
+			return false;
+	return true;
+}
+
 const void *program_answer(const struct program *p, struct data_ref d)
 {
 	return p->data + d.off;

@@ -111,6 +111,10 @@ long program_nr(const struct program *p, size_t i);
 const char *program_note(const struct program *p, size_t i);
 enum step_expect program_expect(const struct program *p, size_t i, int64_t *want);
 void program_set_result(struct program *p, size_t i, int64_t result);
+/* The same for what a step would have written at the beginning of d. */
+void program_set_answer(struct program *p, struct data_ref d, const void *bytes, size_t len);
+/* Whether two copies of one program have the same results and data. */
+bool program_same_answers(const struct program *a, const struct program *b);
 const void *program_data_bytes(const struct program *p, size_t *len);
 /* Whether a result meets an expectation: the rule that agent.S implements too. */
 bool program_met(enum step_expect expect, int64_t want, int64_t result);

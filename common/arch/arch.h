@@ -16,6 +16,9 @@
 /* Results of system calls that the kernel keeps for itself and its tracers (include/linux/errno.h): what to do when no handler is run. */
 enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 };
 
+/* Where task_struct says which features of the processor a thread has switched on (arch/x86/include/asm/processor.h, thread_struct). */
+#define ARCH_TASK_FEATURES "thread.features"
+
 /* General registers as PTRACE_GETREGSET NT_PRSTATUS gives them. */
 struct arch_regs { struct user_regs_struct r; };
 

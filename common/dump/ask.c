@@ -2,13 +2,15 @@
 /*
  * What only a task itself can tell: its threads are borrowed, and answer. Until one is on a processor, and until we are again, takes
  * most of the time that its answers need; so of a tree several tasks are on their way at once, and each part of one's way is waited
- * for when all others have been sent on theirs.
+ * for when all others have been sent on theirs. Of the threads of a process only those are asked of whom it is not known what they
+ * would say (told.h).
  */
 #include "common/dump/ask.h"
 
 #include <errno.h>
 
 #include "common/dump/dead_leader.h"
+#include "common/dump/told.h"
 #include "common/kinds.h"
 #include "common/mm/mm.h"
 
@@ -74,13 +76,61 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 }
 
 /* What the takers of answers need. */
-struct answers { struct dump *d; const struct questions *q; };
+struct answers { struct dump *d; const struct questions *q; struct told_threads *told; };
+
+static bool is_to_be_asked(void *ctx, size_t thread)
+{
+	const struct answers *a = ctx;
+
+	return told_asks(a->told, thread);
+}
 
 static int record_thread(void *ctx, size_t thread, struct err *err)
 {
 	const struct answers *a = ctx;
 
+	told_take(a->told, thread, a->q->prog);
 	return record(a->d, SCOPE_THREAD, &a->d->task->threads[thread], a->q, err);
+}
+
+/* Those of whom it is known what they would say. *left: how many there are of whom it turned out not to be. */
+static int record_told(struct answers *a, size_t *left, struct err *err)
+{
+	struct dump_task *t = a->d->task;
+	size_t n = 0;
+
+	*left = 0;
+	for (size_t i = t->fz.speaker + 1; i < t->nthreads; i++) {
+		struct questions q = { .prog = told_by(a->told, i), .slots = a->q->slots };
+		int ret = q.prog ? record(a->d, SCOPE_THREAD, &t->threads[i], &q, err) : 0;
+
+		if (ret)
+			return ret;
+		n += q.prog != NULL;
+		*left += told_asks(a->told, i);
+	}
+	log_debug(a->d->log, "pid %d: %zu of %zu threads need not be asked", t->pid, n, t->nthreads - 1);
+	return 0;
+}
+
+/* First those whom others are like, then, where what they said shows that nothing follows from it, these others as well. */
+static int ask_others(struct answers *a, struct err *err)
+{
+	struct remote_done take = { is_to_be_asked, record_thread, a };
+	size_t left = 0;
+	int ret;
+
+	do {
+		ret = remote_run_others(a->d->task->remote, a->q->prog, &take, err);
+		if (!ret)
+			ret = record_told(a, &left, err);
+	} while (!ret && left);
+	return ret;
+}
+
+static void answers_done(struct answers *a)
+{
+	told_free(a->told);
 }
 
 /* What needs no answers: for a check of a task that must not be asked. */
@@ -121,8 +171,7 @@ int ask_inside(struct dump *d, struct err *err)
 	cleanup(questions_done) struct questions task = { 0 };
 	cleanup(questions_done) struct questions leader = { 0 };
 	cleanup(questions_done) struct questions others = { 0 };
-	struct answers answers = { d, &others };
-	struct remote_done take = { record_thread, &answers };
+	cleanup(answers_done) struct answers answers = { d, &others, NULL };
 	struct remote_needs needs = needs_of(d->task);
 	const bool alone = is_alone(d->task);
 	struct err ignore = ERR_INIT;
@@ -135,6 +184,7 @@ int ask_inside(struct dump *d, struct err *err)
 		if (!alone) {
 			others = (struct questions){ .prog = program_copy(leader.prog), .slots = leader.slots };
 			needs.others = program_size(others.prog);
+			answers.told = told_new(d->task, leader.slots);
 		}
 		ret = remote_open(&d->task->fz, &needs, d->log, &d->task->remote, err);
 	}
@@ -160,7 +210,7 @@ int ask_inside(struct dump *d, struct err *err)
 	if (!ret)
 		ret = record(d, SCOPE_THREAD, &d->task->threads[d->task->fz.speaker], &leader, err);
 	if (!ret)
-		ret = alone ? 0 : remote_run_others(d->task->remote, others.prog, &take, err);
+		ret = alone ? 0 : ask_others(&answers, err);
 	if (!ret)
 		ret = dead_leader_dump(d, err);
 	back = remote_close(take_ptr(d->task->remote), ret ? &ignore : err);

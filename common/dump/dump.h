@@ -83,6 +83,7 @@ struct dump_thread {
 	CoreEntry *core;	   /* being filled */
 	struct seccomp_chain *seccomp; /* its filters; arena memory */
 	const char *cgroups; /* text of its file; arena memory, NULL: not known */
+	const uint64_t *told; /* numbers of the kernel's (common/dump/told.h); arena memory, NULL: not known */
 };
 
 struct dump_task {
@@ -105,6 +106,7 @@ struct dump_task {
 	struct proc_stat stat;
 	struct dump_thread *threads; /* same order as fz.threads */
 	size_t nthreads;
+	uint64_t told_known; /* which numbers dump_thread.told has, where there is one: of TOLD() */
 	struct proc_maps maps; /* all mappings, without the agent's */
 	struct mm_dump *mm; /* what they will be in the images; arena memory */
 	uint32_t files_id, vm_id, fs_id, sighand_id; /* equal numbers are one object */

@@ -50,7 +50,7 @@ static int read_all_statuses(struct dump *d, struct err *err)
 	if (ret)
 		return ret;
 	t->threads[t->fz.speaker].alike = ALIKE_STATUS; /* not again */
-	alike_look(d->alike, t, d->log);
+	alike_look(d->alike, t, d->arena, d->log);
 	for (size_t i = 0; i < n; i++)
 		left += !(t->threads[i].alike & ALIKE_STATUS);
 	return halves_run(&(struct halves){ .n = n, .at_once = left < SHARED_FROM ? n : AT_A_TIME, .one = read_status, .mine = &mine,

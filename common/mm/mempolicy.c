@@ -95,6 +95,12 @@ static int ask_mempolicy(struct dump *d, struct program *prog, void *slot, struc
 	return 0;
 }
 
+/* mm/mempolicy.c, do_get_mempolicy(): that of the thread, which shares it with nobody, or, where it has none, the default. */
+static struct told_rule mempolicy_told(const void *slot)
+{
+	return (struct told_rule){ .same = ((const struct thread_question *)slot)->len ? TOLD(MEMPOLICY) : 0 };
+}
+
 static int dump_mempolicy(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			  struct err *err)
 {
@@ -153,6 +159,7 @@ const struct state_kind mempolicy_kind = {
 	.scope = SCOPE_THREAD,
 	.ask = ask_mempolicy,
 	.slot_size = sizeof(struct thread_question),
+	.told = mempolicy_told,
 	.dump = dump_mempolicy,
 	.plan = plan_mempolicy,
 };

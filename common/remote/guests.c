@@ -155,7 +155,7 @@ int remote_run_others(struct remote *r, struct program *prog, const struct remot
 		struct set *s = &sets[turn], *other = &sets[single ? 0 : !turn];
 
 		for (s->n = 0; s->n < half && next < r->fz->nthreads; next++)
-			if (next != r->holder && !r->fz->threads[next].dead)
+			if (next != r->holder && !r->fz->threads[next].dead && (!done->wanted || done->wanted(done->ctx, next)))
 				s->v[s->n++] = (struct guest){ next, OUTSIDE };
 		if (!s->n && !other->n)
 			break;

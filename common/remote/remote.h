@@ -102,9 +102,10 @@ int remote_open(struct freeze *fz, const struct remote_needs *needs, const struc
 void remote_prepare(struct remote *r, struct program *prog, bool leader);
 /* Runs prog in the first thread and absorbs results. A step that fails its expectation is an error that names it. */
 int remote_run(struct remote *r, struct program *prog, struct err *err);
-/* Runs prog in each of the other threads, several at a time, and calls take() for each in turn when prog has its answers; the
- * thread is outside again then. */
+/* Runs prog in each of the other threads that are wanted (NULL: all), several at a time, and calls take() for each in turn when prog
+ * has its answers; the thread is outside again then. */
 struct remote_done {
+	bool (*wanted)(void *ctx, size_t thread);
 	int (*take)(void *ctx, size_t thread, struct err *err);
 	void *ctx;
 };

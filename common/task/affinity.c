@@ -100,6 +100,7 @@ const struct state_kind affinity_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct affinity_slot),
 	.ask = ask_affinity,
+	.told = told_nothing,
 	.dump = dump_affinity,
 	.plan = plan_affinity,
 };

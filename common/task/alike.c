@@ -14,7 +14,8 @@
  *	nsproxy							the links in ns, but for pid and user, which threads share
  *	cgroups							cgroup: the groups of a css_set (kernel/cgroup/cgroup.c)
  *
- * What is a thread's own in status (name, pending signals) comes from the same row. Somebody who is killed meanwhile loses his mm
+ * What is a thread's own in status (name, pending signals) comes from the same row, and so does what it would say if it were asked
+ * (common/dump/told.h). Somebody who is killed meanwhile loses his mm
  * first (kernel/exit.c, do_exit()), and is not alike any more. A row is that of a thread by its number in our pid namespace, which
  * we know the level of: from a row of our own. What this kernel does not have under these names is not taken for equal.
  */
@@ -23,8 +24,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/arch/arch.h"
 #include "common/base/aside.h"
 #include "common/bpf/iter.h"
+#include "common/dump/told.h"
 
 /* From so many threads on, preparing takes less than it saves. */
 enum { MANY_THREADS = 128 };
@@ -32,9 +35,14 @@ enum { MANY_THREADS = 128 };
 /* Of task_struct: numbers in a row. */
 enum field {
 	LEVEL, NUMBERS, LAST_NUMBER = NUMBERS + 7,
-	REAL_CRED, ATOMIC_FLAGS, SECCOMP_MODE, SECCOMP_FILTER, SECCOMP_COUNT, SIGNAL, SIGHAND, MM, FS, FILES, UNDO, NSPROXY, CGROUPS,
-	PENDING, SHARED, COMM, COMM_END, FIELDS
+	SIGHAND, FS, FILES, UNDO, NSPROXY, CGROUPS, PENDING, SHARED, COMM, COMM_END,
+	TOLD_ONES, /* in the order of enum told */
+	REAL_CRED = TOLD_ONES + TOLD_REAL_CRED, ATOMIC_FLAGS = TOLD_ONES + TOLD_ATOMIC_FLAGS, SECCOMP_MODE = TOLD_ONES + TOLD_SECCOMP_MODE,
+	SECCOMP_FILTER = TOLD_ONES + TOLD_SECCOMP_FILTER, SECCOMP_COUNT = TOLD_ONES + TOLD_SECCOMP_COUNT,
+	SIGNAL = TOLD_ONES + TOLD_SIGNAL, MM = TOLD_ONES + TOLD_MM,
+	FIELDS = TOLD_ONES + TOLDS
 };
+_Static_assert(FIELDS <= ITER_FIELDS_MAX, "so many an iterator has room for");
 static const char *const paths[FIELDS] = {
 	[LEVEL] = "thread_pid->level",
 	/* In the namespace of each level: namespaces within each other may be more, but rarely are. */
@@ -57,6 +65,18 @@ static const char *const paths[FIELDS] = {
 	[SHARED] = "signal->shared_pending.signal.sig[0]",
 	[COMM] = "comm[0]",
 	[COMM_END] = "comm[8]",
+	[TOLD_ONES + TOLD_CRED] = "cred",
+	[TOLD_ONES + TOLD_SESSION_KEYRING] = "cred->session_keyring",
+	[TOLD_ONES + TOLD_FLAGS] = "flags",
+	[TOLD_ONES + TOLD_SWITCHES] = "thread_info.flags",
+	[TOLD_ONES + TOLD_FEATURES] = ARCH_TASK_FEATURES,
+	[TOLD_ONES + TOLD_MEMPOLICY] = "mempolicy",
+	[TOLD_ONES + TOLD_STACK] = "sas_ss_sp",
+	[TOLD_ONES + TOLD_STACK_SIZE] = "sas_ss_size",
+	[TOLD_ONES + TOLD_STACK_FLAGS] = "sas_ss_flags",
+	[TOLD_ONES + TOLD_CLEAR_TID] = "clear_child_tid",
+	[TOLD_ONES + TOLD_SLACK] = "timer_slack_ns",
+	[TOLD_ONES + TOLD_PDEATH] = "pdeath_signal",
 };
 #define BIT(field) (1ull << (field))
 #define OBJECTS (BIT(REAL_CRED) | BIT(SIGNAL) | BIT(SIGHAND) | BIT(MM) | BIT(FS) | BIT(FILES) | BIT(NSPROXY) | BIT(CGROUPS))
@@ -68,7 +88,8 @@ static const struct { unsigned alike; uint64_t fields; } questions[] = {
 	{ ALIKE_NAMESPACES, BIT(MM) | BIT(NSPROXY) },
 	{ ALIKE_CGROUP, BIT(MM) | BIT(CGROUPS) },
 };
-#define NEEDED (BIT(FIELDS) - BIT(REAL_CRED) + BIT(LEVEL) + BIT(NUMBERS))
+#define NEEDED (BIT(LEVEL) | BIT(NUMBERS) | (BIT(TOLD_ONES) - BIT(SIGHAND)) | BIT(REAL_CRED) | BIT(ATOMIC_FLAGS) | BIT(SECCOMP_MODE) | \
+		BIT(SECCOMP_FILTER) | BIT(SECCOMP_COUNT) | BIT(SIGNAL) | BIT(MM))
 
 struct alike {
 	bool begun, ended;
@@ -188,6 +209,12 @@ static unsigned compare(const uint64_t *row, const uint64_t *first)
 	return alike;
 }
 
+static void note(struct dump_thread *t, const uint64_t *row, const uint64_t *first, struct arena *arena)
+{
+	t->alike = compare(row, first);
+	t->told = arena_dup(arena, row + TOLD_ONES, TOLDS * sizeof(*row));
+}
+
 static void fill_status(struct proc_status *out, const struct proc_status *first, const uint64_t *row, pid_t tid, uint64_t sigmask)
 {
 	*out = *first;
@@ -199,7 +226,7 @@ static void fill_status(struct proc_status *out, const struct proc_status *first
 	out->sig_blk = sigmask;
 }
 
-void alike_look(struct alike *a, struct dump_task *t, const struct log *log)
+void alike_look(struct alike *a, struct dump_task *t, struct arena *arena, const struct log *log)
 {
 	struct dump_thread *first = &t->threads[t->fz.speaker];
 	struct err why = ERR_INIT;
@@ -215,12 +242,15 @@ void alike_look(struct alike *a, struct dump_task *t, const struct log *log)
 		return;
 	}
 	its = row_of(a, &rows, t->tid, &hint);
+	t->told_known = ~a->iter.absent >> TOLD_ONES & ((1ull << TOLDS) - 1);
+	if (its)
+		first->told = arena_dup(arena, its + TOLD_ONES, TOLDS * sizeof(*its));
 	for (size_t i = t->fz.speaker + 1; i < t->nthreads && its; i++) {
 		struct dump_thread *thread = &t->threads[i];
 		const uint64_t *row = row_of(a, &rows, thread->frozen->tid, &hint);
 
 		if (row)
-			thread->alike = compare(row, its);
+			note(thread, row, its, arena);
 		if (thread->alike & ALIKE_STATUS)
 			fill_status(&thread->status, &first->status, row, thread->frozen->tid, thread->frozen->sigmask);
 		all += thread->alike == (ALIKE_STATUS | ALIKE_SHARED | ALIKE_NAMESPACES | ALIKE_CGROUP);

@@ -16,8 +16,9 @@ void alike_free(struct alike *a);
 void alike_begin(struct alike *a, pid_t pid);
 /*
  * After t->threads[t->fz.speaker].status was read: says of each other thread what is alike (dump_thread.alike), and fills its status
- * where that is. All threads stand still. Whatever cannot be told is to be read as of any thread.
+ * where that is; and gives all their numbers, from which follows what they would answer (dump_thread.told). All threads stand still.
+ * Whatever cannot be told is to be read as of any thread.
  */
-void alike_look(struct alike *a, struct dump_task *t, const struct log *log);
+void alike_look(struct alike *a, struct dump_task *t, struct arena *arena, const struct log *log);
 
 #endif

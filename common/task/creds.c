@@ -42,6 +42,12 @@ static int ask_creds(struct dump *d, struct program *prog, void *slot, struct er
 	return 0;
 }
 
+/* kernel/sys.c and security/commoncap.c, PR_GET_SECUREBITS: a number of the credentials. */
+static struct told_rule creds_told(const void *slot)
+{
+	return (struct told_rule){ .same = TOLD(CRED) };
+}
+
 static void put_caps(struct arena *arena, uint64_t caps, size_t *n, uint32_t **out)
 {
 	uint32_t words[2] = { (uint32_t)caps, (uint32_t)(caps >> 32) };
@@ -312,6 +318,7 @@ const struct state_kind creds_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct creds_slot),
 	.ask = ask_creds,
+	.told = creds_told,
 	.dump = dump_creds,
 	.plan = plan_creds,
 };

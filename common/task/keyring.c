@@ -19,6 +19,7 @@
 struct keyring_slot {
 	bool asked;
 	int32_t own; /* session keyring of the dumper */
+	bool session_asked;
 	struct step_ref thread, process, session, read, described[KEYS];
 	struct data_ref serials, text[KEYS];
 };
@@ -39,6 +40,36 @@ static struct step_ref ask_id(struct program *prog, const char *what, int32_t wh
 	return program_try(prog, 0, what, SYS_keyctl, A(KEYCTL_GET_KEYRING_ID), A((uint64_t)(int64_t)which), A(0));
 }
 
+/*
+ * Whoever asks for a session keyring gets one, if he has none (security/keys/process_keys.c, lookup_user_key()): new credentials, his
+ * own, in which the user's keyring stands that was found without it. So where the kernel's records tell that no thread has any, nobody is
+ * asked.
+ */
+static bool may_have_session(const struct dump_task *t)
+{
+	for (size_t i = 0; i < t->nthreads; i++)
+		if (!t->threads[i].frozen->dead && (!t->threads[i].told || t->threads[i].told[TOLD_SESSION_KEYRING]))
+			return true;
+	return !(t->told_known & TOLD(SESSION_KEYRING));
+}
+
+static void ask_session(struct program *prog, struct keyring_slot *s)
+{
+	s->session_asked = true;
+	s->session = ask_id(prog, "session keyring", KEY_SPEC_SESSION_KEYRING);
+	s->serials = program_data(prog, NULL, (KEYS + 1) * sizeof(int32_t)); /* a load takes 8 bytes */
+	s->read = program_try(prog, 0, "keys of the session", SYS_keyctl, A(KEYCTL_READ),
+			      A((uint64_t)(int64_t)KEY_SPEC_SESSION_KEYRING), A_DATA(s->serials), A(KEYS * sizeof(int32_t)));
+	for (size_t i = 0; i < KEYS; i++) {
+		struct data_ref at = { s->serials.off + (uint32_t)(i * sizeof(int32_t)), 8 };
+
+		s->text[i] = program_data(prog, NULL, DESCRIPTION);
+		/* The kernel takes the lower half for the serial number. */
+		s->described[i] = program_try(prog, 0, "a key of the session", SYS_keyctl, A(KEYCTL_DESCRIBE), A_LOAD(at),
+					      A_DATA(s->text[i]), A(DESCRIPTION));
+	}
+}
+
 static int ask_keyring(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct keyring_slot *s = slot;
@@ -53,19 +84,15 @@ static int ask_keyring(struct dump *d, struct program *prog, void *slot, struct 
 	s->asked = true;
 	s->thread = ask_id(prog, "thread keyring", KEY_SPEC_THREAD_KEYRING);
 	s->process = ask_id(prog, "process keyring", KEY_SPEC_PROCESS_KEYRING);
-	s->session = ask_id(prog, "session keyring", KEY_SPEC_SESSION_KEYRING);
-	s->serials = program_data(prog, NULL, (KEYS + 1) * sizeof(int32_t)); /* a load takes 8 bytes */
-	s->read = program_try(prog, 0, "keys of the session", SYS_keyctl, A(KEYCTL_READ),
-			      A((uint64_t)(int64_t)KEY_SPEC_SESSION_KEYRING), A_DATA(s->serials), A(KEYS * sizeof(int32_t)));
-	for (size_t i = 0; i < KEYS; i++) {
-		struct data_ref at = { s->serials.off + (uint32_t)(i * sizeof(int32_t)), 8 };
-
-		s->text[i] = program_data(prog, NULL, DESCRIPTION);
-		/* The kernel takes the lower half for the serial number. */
-		s->described[i] = program_try(prog, 0, "a key of the session", SYS_keyctl, A(KEYCTL_DESCRIBE), A_LOAD(at),
-					      A_DATA(s->text[i]), A(DESCRIPTION));
-	}
+	if (may_have_session(d->task))
+		ask_session(prog, s);
 	return 0;
+}
+
+/* security/keys/process_keys.c, lookup_user_key(): all of these hang on the credentials. */
+static struct told_rule keyring_told(const void *slot)
+{
+	return (struct told_rule){ .same = TOLD(CRED) | TOLD(SESSION_KEYRING) };
 }
 
 /* "keyring;0;65534;1f3f0000;_uid.0": the ways to what belongs to a user, not to a task. */
@@ -111,7 +138,7 @@ static int dump_keyring(struct dump *d, struct dump_thread *thread, const struct
 	if (program_result(prog, s->thread) > 0 || program_result(prog, s->process) > 0)
 		return err_refuse(err, "thread %d has a %s keyring (keyctl)", thread->frozen->tid,
 				  program_result(prog, s->thread) > 0 ? "thread" : "process");
-	if (program_result(prog, s->session) == s->own)
+	if (!s->session_asked || program_result(prog, s->session) == s->own)
 		return 0;
 	return check_session(thread, prog, s, err);
 }
@@ -121,5 +148,6 @@ const struct state_kind keyring_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct keyring_slot),
 	.ask = ask_keyring,
+	.told = keyring_told,
 	.dump = dump_keyring,
 };

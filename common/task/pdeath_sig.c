@@ -16,6 +16,20 @@ static int ask_pdeath_sig(struct dump *d, struct program *prog, void *slot, stru
 	return 0;
 }
 
+/* kernel/sys.c, PR_GET_PDEATHSIG */
+static struct told_rule pdeath_sig_told(const void *slot)
+{
+	return (struct told_rule){ .own = TOLD(PDEATH) };
+}
+
+static void tell_pdeath_sig(const uint64_t numbers[TOLDS], struct program *prog, const void *slot)
+{
+	const struct pdeath_slot *s = slot;
+	int signo = (int)numbers[TOLD_PDEATH];
+
+	program_set_answer(prog, s->signo, &signo, sizeof(signo));
+}
+
 static int dump_pdeath_sig(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			   struct err *err)
 {
@@ -52,6 +66,8 @@ const struct state_kind pdeath_sig_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct pdeath_slot),
 	.ask = ask_pdeath_sig,
+	.told = pdeath_sig_told,
+	.tell = tell_pdeath_sig,
 	.dump = dump_pdeath_sig,
 	.plan = plan_pdeath_sig,
 };

@@ -86,6 +86,16 @@ static int ask_prctl(struct dump *d, struct program *prog, void *slot, struct er
 	return 0;
 }
 
+/*
+ * kernel/sys.c: PF_IO_FLUSHER (which takes a privilege to ask for), PF_MCE_* are flags, MDWE is of the memory. Of x86-64: TIF_NOTSC
+ * (arch/x86/kernel/process.c, get_tsc_mode()), and of speculation TIF_SPEC_L1D_FLUSH and bits of atomic_flags (arch/x86/kernel/cpu/bugs.c,
+ * arch_prctl_spec_ctrl_get()).
+ */
+static struct told_rule prctl_told(const void *slot)
+{
+	return (struct told_rule){ .same = TOLD(CRED) | TOLD(FLAGS) | TOLD(MM) | TOLD(SWITCHES) | TOLD(ATOMIC_FLAGS) };
+}
+
 /* The call that sets it again: option, then its arguments. */
 static PrctlEntry *switch_of(struct dump *d, const struct question *q, int64_t result, int value)
 {
@@ -166,6 +176,7 @@ const struct state_kind prctl_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct prctl_slot),
 	.ask = ask_prctl,
+	.told = prctl_told,
 	.dump = dump_prctl,
 	.plan = plan_prctl,
 };

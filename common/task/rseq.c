@@ -122,6 +122,7 @@ const struct state_kind rseq_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct rseq_slot),
 	.ask = ask_rseq,
+	.told = told_nothing,
 	.dump = dump_rseq,
 	.plan = plan_rseq,
 };

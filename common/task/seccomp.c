@@ -522,6 +522,7 @@ const struct state_kind seccomp_kind = {
 	.name = "seccomp",
 	.scope = SCOPE_THREAD,
 	.ask = ask_thread,
+	.told = told_nothing,
 	.dump = dump_seccomp,
 	.plan = plan_seccomp,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The alternate signal stack. */
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "common/task/task.h"
@@ -19,6 +20,24 @@ static int ask_stack(struct dump *d, struct program *prog, void *slot, struct er
 	s->old = program_data(prog, NULL, sizeof(struct kernel_stack));
 	program_call(prog, 0, "alternate signal stack", SYS_sigaltstack, A(0), A_DATA(s->old));
 	return 0;
+}
+
+/* kernel/signal.c, do_sigaltstack(): the flags say besides whether there is one, and whether the stack pointer is on it just now. */
+static struct told_rule stack_told(const void *slot)
+{
+	return (struct told_rule){ .own = TOLD(STACK) | TOLD(STACK_SIZE) | TOLD(STACK_FLAGS) };
+}
+
+static void tell_stack(const uint64_t numbers[TOLDS], struct program *prog, const void *slot)
+{
+	const struct stack_slot *s = slot;
+	struct kernel_stack k;
+
+	memcpy(&k, program_answer(prog, s->old), sizeof(k));
+	k.sp = numbers[TOLD_STACK];
+	k.size = numbers[TOLD_STACK_SIZE];
+	k.flags = (k.flags & SS_ONSTACK) | (numbers[TOLD_STACK_FLAGS] & AUTODISARM) | (k.size ? 0 : SS_DISABLE);
+	program_set_answer(prog, s->old, &k, sizeof(k));
 }
 
 static int dump_stack(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
@@ -61,6 +80,8 @@ const struct state_kind sigaltstack_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct stack_slot),
 	.ask = ask_stack,
+	.told = stack_told,
+	.tell = tell_stack,
 	.dump = dump_stack,
 	.plan = plan_stack,
 };

@@ -16,6 +16,19 @@ static int ask_tid_address(struct dump *d, struct program *prog, void *slot, str
 	return 0;
 }
 
+/* kernel/sys.c, prctl_get_tid_address() */
+static struct told_rule tid_address_told(const void *slot)
+{
+	return (struct told_rule){ .own = TOLD(CLEAR_TID) };
+}
+
+static void tell_tid_address(const uint64_t numbers[TOLDS], struct program *prog, const void *slot)
+{
+	const struct tid_address_slot *s = slot;
+
+	program_set_answer(prog, s->addr, &numbers[TOLD_CLEAR_TID], sizeof(uint64_t));
+}
+
 static int dump_tid_address(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			    struct err *err)
 {
@@ -38,6 +51,8 @@ const struct state_kind tid_address_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct tid_address_slot),
 	.ask = ask_tid_address,
+	.told = tid_address_told,
+	.tell = tell_tid_address,
 	.dump = dump_tid_address,
 	.plan = plan_tid_address,
 };

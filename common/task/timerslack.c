@@ -20,6 +20,17 @@ static int ask_slack(struct dump *d, struct program *prog, void *slot, struct er
 	return 0;
 }
 
+/* kernel/sys.c, PR_GET_TIMERSLACK */
+static struct told_rule slack_told(const void *slot)
+{
+	return (struct told_rule){ .own = TOLD(SLACK) };
+}
+
+static void tell_slack(const uint64_t numbers[TOLDS], struct program *prog, const void *slot)
+{
+	program_set_result(prog, ((const struct slack_slot *)slot)->get.i, (int64_t)numbers[TOLD_SLACK]);
+}
+
 static int dump_slack(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		      struct err *err)
 {
@@ -53,6 +64,8 @@ const struct state_kind timerslack_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct slack_slot),
 	.ask = ask_slack,
+	.told = slack_told,
+	.tell = tell_slack,
 	.dump = dump_slack,
 	.plan = plan_slack,
 };

@@ -3,17 +3,20 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "test.h"
 
-enum { THREADS = 600, ODD_EVERY = 60 };
+enum { THREADS = 600, ODD_EVERY = 40 };
 
 static char group[] = "/sys/fs/cgroup/freezer/cr-crowd-XXXXXX", tasks[sizeof(group) + 8];
 static int wait_here[2];
 static _Atomic unsigned ready;
+
+static char other_stack[65536];
 
 static void other_cgroup(void)
 {
@@ -79,6 +82,21 @@ static void make(long which)
 	case 9:
 		CHECK(!prctl(PR_SET_NAME, ""));
 		break;
+	case 10:
+		CHECK(!prctl(PR_SET_TIMERSLACK, 123456));
+		break;
+	case 11:
+		CHECK(!sigaltstack(&(stack_t){ .ss_sp = other_stack, .ss_size = sizeof(other_stack) }, NULL));
+		break;
+	case 12:
+		CHECK(!prctl(PR_SET_PDEATHSIG, SIGURG));
+		break;
+	case 13:
+		prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
+		break;
+	case 14:
+		CHECK(!prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP));
+		break;
 	}
 }
 
@@ -104,9 +122,23 @@ static size_t add_file(char *out, size_t at, size_t n, const char *name)
 	return at;
 }
 
+/* What it is asked itself. */
+static size_t add_answers(char *out, size_t at, size_t n)
+{
+	unsigned long clear_tid = 0;
+	int pdeath = 0;
+	stack_t stack;
+
+	CHECK(!sigaltstack(NULL, &stack) && !prctl(PR_GET_PDEATHSIG, &pdeath));
+	prctl(PR_GET_TID_ADDRESS, &clear_tid);
+	return at + (size_t)snprintf(out + at, n - at, "stack %p %zu %d slack %d pdeath %d mce %d clear_tid %lx securebits %d\n",
+				     stack.ss_sp, stack.ss_size, stack.ss_flags, prctl(PR_GET_TIMERSLACK), pdeath,
+				     prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), clear_tid, prctl(PR_GET_SECUREBITS));
+}
+
 static void picture(char *out, size_t n)
 {
-	add_file(out, add_file(out, 0, n, "status"), n, "cgroup");
+	add_answers(out, add_file(out, add_file(out, 0, n, "status"), n, "cgroup"), n);
 }
 
 static void *thread(void *arg)
@@ -120,8 +152,9 @@ static void *thread(void *arg)
 	ready++;
 	CHECK(read(wait_here[0], &byte, 1) == 0);
 	picture(now, sizeof(now));
-	if (strcmp(before, now))
-		fail("thread %ld had\n%s\nand now has\n%s", i, before, now);
+	for (size_t at = 0; before[at] || now[at]; at++)
+		if (before[at] != now[at])
+			fail("thread %ld had\n%.400s\nand now has\n%.400s", i, before + (at < 40 ? 0 : at - 40), now + (at < 40 ? 0 : at - 40));
 	return NULL;
 }
 

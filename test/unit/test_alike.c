@@ -11,7 +11,10 @@
 #include <grp.h>
 #include <linux/filter.h>
 #include <linux/kcmp.h>
+#include <linux/keyctl.h>
+#include <linux/mempolicy.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,6 +29,7 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
+#include "common/dump/told.h"
 #include "common/task/alike.h"
 #include "test/unit/bpf.h"
 
@@ -122,16 +126,123 @@ static void has_signals(void)
 	pthread_kill(pthread_self(), SIGRTMAX);
 }
 
+/* What it says itself when it is asked, of which the numbers tell. */
+static void switched_tsc(void)
+{
+	prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+}
+static void early_kill(void)
+{
+	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
+}
+static void no_store_bypass(void)
+{
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0);
+}
+static void no_indirect_branch(void)
+{
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_DISABLE, 0, 0);
+}
+static void flushes_l1d(void)
+{
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, PR_SPEC_ENABLE, 0, 0);
+}
+static void securebits(void)
+{
+	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+}
+static void own_session_keyring(void)
+{
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+}
+static void interleaved(void)
+{
+	unsigned long nodes = 1;
+
+	syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &nodes, 8 * sizeof(nodes));
+}
+static void other_stack(void)
+{
+	static char room[65536];
+
+	sigaltstack(&(stack_t){ .ss_sp = room, .ss_size = sizeof(room), .ss_flags = (int)(1u << 31) /* SS_AUTODISARM */ }, NULL);
+}
+static void other_clear_tid(void)
+{
+	static int word;
+
+	syscall(SYS_set_tid_address, &word);
+}
+static void other_slack(void)
+{
+	prctl(PR_SET_TIMERSLACK, 123456);
+}
+static void parent_death(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGUSR2);
+}
+static void no_cpuid(void)
+{
+	syscall(SYS_arch_prctl, 0x1012 /* ARCH_SET_CPUID */, 0);
+}
+
 static const struct { void (*act)(void); unsigned differs; } odd[] = {
 	{ other_user, ALIKE_STATUS }, { other_group, ALIKE_STATUS }, { other_groups, ALIKE_STATUS },
 	{ fewer_capabilities, ALIKE_STATUS }, { bounded, ALIKE_STATUS }, { no_new_privs, ALIKE_STATUS }, { filtered, ALIKE_STATUS },
 	{ own_fs, ALIKE_STATUS | ALIKE_SHARED }, { own_files, ALIKE_SHARED }, { own_undo, 0 },
 	{ own_uts, ALIKE_NAMESPACES }, { own_net, ALIKE_NAMESPACES }, { other_cgroup, ALIKE_CGROUP },
 	{ named, 0 }, { nameless, 0 }, { has_signals, 0 },
+	{ switched_tsc, 0 }, { early_kill, 0 }, { no_store_bypass, 0 }, { no_indirect_branch, 0 }, { flushes_l1d, 0 },
+	{ securebits, ALIKE_STATUS }, { own_session_keyring, ALIKE_STATUS }, { interleaved, 0 }, { other_stack, 0 }, { other_clear_tid, 0 },
+	{ other_slack, 0 }, { parent_death, 0 }, { no_cpuid, 0 },
 };
 
+/* What a thread says itself. */
+enum word {
+	TSC, MCE, STORE_BYPASS, INDIRECT_BRANCH, L1D, SECUREBITS, IO_FLUSHER, MDWE, CPUID, XCOMP, UNTAG, POLICY, THREAD_RING, PROCESS_RING,
+	OF_ANOTHER, /* of those before, threads of which all numbers are the same have the same */
+	STACK = OF_ANOTHER, STACK_SIZE, STACK_FLAGS, CLEAR_TID, SLACK, PDEATH, WORDS
+};
+struct said { _Atomic pid_t tid; long v[WORDS]; };
+
+static long call(long ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+static void say(struct said *s)
+{
+	int tsc = 0, mode = 0, pdeath = 0;
+	stack_t stack;
+
+	s->v[TSC] = call(prctl(PR_GET_TSC, &tsc)) ?: tsc;
+	s->v[MCE] = call(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+	s->v[STORE_BYPASS] = call(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0));
+	s->v[INDIRECT_BRANCH] = call(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, 0, 0, 0));
+	s->v[L1D] = call(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, 0, 0, 0));
+	s->v[SECUREBITS] = call(prctl(PR_GET_SECUREBITS));
+	s->v[IO_FLUSHER] = call(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0));
+	s->v[MDWE] = call(prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0));
+	s->v[CPUID] = call(syscall(SYS_arch_prctl, 0x1011 /* ARCH_GET_CPUID */, 0));
+	s->v[XCOMP] = call(syscall(SYS_arch_prctl, 0x1022 /* ARCH_GET_XCOMP_PERM */, &s->v[XCOMP])) ?: s->v[XCOMP];
+	s->v[UNTAG] = call(syscall(SYS_arch_prctl, 0x4001 /* ARCH_GET_UNTAG_MASK */, &s->v[UNTAG])) ?: s->v[UNTAG];
+	s->v[POLICY] = call(syscall(SYS_get_mempolicy, &mode, NULL, 0, NULL, 0)) ?: mode;
+	s->v[THREAD_RING] = call(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0));
+	s->v[PROCESS_RING] = call(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0));
+	sigaltstack(NULL, &stack);
+	s->v[STACK] = (long)(intptr_t)stack.ss_sp;
+	s->v[STACK_SIZE] = (long)stack.ss_size;
+	s->v[STACK_FLAGS] = stack.ss_flags;
+	if (prctl(PR_GET_TID_ADDRESS, &s->v[CLEAR_TID]))
+		s->v[CLEAR_TID] = -1;
+	s->v[SLACK] = prctl(PR_GET_TIMERSLACK);
+	prctl(PR_GET_PDEATHSIG, &pdeath);
+	s->v[PDEATH] = pdeath;
+	s->tid = (pid_t)syscall(SYS_gettid);
+}
+
 /* Shared with the child: the number of each odd thread, and how many have come to rest. */
-static struct place { _Atomic pid_t tid[ARRAY_SIZE(odd)]; _Atomic unsigned rest; } *place;
+static struct place { _Atomic pid_t tid[ARRAY_SIZE(odd)]; _Atomic unsigned rest, done; struct said said[MANY + ARRAY_SIZE(odd)]; } *place;
 
 static void *rest(void *arg)
 {
@@ -141,7 +252,8 @@ static void *rest(void *arg)
 		odd[i].act();
 		place->tid[i] = (pid_t)syscall(SYS_gettid);
 	}
-	place->rest++;
+	say(&place->said[place->rest++]);
+	place->done++;
 	for (;;)
 		pause();
 	return NULL;
@@ -197,9 +309,9 @@ static pid_t child(bool leader_ends, size_t ordinary)
 	pid = fork();
 	if (!pid)
 		make_threads(leader_ends, ordinary);
-	for (int i = 0; i < 3000 && place->rest < ordinary + ARRAY_SIZE(odd); i++)
+	for (int i = 0; i < 3000 && place->done < ordinary + ARRAY_SIZE(odd); i++)
 		usleep(10000);
-	assert_int_equal(place->rest, ordinary + ARRAY_SIZE(odd));
+	assert_int_equal(place->done, ordinary + ARRAY_SIZE(odd));
 	for (int i = 0; i < 3000 && leader_ends && state_of(pid) != 'Z'; i++)
 		usleep(10000);
 	return pid;
@@ -240,7 +352,7 @@ static void look(struct seen *s, pid_t pid, bool early)
 	for (size_t i = 0; i < t->nthreads; i++)
 		if (i != t->fz.speaker)
 			memset(&t->threads[i].status, 0x55, sizeof(t->threads[i].status));
-	alike_look(a, t, &s->log);
+	alike_look(a, t, s->arena, &s->log);
 	fclose(s->log.file);
 	alike_free(a);
 }
@@ -302,6 +414,79 @@ static void compare(const struct seen *s, const struct dump_thread *t)
 		compare_files(s, t, files, false);
 	for (size_t i = 0; i < ARRAY_SIZE(shared) && t->alike & ALIKE_SHARED; i++)
 		assert_int_equal(syscall(SYS_kcmp, s->task.tid, t->frozen->tid, shared[i], 0, 0), 0);
+}
+
+static const struct said *said_by(pid_t tid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(place->said); i++)
+		if (place->said[i].tid == tid)
+			return &place->said[i];
+	return NULL;
+}
+
+/* What answers are of another thread with the same numbers. */
+#define SAME (TOLD(REAL_CRED) | TOLD(ATOMIC_FLAGS) | TOLD(SIGNAL) | TOLD(MM) | TOLD(CRED) | TOLD(FLAGS) | TOLD(SWITCHES) | TOLD(FEATURES) | \
+	      TOLD(MEMPOLICY) | TOLD(SECCOMP_MODE) | TOLD(SECCOMP_FILTER) | TOLD(SECCOMP_COUNT))
+
+static bool are_same(const uint64_t *a, const uint64_t *b)
+{
+	for (unsigned i = 0; i < TOLDS; i++)
+		if (SAME >> i & 1 && a[i] != b[i])
+			return false;
+	return true;
+}
+
+/* Numbers that are answers are those that the thread gives; and threads with the same others give the same answers. */
+static void compare_told(const struct seen *s, const struct dump_thread *t, const struct dump_thread **seen, size_t *nseen)
+{
+	const struct said *said = said_by(t->frozen->tid);
+	const uint64_t *n = t->told;
+	size_t i = 0;
+
+	assert_non_null(said);
+	assert_int_equal(s->task.told_known & SAME & ~TOLD(FEATURES), SAME & ~TOLD(FEATURES));
+	assert_int_equal(n[TOLD_STACK], said->v[STACK]);
+	assert_int_equal(n[TOLD_STACK_SIZE], said->v[STACK_SIZE]);
+	assert_int_equal((n[TOLD_STACK_FLAGS] & 1u << 31) | (n[TOLD_STACK_SIZE] ? 0 : SS_DISABLE), (unsigned)said->v[STACK_FLAGS]);
+	if (said->v[CLEAR_TID] != -1)
+		assert_int_equal(n[TOLD_CLEAR_TID], said->v[CLEAR_TID]);
+	assert_int_equal(n[TOLD_SLACK], said->v[SLACK]);
+	assert_int_equal(n[TOLD_PDEATH], said->v[PDEATH]);
+	while (i < *nseen && !are_same(n, seen[i]->told))
+		i++;
+	if (i == *nseen)
+		seen[(*nseen)++] = t;
+	else
+		assert_memory_equal(said->v, said_by(seen[i]->frozen->tid)->v, OF_ANOTHER * sizeof(said->v[0]));
+}
+
+/* Who has been given something else is another one by his numbers, too, where anybody can tell. */
+static void test_told(void **state)
+{
+	const struct dump_thread *seen[MANY + ARRAY_SIZE(odd)];
+	size_t nseen = 0, ordinary = 0;
+	struct seen s;
+
+	if (!bpf_can_iterate(ITER_TASK, "pid"))
+		skip();
+	look(&s, child(false, MANY), true);
+	for (size_t i = 1; i < s.task.nthreads; i++) {
+		const struct dump_thread *t = &s.task.threads[i];
+		bool is_odd = false;
+
+		assert_non_null(t->told);
+		compare_told(&s, t, seen, &nseen);
+		for (size_t k = 0; k < ARRAY_SIZE(odd); k++)
+			is_odd |= place->tid[k] == t->frozen->tid;
+		ordinary += !is_odd;
+		for (size_t k = 0; k < ARRAY_SIZE(odd); k++)
+			if (place->tid[k] == t->frozen->tid && odd[k].act == own_session_keyring && said_by(t->frozen->tid)->v[THREAD_RING] != -ENOSYS)
+				assert_int_not_equal(t->told[TOLD_SESSION_KEYRING], s.task.threads[1].told[TOLD_SESSION_KEYRING]);
+	}
+	assert_int_equal(ordinary, MANY);
+	assert_true(nseen < MANY / 2); /* most are alike */
+	assert_non_null(s.task.threads[0].told);
+	look_end(&s);
 }
 
 /* Whether that one differs; what it could not do, for whatever reason, did not make it different. */
@@ -430,7 +615,7 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_odd_ones), cmocka_unit_test(test_dead_leader), cmocka_unit_test(test_not_told),
+		cmocka_unit_test(test_odd_ones), cmocka_unit_test(test_dead_leader), cmocka_unit_test(test_told), cmocka_unit_test(test_not_told),
 		cmocka_unit_test(test_other_pids),
 	};
 

@@ -142,7 +142,7 @@ static int visit(pid_t victim, struct err *err)
 		if (!ret)
 			ret = right_tid(&(struct visit){ p, tid[0], &fz }, 0, err);
 		if (!ret)
-			ret = remote_run_others(r, q, &(struct remote_done){ right_tid, &(struct visit){ q, tid[1], &fz } }, err);
+			ret = remote_run_others(r, q, &(struct remote_done){ NULL, right_tid, &(struct visit){ q, tid[1], &fz } }, err);
 		ret = remote_close(r, err) ?: ret;
 	}
 	freeze_end(&fz, THAW_RUN);

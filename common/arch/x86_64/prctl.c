@@ -54,6 +54,22 @@ static int ask_arch_prctl(struct dump *d, struct program *prog, void *slot, stru
 	return 0;
 }
 
+/*
+ * TIF_NOCPUID (arch/x86/kernel/process.c); what the first thread of the process may use (arch/x86/kernel/fpu/xstate.c,
+ * fpu_xstate_prctl()); the mask of its memory (arch/x86/kernel/process_64.c); thread.features (arch/x86/kernel/shstk.c), which is not
+ * there where the kernel knows no shadow stacks, and then nobody is asked for them.
+ */
+static struct told_rule arch_prctl_told(const void *slot)
+{
+	const struct arch_prctl_slot *s = slot;
+	struct told_rule rule = { .same = TOLD(SWITCHES) | TOLD(SIGNAL) | TOLD(MM) };
+
+	for (size_t i = 0; i < NQUESTIONS; i++)
+		if (questions[i].option == SHSTK_STATUS && s->own[i].result >= 0)
+			rule.same |= TOLD(FEATURES);
+	return rule;
+}
+
 static int dump_arch_prctl(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			   struct err *err)
 {
@@ -76,5 +92,6 @@ const struct state_kind arch_prctl_kind = {
 	.scope = SCOPE_THREAD,
 	.slot_size = sizeof(struct arch_prctl_slot),
 	.ask = ask_arch_prctl,
+	.told = arch_prctl_told,
 	.dump = dump_arch_prctl,
 };
