@@ -26,17 +26,27 @@ static uint64_t *piece_at(struct sums *s, uint64_t off)
 	return &s->v[off / SUMS_PIECE];
 }
 
+/* Of what is in one piece. */
+static uint64_t sum_of(const uint8_t *p, uint64_t off, size_t n)
+{
+	const size_t blocks = n / SUMS_BLOCK, rest = n % SUMS_BLOCK;
+	uint64_t sum = xxh64_blocks(p, SUMS_BLOCK, blocks, off / SUMS_BLOCK);
+
+	return rest ? sum + xxh64(p + n - rest, rest, off / SUMS_BLOCK + blocks) : sum;
+}
+
+static size_t in_piece(uint64_t off, size_t n)
+{
+	return (size_t)MIN((uint64_t)n, SUMS_PIECE - off % SUMS_PIECE);
+}
+
 void sums_add(struct sums *s, uint64_t off, const void *p, size_t n)
 {
 	const uint8_t *from = p;
 
-	while (n) {
-		size_t part = MIN(n, (size_t)SUMS_BLOCK);
-
-		*piece_at(s, off) += xxh64(from, part, off / SUMS_BLOCK);
-		from += part;
-		off += part;
-		n -= part;
+	for (size_t part; n; from += part, off += part, n -= part) {
+		part = in_piece(off, n);
+		*piece_at(s, off) += sum_of(from, off, part);
 	}
 }
 
@@ -49,13 +59,9 @@ void sums_part_add(struct sums_part *part, uint64_t off, const void *p, size_t n
 {
 	const uint8_t *from = p;
 
-	while (n) {
-		size_t block = MIN(n, (size_t)SUMS_BLOCK);
-
-		part->v[off / SUMS_PIECE != part->first] += xxh64(from, block, off / SUMS_BLOCK);
-		from += block;
-		off += block;
-		n -= block;
+	for (size_t here; n; from += here, off += here, n -= here) {
+		here = in_piece(off, n);
+		part->v[off / SUMS_PIECE != part->first] += sum_of(from, off, here);
 	}
 }
 

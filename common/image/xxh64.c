@@ -3,10 +3,11 @@
 
 #include <string.h>
 
+#include "common/arch/stripes.h"
 #include "common/base/util.h"
 
-#define P1 0x9e3779b185ebca87u
-#define P2 0xc2b2ae3d27d4eb4fu
+#define P1 XXH64_P1
+#define P2 XXH64_P2
 #define P3 0x165667b19e3779f9u
 #define P4 0x85ebca77c2b2ae63u
 #define P5 0x27d4eb2f165667c5u
@@ -110,4 +111,35 @@ uint64_t xxh64(const void *p, size_t n, uint64_t seed)
 	xxh64_start(&x, seed);
 	xxh64_add(&x, p, n);
 	return xxh64_end(&x);
+}
+
+static uint64_t side_by_side(const uint8_t *p, size_t block, uint64_t seed)
+{
+	struct xxh64 x;
+	uint64_t acc[ARCH_STRIPES][4], sum = 0;
+
+	for (unsigned i = 0; i < ARCH_STRIPES; i++) {
+		xxh64_start(&x, seed + i);
+		memcpy(acc[i], x.acc, sizeof(acc[i]));
+	}
+	arch_stripes(acc, p, block);
+	for (unsigned i = 0; i < ARCH_STRIPES; i++) {
+		x = (struct xxh64){ .seed = seed + i, .total = block };
+		memcpy(x.acc, acc[i], sizeof(acc[i]));
+		sum += xxh64_end(&x);
+	}
+	return sum;
+}
+
+uint64_t xxh64_blocks(const void *p, size_t block, size_t n, uint64_t seed)
+{
+	const bool wide = block && arch_has_stripes();
+	const uint8_t *at = p;
+	uint64_t sum = 0;
+
+	for (; wide && n >= ARCH_STRIPES; n -= ARCH_STRIPES, at += ARCH_STRIPES * block, seed += ARCH_STRIPES)
+		sum += side_by_side(at, block, seed);
+	for (; n; n--, at += block)
+		sum += xxh64(at, block, seed++);
+	return sum;
 }

@@ -17,5 +17,7 @@ void xxh64_start(struct xxh64 *x, uint64_t seed);
 void xxh64_add(struct xxh64 *x, const void *p, size_t n);
 uint64_t xxh64_end(const struct xxh64 *x);
 uint64_t xxh64(const void *p, size_t n, uint64_t seed);
+/* Of n blocks behind each other, of a multiple of 32 bytes each, the sum (modulo 2^64) of theirs, seeded by seed, seed + 1 and so on. */
+uint64_t xxh64_blocks(const void *p, size_t block, size_t n, uint64_t seed);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/arch/stripes.h"
 #include "common/base/io.h"
 #include "common/image/chain.h"
 #include "common/image/convert.h"
@@ -49,6 +50,28 @@ static void sums_are_those_of_the_specification(void **state)
 		xxh64_add(&x, buf + cut, sizeof(buf) - cut);
 		assert_true(xxh64_end(&x) == xxh64(buf, sizeof(buf), 0));
 	}
+}
+
+/* Side by side or one after the other. */
+static void sums_of_blocks_are_those_of_each(void **state)
+{
+	static uint8_t buf[11 * 4096];
+	uint64_t want = 0;
+
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = (uint8_t)(i * i >> 7 ^ i);
+	for (size_t n = 0; n <= 11; n++) {
+		assert_true(xxh64_blocks(buf, 4096, n, 1000) == want);
+		if (n < 11)
+			want += xxh64(buf + n * 4096, 4096, 1000 + n);
+	}
+	for (size_t block = 32; block <= 1024; block += 32) {
+		want = 0;
+		for (size_t i = 0; i < 9; i++)
+			want += xxh64(buf + 5 + i * block, block, UINT64_MAX - 3 + i);
+		assert_true(xxh64_blocks(buf + 5, block, 9, UINT64_MAX - 3) == want);
+	}
+	print_message("side by side: %s\n", arch_has_stripes() ? "yes" : "not on this processor");
 }
 
 static void fill(uint8_t *p, size_t n)
@@ -320,7 +343,8 @@ static void tar_is_read_to_its_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_are_those_of_the_specification), cmocka_unit_test(seekable_comes_back),
+		cmocka_unit_test(sums_are_those_of_the_specification), cmocka_unit_test(sums_of_blocks_are_those_of_each),
+		cmocka_unit_test(seekable_comes_back),
 		cmocka_unit_test(seekable_damage_is_noticed),	       cmocka_unit_test(hostile_tables_cost_nothing),
 		cmocka_unit_test(manifest_there_and_back),	       cmocka_unit_test(hostile_manifests_are_refused),
 		cmocka_unit_test(tar_there_and_back), cmocka_unit_test(tar_is_read_to_its_end),		       cmocka_unit_test(page_sets_are_checked),
