@@ -162,7 +162,7 @@ int proc_numbers(int proc_fd, const char *dir, struct arena *arena, int **v, siz
 		ret = numbers_dir(fd, &ns);
 		if (ret < 0)
 			return proc_fail(proc_fd, dir, ret, err);
-		if (strcmp(dir, "task"))
+		if (ns.n && strcmp(dir, "task"))
 			qsort(ns.v, ns.n, sizeof(*ns.v), compare);
 	} else if (text_file || errno == ENOTDIR) {
 		cleanup_free char *text = NULL;
