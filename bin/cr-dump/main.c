@@ -30,6 +30,7 @@ static void print_stats(const struct dump_stats *s, FILE *f)
 	fprintf(f, "%-22s %12llu\n", "pages looked at", (unsigned long long)s->pages_scanned);
 	fprintf(f, "%-22s %12llu\n", "pages written", (unsigned long long)s->pages_written);
 	fprintf(f, "%-22s %12llu\n", "pages of zeros", (unsigned long long)s->pages_zero);
+	fprintf(f, "%-22s %12llu\n", "pages of files", (unsigned long long)s->pages_file);
 	fprintf(f, "%-22s %12llu\n", "pages of a parent", (unsigned long long)s->pages_cow);
 	fprintf(f, "%-22s %12llu\n", "pages of older dumps", (unsigned long long)s->pages_parent);
 	fprintf(f, "%-22s %12llu bytes\n", "images", (unsigned long long)s->image_bytes);

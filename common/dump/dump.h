@@ -69,7 +69,7 @@ struct dump_opts {
 
 struct dump_stats {
 	uint64_t freezing_us, frozen_us, memdump_us, memwrite_us, total_us;
-	uint64_t pages_scanned, pages_written, pages_zero, pages_cow, pages_parent;
+	uint64_t pages_scanned, pages_written, pages_zero, pages_cow, pages_parent, pages_file;
 	uint64_t image_bytes;
 };
 

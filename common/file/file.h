@@ -52,6 +52,7 @@ struct file_table {
 	struct unix_table *sockets; /* unixsk.h */
 	struct outside *outside; /* NULL: nothing of the tree could be held elsewhere */
 	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
+	bool watches; /* some description hears what happens to files */
 	int root;     /* where paths of the task start, opened on first use; -1 before */
 };
 

@@ -211,6 +211,7 @@ static int inotify_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	int ret = 0;
 
 	entry->ify = e;
+	d->files->watches = true;
 	e->id = entry->id;
 	e->flags = (uint32_t)src->flags;
 	e->wd = arena_alloc(d->arena, (lines(src->info->text, "inotify ") + 1) * sizeof(*e->wd));
@@ -327,6 +328,7 @@ static int fanotify_dump(struct dump *d, const struct fd_source *src, FileEntry 
 	uint64_t flags, events;
 
 	entry->ffy = e;
+	d->files->watches = true;
 	e->id = entry->id;
 	e->flags = (uint32_t)src->flags;
 	if (ret)

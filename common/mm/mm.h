@@ -65,6 +65,10 @@ void plan_fill_end(struct plan_task *pt, int phase);
  */
 int pages_restore(struct model *m, const struct plan_task *pt, pid_t pid, int uffd, void (*tick)(void *ctx, uint64_t done),
 		  void *ctx, struct err *err);
+/* And, at the same time, its copies of pages of files. slots: descriptors of the controller. Refused where a file has other bytes now. */
+int file_copies_restore(const struct model *m, const struct plan_task *pt, pid_t pid, const int *slots, struct err *err);
+/* The same question before there are tasks: which files have other bytes. */
+void file_copies_preflight(const struct model *m, const struct plan *plan, finding_fn report, void *ctx);
 /* Segments of an IPC namespace of the tree's own that no task has attached. forced: they go with their creators. */
 int sysv_collect_detached(struct dump *d, bool forced, struct err *err);
 /* Makes and fills a segment; the controller has it attached until the end. */

@@ -147,6 +147,7 @@ static void add_counts(struct dump_stats *to, const struct dump_stats *from)
 	to->pages_zero += from->pages_zero;
 	to->pages_cow += from->pages_cow;
 	to->pages_parent += from->pages_parent;
+	to->pages_file += from->pages_file;
 }
 
 static int dump_by_two(struct dump *d, struct err *err)

@@ -15,10 +15,10 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/progress.h"
 #include "common/mm/cow.h"
+#include "common/mm/file_copy.h"
 #include "common/mm/pages_crowd.h"
 #include "common/mm/pages_out.h"
 #include "common/mm/previous.h"
@@ -28,8 +28,8 @@
 enum { TWO_THREADS_FROM = (8 << 20) / PAGE_BYTES };
 
 /* One piece of a target range, in one mapping. by_mem: only /proc/PID/mem may read it. left: what says where it is left,
- * PAGES_COW: to the parent process, PME_PARENT: to the checkpoint before; then it is not read. */
-struct piece { uint64_t addr; uint32_t npages, left; bool lazy, anon, by_mem; };
+ * PAGES_COW: to the parent process, PME_PARENT: to the checkpoint before; then it is not read. file: whose pages it may be equal to. */
+struct piece { uint64_t addr; uint32_t npages, left; bool lazy, anon, by_mem; struct copy_source file; };
 
 struct batch {
 	struct piece pieces[BATCH_PAGES];
@@ -50,6 +50,7 @@ struct pump {
 	uint32_t run_done; /* and how many of its pages are given out */
 	uint64_t given;	   /* of all of them */
 	struct cow cow;
+	struct file_copies copies;
 	bool doubt; /* track_doubted() */
 	struct pages_out out;
 	struct previous_set *previous; /* of the checkpoint before; NULL: there is none */
@@ -122,22 +123,31 @@ static int read_batch(struct pump *p, struct batch *b, unsigned char *buf, struc
 }
 
 /* What is left of a batch without its zero pages: iovecs of the buffer. */
-struct rest { struct iovec v[BATCH_PAGES]; size_t n, npages, nparent; bool keep[BATCH_PAGES], parent[BATCH_PAGES]; };
+struct rest {
+	struct iovec v[BATCH_PAGES];
+	size_t n, npages, nparent, ncopies;
+	bool keep[BATCH_PAGES], parent[BATCH_PAGES], copy[BATCH_PAGES];
+	uint64_t sums[BATCH_PAGES]; /* of copies */
+};
 
-/* And without those that the checkpoint before has. */
+/* And without those that the checkpoint before has, or a file. */
 static int sift(const struct pump *p, const struct batch *b, unsigned char *buf, struct previous_set *previous, struct rest *r,
 		struct err *err)
 {
 	size_t page = 0;
 
-	r->nparent = 0;
+	r->nparent = r->ncopies = 0;
 	memset(r->parent, 0, sizeof(r->parent));
-	for (size_t i = 0; i < b->n && previous; page += b->pieces[i].left ? 0 : b->pieces[i].npages, i++) {
-		int ret = b->pieces[i].left ? 0 : previous_compare(previous, b->pieces[i].addr, buf + page * PAGE_BYTES,
-								  b->pieces[i].npages, r->parent + page, err);
+	memset(r->copy, 0, sizeof(r->copy));
+	for (size_t i = 0; i < b->n; page += b->pieces[i].left ? 0 : b->pieces[i].npages, i++) {
+		const struct piece *c = &b->pieces[i];
+		unsigned char *at = buf + page * PAGE_BYTES;
+		int ret = previous && !c->left ? previous_compare(previous, c->addr, at, c->npages, r->parent + page, err) : 0;
 
 		if (ret)
 			return ret;
+		if (!p->set && !c->left && c->file.fd >= 0)
+			file_copies_compare(&c->file, c->addr, at, c->npages, r->copy + page, r->sums + page);
 	}
 	page = 0;
 
@@ -146,8 +156,10 @@ static int sift(const struct pump *p, const struct batch *b, unsigned char *buf,
 		for (uint32_t k = 0; k < b->pieces[i].npages && !b->pieces[i].left; k++, page++) {
 			unsigned char *at = buf + page * PAGE_BYTES;
 
-			r->keep[page] = r->parent[page] || p->set || !b->pieces[i].anon || !is_zero_page(at);
+			r->parent[page] &= !r->copy[page]; /* as a whole dump has it */
+			r->keep[page] = !r->copy[page] && (r->parent[page] || p->set || !b->pieces[i].anon || !is_zero_page(at));
 			r->nparent += r->parent[page];
+			r->ncopies += r->copy[page];
 			if (!r->keep[page] || r->parent[page])
 				continue;
 			r->npages++;
@@ -176,6 +188,8 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 		for (uint32_t k = 0; k < c->npages;) {
 			uint32_t from = k;
 
+			if (r->copy[page + k])
+				file_copies_add(&p->copies, c->file.vma, c->addr + k * PAGE_BYTES, r->sums[page + k]);
 			if (!r->keep[page + k]) {
 				k++;
 				continue;
@@ -189,11 +203,13 @@ static void record(struct pump *p, const struct batch *b, const struct rest *r)
 	}
 	p->d->stats.pages_written += r->npages;
 	p->d->stats.pages_parent += r->nparent;
-	p->d->stats.pages_zero += b->npages - r->npages - r->nparent;
+	p->d->stats.pages_file += r->ncopies;
+	p->d->stats.pages_zero += b->npages - r->npages - r->nparent - r->ncopies;
 }
 
 /* Adds pages of a run that are dumped in the same way: what is left to others makes one piece as long as it goes on. */
-static void add_piece(struct batch *b, const struct scan_run *run, uint64_t addr, size_t n, uint32_t left, bool shared)
+static void add_piece(struct batch *b, const struct scan_run *run, struct copy_source file, uint64_t addr, size_t n, uint32_t left,
+		      bool shared)
 {
 	struct piece *c = b->n ? &b->pieces[b->n - 1] : NULL;
 
@@ -202,7 +218,7 @@ static void add_piece(struct batch *b, const struct scan_run *run, uint64_t addr
 		return;
 	}
 	c = &b->pieces[b->n++];
-	*c = (struct piece){ .addr = addr, .npages = (uint32_t)n, .left = left };
+	*c = (struct piece){ .addr = addr, .npages = (uint32_t)n, .left = left, .file = file };
 	c->anon = run->vma->status & VS_ANON_PRIVATE && !(run->vma->status & VS_VDSO);
 	c->lazy = c->anon && !(run->vma->flags & VM_FLAG_LOCKED);
 	c->by_mem = !(run->vma->prot & 1) || shared;
@@ -220,7 +236,9 @@ static size_t had_before(const struct pump *p, const struct scan_run *run, uint6
 static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 {
 	enum cow_page pages[COW_PAGES];
-	const bool sure = run->clean && p->previous && !p->doubt;
+	/* In a mapping of a file, what was left out may have been a copy of a page of it. */
+	const bool sure = run->clean && p->previous && !p->doubt && run->vma->status & VS_ANON_PRIVATE;
+	const struct copy_source file = file_copies_source(&p->copies, p->scan, run);
 	int ret = cow_compare(&p->cow, run, pages, p->err);
 
 	for (size_t from = 0, to; from < run->npages && !ret; from = to) {
@@ -235,7 +253,7 @@ static int add_run(struct pump *p, struct batch *b, const struct scan_run *run)
 			p->d->stats.pages_zero += to - from;
 			continue;
 		}
-		add_piece(b, run, addr, to - from, pages[from] == COW_PARENTS ? PAGES_COW : has ? PME_PARENT : 0,
+		add_piece(b, run, file, addr, to - from, pages[from] == COW_PARENTS ? PAGES_COW : has ? PME_PARENT : 0,
 			  pages[from] != COW_OWN);
 	}
 	p->d->stats.pages_scanned += run->npages;
@@ -250,7 +268,8 @@ static void take_listed(struct pump *p, struct batch *b)
 		const struct pages_run *r = &p->set->runs[p->run];
 		uint32_t n = MIN(r->npages - p->run_done, (uint32_t)(BATCH_PAGES - b->npages));
 
-		b->pieces[b->n++] = (struct piece){ .addr = r->addr + p->run_done * PAGE_BYTES, .npages = n, .by_mem = r->by_mem };
+		b->pieces[b->n++] = (struct piece){ .addr = r->addr + p->run_done * PAGE_BYTES, .npages = n, .by_mem = r->by_mem,
+						    .file.fd = -1 };
 		b->npages += n;
 		p->run_done += n;
 		if (p->run_done == r->npages) {
@@ -449,12 +468,16 @@ static int dump_private(struct dump *d, struct scan *scan, struct err *err)
 	struct pump p = { .d = d, .scan = scan, .doubt = track_doubted(d), .err = err };
 	int ret = cow_open(d, scan->fd, &p.cow, err);
 
+	file_copies_open(d, &p.copies);
 	if (!ret)
 		ret = previous_set_open(d, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, &p.previous, err);
 	if (!ret)
 		ret = pages_out_open(d, &p.out, IMG_PAGEMAP, (unsigned long)d->task->fz.pid, NULL, err);
 	if (!ret)
 		ret = pump_all(&p, d->task->stat.rss);
+	if (!ret)
+		file_copies_put(&p.copies);
+	file_copies_close(&p.copies);
 	previous_set_close(p.previous);
 	cow_close(&p.cow);
 	return ret;
@@ -466,32 +489,6 @@ int pages_send_task(struct dump *d, struct pages_set *set, struct err *err)
 	int ret = pages_out_send(d, &p.out, set, err);
 
 	return ret ? ret : pump_all(&p, set->npages);
-}
-
-int pages_send(struct dump *d, struct err *err)
-{
-	uint64_t start = now_ns();
-	int ret = 0;
-
-	/* A reader needs shared memory before the tasks that map it. */
-	for (size_t i = 0; d->sets && i < d->sets->n && !ret; i++)
-		if (d->sets->v[i].object)
-			ret = pages_send_object(d, &d->sets->v[i], err);
-	for (size_t i = 0; d->sets && i < d->sets->n && !ret; i++) {
-		if (d->sets->v[i].object)
-			continue;
-		d->task = d->sets->v[i].task;
-		ret = pages_send_task(d, &d->sets->v[i], err);
-		if (!ret && !d->opts->pre_dump)
-			ret = aio_tell(d, err); /* still the same */
-		if (ret && ret != -EPIPE)
-			err_task(err, d->task->pid, d->task->stat.comm, ret);
-	}
-	d->task = d->tasks[0];
-	if (!ret && d->tracker && d->tracker->sent)
-		sent_next(d->tracker->sent, d->sets);
-	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start) / 1000;
-	return ret;
 }
 
 /* A plan of the restore needs the vdso before the pages come. Most tasks have the same one as the root. */

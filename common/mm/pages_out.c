@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/image/threads.h"
 #include "common/mm/sent.h"
 #include "common/mm/track.h"
@@ -199,4 +200,30 @@ void pages_out_drop(struct pages_out *o)
 {
 	frames_writer_free(take_ptr(o->frames));
 	sums_release(&o->sums);
+}
+
+int pages_send(struct dump *d, struct err *err)
+{
+	uint64_t start = now_ns();
+	int ret = 0;
+
+	/* A reader needs shared memory before the tasks that map it. */
+	for (size_t i = 0; d->sets && i < d->sets->n && !ret; i++)
+		if (d->sets->v[i].object)
+			ret = pages_send_object(d, &d->sets->v[i], err);
+	for (size_t i = 0; d->sets && i < d->sets->n && !ret; i++) {
+		if (d->sets->v[i].object)
+			continue;
+		d->task = d->sets->v[i].task;
+		ret = pages_send_task(d, &d->sets->v[i], err);
+		if (!ret && !d->opts->pre_dump)
+			ret = aio_tell(d, err); /* still the same */
+		if (ret && ret != -EPIPE)
+			err_task(err, d->task->pid, d->task->stat.comm, ret);
+	}
+	d->task = d->tasks[0];
+	if (!ret && d->tracker && d->tracker->sent)
+		sent_next(d->tracker->sent, d->sets);
+	d->stats.memdump_us = d->stats.memwrite_us += (now_ns() - start) / 1000;
+	return ret;
 }

@@ -211,6 +211,7 @@ int plan_content(struct mm_plan *mp, struct err *err)
 {
 	cleanup_free struct reader *r = xmalloc(sizeof(*r)); /* mostly room, which is not touched */
 	struct plan_task *pt = mp->pt;
+	int ret;
 
 	memset(r, 0, offsetof(struct reader, v));
 	r->prog = mp->prog;
@@ -219,8 +220,9 @@ int plan_content(struct mm_plan *mp, struct err *err)
 	plan_ancestors(mp, r);
 	plan_fills(mp);
 	list_pages(mp);
-	if (!pt->npages)
-		return 0;
+	ret = plan_copies(mp, err);
+	if (ret || !pt->npages)
+		return ret;
 	share_pages(mp->m, pt);
 	if (!pt->nown) { /* the controller writes all of it */
 		plan_fill_begin(mp);

@@ -45,7 +45,7 @@ static int load_prot(const struct mm_plan *mp, const VmaEntry *v, size_t *cursor
 		return sysv_attached_prot(v);
 	if (v->status & VS_ANON_SHARED && shmem_is_direct(mp->m, v))
 		return (int)v->prot | PROT_READ | PROT_WRITE;
-	if (v->status & (VS_FILE_SHARED | VS_ANON_SHARED) || !has_pages(mp->task, v, cursor))
+	if (v->status & (VS_FILE_SHARED | VS_ANON_SHARED) || (!v->copies && !has_pages(mp->task, v, cursor)))
 		return (int)v->prot;
 	return (int)v->prot | PROT_WRITE;
 }

@@ -208,6 +208,13 @@ int plan_aio(struct mm_plan *mp, struct err *err);
 int plan_content(struct mm_plan *mp, struct err *err);
 void plan_protect(struct mm_plan *mp);
 
+/* Copies of pages of files (file_copy_restore.c): what the controller is to make. */
+int plan_copies(struct mm_plan *mp, struct err *err);
+/* Their ranges, ascending, of a mapping that has some. */
+struct copies_walk { const VmaEntry *vma; size_t i; uint64_t at; };
+void copies_begin(struct copies_walk *w, const VmaEntry *v);
+bool copies_next(struct copies_walk *w, uint64_t *start, uint64_t *end);
+
 /*
  * Memory that is filled through a userfaultfd (fill.c). plan_fills(): which, before pages are listed; then the steps that make the
  * descriptor and, in build.c, close it.

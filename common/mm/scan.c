@@ -359,3 +359,13 @@ int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *er
 	}
 	return 0;
 }
+
+uint64_t scan_pages_ahead(const struct scan *s, const VmaEntry *v, uint64_t most)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = s->i; i < s->n && s->v[i].start < v->end && pages < most; i++)
+		if (!(s->v[i].categories & CAT_GUARD))
+			pages += (MIN(s->v[i].end, v->end) - MAX(s->v[i].start, v->start)) / PAGE_BYTES;
+	return pages;
+}

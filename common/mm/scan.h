@@ -45,5 +45,7 @@ int scan_list(struct scan *s, struct err *err);
 void scan_close(struct scan *s);
 /* The next run of at most max pages: 1, 0 at the end, or a negative errno. Guard ranges are collected on the way. */
 int scan_next(struct scan *s, uint64_t max, struct scan_run *run, struct err *err);
+/* After a run of this mapping: how many pages of its own it has from there on, as far as regions are at hand and up to `most`. */
+uint64_t scan_pages_ahead(const struct scan *s, const VmaEntry *v, uint64_t most);
 
 #endif

@@ -406,6 +406,15 @@ static int uffd_of(const struct birth *b)
 	return -1;
 }
 
+/* What the images have of it, and what files have. */
+static int write_memory(struct birth *b, void (*tick)(void *ctx, uint64_t done), struct err *err)
+{
+	const struct plan_task *pt = b->pt;
+	int ret = pt->nown == pt->npages ? 0 : pages_restore(b->all->model, pt, pt->pid, uffd_of(b), tick, b, err);
+
+	return ret ? ret : file_copies_restore(b->all->model, pt, pt->pid, b->all->slots->fd, err);
+}
+
 /* Our share of the pages. The leader waits for it at the end of its own. */
 static int write_pages(struct birth *b, struct err *err)
 {
@@ -413,12 +422,12 @@ static int write_pages(struct birth *b, struct err *err)
 	struct err failed = ERR_INIT;
 	int ret;
 
-	if (b->pt->nown == b->pt->npages || b->pt->pages_late)
+	if (!plan_is_filled(b->pt) || b->pt->pages_late)
 		return 0;
 	ret = wait_zero(b->all, &c->unmade, err);
 	if (ret)
 		return ret;
-	ret = pages_restore(b->all->model, b->pt, b->pt->pid, uffd_of(b), count_written, b, err);
+	ret = write_memory(b, count_written, err);
 	/* A step of its own that failed says more than that we could not go on. */
 	if (ret && look_for_failures(b->all, &failed)) {
 		*err = failed;
@@ -442,7 +451,7 @@ static int write_late(struct late *l, bool tell, struct err *err)
 
 		if (!b->pt->pages_late)
 			continue;
-		ret = pages_restore(l->b->model, b->pt, b->pt->pid, uffd_of(b), NULL, NULL, err);
+		ret = write_memory(b, NULL, err);
 		if (ret)
 			of_task(b, ret, err);
 		b->written = b->pt->set->size;
@@ -493,7 +502,7 @@ static int wait_streamed(struct births *b, struct err *err)
 		const struct plan_task *pt = &b->plan->tasks[i];
 
 		/* Who reads all of its own pages, that went into memory before, asks nobody for any. */
-		if (pt->kind == TASK_IS_LIVE && !pt->copy_of && pt->npages != pt->nown)
+		if (pt->kind == TASK_IS_LIVE && !pt->copy_of && plan_is_filled(pt))
 			ret = wait_zero(b, &birth_control(&b->v[i])->unmade, err);
 	}
 	return ret;

@@ -162,7 +162,7 @@ static void plan_written_pages(const struct plan *plan, struct plan_task *pt)
 	struct program *p = pt->threads[0].prog;
 	struct arg unmade = A(region_control(pt) + offsetof(struct control, unmade));
 
-	if (pt->nown == pt->npages)
+	if (!plan_is_filled(pt))
 		return;
 	pt->pages_late = plan->ntasks > 1 && !plan->copies && !pt->set->streamed && !pt->set->spooled;
 	if (pt->pages_late) {

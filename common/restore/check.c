@@ -9,6 +9,7 @@
 #include "common/image/check.h"
 #include "common/image/source.h"
 #include "common/image/threads.h"
+#include "common/mm/mm.h"
 #include "common/restore/inner.h"
 
 static void damaged(void *arg, const struct check_finding *c)
@@ -53,6 +54,11 @@ static void take_over(struct findings *f, const struct findings *from)
 	}
 }
 
+static void report_copy(void *f, const char *object, const char *reason)
+{
+	findings_add(f, ERR_FAILED, 0, object, "put back the file as it was at the dump", "%s", reason);
+}
+
 static void check_checkpoint(struct image_dir *dir, const struct restore_opts *opts, const struct log *log,
 			     struct findings *f, struct err *err)
 {
@@ -72,6 +78,8 @@ static void check_checkpoint(struct image_dir *dir, const struct restore_opts *o
 	take_over(f, &of_images);
 	if (m)
 		findings_note(f, preflight_collect(m, plan, opts, PREFLIGHT_ALL, log, f, err), err);
+	if (m)
+		file_copies_preflight(m, plan, report_copy, f);
 }
 
 int restore_check(const struct restore_opts *given, const struct log *log, struct findings *f, struct err *err)

@@ -102,6 +102,7 @@ struct birth {
 struct births {
 	const struct plan *plan;
 	struct model *model; /* where pages come from; set before births_run() */
+	const struct slots *slots;
 	struct birth *v; /* as plan->tasks */
 	char *at;	 /* the region in our address space */
 	size_t len;

@@ -89,6 +89,9 @@ struct plan_pages {
 /* A mapping that is filled through a userfaultfd where there is one (common/mm/fill.c); huge: unless it is to get huge pages. */
 struct plan_fill { uint64_t start, end; bool huge; };
 
+/* Pages of a mapping that are copies of those of the file behind it: of the task's mappings the one with this number, and its file. */
+struct plan_copies { size_t vma; uint32_t slot; };
+
 enum plan_task_kind {
 	TASK_IS_LIVE,
 	TASK_IS_ZOMBIE,
@@ -126,9 +129,17 @@ struct plan_task {
 	struct plan_fill *fills;
 	size_t nfills;
 	struct step_ref uffd; /* of the leader, where it has fills: a descriptor, or not */
+	struct plan_copies *copies; /* the controller makes them */
+	size_t ncopies;
 	bool pages_late; /* the others are written when all tasks are born: by two threads, and nobody waits for them one by one */
 	struct data_ref content_from, content_to; /* struct timespec: when the memory of the task was filled */
 };
+
+/* Has the controller anything to write into its memory? */
+static inline bool plan_is_filled(const struct plan_task *pt)
+{
+	return pt->nown != pt->npages || pt->ncopies;
+}
 
 /* Where the descriptor of a slot comes from. */
 enum plan_source {

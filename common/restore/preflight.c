@@ -15,6 +15,7 @@
 #include "common/base/findings.h"
 #include "common/base/io.h"
 #include "common/feature/feature.h"
+#include "common/image/source.h"
 #include "common/tty/pty.h"
 #include "common/file/table.h"
 #include "common/sock/tcp_ended.h"
@@ -224,6 +225,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 		      const struct log *log, struct findings *f, struct err *err)
 {
 	const bool all = when == PREFLIGHT_ALL;
+	const struct source *source = image_dir_source(m->dir);
 	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check, .held = !all,
 					   .size_only = opts->validate_size_only, .plan = plan };
 	cleanup_arena struct arena *arena = arena_new();
@@ -245,6 +247,9 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	files_preflight(m, &files, report, f);
 	if (all)
 		mm_preflight(m, report, f);
+	/* While the tasks live that are sent: when the last page has gone, it is too late to be told by the restore itself. */
+	if (source && source_more(source))
+		file_copies_preflight(m, plan, report, f);
 	task_preflight(m, &own, report, f, all ? log : NULL);
 	if (plan) {
 		tcp_preflight(m, plan, report, f);

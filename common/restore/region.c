@@ -127,7 +127,7 @@ int births_prepare(struct births *b, const struct plan *plan, const struct slots
 {
 	int ret;
 
-	*b = (struct births){ .plan = plan, .memfd = -1 };
+	*b = (struct births){ .plan = plan, .slots = slots, .memfd = -1 };
 	b->v = xzalloc(plan->ntasks * sizeof(*b->v));
 	for (size_t i = 0; i < plan->ntasks; i++) {
 		b->v[i].all = b;

@@ -168,6 +168,48 @@ static int check_pages(const struct model_task *t, struct err *err)
 	return 0;
 }
 
+/*
+ * Pages that are not stored because they are a file's: within the mapping, ascending, and in no page set. Who finds pages of his
+ * parent's among the parent's pages does not look for them here.
+ */
+static int check_copies(const struct model *m, const struct model_task *t, const VmaEntry *v, size_t *cursor, struct err *err)
+{
+	const struct where *at = AT(MM, t->pstree->pid, 0);
+	const VmaCopiesEntry *e = v->copies;
+	const struct model_pages *p = &t->pages;
+	uint64_t left = (v->end - v->start) / PAGE, addr = v->start;
+
+	if (m->inventory->img_version == 3 || !(v->status & ST_REGULAR) || !(v->status & ST_FILE_PRIVATE) ||
+	    v->status & (ST_MEMFD | ST_GUARD | ST_VSYSCALL | ST_VVAR | ST_VDSO) || v->flags & VMA_HUGETLB)
+		return bad_image(err, at, "mapping %lx-%lx cannot have copies of pages of a file", v->start, v->end);
+	if (!e->n_runs || e->n_runs % 2)
+		return bad_image(err, at, "mapping %lx-%lx: copies with %zu numbers", v->start, v->end, e->n_runs);
+	for (size_t i = 0; i < e->n_runs; i += 2) {
+		uint64_t skip = e->runs[i], n = e->runs[i + 1];
+
+		if ((i && !skip) || !n || skip > left || n > left - skip)
+			return bad_image(err, at, "mapping %lx-%lx: copies of %lu pages behind %lu others", v->start, v->end, n, skip);
+		left -= skip + n;
+		addr += skip * PAGE;
+		while (*cursor < p->nentries && p->entries[*cursor]->vaddr + p->entries[*cursor]->nr_pages * PAGE <= addr)
+			++*cursor;
+		if (*cursor < p->nentries && p->entries[*cursor]->vaddr < addr + n * PAGE)
+			return bad_image(err, at, "mapping %lx-%lx: copies of pages that are stored too", v->start, v->end);
+		addr += n * PAGE;
+	}
+	return 0;
+}
+
+static int check_all_copies(const struct model *m, const struct model_task *t, struct err *err)
+{
+	size_t cursor = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < t->mm->n_vmas && !ret; i++)
+		ret = t->mm->vmas[i]->copies ? check_copies(m, t, t->mm->vmas[i], &cursor, err) : 0;
+	return ret;
+}
+
 int verify_fs(const struct model *m, const struct model_task *t, struct err *err)
 {
 	if (!model_reg(m, t->fs->cwd_id))
@@ -196,5 +238,7 @@ int verify_mm(const struct model *m, const struct model_task *t, struct err *err
 	ret = check_vmas(m, t, err);
 	if (!ret)
 		ret = check_aios(mm, at, err);
-	return ret ? ret : check_pages(t, err);
+	if (!ret)
+		ret = check_pages(t, err);
+	return ret ? ret : check_all_copies(m, t, err);
 }

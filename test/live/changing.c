@@ -5,7 +5,7 @@
  *
  *   changing MEBIBYTES [PAUSE_US]
  *
- * Memory: private anonymous pages, a private mapping of a file, shared anonymous memory, a memfd; mappings move
+ * Memory: private anonymous pages, a private mapping of a file (some pages of it are written to, and equal to the file's), shared anonymous memory, a memfd; mappings move
  * (mremap), grow, go and come back; a child made by fork changes its own copy.
  */
 #include <errno.h>
@@ -23,12 +23,13 @@
 
 #define PAGE 4096ul
 #define WORDS (PAGE / 8)
+#define AS_FILE 0x80000000u
 
 struct area {
 	const char *name;
 	uint64_t *at;
 	size_t pages;
-	uint32_t *written; /* how often each page was; 0: it is zeros, or the file's */
+	uint32_t *written; /* how often each page was; 0: it is zeros, or the file's; AS_FILE: written with what the file has */
 	bool file;
 };
 
@@ -51,6 +52,7 @@ static uint64_t next(uint64_t *s)
 
 static uint64_t word(size_t page, uint32_t written, size_t i)
 {
+	written = written & AS_FILE ? 0 : written;
 	uint64_t s = (page * 0x9e3779b97f4a7c15ull + 1) ^ ((uint64_t)written << 32) ^ (i * 0x2545f4914f6cdd1dull + 7);
 
 	return next(&s);
@@ -60,11 +62,19 @@ static uint64_t word(size_t page, uint32_t written, size_t i)
 static void write_page(struct area *a, size_t page)
 {
 	uint64_t *p = a->at + page * WORDS;
-	uint32_t n = a->written[page] + 1;
+	uint32_t n = (a->written[page] & ~AS_FILE) + 1;
 
+	if (a->file && n % 4 == 0)
+		n |= AS_FILE;
 	for (size_t i = 0; i < WORDS; i++)
 		p[i] = word(page, n, i);
 	a->written[page] = n;
+}
+
+static void drop_page(struct area *a, size_t page)
+{
+	madvise(a->at + page * WORDS, PAGE, MADV_DONTNEED);
+	a->written[page] |= AS_FILE;
 }
 
 static int check(const struct area *a, char *why, size_t len)
@@ -203,6 +213,8 @@ int main(int argc, char **argv)
 			continue;
 		if (rounds % 64 == 63)
 			shake(&areas[0], r);
+		else if (a->file && (r >> 40) % 8 == 0) /* not its own any more, but what the count says */
+			drop_page(a, (r >> 8) % a->pages);
 		else
 			write_page(a, (r >> 8) % a->pages);
 		if (pause_us)
