@@ -5,10 +5,10 @@
 # timeout: 200
 . "$TOP/test/lib/common.sh"
 need jq
-own_tmp
 fast_dir c
+fast_dir work # where pages of files are always in memory
 target() { # [watch]
-	rm -rf c/* work
+	rm -rf c/* work/*
 	mkdir c/1 c/2
 	start work "$BIN/test/progs/mm_file_copies" "$@"
 	wait_for 10 test -e work/ready || is_dead "$PID" || die "not ready"
@@ -22,12 +22,20 @@ passes() { # HOW
 # What the program makes: 600 + 125 + 148 + 50 + 20 + 10 pages.
 count() { sed -n 's/^pages of files *//p' out; }
 
-for way in plain compress increment flat rounds-here stream packed rounds rounds-packed archive cow watch; do
+# Kernels that lack something: RWF_NOWAIT, or PAGEMAP_SCAN; and what is not in memory (EAGAIN).
+preadv2=327 ioctl=16 pagemap_scan=$((0xc0606610))
+for way in plain compress increment flat rounds-here stream packed rounds rounds-packed archive cow watch waits words uncached; do
 	a=''
 	[ $way != watch ] || a=watch
 	target $a
+	with=()
 	case $way in
-	plain) options=(-D c/1) ;;
+	waits) with=("$BIN/test/live/withhold" 95 "$preadv2") ;;
+	words) with=("$BIN/test/live/withhold" 25 "$ioctl:1=$pagemap_scan") ;;
+	uncached) with=("$BIN/test/live/withhold" 11 "$preadv2") ;;
+	esac
+	case $way in
+	plain | waits | words | uncached) options=(-D c/1) ;;
 	watch) options=(-D c/1 -R) ;;
 	compress) options=(-D c/1 --compress) ;;
 	increment | flat)
@@ -41,10 +49,10 @@ for way in plain compress increment flat rounds-here stream packed rounds rounds
 	rounds-packed) options=(-D - --iterate=2 --compress) ;;
 	cow) options=(-D c/1 --cow-pages) ;;
 	esac
-	"$CR_DUMP" -t "$PID" "${options[@]}" --display-stats >c/stream 2>out || die "$way: dump: $(cat out)"
+	"${with[@]}" "$CR_DUMP" -t "$PID" "${options[@]}" --display-stats >c/stream 2>out || die "$way: dump: $(cat out)"
 	[[ $way == *stream* || $way == *rounds* || $way == packed || $way == archive ]] || cat c/stream >>out
 	case $way in
-	cow | watch) [ "$(count)" = 0 ] || die "$way: $(count) pages are left to files: $(cat out)" ;;
+	cow | watch | uncached) [ "$(count)" = 0 ] || die "$way: $(count) pages are left to files: $(cat out)" ;;
 	*) [ "$(count)" -ge 953 ] || die "$way: only $(count) pages are left to files: $(cat out)" ;;
 	esac
 	[ $way = watch ] && passes $way && continue
