@@ -32,7 +32,7 @@
 /* A mapping with fewer pages of its own is not worth to open its file: so it is with most libraries, of which tables were relocated. */
 #define PAGES_LEAST 8
 #define FILES_MOST 256
-enum { CHUNK_PAGES = 16 };
+enum { CHUNK_PAGES = COPIES_BUFFER / PAGE_BYTES };
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -123,18 +123,18 @@ static size_t read_cached(int fd, unsigned char *buf, size_t len, uint64_t off)
 	return got < 0 ? 0 : (size_t)got;
 }
 
-void file_copies_compare(const struct copy_source *s, uint64_t addr, const unsigned char *mine, size_t n, bool *same, uint64_t *sums)
+void file_copies_compare(const struct copy_source *s, uint64_t addr, const unsigned char *mine, size_t n,
+			 unsigned char buf[COPIES_BUFFER], bool *same, uint64_t *sums)
 {
-	unsigned char theirs[CHUNK_PAGES * PAGE_BYTES];
 	uint64_t off = s->vma->pgoff + (addr - s->vma->start);
 
 	for (size_t i = 0; i < n; i += CHUNK_PAGES) {
 		size_t want = MIN(n - i, (size_t)CHUNK_PAGES), got;
 
 		/* Of the last page of a file there may be a part: it is not equal. */
-		got = read_cached(s->fd, theirs, want * PAGE_BYTES, off + i * PAGE_BYTES) / PAGE_BYTES;
+		got = read_cached(s->fd, buf, want * PAGE_BYTES, off + i * PAGE_BYTES) / PAGE_BYTES;
 		for (size_t k = i; k < i + want; k++, mine += PAGE_BYTES) {
-			same[k] = k - i < got && !memcmp(mine, theirs + (k - i) * PAGE_BYTES, PAGE_BYTES);
+			same[k] = k - i < got && !memcmp(mine, buf + (k - i) * PAGE_BYTES, PAGE_BYTES);
 			if (same[k])
 				sums[k] = xxh64(mine, PAGE_BYTES, off / PAGE_BYTES + k);
 		}

@@ -24,8 +24,11 @@ void file_copies_open(struct dump *d, struct file_copies *c);
 void file_copies_close(struct file_copies *c);
 /* What pages of this run may be equal to. Good until file_copies_close(). */
 struct copy_source file_copies_source(struct file_copies *c, const struct scan *s, const struct scan_run *run);
-/* For each of n pages from addr on, whose content is at mine: is it the file's, and if so, what is its sum? For several threads. */
-void file_copies_compare(const struct copy_source *s, uint64_t addr, const unsigned char *mine, size_t n, bool *same, uint64_t *sums);
+/* For each of n pages from addr on, whose content is at mine: is it the file's, and if so, what is its sum? For several threads, each
+ * with a buffer of its own. */
+#define COPIES_BUFFER (16 * PAGE_BYTES)
+void file_copies_compare(const struct copy_source *s, uint64_t addr, const unsigned char *mine, size_t n,
+			 unsigned char buf[COPIES_BUFFER], bool *same, uint64_t *sums);
 /* A page that is; ascending. */
 void file_copies_add(struct file_copies *c, const VmaEntry *vma, uint64_t addr, uint64_t sum);
 /* All of them go into the entries of their mappings. */

@@ -128,6 +128,7 @@ struct rest {
 	size_t n, npages, nparent, ncopies;
 	bool keep[BATCH_PAGES], parent[BATCH_PAGES], copy[BATCH_PAGES];
 	uint64_t sums[BATCH_PAGES]; /* of copies */
+	unsigned char of_file[COPIES_BUFFER];
 };
 
 /* And without those that the checkpoint before has, or a file. */
@@ -147,7 +148,7 @@ static int sift(const struct pump *p, const struct batch *b, unsigned char *buf,
 		if (ret)
 			return ret;
 		if (!p->set && !c->left && c->file.fd >= 0)
-			file_copies_compare(&c->file, c->addr, at, c->npages, r->copy + page, r->sums + page);
+			file_copies_compare(&c->file, c->addr, at, c->npages, r->of_file, r->copy + page, r->sums + page);
 	}
 	page = 0;
 
