@@ -56,7 +56,8 @@ extern const struct state_kind *const state_kinds[]; /* NULL-terminated */
 
 struct fd_source { /* a description, seen from the dumper: of a descriptor of the frozen task, or of a message on its way */
 	int number;	 /* in the task; -1: only a message holds it, and no number of the task is any of its */
-	int fd;		 /* our own descriptor of the same description (pidfd_getfd) */
+	int fd;		 /* our own descriptor of the same description (pidfd_getfd); -1: row says it all */
+	const struct fd_row *row; /* common/file/fdrows.h; NULL: not known */
 	char place[32];	 /* opens its file anew, for as long as the dump lasts: struct file_place.magic */
 	int flags;	 /* F_GETFL */
 	struct stat st;	 /* fstat */

@@ -278,6 +278,33 @@ static uint32_t find_element(const struct btf *b, uint32_t id, const char **path
 	return id;
 }
 
+/*
+ * What is to be seen behind a pointer, "(type)" or "(type.member)": a struct that it leads to, or one of which that is a member; *path
+ * goes behind it. 0: this kernel has none.
+ */
+static uint32_t find_cast(const struct btf *b, const char **path, uint32_t *at)
+{
+	const char *name = *path + 1, *end = strchr(name, ')');
+	size_t len = strcspn(name, ".)");
+	char type[64];
+	uint32_t id;
+
+	if (!end || len >= sizeof(type))
+		return 0;
+	memcpy(type, name, len);
+	type[len] = 0;
+	*path = end + 1;
+	id = find_named(b, 1u << BTF_KIND_STRUCT, type);
+	if (id && name[len] == '.') {
+		uint32_t before = 0;
+
+		if (!find_member(b, id, name + len + 1, (size_t)(end - name) - len - 1, &before, 0))
+			return 0;
+		*at -= before;
+	}
+	return id;
+}
+
 bool btf_find(const struct btf *b, const char *type, const char *path, struct btf_place *out)
 {
 	uint32_t id = find_named(b, 1u << BTF_KIND_STRUCT, type), at = 0;
@@ -309,6 +336,8 @@ bool btf_find(const struct btf *b, const char *type, const char *path, struct bt
 			return false;
 		id = plain(b, t->type);
 		path += 2; /* -> */
+		if (*path == '(')
+			id = find_cast(b, &path, &at);
 	}
 	return false;
 }

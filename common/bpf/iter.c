@@ -18,10 +18,20 @@
 static const struct { const char *function, *type; int16_t object; } kinds[] = {
 	[ITER_TASK] = { "bpf_iter_task", "task_struct", 8 },
 	[ITER_VMA] = { "bpf_iter_task_vma", "vm_area_struct", 16 },
+	[ITER_FILE] = { "bpf_iter_task_file", "file", 24 },
 };
+#define FILE_TASK 8
+#define FILE_FD 16
 
-#define HOP_INSNS 8
-struct code { struct bpf_insn v[ITER_FIELDS_MAX * BTF_HOPS * HOP_INSNS + 32]; size_t n; };
+/* What one number of a row is. */
+struct number { enum { OF_OBJECT, OBJECT, FD, FD_BIT } kind; struct btf_place place; };
+
+#define HOP_INSNS 9
+struct code {
+	struct bpf_insn v[ITER_FIELDS_MAX * (BTF_HOPS * HOP_INSNS + 12) + 32];
+	size_t n;
+	struct btf_place last; /* register 9 has what all its hops but the last one lead to */
+};
 
 static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off, int imm)
 {
@@ -36,17 +46,23 @@ static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off
 /*
  * Copies by a helper, not by loads: for each load of a pointer the kernel looks through the names of all its types whether it may be
  * trusted (kernel/bpf/verifier.c, btf_nested_type_is_trusted(), Linux 6.18), which takes half a millisecond. A pointer that is NULL
- * on the way gives 0.
+ * on the way gives 0. Neighbours that are in the same place go the way to it once.
  */
-static void put_field(struct code *c, const struct btf_place *p, int at)
+static void put_field(struct code *c, unsigned from, const struct btf_place *p, int at)
 {
-	for (uint32_t i = 0; i < p->n; i++) {
+	const bool again = p->n > 1 && p->n == c->last.n && !memcmp(p->hop, c->last.hop, (p->n - 1) * sizeof(*p->hop));
+
+	for (uint32_t i = again ? p->n - 1 : 0; i < p->n; i++) {
 		const bool last = i + 1 == p->n;
 
+		if (i && last && !again) {
+			LOAD(BPF_DW, BPF_REG_9, BPF_REG_10, at);
+			c->last = *p;
+		}
 		if (i)
-			LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, at);
+			last ? COPY(BPF_REG_3, BPF_REG_9) : LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, at);
 		else
-			COPY(BPF_REG_3, BPF_REG_7);
+			COPY(BPF_REG_3, from);
 		SET(BPF_REG_2, 0);
 		STORE(at, BPF_REG_2); /* the value may be smaller than its place */
 		put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, (int)p->hop[i]);
@@ -57,15 +73,62 @@ static void put_field(struct code *c, const struct btf_place *p, int at)
 	}
 }
 
-static void put_program(struct code *c, int16_t object, const struct btf_place *places, size_t n)
+/* The bits are in words of 64 (include/linux/fdtable.h). */
+static void put_bits_of_fd(struct code *c, const struct btf_place *p, int at)
+{
+	c->last.n = 0; /* those are the object's */
+	put_field(c, BPF_REG_8, p, at);
+	c->last.n = 0;
+	LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, at);
+	LOAD(BPF_W, BPF_REG_2, BPF_REG_6, FILE_FD);
+	put(c, BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_2, 0, 0, 6);
+	put(c, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_2, 0, 0, 3);
+	put(c, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_3, BPF_REG_2, 0, 0);
+	COPY(BPF_REG_1, BPF_REG_10);
+	put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, at);
+	SET(BPF_REG_2, 8);
+	put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+}
+
+static void put_number(struct code *c, const struct number *number, int at)
+{
+	switch (number->kind) {
+	case OF_OBJECT:
+		if (number->place.n) {
+			put_field(c, BPF_REG_7, &number->place, at);
+			return;
+		}
+		SET(BPF_REG_2, 0);
+		break;
+	case OBJECT:
+		COPY(BPF_REG_2, BPF_REG_7);
+		break;
+	case FD:
+		LOAD(BPF_W, BPF_REG_2, BPF_REG_6, FILE_FD);
+		break;
+	case FD_BIT:
+		put_bits_of_fd(c, &number->place, at);
+		return;
+	}
+	STORE(at, BPF_REG_2);
+}
+
+static void put_program(struct code *c, enum iter_kind kind, const struct number *numbers, size_t n)
 {
 	const int row = -(int)(n * 8);
-	size_t over, behind;
+	size_t over, none = 0, behind;
 
 	COPY(BPF_REG_6, BPF_REG_1);
-	LOAD(BPF_DW, BPF_REG_7, BPF_REG_6, object);
+	if (kind == ITER_FILE) {
+		LOAD(BPF_DW, BPF_REG_8, BPF_REG_6, FILE_TASK);
+		none = c->n;
+		put(c, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_8, 0, 0, 0);
+	}
+	LOAD(BPF_DW, BPF_REG_7, BPF_REG_6, kinds[kind].object);
 	over = c->n;
 	put(c, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_7, 0, 0, 0);
+	if (none)
+		c->v[none].off = (int16_t)(c->n - none - 1);
 	SET(BPF_REG_2, -1); /* called once more behind the last one, with none */
 	for (size_t i = 0; i < n; i++)
 		STORE(row + (int)i * 8, BPF_REG_2);
@@ -73,12 +136,7 @@ static void put_program(struct code *c, int16_t object, const struct btf_place *
 	put(c, BPF_JMP | BPF_JA, 0, 0, 0, 0);
 	c->v[over].off = (int16_t)(c->n - over - 1);
 	for (size_t i = 0; i < n; i++)
-		if (places[i].n) {
-			put_field(c, &places[i], row + (int)i * 8);
-		} else {
-			SET(BPF_REG_2, 0);
-			STORE(row + (int)i * 8, BPF_REG_2);
-		}
+		put_number(c, &numbers[i], row + (int)i * 8);
 	c->v[behind].off = (int16_t)(c->n - behind - 1);
 	LOAD(BPF_DW, BPF_REG_1, BPF_REG_6, 0);
 	LOAD(BPF_DW, BPF_REG_1, BPF_REG_1, 0); /* bpf_iter_meta.seq */
@@ -110,15 +168,28 @@ static int load_undisturbed(union bpf_attr *attr)
 	return fd;
 }
 
-static uint64_t find_places(const struct btf *b, const char *type, const char *const *paths, size_t n, struct btf_place *places)
+static bool find_number(const struct btf *b, enum iter_kind kind, const char *path, struct number *out)
+{
+	*out = (struct number){ .kind = OF_OBJECT };
+	if (!strcmp(path, ITER_OBJECT))
+		out->kind = OBJECT;
+	else if (kind == ITER_FILE && !strcmp(path, ITER_FD))
+		out->kind = FD;
+	else if (kind == ITER_FILE && !strcmp(path, ITER_CLOEXEC) &&
+		 btf_find(b, "task_struct", "files->fdt->close_on_exec", &out->place))
+		out->kind = FD_BIT;
+	else if (!btf_find(b, kinds[kind].type, path, &out->place))
+		out->place.n = 0;
+	return out->kind != OF_OBJECT || out->place.n;
+}
+
+static uint64_t find_numbers(const struct btf *b, enum iter_kind kind, const char *const *paths, size_t n, struct number *numbers)
 {
 	uint64_t absent = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (!btf_find(b, type, paths[i], &places[i])) {
-			places[i].n = 0;
+		if (!find_number(b, kind, paths[i], &numbers[i]))
 			absent |= 1ull << i;
-		}
 	return absent;
 }
 
@@ -126,7 +197,7 @@ int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t 
 {
 	cleanup_free struct code *c = xzalloc(sizeof(*c));
 	cleanup_btf struct btf *b = NULL;
-	struct btf_place places[ITER_FIELDS_MAX];
+	struct number numbers[ITER_FIELDS_MAX];
 	union bpf_attr attr = { 0 };
 	int ret;
 
@@ -134,10 +205,10 @@ int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t 
 	ret = btf_open(&b, err);
 	if (ret)
 		return ret;
-	out->absent = find_places(b, kinds[kind].type, paths, n, places);
+	out->absent = find_numbers(b, kind, paths, n, numbers);
 	if (out->absent & needed)
 		return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has other fields", kinds[kind].type);
-	put_program(c, kinds[kind].object, places, n);
+	put_program(c, kind, numbers, n);
 	attr.prog_type = BPF_PROG_TYPE_TRACING;
 	attr.expected_attach_type = BPF_TRACE_ITER;
 	attr.attach_btf_id = btf_function(b, kinds[kind].function);

@@ -15,7 +15,14 @@
 enum iter_kind {
 	ITER_TASK,	/* struct task_struct, each thread of a process */
 	ITER_VMA,	/* struct vm_area_struct, each mapping of a task, ascending */
+	ITER_FILE,	/* struct file, each descriptor of a task, ascending */
 };
+
+/* Instead of paths. */
+#define ITER_OBJECT "*" /* where the object itself is */
+/* Of ITER_FILE: the number of the descriptor, and the word of the bits of close-on-exec that has the descriptor's. */
+#define ITER_FD "fd"
+#define ITER_CLOEXEC "close_on_exec"
 
 #define ITER_FIELDS_MAX 48
 struct iter {

@@ -24,6 +24,7 @@
 #include "common/dump/share.h"
 #include "common/dump/state.h"
 #include "common/feature/feature.h"
+#include "common/file/fdrows.h"
 #include "common/file/table.h"
 #include "common/sock/listeners.h"
 #include "common/sock/tcp.h"
@@ -399,6 +400,7 @@ static void dump_close(struct dump *d)
 	}
 	mm_look_free(d->mm_look);
 	alike_free(d->alike);
+	fd_rows_free(d->fd_rows);
 	arena_free(d->arena);
 	arena_free(d->beside);
 	arena_free(d->ahead_arena);
@@ -457,7 +459,7 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 {
 	struct tracker own = { 0 };
 	struct dump d = { .opts = opts, .log = log, .found = found, .arena = arena_new(), .beside = arena_new(),
-			  .ahead_arena = arena_new(), .mm_look = mm_look_new(), .alike = alike_new() };
+			  .ahead_arena = arena_new(), .mm_look = mm_look_new(), .alike = alike_new(), .fd_rows = fd_rows_new() };
 	uint64_t start_us = now_us(), frozen_us;
 	bool frozen = false;
 	int ret;
@@ -466,12 +468,16 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	ret = dump_open(&d, err);
 	if (!ret) {
 		alike_begin(d.alike, opts->pid);
+		if (!opts->pre_dump)
+			fd_rows_begin(d.fd_rows, opts->pid);
 		ret = freeze(&d, err);
 	}
 	if (ret)
 		goto out;
 	frozen = true;
 	mm_look_begin(&d);
+	if (!opts->pre_dump)
+		fd_rows_begin_tree(d.fd_rows, &d);
 	ret = dump_each_task(&d, seccomp_spare, err);
 	keeper_take(&d);
 	frozen_us = d.tasks[0]->fz.frozen_ns / 1000;

@@ -23,6 +23,7 @@ struct seccomp_chain; /* common/task/seccomp.c */
 struct seccomp_images; /* the same */
 struct mm_look; /* common/mm/look.h */
 struct alike; /* common/task/alike.h */
+struct fd_rows; /* common/file/fdrows.h */
 struct mm_objects; /* common/mm/private.h */
 struct inetopt_fresh; /* common/sock/inetopt.h */
 struct sock_lacks; /* common/sock/sockopt.c */
@@ -131,6 +132,7 @@ struct dump {
 	struct previous *previous; /* the dump before this one; NULL: none */
 	struct mm_look *mm_look;
 	struct alike *alike;
+	struct fd_rows *fd_rows;
 	struct mm_objects *objects; /* shared memory of all tasks; arena memory */
 	struct dump_task **tasks; /* parents before their children, the root first */
 	size_t ntasks;

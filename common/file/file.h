@@ -21,6 +21,7 @@ struct file_fd {
 	uint32_t flags;	  /* fdinfo: with O_CLOEXEC */
 	const char *link; /* arena */
 	struct proc_fdinfo info;
+	const struct fd_row *row; /* fdrows.h; or NULL */
 	uint32_t id;	  /* of the description; descriptors with the same id are duplicates */
 	FdTypes type;
 	bool duplicate;	  /* not the first of its description */
@@ -40,6 +41,7 @@ struct file_table {
 	size_t ntables;
 	struct file_fd *fds; /* arena; sorted by (device, inode, description, table, number); not all duplicates are here */
 	size_t nfds;
+	bool rows; /* of all tables */
 	void *paths;  /* tsearch(3) tree: files that are no descriptors */
 	void *ghosts; /* tsearch(3) tree: deleted inodes written already */
 	void *links; /* tsearch(3) tree: files that got a name */
@@ -57,7 +59,13 @@ struct file_table {
 };
 
 /* Of all descriptors of a task, in the order of their numbers; arena. inherited: maker has the same description under this number. */
-struct fd_stats { size_t n, ninherited; int *numbers; struct stat *st; bool *inherited, known; }; /* known: all of st */
+struct fd_stats {
+	size_t n, ninherited;
+	int *numbers;
+	const struct fd_row *rows; /* fdrows.h; or NULL */
+	struct stat *st;
+	bool *inherited, known; /* known: all of st */
+};
 /* maker: another task, whose descriptors are known already, or NULL. st of what is inherited is filled. */
 int file_numbers(struct dump *d, struct dump_task *task, const struct dump_task *maker, struct fd_stats **out, struct err *err);
 int file_stats(struct dump *d, struct dump_task *task, const struct fd_stats **out, struct err *err);

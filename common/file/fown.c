@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
+#include "common/file/fdrows.h"
 #include "common/file/file.h"
 
 #ifndef F_GETOWNER_UIDS
@@ -18,6 +19,8 @@ int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **out, stru
 	*out = fown;
 	if (src->flags & O_PATH)
 		return 0; /* has none: every such fcntl gives EBADF */
+	if (src->row && src->row->ownerless)
+		return 0;
 	if (fcntl(src->fd, F_GETOWN_EX, &owner) < 0)
 		return err_sys(err, "cannot read its signal owner");
 	int signum = fcntl(src->fd, F_GETSIG);

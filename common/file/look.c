@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "common/base/halves.h"
+#include "common/file/fdrows.h"
 
 /* From so many descriptors on a second thread, and duplicates, are worth their start. */
 #define MANY 64
@@ -47,6 +48,10 @@ static int read_link(struct look *l, struct file_fd *f, struct err *err)
 {
 	char path[32], link[4096];
 
+	if (f->row && f->row->complete) {
+		f->link = f->row->link;
+		return 0;
+	}
 	if (link_follows(l, f))
 		return 0;
 	snprintf(path, sizeof(path), "fd/%d", f->number);
@@ -67,6 +72,10 @@ static int read_link(struct look *l, struct file_fd *f, struct err *err)
 /* Where no duplicate can be had (a limit), /proc tells the same. */
 static int read_stat(const struct look *l, struct file_fd *f, size_t i, struct err *err)
 {
+	if (f->row && f->row->complete) {
+		f->st = (struct stat){ .st_dev = f->row->dev, .st_ino = f->row->info.ino, .st_mode = f->row->mode };
+		return 0;
+	}
 	if (l->stats->known) {
 		f->st = l->stats->st[i];
 		return 0;
@@ -93,11 +102,20 @@ static const struct file_fd *find(const struct table *t, int number)
 	return &t->fds[lo];
 }
 
+static int read_info(struct look *l, struct file_fd *f, size_t i, struct err *err)
+{
+	f->row = l->stats->rows ? &l->stats->rows[i] : NULL;
+	if (!f->row || !f->row->known)
+		return proc_fdinfo(f->task->proc_fd, f->number, l->arena, &f->info, err);
+	f->info = f->row->info;
+	return 0;
+}
+
 static int look_at(void *view, size_t i, struct err *err)
 {
 	struct look *l = view;
 	struct file_fd *f = &l->t->fds[i];
-	int ret = proc_fdinfo(f->task->proc_fd, f->number, l->arena, &f->info, err);
+	int ret = read_info(l, f, i, err);
 
 	f->flags = f->info.flags;
 	if (!ret && l->stats->inherited[i]) { /* the same description */

@@ -2,6 +2,7 @@
 /* Pipes: both ends, capacity, packet mode, and what is queued in them. */
 #include "common/file/pipe.h"
 #include "common/file/external.h"
+#include "common/file/fdrows.h"
 #include "common/file/outside.h"
 
 #include <errno.h>
@@ -52,19 +53,34 @@ static int check_other_end(struct dump *d, const struct fd_source *src, bool rea
 	return err_refuse(err, "%s: a process that is not dumped %s it", src->link, end);
 }
 
-int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err)
+static void find_ends(struct dump *d, const struct stat *st, bool *readers, bool *writers)
 {
-	bool readers = false, writers = false;
 	size_t n;
-	const struct file_fd *same = file_same_inode(d, &src->st, &n);
-	int ret = 0;
+	const struct file_fd *same = file_same_inode(d, st, &n);
 
+	*readers = *writers = false;
 	for (size_t i = 0; i < n; i++) {
 		if (same[i].flags & O_PATH)
 			continue;
-		readers |= can_read(same[i].flags);
-		writers |= can_write(same[i].flags);
+		*readers |= can_read(same[i].flags);
+		*writers |= can_write(same[i].flags);
 	}
+}
+
+bool pipe_has_both_ends(struct dump *d, const struct stat *st)
+{
+	bool readers, writers;
+
+	find_ends(d, st, &readers, &writers);
+	return readers && writers;
+}
+
+int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err)
+{
+	bool readers, writers;
+	int ret = 0;
+
+	find_ends(d, &src->st, &readers, &writers);
 	if (!readers || !writers)
 		ret = check_other_end(d, src, readers, err);
 	return ret ? ret : outside_refuse(d, &src->st, src->link, src->link, err);
@@ -159,7 +175,7 @@ int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind 
 	PipeDataEntry entry = PIPE_DATA_ENTRY__INIT;
 	struct portions cleanup(portions_free) portions = { 0 };
 	bool packet_mode = false;
-	int bytes, ret;
+	int bytes = 0, ret;
 	size_t n;
 	struct file_fd *same = file_same_inode(d, &src->st, &n);
 
@@ -168,8 +184,8 @@ int pipe_dump_data(struct dump *d, const struct fd_source *src, enum image_kind 
 	same->done = true;
 	for (size_t i = 0; i < n; i++)
 		packet_mode |= !(same[i].flags & O_PATH) && same[i].flags & O_DIRECT;
-	int capacity = fcntl(src->fd, F_GETPIPE_SZ);
-	if (capacity < 0 || ioctl(src->fd, FIONREAD, &bytes) < 0 || bytes < 0)
+	int capacity = src->fd < 0 ? (int)src->row->pipe_size : fcntl(src->fd, F_GETPIPE_SZ);
+	if (capacity < 0 || (src->fd >= 0 && ioctl(src->fd, FIONREAD, &bytes) < 0) || bytes < 0)
 		return err_sys(err, "cannot read the size of %s", src->link);
 	cleanup_free unsigned char *buf = xmalloc((size_t)bytes + 1);
 	if (bytes) {

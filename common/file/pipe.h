@@ -5,6 +5,8 @@
 
 #include "common/file/file.h"
 
+/* Whether the tree reads from it and writes to it. */
+bool pipe_has_both_ends(struct dump *d, const struct stat *st);
 /* Refuses a pipe that a process outside of the dump holds, too, or the other end of. */
 int pipe_check_ends(struct dump *d, const struct fd_source *src, struct err *err);
 /* Writes the queued data, once for each pipe, when src can read. kind: IMG_PIPES_DATA or IMG_FIFO_DATA. */

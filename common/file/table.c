@@ -5,8 +5,10 @@
  * only the others are sorted.
  */
 #include "common/feature/feature.h"
+#include "common/file/fdrows.h"
 #include "common/file/look.h"
 #include "common/file/outside.h"
+#include "common/file/pipe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -76,17 +78,21 @@ void file_put(struct dump *d, const FileEntry *entry)
 /*
  * Whether it is open for reading or writing, or stands for a path only, never changes (fs/fcntl.c, setfl()); two ends of a pipe
  * differ in that. All eventfds have one inode, and numbers of their own (eventfd-id, since Linux 5.2), of which none belongs
- * to two that are open. 0: this is none of them, or it does not say.
+ * to two that are open. 0: this is none of them, or it does not say. Where all of them are known by address (fdrows.h), that is it.
  */
-static uint64_t told_apart(const struct file_fd *f)
+static uint64_t told_apart(const struct file_table *t, const struct file_fd *f)
 {
 	const uint64_t access = f->flags & (O_ACCMODE | O_PATH);
 	uint64_t id = 0;
 
+	if (t->rows)
+		return f->row->file;
 	if (f->link[0] == 'a' && !strcmp(f->link, "anon_inode:[eventfd]"))
 		fdinfo_value(f->info.text, "eventfd-id", 10, &id);
 	return id << 32 | access;
 }
+
+struct comparing { const struct file_table *table; int errnum; };
 
 /*
  * kcmp(2) KCMP_FILE gives a total order of struct file addresses (0 equal, 1 less, 2 greater), stable while all are
@@ -96,7 +102,7 @@ static uint64_t told_apart(const struct file_fd *f)
 static int compare(const void *va, const void *vb, void *ctx)
 {
 	const struct file_fd *a = va, *b = vb;
-	int *errnum = ctx;
+	struct comparing *c = ctx;
 
 	if (a->st.st_dev != b->st.st_dev)
 		return a->st.st_dev < b->st.st_dev ? -1 : 1;
@@ -106,9 +112,9 @@ static int compare(const void *va, const void *vb, void *ctx)
 		return a->apart < b->apart ? -1 : 1;
 	if (a->origin == b->origin)
 		return 0;
-	long r = syscall(SYS_kcmp, a->task->tid, b->task->tid, KCMP_FILE, a->number, b->number);
+	long r = c->table->rows ? 0 : syscall(SYS_kcmp, a->task->tid, b->task->tid, KCMP_FILE, a->number, b->number);
 	if (r < 0) {
-		*errnum = errno;
+		c->errnum = errno;
 		return 0;
 	}
 	if (r == 1)
@@ -231,22 +237,26 @@ static void correct_flags(const struct dump *d, struct table *t)
 static int assign_ids(struct dump *d, struct table *tables, size_t ntables, struct err *err)
 {
 	struct file_table *t = d->files;
-	int errnum = 0;
+	struct comparing c = { .table = t };
 	size_t n = 0;
 
-	for (size_t i = 0; i < ntables; i++)
+	t->rows = true;
+	for (size_t i = 0; i < ntables; i++) {
 		n += tables[i].n;
+		for (size_t k = 0; k < tables[i].n; k++)
+			t->rows &= tables[i].fds[k].row != NULL;
+	}
 	t->fds = arena_alloc(d->arena, n * sizeof(*t->fds));
 	for (size_t i = 0; i < ntables; i++)
 		for (size_t k = 0; k < tables[i].n; k++)
 			if (!tables[i].fds[k].duplicate) {
 				t->fds[t->nfds] = tables[i].fds[k];
-				t->fds[t->nfds].apart = told_apart(&t->fds[t->nfds]);
+				t->fds[t->nfds].apart = told_apart(t, &t->fds[t->nfds]);
 				t->nfds++;
 			}
-	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &errnum);
-	if (errnum)
-		return blame(err, "kcmp", errnum, "cannot compare descriptors (kcmp)");
+	qsort_r(t->fds, t->nfds, sizeof(*t->fds), compare, &c);
+	if (c.errnum)
+		return blame(err, "kcmp", c.errnum, "cannot compare descriptors (kcmp)");
 	for (size_t i = 0; i < t->nfds; i++) {
 		struct file_fd *f = &t->fds[i];
 
@@ -297,12 +307,12 @@ int file_blame(int number, int ret, struct err *err)
 int file_describe(struct dump *d, int fd, bool *kept, struct file_fd *f, struct err *err)
 {
 	struct fd_source src = { .number = f->sent ? -1 : f->number, .fd = fd, .st = f->st, .link = f->link, .info = &f->info,
-				 .domain = -1, .type = -1, .protocol = -1, .ahead = f->ahead, .kept = kept };
+				 .domain = -1, .type = -1, .protocol = -1, .ahead = f->ahead, .kept = kept, .row = f->row };
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
 	int ret;
 
 	snprintf(src.place, sizeof(src.place), f->sent ? "/proc/self/fd/%d" : "fd/%d", f->number);
-	src.flags = fcntl(fd, F_GETFL);
+	src.flags = f->row ? (int)f->row->flags : fcntl(fd, F_GETFL);
 	if (src.flags < 0)
 		return err_sys(err, "cannot read its flags");
 	/* Of what has a name, the name is opened so again; of what has none, there is only the object itself. */
@@ -336,9 +346,13 @@ static int dump_description(struct dump *d, int pidfd, struct file_fd *f, struct
 {
 	/* A duplicate of the task's own descriptor: asking it never disturbs the task, and it needs no help of the
 	 * task. */
-	int fd = f->dup >= 0 ? f->dup : (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0), ret;
+	int fd = f->dup, ret;
 	bool kept = false;
 
+	if (f->row && f->row->complete && (!f->row->pipe_size || pipe_has_both_ends(d, &f->st)))
+		return file_describe(d, -1, &kept, f, err);
+	if (fd < 0)
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, f->number, 0);
 	f->dup = -1;
 	if (fd < 0)
 		return blame(err, "pidfd_getfd", errno, "cannot get a duplicate (pidfd_getfd)");
