@@ -21,8 +21,8 @@ struct fd_row {
 	bool ownerless; /* F_GETOWN, F_GETSIG: none */
 	bool known;	/* info is what fdinfo would tell; its text has only what not all have */
 	struct proc_fdinfo info;
-	/* So are device, inode and type, and link, as readlink(2) tells it: of an eventfd, and of an empty pipe. Nobody need ask a duplicate
-	 * of it. */
+	/* So are device, inode and type, and link, as readlink(2) tells it: of an eventfd, and of an empty pipe. Nobody need ask a
+	 * duplicate of it. */
 	bool complete;
 	mode_t mode;
 	dev_t dev; /* the inode is that of info */
@@ -38,6 +38,7 @@ void fd_rows_free(struct fd_rows *r);
 void fd_rows_begin(struct fd_rows *r, pid_t pid);
 void fd_rows_begin_tree(struct fd_rows *r, const struct dump *d);
 /* All descriptors of the task, ascending; arena memory. False: /proc is to be asked. */
-bool fd_rows_read(struct fd_rows *r, const struct dump_task *t, struct arena *arena, const struct log *log, struct fd_row **rows, size_t *n);
+bool fd_rows_read(struct fd_rows *r, const struct dump_task *t, struct arena *arena, const struct log *log, struct fd_row **rows,
+		  size_t *n);
 
 #endif
