@@ -166,9 +166,10 @@ int tcp_end_entry(struct dump *d, const struct fd_source *src, InetSkEntry *e, i
 
 	if (ioctl(src->fd, SIOCINQ, &unread) < 0 || unread < 0 || (unsigned)unread > QUEUE_MAX)
 		return err_sys(err, "cannot read the length of its queue");
-	ret = refuse_mark(src->fd, unread, all, err);
+	/* Before anything is read: where nothing waits, that would take the error. */
+	ret = sock_refuse_errors(src->fd, "TCP connection that has ended", err);
 	if (!ret)
-		ret = sock_refuse_errors(src->fd, "TCP connection that has ended", err);
+		ret = refuse_mark(src->fd, unread, all, err);
 	if (!ret && unread)
 		ret = keep_unread(d, src, e, (uint32_t)unread, err);
 	if (ret < 0)
