@@ -118,6 +118,18 @@ static int compare_sides(struct compare *c, struct side *x, struct side *y, uint
 	return ret;
 }
 
+/* Of pages that are left to a file in both, the sum tells whether they are the same, and not which of them. */
+static void compare_copies(const VmaEntry *va, const VmaEntry *vb, struct compare *c)
+{
+	const VmaCopiesEntry *x = va->copies, *y = vb->copies;
+
+	if (!x || !y || va->start != vb->start || x->n_runs != y->n_runs || x->sum == y->sum ||
+	    memcmp(x->runs, y->runs, x->n_runs * sizeof(*x->runs)))
+		return;
+	for (size_t i = 1; i < x->n_runs; i += 2)
+		c->unknown += MIN(x->runs[i], (va->end - va->start) / CKPT_PAGE);
+}
+
 /* What two mappings have in common. */
 static int compare_mappings(struct ckpt *a, struct ckpt_task *ta, const VmaEntry *va, struct ckpt *b, struct ckpt_task *tb,
 			    const VmaEntry *vb, struct compare *c, struct err *err)
@@ -128,6 +140,7 @@ static int compare_mappings(struct ckpt *a, struct ckpt_task *ta, const VmaEntry
 
 	if (!ret)
 		ret = ckpt_spans(b, tb, vb, from, to, keep_span, &y, err);
+	compare_copies(va, vb, c);
 	return ret ? ret : compare_sides(c, &x, &y, from, to, err);
 }
 

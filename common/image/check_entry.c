@@ -113,6 +113,21 @@ static void ids(struct check *c, const TaskKobjIdsEntry *e)
 		check_need(c, IMG_TIMENS, e->time_ns_id);
 }
 
+/* Ranges of pages, by turns with what is between them. */
+static void copies(struct check *c, const VmaEntry *v)
+{
+	const VmaCopiesEntry *e = v->copies;
+	uint64_t left = (v->end - v->start) / IMAGE_PAGE;
+	bool good = e->n_runs && e->n_runs % 2 == 0 && v->status & ST_FILE;
+
+	for (size_t i = 0; i < e->n_runs && good; i++) {
+		good = e->runs[i] <= left && (e->runs[i] || !i);
+		left -= good ? e->runs[i] : 0;
+	}
+	if (!good)
+		check_here(c, "mapping %" PRIx64 "-%" PRIx64 ": its copies of pages of a file are not in it", v->start, v->end);
+}
+
 static void mapping(struct check *c, const VmaEntry *v, uint64_t *end, bool *guards)
 {
 	if (v->status & ST_VSYSCALL)
@@ -128,6 +143,8 @@ static void mapping(struct check *c, const VmaEntry *v, uint64_t *end, bool *gua
 	if (*guards || v->start < *end)
 		check_here(c, "mapping %" PRIx64 "-%" PRIx64 " is out of order, or overlaps the one before", v->start, v->end);
 	*end = MAX(*end, v->end);
+	if (v->copies)
+		copies(c, v);
 	if (!(v->status & ST_REGULAR))
 		return;
 	if (v->status & ST_FILE)
