@@ -129,8 +129,9 @@ static void check_port(struct look *f, const InetSkEntry *e)
 	if (!is_in_use(f, fd, &a.sa, len))
 		return;
 	inet_address_text(e, false, text, sizeof(text));
-	found(f, "socket %u has the address %s of %s, which is in use on this host (ss -anp tells by whom)", e->id, text,
-	      tcp ? "TCP" : "UDP");
+	/* Of a server without SO_REUSEADDR, its own connections keep the port that were closed a moment ago. */
+	found(f, "socket %u has the address %s of %s, which is in use on this host (ss -anp tells by whom%s)", e->id, text,
+	      tcp ? "TCP" : "UDP", tcp ? "; TIME-WAIT ends within a minute" : "");
 }
 
 static void check_port_id(const struct look *f, const NetlinkSkEntry *e)
