@@ -30,7 +30,7 @@
 #include "common/dump/told.h"
 
 /* From so many threads on, preparing takes less than it saves. */
-enum { MANY_THREADS = 128 };
+enum { MANY_THREADS = 48 };
 
 /* Of task_struct: numbers in a row. */
 enum field {
