@@ -55,7 +55,7 @@ for ((i = 1; i <= count / 10; i++)); do
 	us=$((usual / 2 + (RANDOM * 32768 + RANDOM) % usual))
 	out=$("$kill_after" "$us" "$CR_DUMP" -t "$DOG" -D img 2>&1)
 	if ! dog_lives "killing dump $i, after $us us"; then
-		[ -e img/inventory.img ] || die "killing dump $i after $us us: the target is gone and there is no checkpoint"
+		[ -e img/inventory.img ] || die "killing dump $i after $us us: the target is gone and there is no checkpoint ($out): $(dog_says) $(ls img)"
 		wait_gone "$DOG" || die "a corpse"
 		restore img
 	fi
