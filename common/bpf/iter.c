@@ -17,6 +17,7 @@
 /* What each iterator gives to its program: pointers, the first to struct bpf_iter_meta (kernel/bpf/task_iter.c). */
 static const struct { const char *function, *type; int16_t object; } kinds[] = {
 	[ITER_TASK] = { "bpf_iter_task", "task_struct", 8 },
+	[ITER_THREAD] = { "bpf_iter_task", "task_struct", 8 },
 	[ITER_VMA] = { "bpf_iter_task_vma", "vm_area_struct", 16 },
 	[ITER_FILE] = { "bpf_iter_task_file", "file", 24 },
 };

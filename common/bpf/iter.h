@@ -14,6 +14,7 @@
 
 enum iter_kind {
 	ITER_TASK,	/* struct task_struct, each thread of a process */
+	ITER_THREAD,	/* that of one thread */
 	ITER_VMA,	/* struct vm_area_struct, each mapping of a task, ascending */
 	ITER_FILE,	/* struct file, each descriptor of a task, ascending */
 };

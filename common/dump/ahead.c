@@ -5,6 +5,7 @@
 
 #include "common/base/aside.h"
 #include "common/mm/look.h"
+#include "common/task/kin.h"
 
 struct ahead {
 	struct dump view, mine; /* the thread's own, and the caller's: each has another current task than the dump */
@@ -41,6 +42,9 @@ static bool look_at_next(struct ahead *a, struct dump *view)
 	if (a->stop || a->ret || i == view->ntasks)
 		return false;
 	a->next++;
+	/* What it has from its parent is taken from there: who looks at that one may not be done. */
+	if (view->tasks[i]->parent && !a->done[view->tasks[i]->parent->index])
+		view->tasks[i]->kin &= KIN_ALONE;
 	pthread_mutex_unlock(&a->lock);
 	ret = look_at(a, view, view->tasks[i], &why);
 	pthread_mutex_lock(&a->lock);

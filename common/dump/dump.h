@@ -117,6 +117,7 @@ struct dump_task {
 	struct path_seen *cwd, *root; /* common/file/table.h */
 	struct mm_seen *mm_seen; /* common/mm/mm.c */
 	struct fd_stats *fd_stats; /* common/file/file.h; arena, NULL until asked for */
+	unsigned kin; /* what it has from its parent: common/task/kin.h */
 	bool vm_shared, fs_shared; /* with its parent, which stands for both in the images */
 };
 

@@ -2,7 +2,8 @@
 /*
  * Tasks that are no threads of each other may share what threads share (clone with CLONE_VM, CLONE_FILES, CLONE_FS,
  * CLONE_SIGHAND). kcmp(2) puts the objects of a kind in an order (0 equal, 1 less, 2 greater), so finding the equal ones
- * is a sort. What is shared goes from parent to child when that is made: any other way of sharing cannot be made again.
+ * is a sort; of many tasks the kernel's own records tell (common/task/kin.h). What is shared goes from parent to child when
+ * that is made: any other way of sharing cannot be made again.
  */
 #include "common/dump/share.h"
 
@@ -13,10 +14,18 @@
 
 #include "common/dump/identity.h"
 #include "common/feature/feature.h"
+#include "common/task/kin.h"
 
 struct order {
 	int type, errnum;
+	const struct kin *kin; /* by index of the task; NULL: kcmp(2) is asked */
+	size_t object;	       /* in struct kin */
 };
+
+static uint64_t object_of(const struct order *o, const struct dump_task *t)
+{
+	return *(const uint64_t *)(const void *)((const char *)&o->kin[t->index] + o->object);
+}
 
 static int compare(const void *va, const void *vb, void *ctx)
 {
@@ -26,6 +35,8 @@ static int compare(const void *va, const void *vb, void *ctx)
 
 	if (a == b || o->errnum)
 		return 0;
+	if (o->kin)
+		return (object_of(o, a) > object_of(o, b)) - (object_of(o, a) < object_of(o, b));
 	r = syscall(SYS_kcmp, a->tid, b->tid, o->type, 0, 0);
 	if (r < 0)
 		o->errnum = errno;
@@ -48,9 +59,8 @@ static uint32_t *id_of(struct dump_task *t, size_t field)
 }
 
 /* One kind of objects: ids at this offset of struct dump_task. */
-static int number(struct dump_task **v, size_t n, int type, size_t field, struct err *err)
+static int number(struct dump_task **v, size_t n, struct order o, size_t field, struct err *err)
 {
-	struct order o = { .type = type };
 
 	qsort_r(v, n, sizeof(*v), compare, &o);
 	for (size_t i = 0, end; i < n && !o.errnum; i = end) {
@@ -93,12 +103,13 @@ static int check_parents(const struct dump *d, size_t field, const char *what, s
 
 int share_find(struct dump *d, struct err *err)
 {
-	static const struct { int type; size_t field; const char *what; } kinds[] = {
-		{ KCMP_VM, offsetof(struct dump_task, vm_id), "address space" },
-		{ KCMP_FILES, offsetof(struct dump_task, files_id), "descriptor table" },
-		{ KCMP_FS, offsetof(struct dump_task, fs_id), "working directory and root" },
-		{ KCMP_SIGHAND, offsetof(struct dump_task, sighand_id), "signal handlers" },
+	static const struct { int type; size_t field, object; const char *what; } kinds[] = {
+		{ KCMP_VM, offsetof(struct dump_task, vm_id), offsetof(struct kin, vm), "address space" },
+		{ KCMP_FILES, offsetof(struct dump_task, files_id), offsetof(struct kin, files), "descriptor table" },
+		{ KCMP_FS, offsetof(struct dump_task, fs_id), offsetof(struct kin, fs), "working directory and root" },
+		{ KCMP_SIGHAND, offsetof(struct dump_task, sighand_id), offsetof(struct kin, sighand), "signal handlers" },
 	};
+	struct kin *kin = NULL;
 	struct dump_task **v = arena_alloc(d->arena, d->ntasks * sizeof(*v));
 	bool vm = false;
 	size_t n = 0;
@@ -112,11 +123,13 @@ int share_find(struct dump *d, struct err *err)
 		t->vm_id = t->files_id = t->fs_id = t->sighand_id = TASK_KOBJ + (uint32_t)n;
 		v[n++] = t;
 	}
+	if (!kin_look(d, &kin))
+		kin = NULL;
 	for (size_t k = 0; k < ARRAY_SIZE(kinds) && !ret && n > 1; k++) {
 		/* Who shares signal handlers shares the address space (kernel/fork.c). */
 		if (kinds[k].type == KCMP_SIGHAND && !vm)
 			continue;
-		ret = number(v, n, kinds[k].type, kinds[k].field, err);
+		ret = number(v, n, (struct order){ kinds[k].type, 0, kin, kinds[k].object }, kinds[k].field, err);
 		if (!ret)
 			ret = check_parents(d, kinds[k].field, kinds[k].what, err);
 		for (size_t i = 1; i < d->ntasks && !ret; i++) {

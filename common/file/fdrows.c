@@ -343,10 +343,19 @@ bool fd_rows_read(struct fd_rows *r, const struct dump_task *t, struct arena *ar
 	struct err why = ERR_INIT;
 	struct iter_rows rows;
 
-	if (!is_ready(r, log))
+	struct stat st;
+
+	/* The kernel finds processes by their numbers here, not threads (kernel/bpf/task_iter.c, task_seq_get_next()). */
+	if (!is_ready(r, log) || t->tid != t->pid || fstatat(t->proc_fd, "fd", &st, 0))
 		return false;
 	if (iter_read(&r->iter, t->tid, &rows, &why)) {
 		log_debug(log, "pid %d: descriptors are read from /proc: %s", t->pid, why.reason);
+		return false;
+	}
+	/* Before Linux 6.2 the size says nothing. */
+	if (rows.n != (size_t)st.st_size) {
+		log_debug(log, "pid %d: descriptors are read from /proc: %zu are told of, not %zu", t->pid, rows.n, (size_t)st.st_size);
+		iter_rows_free(&rows);
 		return false;
 	}
 	*out = arena_alloc(arena, rows.n * sizeof(**out));

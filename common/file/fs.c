@@ -4,13 +4,21 @@
 #include <sys/syscall.h>
 
 #include "common/file/file.h"
+#include "common/task/kin.h"
 #include "fs.pb-c.h"
 
 static int fs_look(struct dump *d, struct err *err)
 {
-	int ret = d->task->fs_shared ? 0 : file_see_path(d, "cwd", &d->task->cwd, err);
+	struct dump_task *t = d->task;
+	int ret = 0;
 
-	return ret || d->task->fs_shared ? ret : file_see_path(d, "root", &d->task->root, err);
+	if (t->fs_shared)
+		return 0;
+	t->cwd = t->kin & KIN_CWD ? t->parent->cwd : NULL;
+	t->root = t->kin & KIN_ROOT ? t->parent->root : NULL;
+	if (!t->cwd)
+		ret = file_see_path(d, "cwd", &t->cwd, err);
+	return ret || t->root ? ret : file_see_path(d, "root", &t->root, err);
 }
 
 static int fs_dump(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,

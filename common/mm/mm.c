@@ -11,6 +11,7 @@
 #include "common/file/table.h"
 #include "common/kinds.h"
 #include "common/mm/private.h"
+#include "common/task/kin.h"
 
 #ifndef PR_GET_MEMORY_MERGE
 #define PR_SET_MEMORY_MERGE 67
@@ -62,7 +63,9 @@ static int mm_look(struct dump *d, struct err *err)
 	memcpy(s->auxv, text, words * sizeof(*s->auxv));
 	while (s->nauxv > AUXV_WORDS && !s->auxv[s->nauxv - 1])
 		s->nauxv--;
-	return err_object(err, file_see_path(d, "exe", &s->exe, err), "executable");
+	if (d->task->kin & KIN_EXE && d->task->parent->mm_seen)
+		s->exe = d->task->parent->mm_seen->exe;
+	return s->exe ? 0 : err_object(err, file_see_path(d, "exe", &s->exe, err), "executable");
 }
 
 /*

@@ -15,6 +15,7 @@
 
 #include "common/base/io.h"
 #include "common/remote/freezer.h"
+#include "common/task/kin.h"
 #include "common/task/task.h"
 
 #define TEXT_MAX (1 << 20)
@@ -76,7 +77,8 @@ static const char *keep_text(const struct dump *d, const char *text, const char 
 int cgroup_look(const struct dump *d, struct err *err)
 {
 	/* The parent's group was looked at. */
-	const char *last = d->task->parent && d->task->parent->threads ? d->task->parent->threads[0].cgroups : NULL;
+	const struct dump_task *parent = d->task->parent;
+	const char *last = parent && parent->threads ? parent->threads[0].cgroups : NULL;
 
 	for (size_t i = d->task->fz.speaker; i < d->task->nthreads && d->cgroups; i++) {
 		struct dump_thread *thread = &d->task->threads[i];
@@ -86,6 +88,10 @@ int cgroup_look(const struct dump *d, struct err *err)
 
 		if (thread->alike & ALIKE_CGROUP) {
 			thread->cgroups = d->task->threads[d->task->fz.speaker].cgroups;
+			continue;
+		}
+		if (i == d->task->fz.speaker && d->task->kin & KIN_CGROUP && parent->threads[parent->fz.speaker].cgroups) {
+			thread->cgroups = last = parent->threads[parent->fz.speaker].cgroups;
 			continue;
 		}
 		dump_thread_path(d->task, thread->frozen->tid, "cgroup", path);

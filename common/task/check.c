@@ -12,6 +12,7 @@
 #include "common/dump/identity.h"
 #include "common/feature/feature.h"
 #include "common/task/seccomp.h"
+#include "common/task/kin.h"
 #include "common/task/task.h"
 
 #ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
@@ -178,7 +179,7 @@ int task_check(struct dump *d, struct err *err)
 
 int task_check_threads(const struct dump *d, struct err *err)
 {
-	int ret = check_namespaces(d, d->task->tid, leader_namespaces, err);
+	int ret = d->task->kin & KIN_NAMESPACES ? 0 : check_namespaces(d, d->task->tid, leader_namespaces, err);
 
 	for (size_t i = d->task->fz.speaker + 1; i < d->task->nthreads && !ret; i++) {
 		const struct dump_thread *t = &d->task->threads[i];

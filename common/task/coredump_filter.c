@@ -2,6 +2,7 @@
 /* /proc/PID/coredump_filter: what a core dump contains. In our own field when it is not the kernel's default. */
 #include <errno.h>
 
+#include "common/task/kin.h"
 #include "common/task/task.h"
 
 #define DEFAULT_FILTER 0x33 /* MMF_DUMP_FILTER_DEFAULT with ELF headers */
@@ -11,9 +12,16 @@ static int look_filter(struct dump *d, struct err *err)
 {
 	struct err why = ERR_INIT;
 	TaskCoreEntry *tc = task_core(d);
+	const TaskCoreEntry *maker = kin_core(d, KIN_FILTER);
 	int64_t v;
-	int ret = proc_number(d->task->proc_fd, "coredump_filter", 16, &v, &why);
+	int ret;
 
+	if (maker) {
+		tc->has_coredump_filter = maker->has_coredump_filter;
+		tc->coredump_filter = maker->coredump_filter;
+		return 0;
+	}
+	ret = proc_number(d->task->proc_fd, "coredump_filter", 16, &v, &why);
 	if (ret == -ENOENT)
 		return 0; /* a kernel without core dumps */
 	if (ret) {

@@ -6,15 +6,23 @@
  */
 #include <errno.h>
 
+#include "common/task/kin.h"
 #include "common/task/task.h"
 
 static int look_loginuid(struct dump *d, struct err *err)
 {
 	struct err why = ERR_INIT;
 	TaskCoreEntry *tc = task_core(d);
+	const TaskCoreEntry *maker = kin_core(d, KIN_LOGINUID);
 	int64_t v;
-	int ret = proc_number(d->task->proc_fd, "loginuid", 10, &v, &why);
+	int ret;
 
+	if (maker) {
+		tc->has_loginuid = maker->has_loginuid;
+		tc->loginuid = maker->loginuid;
+		return 0;
+	}
+	ret = proc_number(d->task->proc_fd, "loginuid", 10, &v, &why);
 	if (ret == -ENOENT)
 		return 0; /* a kernel without audit */
 	if (ret) {

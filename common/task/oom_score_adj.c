@@ -4,14 +4,22 @@
  * minimum, fs/proc/base.c,
  * __set_oom_adj); going below needs CAP_SYS_RESOURCE, and fails clearly without.
  */
+#include "common/task/kin.h"
 #include "common/task/task.h"
 
 static int look_oom(struct dump *d, struct err *err)
 {
 	TaskCoreEntry *tc = task_core(d);
+	const TaskCoreEntry *maker = kin_core(d, KIN_OOM);
 	int64_t v;
-	int ret = proc_number(d->task->proc_fd, "oom_score_adj", 10, &v, err);
+	int ret;
 
+	if (maker) {
+		tc->has_oom_score_adj = maker->has_oom_score_adj;
+		tc->oom_score_adj = maker->oom_score_adj;
+		return 0;
+	}
+	ret = proc_number(d->task->proc_fd, "oom_score_adj", 10, &v, err);
 	if (ret)
 		return ret;
 	tc->has_oom_score_adj = true;

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "common/task/kin.h"
 #include "common/task/task.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
@@ -69,6 +70,8 @@ static int check_clock(const struct dump *d, const struct proc_timer *t, struct 
 
 static int look_posix_timer(struct dump *d, struct err *err)
 {
+	if (d->task->kin & KIN_NO_TIMERS)
+		return 0;
 	return proc_timers(d->task->proc_fd, d->arena, &d->task->timers, &d->task->ntimers, err);
 }
 
