@@ -35,11 +35,9 @@ static int expect_guests(struct remote *r, bool perhaps, struct err *err)
 	return inside_copy(r, &ts, r->region, sizeof(ts), true, err);
 }
 
-static int clear_flags(struct remote *r, size_t home, size_t n, struct err *err)
+static int set_flag(struct remote *r, size_t home, uint32_t flag, struct err *err)
 {
-	uint32_t none[GUESTS_MAX] = { 0 };
-
-	return inside_copy(r, none, flag_home(r, home), n * sizeof(*none), true, err);
+	return inside_copy(r, &flag, flag_home(r, home), sizeof(flag), true, err);
 }
 
 static int start_set(struct remote *r, struct set *s, const struct program *prog, struct err *err)
@@ -55,6 +53,10 @@ static int start_set(struct remote *r, struct set *s, const struct program *prog
 	for (size_t i = 0; i < s->n && !ret; i++) {
 		s->v[i].at = ENTERED;
 		ret = inside_enter(r, s->home + i, guest_thread(r, s, i), err);
+		/* However long it takes until it runs: it will be inside. */
+		if (!ret)
+			ret = set_flag(r, s->home + i, GUEST_INSIDE, err);
+		fault("dump:guest-expected");
 		if (!ret)
 			ret = inside_let_run(guest_thread(r, s, i), err);
 		if (!ret)
@@ -85,19 +87,19 @@ static int await_set(struct remote *r, struct set *s, struct err *err)
 /* The threads are outside again, each where it was found. */
 static int dismiss_set(struct remote *r, struct set *s, struct err *err)
 {
-	int ret, back = 0;
+	struct err ignore = ERR_INIT;
+	int ret = 0, back = 0;
 
-	if (r->stuck)
-		return 0;
-	ret = clear_flags(r, s->home, s->n, err);
-	if (ret) { /* the holder would wait for them for ever: they find their way out, and clear their flags, when we are gone */
-		r->stuck = true;
-		return ret;
-	}
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n && !r->stuck; i++) {
+		/* One by one: for who has no flag and is not back yet, the holder would wait no longer than for one who may show up. */
+		back = set_flag(r, s->home + i, 0, ret ? &ignore : err);
+		if (back) { /* the holder would wait for it for ever: they find their way out, and clear their flags, when we are gone */
+			r->stuck = true;
+			return ret ? ret : back;
+		}
 		if (s->v[i].at == OUTSIDE)
 			continue;
-		back = inside_put_back(guest_thread(r, s, i), err);
+		back = inside_put_back(guest_thread(r, s, i), ret ? &ignore : err);
 		ret = ret ? ret : back;
 		s->v[i].at = OUTSIDE;
 		fault("dump:guest-out");

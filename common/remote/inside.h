@@ -9,6 +9,7 @@
 #define REGION_HEAD 64u /* how long the holder allows guests to show up, then a flag for each of them */
 #define FLAGS_OFF 16u
 #define GUEST_PERHAPS_NS 250000000l /* to execute its first two instructions */
+#define GUEST_INSIDE 2 /* a flag; agent.S sets it, too */
 #define REGION_SLACK 1024u /* epilogue */
 #define GUEST_SLACK 256u   /* a guest's */
 

@@ -12,8 +12,9 @@
  *	holder:	... program, stop signal, wait for all guests, munmap, signal mask, registers, back
  *	guest:	flag, program, stop signal, flag, signal mask, registers, back
  *
- * A guest sets and clears its flag itself. Between the dumper's decision and the change of a guest's registers
- * nobody can know whether it will be inside: while there are guests the holder allows them some time to show up.
+ * A guest sets and clears its flag itself, for us when we are gone: it may be long until it gets a processor, so as soon as
+ * its registers are changed we set the flag, too. Between the two nobody can know whether it will be inside: while there are
+ * guests the holder allows them some time to show up.
  *
  * The waits of the holder come when we are dead, and somebody else may stop it there. A call that has time left then keeps that in the
  * thread's restart block, of which there is one, and in which may be the program's own sleep (nanosleep, poll, futex; set_restart_fn()
@@ -48,8 +49,6 @@
 #include "common/base/fault.h"
 #include "common/base/io.h"
 #include "common/proc/proc.h"
-
-#define GUEST_INSIDE 2 /* a flag, set by agent.S */
 
 /* Phases behind the caller's: they run whatever happened before. */
 enum { PHASE_STOP = 1 << 8, PHASE_LEAVE };

@@ -65,7 +65,7 @@ for top in /sys/fs/cgroup/unified /sys/fs/cgroup /sys/fs/cgroup/freezer; do
 
 	# Frozen when the dump has begun: at points of the agent's way.
 	if [ -e "$g/cgroup.freeze" ]; then
-		for point in frozen looked agent-written in-mmap mapped holder-ready holder-in guest-perhaps guest-in in-munmap; do
+		for point in frozen looked agent-written in-mmap mapped holder-ready holder-in guest-perhaps guest-in guest-expected in-munmap; do
 			mkdir -p img
 			CR_FAULT=dump:$point=stop "$CR_DUMP" -t "$DOG" -D img -R --timeout 1 >words 2>&1 &
 			dumper=$!

@@ -4,7 +4,7 @@
 # agent must find its way out under it. Shown with the self-proving programs, which go on and pass.
 # timeout: 60
 . "$TOP/test/lib/common.sh"
-for at in in-mmap mapped holder-ready holder-in holder-runs holder-ran guest-perhaps guest-in guest-runs guest-ran guest-out in-munmap agent-left; do
+for at in in-mmap mapped holder-ready holder-in holder-runs holder-ran guest-perhaps guest-in guest-expected guest-runs guest-ran guest-out in-munmap agent-left; do
 	rm -rf "work" img && mkdir img
 	start work "$BIN/test/progs/thread_seccomp"
 	wait_for 10 test -e work/ready || die "$at: not ready"

@@ -45,7 +45,7 @@ well --check
 
 # Its dumper dies while threads are inside, and the next one stops them on their way out.
 mkdir img/none
-for at in in-mmap mapped holder-ready holder-in holder-runs holder-ran guest-perhaps guest-in guest-runs guest-ran guest-out in-munmap agent-left; do
+for at in in-mmap mapped holder-ready holder-in holder-runs holder-ran guest-perhaps guest-in guest-expected guest-runs guest-ran guest-out in-munmap agent-left; do
 	if CR_FAULT=dump:$at "$CR_DUMP" -t "$PID" -D img/none -R >out 2>&1; then die "$at: the dump did not die"; fi
 	how -R
 	well "died at $at"

@@ -214,8 +214,8 @@ static void a_visitor_may_die_at_every_named_point(void **state)
 {
 	static const char *const points[] = {
 		"dump:agent-written", "dump:in-mmap",	 "dump:mapped",	    "dump:holder-ready", "dump:holder-in",
-		"dump:holder-runs",   "dump:holder-ran", "dump:guest-perhaps", "dump:guest-in",	 "dump:guest-runs",
-		"dump:guest-ran",     "dump:guest-out",	 "dump:in-munmap",  "dump:agent-left",
+		"dump:holder-runs",   "dump:holder-ran", "dump:guest-perhaps", "dump:guest-in",	 "dump:guest-expected",
+		"dump:guest-runs",    "dump:guest-ran",     "dump:guest-out",	 "dump:in-munmap",  "dump:agent-left",
 	};
 	pid_t victim = start_victim();
 	long maps = count_maps(victim);
