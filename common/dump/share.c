@@ -61,7 +61,6 @@ static uint32_t *id_of(struct dump_task *t, size_t field)
 /* One kind of objects: ids at this offset of struct dump_task. */
 static int number(struct dump_task **v, size_t n, struct order o, size_t field, struct err *err)
 {
-
 	qsort_r(v, n, sizeof(*v), compare, &o);
 	for (size_t i = 0, end; i < n && !o.errnum; i = end) {
 		uint32_t low = *id_of(v[i], field);

@@ -146,7 +146,6 @@ static void fill_pipe(const struct fd_rows *r, const uint64_t *row, struct arena
 static void fill(const struct fd_rows *r, const uint64_t *row, struct arena *arena, struct fd_row *out)
 {
 	const bool cloexec = row[CLOEXEC] >> (row[NUMBER] % 64) & 1;
-
 	const bool eventfd = r->eventfd.op && row[F_OP] == r->eventfd.op;
 
 	*out = (struct fd_row){ .number = (int)row[NUMBER], .file = row[FILE_AT], .flags = (uint32_t)row[FLAGS],
@@ -342,7 +341,6 @@ bool fd_rows_read(struct fd_rows *r, const struct dump_task *t, struct arena *ar
 {
 	struct err why = ERR_INIT;
 	struct iter_rows rows;
-
 	struct stat st;
 
 	/* The kernel finds processes by their numbers here, not threads (kernel/bpf/task_iter.c, task_seq_get_next()). */

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Two processes that connect, send, read, shut down and close at random are dumped and restored again and again, whatever their connections
-# are at, or looked at and left. Each byte arrives once; a refusal is of a kind that is allowed, and changes nothing. CONVERSATIONS=N[:SEED] does more, or another.
+# are at, or looked at and left. Each byte arrives once; a refusal is of a kind that is allowed, and changes nothing.
+# CONVERSATIONS=N[:SEED] does more, or another.
 # timeout: 200
 . "$TOP/test/lib/common.sh"
 own_net
@@ -36,7 +37,8 @@ for ((seed = first; seed < first + many; seed++)); do
 			continue
 		fi
 		# A check tells of all that it finds.
-		[ -s out ] && ! grep -qvE "$allowed" out && { [ "${how[*]}" = --check ] || [ "$(wc -l <out)" = 1 ]; } || die "seed $seed, round $round: $(cat out)"
+		[ -s out ] && ! grep -qvE "$allowed" out && { [ "${how[*]}" = --check ] || [ "$(wc -l <out)" = 1 ]; } ||
+			die "seed $seed, round $round: $(cat out)"
 		kind=$(grep -oE "$allowed" out | head -1)
 		refusals[$kind]=$((${refusals[$kind]:-0} + 1))
 		no_images img || die "a refused dump left images"
