@@ -14,6 +14,7 @@ watchdog_start
 taskset -a -p -c "${cpus[1]}" "$DOG" >/dev/null || die "cannot place the threads"
 taskset -p -c "${cpus[0]}" "$DOG" >/dev/null || die "cannot place the first thread"
 taskset -p -c "${cpus[0]}" $$ >/dev/null || die "cannot place the test"
+# shellcheck disable=SC2034 # dog_well looks at it
 DOG_STATUS=$(dog_status) # where it may run has changed
 dog_well "placed"
 busy() { [ "$(state_of "$burner")" = R ]; }
