@@ -18,7 +18,12 @@ struct aside {
 
 /* Starts work(arg). Where no thread can be had it is done at once. a must live until aside_join(). */
 void aside_start(struct aside *a, int (*work)(void *arg, struct err *err), void *arg);
-/* Waits, and returns what work returned; its error goes to err unless that is filled already. Again: 0. */
+/* Whether aside_start() was called for it, which is all zeroes before. */
+static inline bool aside_begun(const struct aside *a)
+{
+	return a->work;
+}
+/* Waits, and returns what work returned; its error goes to err unless that is filled already. Again, or not begun: 0. */
 int aside_join(struct aside *a, struct err *err);
 
 #endif

@@ -25,6 +25,13 @@ enum iter_kind {
 #define ITER_FD "fd"
 #define ITER_CLOEXEC "close_on_exec"
 
+/* The paths of one thing for each level of pid namespaces: as many fields, the first one's of the first namespace. */
+#define ITER_LEVELS 8
+#define ITER_EACH_LEVEL(what)                                                                                   \
+	"thread_pid->numbers[0]." what, "thread_pid->numbers[1]." what, "thread_pid->numbers[2]." what,          \
+	"thread_pid->numbers[3]." what, "thread_pid->numbers[4]." what, "thread_pid->numbers[5]." what,          \
+	"thread_pid->numbers[6]." what, "thread_pid->numbers[7]." what
+
 #define ITER_FIELDS_MAX 48
 struct iter {
 	int prog; /* -1: none */

@@ -533,8 +533,8 @@ out:
 static int dump_or_check(const struct dump_opts *opts, const struct log *log, struct findings *found,
 			 struct tracker *tracker, struct dump_stats *stats, struct err *err)
 {
-	/* The threads of a dumper that was killed need microseconds of their own to get out; GUEST_INSIDE_S at the
-	 * worst. */
+	/* The threads of a dumper that was killed need microseconds of their own to get out, GUEST_PERHAPS_NS at the
+	 * worst, and the time until they get a processor. */
 	for (int tries = 0;; tries++) {
 		const struct timespec pause = { 0, 5000000 };
 		bool again = false;

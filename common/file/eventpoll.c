@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 
 #include "common/file/file.h"
 
@@ -125,8 +124,7 @@ static int find_target(struct dump *d, const struct fd_source *src, const struct
 		dev += strlen(" sdev:");
 		if (fdinfo_number(&ino, 16, &inode) < 0 || fdinfo_number(&dev, 16, &sdev) < 0)
 			return err_set(err, ERR_FEATURE, 0, "this kernel shows the targets of an epoll in another way");
-		/* include/linux/kdev_t.h: as the kernel has it inside */
-		st.st_dev = makedev((unsigned)(sdev >> 20), (unsigned)(sdev & 0xfffff));
+		st.st_dev = file_kernel_dev(sdev);
 		st.st_ino = inode;
 	}
 	for (f = file_same_inode(d, &st, &n); n; n--, f++) {

@@ -10,6 +10,7 @@
  * same. There we see, too, where an empty list of locks begins: an empty one leads to itself.
  */
 #include "common/file/fdrows.h"
+#include "common/file/file.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/base/aside.h"
@@ -67,7 +67,6 @@ static const char *const paths[FIELDS] = {
 #define NEEDED ((BIT(FIELDS) - 1) & ~(OF_EVENTFD | OF_PIPE | OF_OWNER))
 
 struct fd_rows {
-	bool begun, ended;
 	struct aside preparing;
 	struct iter iter;
 	struct { uint64_t op, ino; struct stat st; } eventfd, pipe; /* ours; op 0: they are not known */
@@ -89,8 +88,7 @@ void fd_rows_free(struct fd_rows *r)
 
 	if (!r)
 		return;
-	if (r->begun)
-		aside_join(&r->preparing, &ignore);
+	aside_join(&r->preparing, &ignore);
 	iter_close(&r->iter);
 	free(r);
 }
@@ -103,12 +101,6 @@ static bool has_locks(const struct fd_rows *r, const uint64_t *row)
 		if (row[LOCKS] && row[i] - row[LOCKS] != r->empty[i - FLOCK])
 			return true;
 	return false;
-}
-
-/* The dev_t of the kernel (include/linux/kdev_t.h). */
-static dev_t device(uint64_t dev)
-{
-	return makedev(dev >> 20, dev & 0xfffff);
 }
 
 static bool is_ownerless(const struct fd_rows *r, const uint64_t *row)
@@ -134,7 +126,7 @@ static void fill_eventfd(const struct fd_rows *r, const uint64_t *row, struct ar
 static void fill_pipe(const struct fd_rows *r, const uint64_t *row, struct arena *arena, struct fd_row *out)
 {
 	out->complete = out->ownerless && row[PIPE_HEAD] == row[PIPE_TAIL] && row[PIPE_PAGES] && S_ISFIFO(row[MODE]) &&
-			device(row[DEV]) == r->pipe.st.st_dev;
+			file_kernel_dev(row[DEV]) == r->pipe.st.st_dev;
 	if (!out->complete)
 		return;
 	out->pipe_size = (uint32_t)row[PIPE_PAGES] * (uint32_t)sysconf(_SC_PAGESIZE);
@@ -297,9 +289,8 @@ static int prepare(void *arg, struct err *err)
 
 static void begin(struct fd_rows *r)
 {
-	if (!r->begun)
+	if (!aside_begun(&r->preparing))
 		aside_start(&r->preparing, prepare, r);
-	r->begun = true;
 }
 
 /* The size of the directory is the number of descriptors, since Linux 6.2 (fs/proc/fd.c, proc_fd_getattr()). */
@@ -326,14 +317,10 @@ void fd_rows_begin_tree(struct fd_rows *r, const struct dump *d)
 /* Waits until that is known. */
 static bool is_ready(struct fd_rows *r, const struct log *log)
 {
-	if (!r->begun)
+	if (!aside_begun(&r->preparing))
 		return false;
-	if (!r->ended) {
-		aside_join(&r->preparing, &r->why);
-		if (r->why.kind)
-			log_debug(log, "descriptors are read from /proc: %s", r->why.reason);
-	}
-	r->ended = true;
+	if (aside_join(&r->preparing, &r->why))
+		log_debug(log, "descriptors are read from /proc: %s", r->why.reason);
 	return r->why.kind == ERR_NONE;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the kernel has about the descriptors of a frozen task, as numbers instead of text: all of them in one reading, where fdinfo and
- * kcmp(2) are asked about one after the other, each for 10 us and more.
+ * What the kernel has about the descriptors of a frozen task, by its main thread, as numbers instead of text: all of them in one
+ * reading, where fdinfo and kcmp(2) are asked about one after the other, each for 10 us and more.
  *
  * Two descriptors whose struct file is at one address are one description: both tables hold a reference to it from before they were
  * frozen until they run again, so no other can have come to be there between two readings.

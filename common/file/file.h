@@ -5,9 +5,16 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "common/file/table.h"
 #include "common/kinds.h"
+
+/* Of a dev_t as the kernel has it inside (include/linux/kdev_t.h), what stat(2) tells. */
+static inline dev_t file_kernel_dev(uint64_t dev)
+{
+	return makedev((unsigned)(dev >> 20), (unsigned)(dev & 0xfffff));
+}
 
 /* ---- dump ---- */
 

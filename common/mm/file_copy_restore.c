@@ -124,8 +124,8 @@ static int read_part(int fd, const VmaEntry *v, const struct part *p, char *buf,
 		uint64_t off = v->pgoff + ((uint64_t)(uintptr_t)p->to[i].iov_base - v->start);
 
 		ret = pread_full(fd, buf, p->to[i].iov_len, (off_t)off);
-		for (size_t k = 0; k < p->to[i].iov_len && !ret; k += PAGE_BYTES)
-			*sum += xxh64(buf + k, PAGE_BYTES, (off + k) / PAGE_BYTES);
+		if (!ret)
+			*sum += xxh64_blocks(buf, PAGE_BYTES, p->to[i].iov_len / PAGE_BYTES, off / PAGE_BYTES);
 		buf += p->to[i].iov_len;
 	}
 	return ret;

@@ -35,7 +35,6 @@ static const char *const paths[FIELDS] = {
 
 struct mm_look {
 	pthread_mutex_t lock;
-	bool begun, ended;
 	bool prepared; /* set beside: whoever waits waits no more */
 	struct aside preparing;
 	struct iter iter;
@@ -58,8 +57,7 @@ void mm_look_free(struct mm_look *l)
 
 	if (!l)
 		return;
-	if (l->begun)
-		aside_join(&l->preparing, &ignore);
+	aside_join(&l->preparing, &ignore);
 	iter_close(&l->iter);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
@@ -81,9 +79,8 @@ static int prepare(void *arg, struct err *err)
 static void begin(struct mm_look *l)
 {
 	pthread_mutex_lock(&l->lock);
-	if (!l->begun)
+	if (!aside_begun(&l->preparing))
 		aside_start(&l->preparing, prepare, l);
-	l->begun = true;
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -109,12 +106,8 @@ static bool is_ready(struct mm_look *l, const struct log *log)
 	bool ready;
 
 	pthread_mutex_lock(&l->lock);
-	if (!l->ended) {
-		aside_join(&l->preparing, &l->why);
-		if (l->why.kind)
-			log_debug(log, "mappings are read from smaps: %s", l->why.reason);
-	}
-	l->ended = true;
+	if (aside_join(&l->preparing, &l->why))
+		log_debug(log, "mappings are read from smaps: %s", l->why.reason);
 	ready = l->why.kind == ERR_NONE;
 	pthread_mutex_unlock(&l->lock);
 	return ready;

@@ -34,7 +34,7 @@ enum { MANY_THREADS = 48 };
 
 /* Of task_struct: numbers in a row. */
 enum field {
-	LEVEL, NUMBERS, LAST_NUMBER = NUMBERS + 7,
+	LEVEL, NUMBERS, LAST_NUMBER = NUMBERS + ITER_LEVELS - 1,
 	SIGHAND, FS, FILES, UNDO, NSPROXY, CGROUPS, PENDING, SHARED, COMM, COMM_END,
 	TOLD_ONES, /* in the order of enum told */
 	REAL_CRED = TOLD_ONES + TOLD_REAL_CRED, ATOMIC_FLAGS = TOLD_ONES + TOLD_ATOMIC_FLAGS, SECCOMP_MODE = TOLD_ONES + TOLD_SECCOMP_MODE,
@@ -46,8 +46,7 @@ _Static_assert(FIELDS <= ITER_FIELDS_MAX, "so many an iterator has room for");
 static const char *const paths[FIELDS] = {
 	[LEVEL] = "thread_pid->level",
 	/* In the namespace of each level: namespaces within each other may be more, but rarely are. */
-	[NUMBERS] = "thread_pid->numbers[0].nr", "thread_pid->numbers[1].nr", "thread_pid->numbers[2].nr", "thread_pid->numbers[3].nr",
-	"thread_pid->numbers[4].nr", "thread_pid->numbers[5].nr", "thread_pid->numbers[6].nr", "thread_pid->numbers[7].nr",
+	[NUMBERS] = ITER_EACH_LEVEL("nr"),
 	[REAL_CRED] = "real_cred",
 	[ATOMIC_FLAGS] = "atomic_flags",
 	[SECCOMP_MODE] = "seccomp.mode",
@@ -92,7 +91,6 @@ static const struct { unsigned alike; uint64_t fields; } questions[] = {
 		BIT(SECCOMP_FILTER) | BIT(SECCOMP_COUNT) | BIT(SIGNAL) | BIT(MM))
 
 struct alike {
-	bool begun, ended;
 	struct aside preparing;
 	struct iter iter;
 	uint64_t level; /* of our pid namespace */
@@ -113,8 +111,7 @@ void alike_free(struct alike *a)
 
 	if (!a)
 		return;
-	if (a->begun)
-		aside_join(&a->preparing, &ignore);
+	aside_join(&a->preparing, &ignore);
 	iter_close(&a->iter);
 	free(a);
 }
@@ -151,9 +148,8 @@ static int prepare(void *arg, struct err *err)
 
 static void begin(struct alike *a)
 {
-	if (!a->begun)
+	if (!aside_begun(&a->preparing))
 		aside_start(&a->preparing, prepare, a);
-	a->begun = true;
 }
 
 /* The links of its directory of threads: two more than there are threads (fs/proc/base.c, proc_task_getattr()). */
@@ -171,12 +167,8 @@ void alike_begin(struct alike *a, pid_t pid)
 static bool is_ready(struct alike *a, const struct log *log)
 {
 	begin(a);
-	if (!a->ended) {
-		aside_join(&a->preparing, &a->why);
-		if (a->why.kind)
-			log_debug(log, "all of each thread is read from /proc: %s", a->why.reason);
-	}
-	a->ended = true;
+	if (aside_join(&a->preparing, &a->why))
+		log_debug(log, "all of each thread is read from /proc: %s", a->why.reason);
 	return a->why.kind == ERR_NONE;
 }
 

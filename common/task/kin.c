@@ -25,17 +25,15 @@ enum { MANY_TASKS = 32 };
 
 /* Of task_struct: numbers in a row. */
 enum field {
-	LEVEL, NUMBERS, LAST_NUMBER = NUMBERS + 7, PID_NS, LAST_PID_NS = PID_NS + 7,
+	LEVEL, NUMBERS, LAST_NUMBER = NUMBERS + ITER_LEVELS - 1, PID_NS, LAST_PID_NS = PID_NS + ITER_LEVELS - 1,
 	MM, EXE, FLAGS, FLAG_WORDS, FILES, FS, CWD_MOUNT, CWD_NAME, ROOT_MOUNT, ROOT_NAME, SIGHAND, NSPROXY, USER_NS, CGROUPS,
 	LOGINUID, OOM, TIMERS, LAST, FIELDS
 };
 static const char *const paths[FIELDS] = {
 	[LEVEL] = "thread_pid->level",
 	/* In the namespace of each level: namespaces within each other may be more, but rarely are. */
-	[NUMBERS] = "thread_pid->numbers[0].nr", "thread_pid->numbers[1].nr", "thread_pid->numbers[2].nr", "thread_pid->numbers[3].nr",
-	"thread_pid->numbers[4].nr", "thread_pid->numbers[5].nr", "thread_pid->numbers[6].nr", "thread_pid->numbers[7].nr",
-	[PID_NS] = "thread_pid->numbers[0].ns", "thread_pid->numbers[1].ns", "thread_pid->numbers[2].ns", "thread_pid->numbers[3].ns",
-	"thread_pid->numbers[4].ns", "thread_pid->numbers[5].ns", "thread_pid->numbers[6].ns", "thread_pid->numbers[7].ns",
+	[NUMBERS] = ITER_EACH_LEVEL("nr"),
+	[PID_NS] = ITER_EACH_LEVEL("ns"),
 	[MM] = "mm",
 	[EXE] = "mm->exe_file",
 	[FLAGS] = "mm->flags",
@@ -82,7 +80,7 @@ static int read_row(const struct iter *it, pid_t tid, uint64_t row[FIELDS], stru
 	if (ret)
 		return ret;
 	level = rows.n == 1 ? rows.v[LEVEL] : 8;
-	if (level < 8 && !(it->absent >> (NUMBERS + level) & 1) && rows.v[NUMBERS + level] == (uint64_t)tid && rows.v[MM])
+	if (level < ITER_LEVELS && !(it->absent >> (NUMBERS + level) & 1) && rows.v[NUMBERS + level] == (uint64_t)tid && rows.v[MM])
 		memcpy(row, rows.v, FIELDS * sizeof(*row));
 	else
 		ret = err_set(err, ERR_FEATURE, 0, "the kernel does not tell which thread is which (%d, %zu rows)", (int)tid, rows.n);

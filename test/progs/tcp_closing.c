@@ -5,15 +5,13 @@
  */
 /* test: net dump=--tcp-established restore=--tcp-established timeout=120 */
 #include <arpa/inet.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "tcp_state.h"
 #include "test.h"
-
-enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
 
 static int listener(int family, struct sockaddr_storage *ss, socklen_t *len)
 {
@@ -38,22 +36,6 @@ static void make(int family, int *a, int *b)
 	*b = accept(l, NULL, NULL);
 	CHECK(*b >= 0);
 	close(l);
-}
-
-static int state(int fd)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
-	return info.tcpi_state;
-}
-
-static void wait_state(int fd, int want)
-{
-	for (int i = 0; i < 6000 && state(fd) != want; i++)
-		usleep(5000);
-	CHECK_EQ(state(fd), want);
 }
 
 static unsigned char byte_at(size_t i)

@@ -5,15 +5,14 @@
  */
 /* test: net */
 #include <arpa/inet.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "tcp_state.h"
 #include "test.h"
 
-enum { CLOSED = 7, CLOSE_WAIT = 8 };
 enum who { FIRST, LAST, RESET }; /* who said its end first, and waits (TIME_WAIT); who said it last; who got a reset */
 
 static struct {
@@ -61,22 +60,6 @@ static socklen_t loopback(int family, bool mapped, struct sockaddr_storage *out)
 	memset(out, 0, sizeof(*out));
 	memcpy(out, family == AF_INET ? (void *)&in : (void *)&in6, family == AF_INET ? sizeof(in) : sizeof(in6));
 	return family == AF_INET ? sizeof(in) : sizeof(in6);
-}
-
-static int state(int fd)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
-	return info.tcpi_state;
-}
-
-static void wait_state(int fd, int want)
-{
-	for (int i = 0; i < 6000 && state(fd) != want; i++)
-		usleep(5000);
-	CHECK_EQ(state(fd), want);
 }
 
 static int inq(int fd)
