@@ -1,30 +1,61 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which kinds of membarrier(2) the process registered for. */
+#include <errno.h>
 #include <linux/membarrier.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/task/task.h"
 
 #define GET_REGISTRATIONS (1 << 9) /* MEMBARRIER_CMD_GET_REGISTRATIONS, 6.3 */
 
-struct membarrier_slot { struct step_ref mask; };
+/*
+ * A kernel that does not tell registrations refuses what a process did not register for: EPERM (kernel/sched/membarrier.c,
+ * membarrier_private_expedited()). A barrier too many harms nobody.
+ */
+static const struct { int barrier, registration; } ways[] = {
+	{ MEMBARRIER_CMD_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED },
+	{ MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE },
+	{ MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ },
+};
+
+struct membarrier_slot { bool told; struct step_ref mask, tried[ARRAY_SIZE(ways)]; };
 
 static int ask_membarrier(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
 	struct membarrier_slot *s = slot;
 
-	s->mask = program_try(prog, 0, "membarrier registrations", SYS_membarrier, A(GET_REGISTRATIONS), A(0), A(0));
+	s->told = syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0) >= 0;
+	if (s->told)
+		s->mask = program_try(prog, 0, "membarrier registrations", SYS_membarrier, A(GET_REGISTRATIONS), A(0), A(0));
+	for (size_t i = 0; i < ARRAY_SIZE(ways) && !s->told; i++)
+		s->tried[i] = program_try(prog, 0, "membarrier", SYS_membarrier, A((uint64_t)ways[i].barrier), A(0), A(0));
 	return 0;
+}
+
+/* Whom the barriers of others are to reach cannot be found out by trying: everybody, which costs little and breaks nothing. */
+static int64_t find_out(const struct membarrier_slot *s, const struct program *prog)
+{
+	int64_t mask = MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED;
+
+	if (program_result(prog, s->tried[0]) == -ENOSYS)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (!program_result(prog, s->tried[i]))
+			mask |= ways[i].registration;
+	return mask;
 }
 
 static int dump_membarrier(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			   struct err *err)
 {
-	int64_t mask = program_result(prog, ((const struct membarrier_slot *)slot)->mask);
+	const struct membarrier_slot *s = slot;
+	int64_t mask = s->told ? program_result(prog, s->mask) : find_out(s, prog);
 	TaskCoreEntry *tc = task_core(d);
 
 	if (mask < 0) {
-		log_warn(d->log, "membarrier registrations are not known: this kernel does not tell them");
+		log_warn(d->log, "membarrier registrations are not known: %s", strerror((int)-mask));
 	} else if (mask > 0) {
 		tc->has_membarrier_registration_mask = true;
 		tc->membarrier_registration_mask = (uint32_t)mask;

@@ -31,7 +31,21 @@ static long get(const char *path, int base)
 	return strtol(text, NULL, base);
 }
 
-static int registrations(void) { return (int)syscall(SYS_membarrier, 1 << 9, 0, 0); }
+/* Before Linux 6.3 only by trying, and those of MEMBARRIER_CMD_GLOBAL_EXPEDITED not at all. */
+static int registrations(void)
+{
+	int told = (int)syscall(SYS_membarrier, 1 << 9, 0, 0);
+
+	if (told >= 0)
+		return told;
+	static const int ways[] = { MEMBARRIER_CMD_PRIVATE_EXPEDITED, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+				    MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ };
+	told = 0;
+	for (int i = 0; i < 3; i++)
+		if (!syscall(SYS_membarrier, ways[i], 0, 0))
+			told |= 1 << i;
+	return told;
+}
 
 /* Permissions of our own data segment: made before READ_IMPLIES_EXEC, it must not become executable. */
 static bool data_executable(void)
