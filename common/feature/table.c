@@ -74,7 +74,7 @@ static const struct feature table[] = {
 	  probe_io_uring, 0 },
 
 	/* ---- memory ---- */
-	{ "pagemap_scan", "finds the pages to store", "Linux 6.7", REQ, GROUP_MEMORY, probe_pagemap_scan, 0 },
+	{ "pagemap_scan", "finds the pages to store quickly", "Linux 6.7", EXTRA, GROUP_MEMORY, probe_pagemap_scan, 0 },
 	{ "guard_install", "guard regions", "Linux 6.13", EXTRA, GROUP_MEMORY, probe_guard_pages, 0 },
 	{ "pagemap_scan_guard_pages", "finds guard regions", "Linux 6.15", EXTRA, GROUP_MEMORY, probe_pagemap_guard, 0 },
 	{ "mseal", "sealed mappings", "Linux 6.10", EXTRA, GROUP_MEMORY, probe_mseal, 0 },

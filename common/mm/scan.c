@@ -38,6 +38,7 @@ enum {
 #define WORD_SWAPPED (1ull << 62)
 #define WORD_FILE (1ull << 61)
 #define WORD_GUARD (1ull << 58)
+#define WORD_SOFT_DIRTY (1ull << 55)
 
 static bool is_plain_anon(const VmaEntry *v)
 {
@@ -131,7 +132,8 @@ int scan_open(struct dump *d, struct scan *s, struct err *err)
 	}
 	s->end = end;
 	if (ret < 0) {
-		s->ioctl = s->tracked = s->soft = false;
+		s->ioctl = false;
+		s->tracked = s->soft;
 		s->words = xreallocarray(NULL, WORDS, sizeof(*s->words));
 	}
 	return 0;
@@ -184,42 +186,6 @@ static int begin_anew(const struct scan *s, const struct scan_region *all, size_
 	return track_register(s->d, left, nleft, err);
 }
 
-int scan_list(struct scan *s, struct err *err)
-{
-	struct scan_region *all = NULL, *buf = s->v;
-	size_t n = 0, cap = 0;
-	uint64_t start = s->next;
-	int ret = 0, begun = 0;
-
-	if (!s->ioctl)
-		return 0;
-	while (s->next < s->end) {
-		uint64_t walk_end;
-		int got = scan_ioctl(s, REGIONS, &walk_end);
-
-		if (got < 0 || walk_end <= s->next) {
-			free(all);
-			return err_set(err, ERR_FAILED, got < 0 ? -got : EIO, "cannot scan its page map");
-		}
-		for (int i = 0; i < got; i++) {
-			array_reserve(&all, &cap, n, sizeof(*all));
-			all[n++] = buf[i];
-		}
-		s->next = walk_end;
-	}
-	if (s->tracked)
-		begun = begin_anew(s, all, n, err);
-	if (s->tracked && !s->soft && !begun)
-		ret = protect(s, start, s->end, buf);
-	free(buf);
-	s->v = all;
-	s->n = n;
-	s->listed = true;
-	if (begun)
-		return begun;
-	return ret ? err_set(err, ERR_FAILED, -ret, "cannot protect its memory against being written unseen") : 0;
-}
-
 void scan_close(struct scan *s)
 {
 	if (s->d && s->fd >= 0)
@@ -255,7 +221,9 @@ static int fill_from_words(struct scan *s, struct err *err)
 	for (uint64_t i = 0; i < (uint64_t)got / sizeof(*s->words); i++, s->next += PAGE_BYTES) {
 		uint64_t w = s->words[i], cat = w & WORD_GUARD ? CAT_GUARD : 0;
 
-		if (!cat && (!(w & (WORD_PRESENT | WORD_SWAPPED)) || w & WORD_FILE))
+		if (s->soft)
+			cat |= (w & WORD_PRESENT ? CAT_PRESENT : 0) | (w & WORD_SOFT_DIRTY ? CAT_SOFT_DIRTY : 0);
+		if (!(cat & CAT_GUARD) && (!(w & (WORD_PRESENT | WORD_SWAPPED)) || w & WORD_FILE))
 			continue;
 		if (s->n && s->v[s->n - 1].end == s->next && s->v[s->n - 1].categories == cat)
 			s->v[s->n - 1].end += PAGE_BYTES;
@@ -263,6 +231,58 @@ static int fill_from_words(struct scan *s, struct err *err)
 			s->v[s->n++] = (struct scan_region){ s->next, s->next + PAGE_BYTES, cat };
 	}
 	return 0;
+}
+
+/* The next bufferful of regions. */
+static int fill(struct scan *s, struct err *err)
+{
+	uint64_t walk_end;
+	int n;
+
+	s->i = s->n = 0;
+	if (!s->ioctl)
+		return fill_from_words(s, err);
+	n = scan_ioctl(s, REGIONS, &walk_end);
+	if (n < 0)
+		return err_set(err, ERR_FAILED, -n, "cannot scan its page map");
+	if (walk_end <= s->next)
+		return err_set(err, ERR_FAILED, EIO, "the scan of its page map stands still");
+	s->n = (size_t)n;
+	s->next = walk_end;
+	return 0;
+}
+
+int scan_list(struct scan *s, struct err *err)
+{
+	struct scan_region *all = NULL, *buf = s->v;
+	size_t n = 0, cap = 0;
+	uint64_t start = s->next;
+	int ret = 0, begun = 0;
+
+	if (!s->ioctl && !s->soft)
+		return 0;
+	while (s->next < s->end) {
+		ret = fill(s, err);
+		if (ret) {
+			free(all);
+			return ret;
+		}
+		for (size_t i = 0; i < s->n; i++) {
+			array_reserve(&all, &cap, n, sizeof(*all));
+			all[n++] = buf[i];
+		}
+	}
+	if (s->tracked)
+		begun = begin_anew(s, all, n, err);
+	if (s->tracked && !s->soft && !begun)
+		ret = protect(s, start, s->end, buf);
+	free(buf);
+	s->v = all;
+	s->n = n;
+	s->listed = true;
+	if (begun)
+		return begun;
+	return ret ? err_set(err, ERR_FAILED, -ret, "cannot protect its memory against being written unseen") : 0;
 }
 
 /* 1: s->v[s->i] is a region that ends behind `at`. 0: there are no more. */
@@ -275,23 +295,10 @@ static int current_region(struct scan *s, struct err *err)
 			return 1;
 		if (s->next >= s->end)
 			return 0;
-		s->i = s->n = 0;
-		if (s->ioctl) {
-			uint64_t walk_end;
-			int n = scan_ioctl(s, REGIONS, &walk_end);
+		int ret = fill(s, err);
 
-			if (n < 0)
-				return err_set(err, ERR_FAILED, -n, "cannot scan its page map");
-			if (walk_end <= s->next)
-				return err_set(err, ERR_FAILED, EIO, "the scan of its page map stands still");
-			s->n = (size_t)n;
-			s->next = walk_end;
-		} else {
-			int ret = fill_from_words(s, err);
-
-			if (ret)
-				return ret;
-		}
+		if (ret)
+			return ret;
 	}
 }
 
