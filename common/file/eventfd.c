@@ -21,8 +21,10 @@ static int eventfd_dump(struct dump *d, const struct fd_source *src, FileEntry *
 	e->flags = (uint32_t)src->flags;
 	if (fdinfo_value(src->info->text, "eventfd-count", 16, &e->counter) < 0)
 		return err_set(err, ERR_FEATURE, 0, "this kernel does not show the counter of an eventfd");
-	/* Since Linux 6.5; before, the mode cannot be seen at all. */
-	fdinfo_value(src->info->text, "eventfd-semaphore", 10, &semaphore);
+	/* Since Linux 6.5; before, only the kernel's records tell (fdrows.h). */
+	if (fdinfo_value(src->info->text, "eventfd-semaphore", 10, &semaphore) < 0)
+		log_warn(d->log, "fd %d: this kernel does not show whether the eventfd is a semaphore; it is taken for none",
+			 src->number);
 	e->has_semaphore = e->semaphore = semaphore != 0;
 	return fown_dump(d, src, &e->fown, err);
 }

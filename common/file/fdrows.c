@@ -293,6 +293,17 @@ static void begin(struct fd_rows *r)
 		aside_start(&r->preparing, prepare, r);
 }
 
+/* Whether fdinfo shows what is a semaphore: since Linux 6.5 (fs/eventfd.c, eventfd_show_fdinfo()). */
+static bool shows_semaphores(void)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	cleanup_fd int fd = eventfd(0, EFD_CLOEXEC), self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct err ignore = ERR_INIT;
+	struct proc_fdinfo info;
+
+	return fd < 0 || self < 0 || proc_fdinfo(self, fd, arena, &info, &ignore) || strstr(info.text, "eventfd-semaphore:");
+}
+
 /* The size of the directory is the number of descriptors, since Linux 6.2 (fs/proc/fd.c, proc_fd_getattr()). */
 void fd_rows_begin(struct fd_rows *r, pid_t pid)
 {
@@ -300,7 +311,7 @@ void fd_rows_begin(struct fd_rows *r, pid_t pid)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	if (!stat(path, &st) && st.st_size >= MANY_DESCRIPTORS)
+	if ((!stat(path, &st) && st.st_size >= MANY_DESCRIPTORS) || !shows_semaphores())
 		begin(r);
 }
 
@@ -324,22 +335,34 @@ static bool is_ready(struct fd_rows *r, const struct log *log)
 	return r->why.kind == ERR_NONE;
 }
 
+/* How many it has. Before Linux 6.2 the size of the directory says nothing. */
+static bool count(const struct dump_task *t, struct arena *arena, size_t *n)
+{
+	struct err ignore = ERR_INIT;
+	struct stat st;
+	int *numbers;
+
+	if (fstatat(t->proc_fd, "fd", &st, 0))
+		return false;
+	*n = (size_t)st.st_size;
+	return *n || !proc_numbers(t->proc_fd, "fdinfo", arena, &numbers, n, &ignore);
+}
+
 bool fd_rows_read(struct fd_rows *r, const struct dump_task *t, struct arena *arena, const struct log *log, struct fd_row **out, size_t *n)
 {
 	struct err why = ERR_INIT;
 	struct iter_rows rows;
-	struct stat st;
+	size_t there;
 
 	/* The kernel finds processes by their numbers here, not threads (kernel/bpf/task_iter.c, task_seq_get_next()). */
-	if (!is_ready(r, log) || t->tid != t->pid || fstatat(t->proc_fd, "fd", &st, 0))
+	if (!is_ready(r, log) || t->tid != t->pid || !count(t, arena, &there))
 		return false;
 	if (iter_read(&r->iter, t->tid, &rows, &why)) {
 		log_debug(log, "pid %d: descriptors are read from /proc: %s", t->pid, why.reason);
 		return false;
 	}
-	/* Before Linux 6.2 the size says nothing. */
-	if (rows.n != (size_t)st.st_size) {
-		log_debug(log, "pid %d: descriptors are read from /proc: %zu are told of, not %zu", t->pid, rows.n, (size_t)st.st_size);
+	if (rows.n != there) {
+		log_debug(log, "pid %d: descriptors are read from /proc: %zu are told of, not %zu", t->pid, rows.n, there);
 		iter_rows_free(&rows);
 		return false;
 	}

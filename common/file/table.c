@@ -375,6 +375,13 @@ static void put_fdinfo(struct dump *d, const struct file_fd *f, FdTypes type)
 	image_store_put(d->store, IMG_FDINFO, f->task->files_id, &e.base);
 }
 
+static int no_pidfd(const struct dump_task *t, struct err *err)
+{
+	if (errno == EINVAL && t->tid != t->pid)
+		return err_refuse(err, "its first thread has ended, and before Linux 6.9 (PIDFD_THREAD) nobody gets files of the others");
+	return err_sys(err, "cannot open a pidfd");
+}
+
 /* In the order of numbers, so that errors and images read naturally. Ids may be anything. */
 static int dump_table(struct dump *d, const struct table *t, FdTypes *types, struct err *err)
 {
@@ -390,7 +397,7 @@ static int dump_table(struct dump *d, const struct table *t, FdTypes *types, str
 		if (!ret && types[f->id] == FD_TYPES__UND) {
 			pidfd = pidfd < 0 ? dump_task_pidfd(t->task) : pidfd;
 			if (pidfd < 0)
-				return err_sys(err, "cannot open a pidfd");
+				return no_pidfd(t->task, err);
 			ret = dump_description(d, pidfd, f, err);
 			types[f->id] = ret ? FD_TYPES__REG : f->type; /* a check goes on, and says it once */
 		}

@@ -139,6 +139,9 @@ static int scan_vmflags(const char *p, struct proc_map *m)
 		m->vmflags |= 1ull << proc_vmflag(p[0], p[1]);
 		p += 2;
 	}
+	/* Kernels without a word for VM_LOCKONFAULT show "??", which no other mapping that can be locked has. */
+	if ((m->vmflags & (VMF(lo) | 1ull << VMF_unknown)) == (VMF(lo) | 1ull << VMF_unknown))
+		m->vmflags ^= 1ull << VMF_unknown | VMF(lf);
 	return 0;
 }
 

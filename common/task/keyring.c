@@ -32,6 +32,8 @@ static int32_t own_session(struct dump *d)
 
 	if (fresh)
 		*own = (int32_t)syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+	if (fresh && *own < 0 && (errno == EKEYREVOKED || errno == EKEYEXPIRED)) /* of a login that has ended */
+		*own = 0;
 	return *own;
 }
 

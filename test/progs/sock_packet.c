@@ -54,7 +54,7 @@ int main(void)
 				      BPF_STMT(BPF_RET | BPF_K, 0xffff), BPF_STMT(BPF_RET | BPF_K, 0) };
 	struct sock_fprog prog = { 4, code };
 	socklen_t len = sizeof(back);
-	int one = 1, v2 = TPACKET_V2, reserve = 32, thresh = 77, fan = 4711 | PACKET_FANOUT_LB << 16;
+	int one = 1, v2 = TPACKET_V2, reserve = 32, thresh = 77, fan = 4711 | PACKET_FANOUT_LB << 16, readable;
 	char buf[256];
 
 	int cooked = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK, 0), raw = socket(AF_PACKET, SOCK_RAW, 0);
@@ -68,6 +68,7 @@ int main(void)
 	CHECK(!setsockopt(raw, SOL_PACKET, PACKET_VERSION, &v2, sizeof(v2)));
 	CHECK(!setsockopt(raw, SOL_PACKET, PACKET_RESERVE, &reserve, sizeof(reserve)));
 	CHECK(!setsockopt(raw, SOL_PACKET, PACKET_COPY_THRESH, &thresh, sizeof(thresh)));
+	readable = !getsockopt(raw, SOL_PACKET, PACKET_COPY_THRESH, &thresh, &(socklen_t){ sizeof(thresh) });
 	CHECK(!setsockopt(raw, SOL_PACKET, PACKET_ORIGDEV, &one, sizeof(one)));
 	CHECK(!setsockopt(raw, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)));
 	CHECK(!setsockopt(raw, SOL_PACKET, PACKET_LOSS, &one, sizeof(one)));
@@ -95,7 +96,8 @@ int main(void)
 	CHECK_EQ(option(cooked, PACKET_IGNORE_OUTGOING), 1);
 	CHECK_EQ(option(raw, PACKET_VERSION), TPACKET_V2);
 	CHECK_EQ(option(raw, PACKET_RESERVE), 32);
-	CHECK_EQ(option(raw, PACKET_COPY_THRESH), 77);
+	if (readable) /* since Linux 6.4; it means something for rings only */
+		CHECK_EQ(option(raw, PACKET_COPY_THRESH), 77);
 	CHECK_EQ(option(raw, PACKET_ORIGDEV), 1);
 	CHECK_EQ(option(raw, PACKET_AUXDATA), 0);
 	CHECK_EQ(option(raw, PACKET_VNET_HDR), 1);

@@ -107,6 +107,11 @@ int main(void)
 	static pthread_t self;
 	pthread_t t;
 
+	int thread = (int)syscall(SYS_pidfd_open, getpid(), O_EXCL);
+
+	if (thread < 0)
+		TEST_SKIP("no PIDFD_THREAD here: files of such a process cannot be had");
+	close(thread);
 	self = pthread_self();
 	leader = getpid();
 	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -41,6 +41,7 @@ static void test_classify(void **state)
 		{ "1000-2000 rw-p 00000000 00:00 0 [stack]\nVmFlags: rd wr mr mw me gd ac\n", false, 0x122, 0x201, 3, 0, 0 },
 		{ "1000-2000 ---p 00000000 00:00 0 \nVmFlags: mr mw me nr\n", false, 0x4022, 0x201, 0, 0, 0 },
 		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me lo lf ac\n", false, 0x2022, 0x201, 3, 0, 2 },
+		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me lo ?? ac\n", false, 0x2022, 0x201, 3, 0, 2 },
 		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me ac nh sl\n", false, 0x22, 0x201, 3, 0x8000, 1 },
 		{ "1000-2000 rw-p 00000000 00:00 0 \nVmFlags: rd wr mr mw me nr wf dd dp\n", false, 0x4028, 0x201, 3, 0x50000, 0 },
 		{ "1000-2000 rw-s 00000000 00:01 9 /dev/zero (deleted)\nVmFlags: rd wr sh mr mw\n", true, 0x21, 0x101, 3, 0, 0 },
