@@ -40,6 +40,10 @@ static char *snapshot(char *out)
 
 		if (!range && strncmp(line, "VmFlags:", 8) && strncmp(line, "Locked:", 7))
 			continue;
+		char *written = strstr(line, " sd"); /* since somebody cleared that bit */
+
+		if (written && !range)
+			memmove(written, written + 3, strlen(written + 3) + 1);
 		CHECK(len + strlen(line) < sizeof(looks[0]));
 		len += (size_t)sprintf(out + len, "%s", line);
 	}

@@ -234,8 +234,8 @@ static void test_rows(void **state)
 			assert_int_equal(s.rows[i].file == s.rows[k].file,
 					 !syscall(SYS_kcmp, s.task.pid, s.task.pid, KCMP_FILE, numbers[i], numbers[k]));
 	}
-	/* Owned are two of each round, one that has a lease, and an eventfd and its duplicates of every third round. */
-	assert_int_equal(n - ownerless, 3 * ROUNDS + 3 * 7);
+	/* Owned are two of each round, one where it got a lease, and an eventfd and its duplicates of every third round. */
+	assert_true(n - ownerless <= 3 * ROUNDS + 3 * 7 && n - ownerless >= 2 * ROUNDS + 3 * 7);
 	/* Of each round an eventfd, or four, and three ends of pipes; and what there was before. */
 	assert_true(complete >= 4 * ROUNDS + 3 * 13);
 	assert_true(known > 15 * ROUNDS && known < n - 8 * ROUNDS);
