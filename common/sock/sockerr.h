@@ -22,8 +22,8 @@ struct sock_error {
 	bool report; /* of an attempt to connect: MSG_ERRQUEUE has it, too */
 };
 /*
- * What waits, without taking it. Refuses, by the name `what`: other queues of errors (MSG_ERRQUEUE), and where this kernel or these privileges do
- * not tell (CAP_BPF, CAP_PERFMON).
+ * What waits, without taking it. Refuses, by the name `what`: other queues of errors (MSG_ERRQUEUE), and where this kernel or these
+ * privileges do not tell (CAP_BPF, CAP_PERFMON).
  */
 int sock_error_look(struct dump *d, const struct fd_source *src, const char *what, struct sock_error *out, struct err *err);
 /* Refuses this error, which cannot be made again. */

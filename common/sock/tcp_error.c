@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Errors that wait in TCP sockets whose connection has ended, or whose attempt at one has failed. The kernel makes them in these ways, and so
- * does a restore, with sockets of its own over the loopback device (net/ipv4/tcp_input.c, tcp_ipv4.c, tcp_timer.c, Linux 6.18):
+ * Errors that wait in TCP sockets whose connection has ended, or whose attempt at one has failed. The kernel makes them in these ways,
+ * and so does a restore, with sockets of its own over the loopback device (net/ipv4/tcp_input.c, tcp_ipv4.c, tcp_timer.c, Linux 6.18):
  *
  *	a reset (tcp_reset())		ECONNRESET; EPIPE where the peer has said its end before and we have not;
  *	no answer (tcp_write_err())	ETIMEDOUT, or what an ICMP message has said before (sk_err_soft); TCP_USER_TIMEOUT makes that short;
