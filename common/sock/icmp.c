@@ -90,6 +90,7 @@ int icmp_answer(int raw, const struct icmp_answered *packet, int error, struct e
 	unsigned char out[8 + sizeof(struct ip6_hdr) + sizeof(packet->head)] = { 0 };
 	union inet_address to = { 0 };
 	socklen_t tolen = v6 ? sizeof(to.in6) : sizeof(to.in);
+	int device = 0;
 	size_t len = 8;
 	uint16_t sum;
 
@@ -103,13 +104,15 @@ int icmp_answer(int raw, const struct icmp_answered *packet, int error, struct e
 	if (v6) {
 		to.in6 = packet->own->in6;
 		to.in6.sin6_port = 0;
+		device = (int)to.in6.sin6_scope_id;
 	} else { /* of ICMPv6 the kernel fills it */
 		to.in.sin_family = AF_INET;
 		memcpy(&to.in.sin_addr, bytes_of(packet->own), 4);
 		sum = checksum(out, len);
 		memcpy(out + 2, &sum, sizeof(sum));
 	}
-	if (bind(raw, &to.sa, tolen) < 0)
+	/* It has that of an earlier one, where that was link-local. */
+	if (setsockopt(raw, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof(device)) < 0 || bind(raw, &to.sa, tolen) < 0)
 		return err_sys(err, "cannot bind a raw socket to its address");
 	if (sendto(raw, out, len, MSG_DONTWAIT, &to.sa, tolen) < 0 && errno != EPERM && errno != ENOBUFS && errno != EAGAIN)
 		return err_sys(err, "cannot send an ICMP message over the loopback device");

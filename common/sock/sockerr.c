@@ -15,6 +15,7 @@
 #define STATE_CONNECTED 1 /* TCP_ESTABLISHED */
 #define HEAR_TRIES 400
 #define HEAR_PAUSE_NS 5000000
+#define HEARD_MAX (1u << 20) /* what others send meanwhile does not keep us */
 
 /* ---- dump: what the kernel has ---- */
 
@@ -272,10 +273,10 @@ void sock_quiet_begin(int fd, const union inet_address *own, struct sock_quiet *
 		socklen_t len = sizeof(q->was[i]);
 
 		q->was[i] = 0;
-		if (!is_of(fd, quiet[i].level) || (local && quiet[i].name == SO_BINDTOIFINDEX) ||
-		    getsockopt(fd, quiet[i].level, quiet[i].name, &q->was[i], &len) < 0 || !q->was[i] ||
-		    setsockopt(fd, quiet[i].level, quiet[i].name, &off, sizeof(off)) < 0)
+		if (!is_of(fd, quiet[i].level) || getsockopt(fd, quiet[i].level, quiet[i].name, &q->was[i], &len) < 0)
 			q->was[i] = 0;
+		if (q->was[i] && !(local && quiet[i].name == SO_BINDTOIFINDEX))
+			setsockopt(fd, quiet[i].level, quiet[i].name, &off, sizeof(off));
 	}
 }
 
@@ -349,7 +350,7 @@ int sock_errors_run(const struct plan *plan, const int *fds, struct err *err)
 		if (r->e)
 			ret = raise_error(r, fds[r->slot], fds[r->raw], err);
 	for (const struct sock_raise *r = plan->sock_errors; r && !ret; r = r->next)
-		while (!r->e && recv(fds[r->slot], NULL, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0)
+		for (size_t n = 0; !r->e && n < HEARD_MAX && recv(fds[r->slot], NULL, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0; n++)
 			;
 	return ret;
 }

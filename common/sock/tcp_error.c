@@ -3,7 +3,7 @@
  * Errors that wait in TCP sockets whose connection has ended, or whose attempt at one has failed. The kernel makes them in these ways,
  * and so does a restore, with sockets of its own over the loopback device (net/ipv4/tcp_input.c, tcp_ipv4.c, tcp_timer.c, Linux 6.18):
  *
- *	a reset (tcp_reset())		ECONNRESET; EPIPE where the peer has said its end before and we have not;
+ *	a reset (tcp_reset())		ECONNRESET; EPIPE where the peer has said its end before and we have not; ECONNREFUSED;
  *	no answer (tcp_write_err())	ETIMEDOUT, or what an ICMP message has said before (sk_err_soft); TCP_USER_TIMEOUT makes that short;
  *	an ICMP message (tcp_v4_err())	what that means, while the connection is being opened.
  */
@@ -29,7 +29,9 @@ static int set(int fd, int level, int name, int value)
 
 static bool by_reset(const InetSkEntry *e)
 {
-	return !e->ended->attempt && (e->error == ECONNRESET || (e->error == EPIPE && e->ended->fin));
+	if (e->ended->attempt)
+		return e->error == ECONNREFUSED && !e->ended->report;
+	return e->error == ECONNRESET || (e->error == EPIPE && e->ended->fin);
 }
 
 /* Whether one of the ways leads to it. */
@@ -94,8 +96,11 @@ static int make_deaf(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof(all)) < 0 ? -errno : 0;
 }
 
-/* An ICMP message about its segment `seq`. */
-static int answer(const struct tcp_ended *r, int peer, int raw, uint32_t seq, struct err *err)
+/*
+ * An ICMP message about its segment `seq`. For it the kernel looks for a socket on the loopback device, also where the address is another
+ * device's (tcp_v6_err()); sock_quiet_end() gives it that again.
+ */
+static int answer(const struct tcp_ended *r, int fd, int peer, int raw, uint32_t seq, struct err *err)
 {
 	union inet_address own, other = { 0 };
 	socklen_t len = sizeof(other);
@@ -104,6 +109,7 @@ static int answer(const struct tcp_ended *r, int peer, int raw, uint32_t seq, st
 	tcp_ended_address(r, &own);
 	if (getsockname(peer, &other.sa, &len) < 0)
 		return err_sys(err, "cannot read the address of a socket");
+	set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
 	seq = htonl(seq);
 	memcpy(p.head, &own.in.sin_port, 2); /* at the same place in both */
 	memcpy(p.head + 2, &other.in.sin_port, 2);
@@ -138,11 +144,12 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 		ret = repair_leave(fd, o->has_reuseaddr && o->reuseaddr);
 	if (!ret)
 		ret = repair_leave(peer, 0);
-	if (!ret)
+	/* Who does not listen, resets. */
+	if (!ret && !by_reset(r->e))
 		ret = make_deaf(peer);
-	if (!ret && listen(peer, 1) < 0)
+	if (!ret && !by_reset(r->e) && listen(peer, 1) < 0)
 		ret = -errno;
-	if (!ret && !r->by_icmp)
+	if (!ret && r->e->error == ETIMEDOUT)
 		ret = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1);
 	if (ret < 0)
 		return failed(err, ret, "cannot make somebody who does not answer");
@@ -150,13 +157,14 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 	if (connect(fd, &other.sa, len) < 0 && errno != EINPROGRESS)
 		ret = err_sys(err, "cannot try to connect it");
 	fcntl(fd, F_SETFL, flags);
-	if (ret < 0 || !r->by_icmp)
+	if (ret < 0 || r->e->error == ETIMEDOUT)
 		return ret < 0 ? ret : 1;
-	ret = answer(r, peer, raw, 1, err);
+	if (r->by_icmp)
+		ret = answer(r, fd, peer, raw, 1, err);
 	if (!ret)
 		ret = tcp_wait_state(fd, CLOSED);
 	/* This empties the queue of reports, in which IPv4 has one now (do_ip_setsockopt()). */
-	if (!ret && !r->e->ended->report)
+	if (!ret && r->by_icmp && !r->e->ended->report)
 		set(fd, IPPROTO_IP, IP_RECVERR, 0);
 	return ret == -ETIMEDOUT && !err->kind ? not_heard(err) : ret;
 }
@@ -214,7 +222,7 @@ static int send_in_vain(const struct tcp_ended *r, int fd, int peer, int raw, st
 	if (!ret && send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
 		ret = -errno;
 	if (!ret && r->by_icmp)
-		return answer(r, peer, raw, 2, err);
+		return answer(r, fd, peer, raw, 2, err);
 	return ret == -ETIMEDOUT ? not_heard(err) : failed(err, ret, "cannot send in vain");
 }
 

@@ -6,7 +6,7 @@
 . "$TOP/test/lib/common.sh"
 py=/usr/bin/python3
 [ -x "$py" ] || skip "there is no $py"
-need ip jq setpriv
+need ip jq setpriv ss
 own_net
 ip link add d0 type veth peer name d1 2>/dev/null || skip "no veth network devices"
 ip addr add 198.51.100.1/24 dev d0 && ip link set d0 up && ip link set d1 up || die "cannot configure the device"
@@ -87,7 +87,11 @@ no_images img3 || die "a refused dump left images"
 wait_for 5 is_free "$PID" || die "the target is not free"
 proves "$good"
 rm held/go held/verdict
+refused 3 'no permission: cap_net_raw' setpriv --bounding-set=-net_raw "$CR_RESTORE" -D img -d
+refused 3 'no permission: cap_net_admin' setpriv --bounding-set=-net_admin "$CR_RESTORE" -D img -d
+wait_for 2 is_gone "$PID" || die "somebody was made"
 restore img
+[ -z "$(ss -Htan)" ] || die "something is left: $(ss -Htan)"
 proves "$good"
 
 # What an image may not say.
