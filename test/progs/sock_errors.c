@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/tcp.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <poll.h>
@@ -37,7 +38,7 @@ enum kind {
 static struct one {
 	const char *what;
 	int family;
-	bool mapped;
+	bool mapped, local; /* local: link-local */
 	enum kind kind;
 	size_t unread;
 	int error;
@@ -64,6 +65,11 @@ static struct one {
 	ONE("no answer behind the end", .family = AF_INET, .kind = SILENCE_FIN, .unread = 7, .error = ETIMEDOUT),
 	ONE("no answer behind the end that was read", .family = AF_INET6, .kind = SILENCE_FIN, .error = ETIMEDOUT, .eof = true),
 	BOTH("refused", .kind = TRY_CLOSED, .error = ECONNREFUSED),
+	ONE("no host behind what was sent", .family = AF_INET, .kind = SILENCE, .unread = 9, .error = EHOSTUNREACH),
+	ONE("reset, link-local", .family = AF_INET6, .local = true, .kind = RESET, .unread = 2, .error = ECONNRESET),
+	ONE("no answer, link-local", .family = AF_INET6, .local = true, .kind = SILENCE, .error = ETIMEDOUT),
+	ONE("refused, link-local", .family = AF_INET6, .local = true, .kind = TRY_CLOSED, .error = ECONNREFUSED),
+	ONE("datagram, link-local", .family = AF_INET6, .local = true, .kind = DATAGRAM, .error = ECONNREFUSED),
 	ONE("refused, IPv4 in IPv6", .family = AF_INET6, .mapped = true, .kind = TRY_CLOSED, .error = ECONNREFUSED),
 	BOTH("attempt without answer", .kind = TRY_DEAF, .error = ETIMEDOUT),
 	BOTH("no such host", .kind = TRY_NOBODY, .error = EHOSTUNREACH),
@@ -96,8 +102,10 @@ static socklen_t address(const struct one *o, const char *four, const char *six,
 		CHECK_EQ(inet_pton(AF_INET, four, &in->sin_addr), 1);
 		return sizeof(*in);
 	}
-	snprintf(text, sizeof(text), "::ffff:%s", four);
-	CHECK_EQ(inet_pton(AF_INET6, o->mapped ? text : six, &in6->sin6_addr), 1);
+	snprintf(text, sizeof(text), o->local ? "fe80%s" : "::ffff:%s", o->local ? strrchr(six, ':') - 1 : four);
+	CHECK_EQ(inet_pton(AF_INET6, o->mapped || o->local ? text : six, &in6->sin6_addr), 1);
+	if (o->local)
+		in6->sin6_scope_id = if_nametoindex("d0");
 	return sizeof(*in6);
 }
 
@@ -146,6 +154,45 @@ static void wait_error(const struct one *o)
 		fail("%s: no error comes", o->what);
 }
 
+/* Destination unreachable of IPv4, as a packet filter says it: about a packet from and to 127.0.0.1 that begins with these bytes. */
+static void say_unreachable(int protocol, const void *head)
+{
+	const struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct { uint8_t type, code; uint16_t sum; uint32_t none; struct iphdr ip; uint8_t head[8]; } p = {
+		.type = 3, .code = 13, .ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = (uint8_t)protocol,
+					       .saddr = to.sin_addr.s_addr, .daddr = to.sin_addr.s_addr } };
+	uint32_t sum = 0;
+	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+
+	memcpy(p.head, head, sizeof(p.head));
+	for (size_t i = 0; i < sizeof(p); i += 2)
+		sum += *(const uint16_t *)(const void *)((const char *)&p + i);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	p.sum = (uint16_t)~sum;
+	CHECK_EQ(sendto(raw, &p, sizeof(p), 0, (const struct sockaddr *)&to, sizeof(to)), (ssize_t)sizeof(p));
+	CHECK(!close(raw));
+}
+
+/* What it sends goes to nobody, says somebody. */
+static void hear_unreachable(int fd)
+{
+	const int on = 1, off = -1, queue = TCP_SEND_QUEUE;
+	struct { uint16_t from, to; uint32_t seq; } head;
+	struct sockaddr_in own, peer;
+	socklen_t len = sizeof(own), slen = sizeof(head.seq);
+
+	CHECK(!getsockname(fd, (struct sockaddr *)&own, &len) && !getpeername(fd, (struct sockaddr *)&peer, &len));
+	CHECK(!setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)));
+	CHECK(!setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)));
+	CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &head.seq, &slen));
+	CHECK(!setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)));
+	head.from = own.sin_port;
+	head.to = peer.sin_port;
+	head.seq = htonl(head.seq - 1);
+	say_unreachable(IPPROTO_TCP, &head);
+}
+
 static void make_connected(struct one *o)
 {
 	const struct linger now = { 1, 0 };
@@ -178,6 +225,8 @@ static void make_connected(struct one *o)
 		deafen(peer);
 		CHECK(!setsockopt(o->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &soon, sizeof(soon)));
 		CHECK_EQ(write(o->fd, "b", 1), 1);
+		if (o->error == EHOSTUNREACH)
+			hear_unreachable(o->fd);
 		wait_error(o);
 		CHECK(!setsockopt(o->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &never, sizeof(never)));
 		CHECK(!setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) && !close(peer));
@@ -234,28 +283,17 @@ static void make_datagram(struct one *o)
 	wait_error(o);
 }
 
-/* Destination unreachable, as a packet filter says it. */
 static void make_echo(struct one *o)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, own;
-	struct { uint8_t type, code; uint16_t sum; uint32_t none; struct iphdr ip; uint8_t echo[4]; uint16_t id, seq; } p = {
-		.type = 3, .code = 13, .ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_ICMP, .saddr = to.sin_addr.s_addr,
-					       .daddr = to.sin_addr.s_addr }, .echo = { 8 } };
+	struct { uint8_t type[4]; uint16_t id, seq; } echo = { .type = { 8 } };
 	socklen_t len = sizeof(own);
-	uint32_t sum = 0;
-	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 
 	o->fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
 	CHECK(o->fd >= 0 && !bind(o->fd, (struct sockaddr *)&to, sizeof(to)) && !connect(o->fd, (struct sockaddr *)&to, sizeof(to)));
 	CHECK(!getsockname(o->fd, (struct sockaddr *)&own, &len));
-	p.id = own.sin_port;
-	for (size_t i = 0; i < sizeof(p); i += 2)
-		sum += *(const uint16_t *)(const void *)((const char *)&p + i);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	p.sum = (uint16_t)~sum;
-	CHECK_EQ(sendto(raw, &p, sizeof(p), 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)sizeof(p));
-	CHECK(!close(raw));
+	echo.id = own.sin_port;
+	say_unreachable(IPPROTO_ICMP, &echo);
 	wait_error(o);
 }
 
@@ -340,6 +378,9 @@ static void check(size_t i)
 		if (error != o->error)
 			fail("%s: the error is %s, not %s", o->what, strerror(error), strerror(o->error));
 	}
+	/* What was said before the time was out is kept beside (sk_err_soft). */
+	if (o->kind == SILENCE && o->error == EHOSTUNREACH)
+		CHECK_EQ(error_of(o->fd), EHOSTUNREACH);
 	if (error_of(o->fd))
 		fail("%s: the error comes again", o->what);
 	if (IS_TCP(o->kind)) {
@@ -365,7 +406,7 @@ int main(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	if (system("ip link add d0 type veth peer name d1 && ip link set d0 up && ip link set d1 up && "
-		   "ip addr add 198.51.100.1/24 dev d0 && ip addr add 2001:db8::1/64 dev d0 nodad && "
+		   "ip addr add 198.51.100.1/24 dev d0 && ip addr add 2001:db8::1/64 dev d0 nodad && ip addr add fe80::1/64 dev d0 nodad && "
 		   "echo 20 >/proc/sys/net/ipv4/neigh/d0/retrans_time_ms && echo 20 >/proc/sys/net/ipv6/neigh/d0/retrans_time_ms && "
 		   "echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range"))
 		TEST_SKIP("no device can be made");
