@@ -123,14 +123,16 @@ static int keep_unread(struct dump *d, const struct fd_source *src, InetSkEntry 
 {
 	TcpStreamEntry s = TCP_STREAM_ENTRY__INIT;
 	cleanup_free void *bytes = xmalloc(unread);
-	ssize_t n = recv(src->fd, bytes, unread, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n;
 
+	/* It moves with each look, and behind the last byte a look takes the error. */
+	if (e->opts->has_so_peek_off)
+		return err_refuse(err, "TCP connection that has ended: unread data and SO_PEEK_OFF");
+	n = recv(src->fd, bytes, unread, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)
 		return err_sys(err, "cannot read what waits to be read");
 	if (n != (ssize_t)unread) /* it stops there */
 		return err_refuse(err, "%s", mark_there);
-	if (e->opts->has_so_peek_off)
-		return err_refuse(err, "TCP connection that has ended: unread data and SO_PEEK_OFF");
 	if (d->found)
 		return 0;
 	s.inq_len = unread;

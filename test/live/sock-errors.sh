@@ -43,6 +43,10 @@ if what == "datagrams":
     select.select([c], [], []); o.close(); c.send(b"x"); wait(c); socks.append(c)
 if what == "dissolved":
     c, s = pair(); import ctypes; ctypes.CDLL(None).connect(c.fileno(), struct.pack("HxxxxxxxxxxxxxxQ", 0, 0), 16); wait(c); socks.append(c)
+if what == "peeked":
+    c, s = pair(); s.send(b"hello")
+    while c.recv(9, socket.MSG_PEEK) != b"hello": pass
+    c.setsockopt(socket.SOL_SOCKET, 42, 5); reset(s); wait(c); socks.append(c) # SO_PEEK_OFF
 if what == "netlink": # too much for its buffer
     c = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2); c.bind((0, 1)); c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     o = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2)
@@ -136,4 +140,5 @@ cannot() {
 cannot reports 'MSG_ERRQUEUE' 'ECONNREFUSED 0'
 cannot datagrams 'an error that waits to be read \(Connection refused\), and datagrams in its queue' 'ECONNREFUSED 0'
 cannot dissolved 'TCP socket without a connection: an error that waits to be read \(Connection reset by peer\), and cannot be made again' 'ECONNRESET 0'
+cannot peeked 'unread data and SO_PEEK_OFF' 'ECONNRESET 0'
 cannot netlink 'an error that waits to be read' 'ENOBUFS 0'
