@@ -12,7 +12,7 @@
 #include "common/bpf/iter.h"
 #include "common/sock/icmp.h"
 
-#define STATE_CONNECTED 1 /* TCP_ESTABLISHED */
+enum { STATE_CONNECTED = 1, STATE_CLOSED = 7 }; /* TCP_ESTABLISHED, TCP_CLOSE */
 #define HEAR_TRIES 400
 #define HEAR_PAUSE_NS 5000000
 #define HEARD_MAX (1u << 20) /* what others send meanwhile does not keep us */
@@ -183,6 +183,12 @@ int sock_error_refuse(const char *what, const struct sock_error *e, struct err *
 			"%s", hint);
 }
 
+/* A UDP socket that was destroyed is connected to nobody since (udp_abort() in net/ipv4/udp.c). */
+static bool is_aborted(const InetSkEntry *e, int error)
+{
+	return error == ECONNABORTED && e->state == STATE_CLOSED && (e->proto == IPPROTO_UDP || e->proto == IPPROTO_UDPLITE);
+}
+
 int sock_error_dump(struct dump *d, const struct fd_source *src, InetSkEntry *e, const char *what, struct err *err)
 {
 	union inet_address own;
@@ -193,7 +199,8 @@ int sock_error_dump(struct dump *d, const struct fd_source *src, InetSkEntry *e,
 		return ret;
 	inet_address_of(e, false, &own);
 	/* What a raw socket hears, all of them do that have its addresses. */
-	if (e->state != STATE_CONNECTED || e->type == SOCK_RAW || !icmp_means(inet_is_v6(&own), w.error, true))
+	if (e->type == SOCK_RAW || (!is_aborted(e, w.error) &&
+				    (e->state != STATE_CONNECTED || !icmp_means(inet_is_v6(&own), w.error, true))))
 		return sock_error_refuse(what, &w, err);
 	/* A look into the queue would take it. */
 	if (w.queued)
@@ -208,7 +215,7 @@ int sock_error_dump(struct dump *d, const struct fd_source *src, InetSkEntry *e,
 /* ---- restore ---- */
 
 struct sock_raise {
-	uint32_t slot, raw;
+	uint32_t slot, raw; /* raw: where an ICMP message tells it */
 	const InetSkEntry *e; /* NULL: its queue is to be emptied */
 	struct sock_raise *next;
 };
@@ -245,6 +252,10 @@ int sock_error_plan(const InetSkEntry *e, struct plan *plan, uint32_t slot, stru
 
 	if (!e->has_error)
 		return 0;
+	if (is_aborted(e, (int)e->error)) {
+		note(plan, (struct sock_raise){ .slot = slot, .e = e });
+		return 0;
+	}
 	inet_address_of(e, true, &peer);
 	if (e->state != STATE_CONNECTED || !e->error || e->error > SOCK_ERRNO_MAX ||
 	    !icmp_means(inet_is_v6(&peer), (int)e->error, true))
@@ -324,6 +335,22 @@ static int say(const struct sock_raise *r, int fd, int raw, const union inet_add
 	return err_hint(err, err_set(err, ERR_FAILED, 0, "it does not hear of its error"), SOCK_LOOPBACK_HINT);
 }
 
+/* Without a port nobody finds it; it loses that with its peer. */
+static int abort_it(const InetSkEntry *e, int fd, union inet_address *own, struct err *err)
+{
+	union inet_address peer = { .sa.sa_family = (sa_family_t)e->family };
+	const socklen_t len = e->family == AF_INET ? sizeof(peer.in) : sizeof(peer.in6);
+
+	peer.in.sin_port = htons(9); /* at the same place in both */
+	if (e->family == AF_INET)
+		peer.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		peer.in6.sin6_addr = in6addr_loopback;
+	if (!own->in.sin_port && connect(fd, &peer.sa, len) < 0)
+		return err_sys(err, "cannot connect a socket");
+	return sock_destroy(fd, err);
+}
+
 static int raise_error(const struct sock_raise *r, int fd, int raw, struct err *err)
 {
 	union inet_address own = { 0 }, peer;
@@ -337,7 +364,7 @@ static int raise_error(const struct sock_raise *r, int fd, int raw, struct err *
 	if (getsockname(fd, &own.sa, &len) < 0)
 		return err_sys(err, "cannot read the address of a socket");
 	sock_quiet_begin(fd, &own, &q);
-	ret = say(r, fd, raw, &own, &peer, err);
+	ret = is_aborted(r->e, (int)r->e->error) ? abort_it(r->e, fd, &own, err) : say(r, fd, raw, &own, &peer, err);
 	sock_quiet_end(fd, &q);
 	return err_object(err, ret, "socket %s", a);
 }

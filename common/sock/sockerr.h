@@ -45,6 +45,9 @@ void sock_error_plan_deaf(struct plan *plan, uint32_t slot);
 /* When the controller has made all sockets, and before any task is there. fds: descriptors by slot. */
 int sock_errors_run(const struct plan *plan, const int *fds, struct err *err);
 
+/* Ends it as an administrator does (SOCK_DESTROY): ECONNABORTED. */
+int sock_destroy(int fd, struct err *err);
+
 /*
  * Options that would be in the way while it hears an error are off, until they get their values back: reports of each error, a device,
  * which hears nothing of the loopback device (but link-local addresses need theirs).

@@ -5,7 +5,8 @@
  *
  *	a reset (tcp_reset())		ECONNRESET; EPIPE where the peer has said its end before and we have not; ECONNREFUSED;
  *	no answer (tcp_write_err())	ETIMEDOUT, or what an ICMP message has said before (sk_err_soft); TCP_USER_TIMEOUT makes that short;
- *	an ICMP message (tcp_v4_err())	what that means, while the connection is being opened.
+ *	an ICMP message (tcp_v4_err())	what that means, while the connection is being opened;
+ *	an administrator (tcp_abort())	ECONNABORTED.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -41,9 +42,9 @@ static bool possible(const InetSkEntry *e, const union inet_address *own)
 
 	if (ended->attempt ? ended->fin || ended->unread : ended->report)
 		return false;
-	if (ended->report && (inet_is_v6(own) || e->error == ETIMEDOUT))
+	if (ended->report && (inet_is_v6(own) || !icmp_means(false, (int)e->error, false)))
 		return false;
-	return by_reset(e) || e->error == ETIMEDOUT || icmp_means(inet_is_v6(own), (int)e->error, false);
+	return by_reset(e) || e->error == ETIMEDOUT || e->error == ECONNABORTED || icmp_means(inet_is_v6(own), (int)e->error, false);
 }
 
 /* ---- dump ---- */
@@ -76,7 +77,7 @@ int tcp_error_plan(const struct tcp_ended *r, struct plan *plan, struct tcp_ende
 	inet_address_of(e, false, &own);
 	if (!e->error || e->error > SOCK_ERRNO_MAX || !possible(e, &own))
 		return err_image(err, "files.img: TCP socket %u: an error that it cannot have: %u", e->id, e->error);
-	out->by_icmp = !by_reset(e) && e->error != ETIMEDOUT;
+	out->by_icmp = !by_reset(e) && icmp_means(inet_is_v6(&own), (int)e->error, false);
 	if (out->by_icmp)
 		out->raw = sock_error_raw(plan, inet_is_v6(&own));
 	return 0;
@@ -161,6 +162,8 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 		return ret < 0 ? ret : 1;
 	if (r->by_icmp)
 		ret = answer(r, fd, peer, raw, 1, err);
+	else if (r->e->error == ECONNABORTED)
+		ret = sock_destroy(fd, err);
 	if (!ret)
 		ret = tcp_wait_state(fd, CLOSED);
 	/* This empties the queue of reports, in which IPv4 has one now (do_ip_setsockopt()). */
@@ -236,6 +239,8 @@ int tcp_error_connected(const struct tcp_ended *r, int fd, int peer, int raw, st
 		ret = -errno;
 	if (!ret && e->ended->fin)
 		ret = tcp_wait_state(fd, CLOSE_WAIT);
+	if (!ret && e->error == ECONNABORTED)
+		return sock_destroy(fd, err);
 	if (!ret && !by_reset(e)) {
 		ret = send_in_vain(r, fd, peer, raw, err);
 		return ret < 0 ? ret : 1;

@@ -22,17 +22,20 @@ enum kind {
 	RESET,	    /* the peer resets it */
 	RESET_FIN,  /* after it has said its end, */
 	RESET_BOTH, /* and we ours */
+	ABORT,	    /* somebody destroys it (ss -K) */
 	SILENCE,    /* nobody answers */
 	SILENCE_FIN,
 	TRY_CLOSED, /* nobody listens */
 	TRY_DEAF,   /* nobody answers */
 	TRY_NOBODY, /* there is no such host */
+	TRY_ABORT,
 	DATAGRAM,   /* UDP */
 	DATAGRAM_LITE,
+	DATAGRAM_ABORT,
 	ECHO,	    /* ping socket: a message of the peer's refuses it */
 };
 #define IS_TCP(kind) ((kind) < DATAGRAM)
-#define IS_TRY(kind) ((kind) >= TRY_CLOSED && (kind) <= TRY_NOBODY)
+#define IS_TRY(kind) ((kind) >= TRY_CLOSED && (kind) <= TRY_ABORT)
 #define HAS_FIN(kind) ((kind) == RESET_FIN || (kind) == RESET_BOTH || (kind) == SILENCE_FIN)
 
 static struct one {
@@ -43,6 +46,7 @@ static struct one {
 	size_t unread;
 	int error;
 	bool eof; /* the end was read already */
+	bool bound;
 	int fd;
 	struct sockaddr_storage name, peer;
 	bool has_peer;
@@ -64,6 +68,11 @@ static struct one {
 	BOTH("no answer, unread", .kind = SILENCE, .unread = 1000, .error = ETIMEDOUT),
 	ONE("no answer behind the end", .family = AF_INET, .kind = SILENCE_FIN, .unread = 7, .error = ETIMEDOUT),
 	ONE("no answer behind the end that was read", .family = AF_INET6, .kind = SILENCE_FIN, .error = ETIMEDOUT, .eof = true),
+	BOTH("destroyed", .kind = ABORT, .unread = 4, .error = ECONNABORTED),
+	ONE("destroyed, nothing unread", .family = AF_INET, .kind = ABORT, .error = ECONNABORTED),
+	BOTH("destroyed attempt", .kind = TRY_ABORT, .error = ECONNABORTED),
+	BOTH("destroyed datagram socket", .kind = DATAGRAM_ABORT, .error = ECONNABORTED),
+	ONE("destroyed datagram socket with a port", .family = AF_INET, .kind = DATAGRAM_ABORT, .bound = true, .error = ECONNABORTED),
 	BOTH("refused", .kind = TRY_CLOSED, .error = ECONNREFUSED),
 	ONE("no host behind what was sent", .family = AF_INET, .kind = SILENCE, .unread = 9, .error = EHOSTUNREACH),
 	ONE("reset, link-local", .family = AF_INET6, .local = true, .kind = RESET, .unread = 2, .error = ECONNRESET),
@@ -193,6 +202,17 @@ static void hear_unreachable(int fd)
 	say_unreachable(IPPROTO_TCP, &head);
 }
 
+static void destroy(int fd, const char *which)
+{
+	struct sockaddr_in own; /* its port is where that of IPv6 is */
+	socklen_t len = sizeof(own);
+	char command[100];
+
+	getsockname(fd, (struct sockaddr *)&own, &len);
+	snprintf(command, sizeof(command), "exec ss -HKna %s sport = :%u >/dev/null", which, ntohs(own.sin_port));
+	CHECK(!system(command));
+}
+
 static void make_connected(struct one *o)
 {
 	const struct linger now = { 1, 0 };
@@ -232,7 +252,9 @@ static void make_connected(struct one *o)
 		CHECK(!setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) && !close(peer));
 		return;
 	}
-	if (o->kind == RESET_BOTH) {
+	if (o->kind == ABORT) {
+		destroy(o->fd, "-t");
+	} else if (o->kind == RESET_BOTH) {
 		/* A peer that is gone without a word. */
 		const int on = 1;
 		CHECK(!setsockopt(peer, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) && !close(peer));
@@ -252,6 +274,10 @@ static void make_try(struct one *o)
 
 	o->fd = socket(o->family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	CHECK(!bind(l, (struct sockaddr *)&ss, len));
+	if (o->kind == TRY_ABORT) {
+		deafen(l);
+		CHECK(!listen(l, 1));
+	}
 	if (o->kind == TRY_DEAF) {
 		deafen(l);
 		CHECK(!listen(l, 1) && !setsockopt(o->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &soon, sizeof(soon)));
@@ -264,6 +290,8 @@ static void make_try(struct one *o)
 	CHECK(connect(o->fd, (struct sockaddr *)&ss, len) == -1);
 	if (errno != EINPROGRESS)
 		fail("%s: %s", o->what, strerror(errno));
+	if (o->kind == TRY_ABORT)
+		destroy(o->fd, "-t");
 	wait_error(o);
 	CHECK(!setsockopt(o->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &never, sizeof(never)));
 	CHECK(!close(l));
@@ -278,8 +306,15 @@ static void make_datagram(struct one *o)
 
 	o->fd = socket(o->family, SOCK_DGRAM, protocol);
 	CHECK(!bind(other, (struct sockaddr *)&ss, len) && !getsockname(other, (struct sockaddr *)&ss, &rlen));
+	if (o->bound) {
+		struct sockaddr_storage own;
+		CHECK(!bind(o->fd, (struct sockaddr *)&own, loopback(o, &own)));
+	}
 	CHECK(!connect(o->fd, (struct sockaddr *)&ss, len) && !close(other));
-	CHECK_EQ(send(o->fd, "hello", 5, 0), 5);
+	if (o->kind == DATAGRAM_ABORT)
+		destroy(o->fd, "-u");
+	else
+		CHECK_EQ(send(o->fd, "hello", 5, 0), 5);
 	wait_error(o);
 }
 
