@@ -249,8 +249,8 @@ static int failed(struct err *err, int ret, const char *what)
 	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
 }
 
-/* Leaves the receive queue chosen. */
-int tcp_numbers(int fd, uint32_t out, uint32_t in)
+/* What both sides begin with: where our queues begin. Leaves the receive queue chosen. */
+static int numbers(int fd, uint32_t out, uint32_t in)
 {
 	int ret = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 
@@ -316,22 +316,33 @@ socklen_t tcp_ended_address(const struct tcp_ended *r, union inet_address *own)
 	return len;
 }
 
+int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_address *own, union inet_address *other, struct err *err)
+{
+	const socklen_t len = tcp_ended_address(r, own);
+	socklen_t olen = len;
+	int ret = numbers(fd, 1, 1);
+
+	if (ret < 0)
+		return failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
+	/* In this mode an address may be taken that others use, too. The other one takes any port but this. */
+	*other = *own;
+	other->in.sin_port = 0; /* at the same place in both */
+	if (bind(fd, &own->sa, len) < 0 || bind(peer, &other->sa, len) < 0 || getsockname(peer, &other->sa, &olen) < 0)
+		return err_sys(err, "cannot give it its own address");
+	return (int)len;
+}
+
 /* Both believe to be connected to each other. */
 static int pair_up(const struct tcp_ended *r, int fd, int peer, struct err *err)
 {
 	const uint32_t in = 1 + r->unread; /* where the other one's end is */
 	union inet_address own, other;
-	socklen_t len = tcp_ended_address(r, &own), olen = len;
-	int ret = tcp_numbers(fd, 1, 1);
+	int ret = tcp_ended_bind(r, fd, peer, &own, &other, err);
+	const socklen_t len = (socklen_t)ret;
 
 	if (ret < 0)
-		return failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
-	/* In this mode an address may be taken that others use, too. The other one takes any port but this. */
-	other = own;
-	other.in.sin_port = 0; /* at the same place in both */
-	if (bind(fd, &own.sa, len) < 0 || bind(peer, &other.sa, len) < 0 || getsockname(peer, &other.sa, &olen) < 0)
-		return err_sys(err, "cannot give it its own address");
-	ret = tcp_numbers(peer, in, 1);
+		return ret;
+	ret = numbers(peer, in, 1);
 	if (!ret && (connect(fd, &other.sa, len) < 0 || connect(peer, &own.sa, len) < 0))
 		ret = -errno;
 	if (!ret)

@@ -50,10 +50,10 @@ struct tcp_ended {
 
 /* Waits for a state (include/net/tcp_states.h); -errno, -ETIMEDOUT after two seconds. */
 int tcp_wait_state(int fd, int want);
-/* Enters repair mode, and says where the queues begin. */
-int tcp_numbers(int fd, uint32_t out, uint32_t in);
 /* The own address of an entry, with its device where it needs one. */
 socklen_t tcp_ended_address(const struct tcp_ended *r, union inet_address *own);
+/* Gives fd, which is in repair mode from then on, that address, and peer another port of it. The length of both. */
+int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_address *own, union inet_address *other, struct err *err);
 
 /* Checks what an image says of the error, and notes what it takes. */
 int tcp_error_plan(const struct tcp_ended *r, struct plan *plan, struct tcp_ended *out, struct err *err);

@@ -129,22 +129,14 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 	const SkOptsEntry *o = r->e->opts;
 	const int flags = fcntl(fd, F_GETFL);
 	union inet_address own, other;
-	socklen_t len = tcp_ended_address(r, &own), olen = len;
-	int ret = tcp_numbers(fd, 1, 1);
+	int ret = tcp_ended_bind(r, fd, peer, &own, &other, err);
+	const socklen_t len = (socklen_t)ret;
 
 	if (ret < 0)
-		return failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
-	other = own;
-	other.in.sin_port = 0; /* at the same place in both */
-	/* In this mode an address may be taken that others use, too. */
-	if (bind(fd, &own.sa, len) < 0 || set(peer, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON) < 0 || bind(peer, &other.sa, len) < 0 ||
-	    getsockname(peer, &other.sa, &olen) < 0)
-		return err_sys(err, "cannot give it its own address");
+		return ret;
 	ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	if (!ret)
 		ret = repair_leave(fd, o->has_reuseaddr && o->reuseaddr);
-	if (!ret)
-		ret = repair_leave(peer, 0);
 	/* Who does not listen, resets. */
 	if (!ret && !by_reset(r->e))
 		ret = make_deaf(peer);
