@@ -19,10 +19,11 @@ enum { STATE_CONNECTED = 1, STATE_CLOSED = 7 }; /* TCP_ESTABLISHED, TCP_CLOSE */
 
 /* ---- dump: what the kernel has ---- */
 
-enum field { INO, ERROR, FLAGS, QUEUE, STAGE, RECEIVED, RECEIVED_FIRST, COME, READ, LAST, FIELDS };
+enum field { INO, F_OP, ERROR, FLAGS, QUEUE, STAGE, RECEIVED, RECEIVED_FIRST, COME, READ, LAST, FIELDS };
 #define SK "private_data->(socket)sk->"
 static const char *const paths[FIELDS] = {
 	[INO] = "f_inode->i_ino",
+	[F_OP] = "f_op",
 	[ERROR] = SK "sk_err",
 	[FLAGS] = SK "__sk_common.skc_flags",
 	[QUEUE] = SK "sk_error_queue.qlen",
@@ -39,6 +40,7 @@ struct sock_errors {
 	struct iter iter;
 	int done; /* the bit of sk_flags for the peer's end */
 	struct iter_rows rows;
+	uint64_t op; /* file operations of sockets; 0: not yet known */
 	bool ready;
 	struct err why;
 };
@@ -52,10 +54,11 @@ void sock_errors_free(struct sock_errors *all)
 	free(all);
 }
 
+/* Among sockets, which have one inode number each; files of other kinds may have the same. */
 static const uint64_t *find_row(const struct sock_errors *all, uint64_t ino)
 {
 	for (size_t i = 0; i < all->rows.n; i++)
-		if (all->rows.v[i * FIELDS + INO] == ino)
+		if (all->rows.v[i * FIELDS + INO] == ino && (!all->op || all->rows.v[i * FIELDS + F_OP] == all->op))
 			return all->rows.v + i * FIELDS;
 	return NULL;
 }
@@ -90,8 +93,9 @@ static int try_ours(struct sock_errors *all, struct err *err)
 	if (ret < 0)
 		return ret;
 	with = find_row(all, st[0].st_ino);
+	all->op = with ? with[F_OP] : 0;
 	without = find_row(all, st[1].st_ino);
-	if (!with || !without || (int)with[ERROR] != ECONNRESET || without[ERROR] || with[QUEUE] || with[STAGE] != SOCK_CONNECTED)
+	if (!with || !all->op || !without || (int)with[ERROR] != ECONNRESET || without[ERROR] || with[QUEUE] || with[STAGE] != SOCK_CONNECTED)
 		return err_set(err, ERR_FEATURE, 0, "fields of struct sock are not what they are taken for");
 	return 0;
 }
@@ -165,7 +169,7 @@ int sock_error_look(struct dump *d, const struct fd_source *src, const char *wha
 		return err_hint(err, err_refuse(err, "%s: an error that waits to be read, and this kernel or these privileges do not tell "
 						     "which (%s)", what, all->why.reason),
 				"CAP_BPF and CAP_PERFMON let it tell; or %s", hint);
-	/* The rows may be older than its error, or than our duplicate of it; no two sockets that are there have one inode number. */
+	/* The rows may be older than its error, or than our duplicate of it. */
 	for (int tries = 0; tries < 2; tries++) {
 		ret = tries ? read_rows(all, err) : 0;
 		if (ret < 0)
