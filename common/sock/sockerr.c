@@ -95,7 +95,8 @@ static int try_ours(struct sock_errors *all, struct err *err)
 	with = find_row(all, st[0].st_ino);
 	all->op = with ? with[F_OP] : 0;
 	without = find_row(all, st[1].st_ino);
-	if (!with || !all->op || !without || (int)with[ERROR] != ECONNRESET || without[ERROR] || with[QUEUE] || with[STAGE] != SOCK_CONNECTED)
+	if (!with || !all->op || !without || (int)with[ERROR] != ECONNRESET || without[ERROR] || with[QUEUE] ||
+	    with[STAGE] != SOCK_CONNECTED)
 		return err_set(err, ERR_FEATURE, 0, "fields of struct sock are not what they are taken for");
 	return 0;
 }
