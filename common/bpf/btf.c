@@ -190,6 +190,17 @@ uint32_t btf_function(const struct btf *b, const char *name)
 	return find_named(b, 1u << BTF_KIND_FUNC, name);
 }
 
+int btf_enumerator(const struct btf *b, const char *type, const char *name)
+{
+	const struct btf_type *t = type_of(b, find_named(b, 1u << BTF_KIND_ENUM, type));
+	const struct btf_enum *e = (const struct btf_enum *)(t + 1);
+
+	for (uint32_t i = 0; t && i < BTF_INFO_VLEN(t->info); i++)
+		if (!strcmp(name_of(b, e[i].name_off), name))
+			return e[i].val < 0 ? -1 : e[i].val;
+	return -1;
+}
+
 /* What it is apart from const, volatile and other names. */
 static uint32_t plain(const struct btf *b, uint32_t id)
 {

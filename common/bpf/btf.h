@@ -23,6 +23,8 @@ static inline void btf_cleanup_(struct btf **b)
 
 /* The id of a function's type; 0: there is none of that name. */
 uint32_t btf_function(const struct btf *b, const char *name);
+/* What `name` of the enum stands for; -1: this kernel has none, or it is no number from 0 on. */
+int btf_enumerator(const struct btf *b, const char *type, const char *name);
 
 #define BTF_HOPS 6
 /* Where a value is: the pointer at hop[0] of the object leads to one at hop[1] of what it points to, and so on; the last is that of

@@ -59,6 +59,7 @@ struct file_table {
 	struct file_fd *inflight; /* malloc'ed; those that are sent: we own their numbers */
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
+	struct sock_errors *errors; /* common/sock/sockerr.h; NULL before the first */
 	struct outside *outside; /* NULL: nothing of the tree could be held elsewhere */
 	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
 	bool watches; /* some description hears what happens to files */
@@ -99,6 +100,7 @@ void inflight_free(struct file_table *t);
 int unix_queues_dump(struct dump *d, struct err *err);
 int unixsk_finish(struct dump *d, struct err *err);
 void unix_table_free(struct unix_table *t);
+void sock_errors_free(struct sock_errors *all);
 
 /* "inotify", "fanotify"; NULL when the link says that the description is something else. */
 const char *fsnotify_name(const char *link);
@@ -190,6 +192,8 @@ struct file_plan {
 	bool unix_planned;
 	struct id_map ports; /* inetsk.c: how many sockets are bound to a port */
 	bool ports_counted;
+	uint32_t icmp[2]; /* common/sock/sockerr.c: slots of raw sockets */
+	bool has_icmp[2];
 };
 struct file_plan *file_plan_of(struct plan *plan);
 

@@ -61,6 +61,7 @@ void file_table_free(struct file_table *t)
 	tdestroy(t->links, keep);
 	inflight_free(t);
 	unix_table_free(t->sockets);
+	sock_errors_free(t->errors);
 	outside_free(t->outside);
 	free(t);
 }

@@ -218,6 +218,10 @@ static void inet_socket(struct check *c, const InetSkEntry *e)
 		check_need(c, IMG_TCP_STREAM, e->ino);
 	if (e->ended && e->ended->unread)
 		check_need(c, IMG_TCP_STREAM, e->ino);
+	if (e->has_error && (!e->error || e->error > 4095 || (e->proto == TCP && !e->ended)))
+		check_here(c, "INETSK %u has an error that it cannot have: %u", e->id, e->error);
+	if (e->ended && ((e->ended->attempt && (e->ended->unread || e->ended->fin)) || (e->ended->report && !e->ended->attempt)))
+		check_here(c, "INETSK %u has ended in a way that no connection has", e->id);
 }
 
 /* What a file of any type refers to; here for entries of files.img and of the older images by type. */

@@ -17,6 +17,7 @@ struct model;
 struct file_plan; /* common/file/file.h */
 struct tcp_plan; /* common/sock/tcp.h */
 struct tcp_ended; /* common/sock/tcp_ended.c */
+struct sock_raise; /* common/sock/sockerr.c */
 struct tcp_streams; /* common/sock/tcp_load.c */
 struct shmem_plan; /* common/mm/shmem.c */
 struct externals; /* common/file/external.h */
@@ -202,6 +203,7 @@ struct plan {
 	struct tcp_normal tcp_normal; /* see struct restore_opts */
 	struct tcp_plan *tcp; /* common/sock/tcp.h; in the arena, NULL without connections */
 	struct tcp_ended *tcp_ended; /* common/sock/tcp_ended.c; in the arena, the last one first, NULL without any */
+	struct sock_raise *sock_errors; /* common/sock/sockerr.c; the same */
 	struct tcp_streams *tcp_streams; /* common/sock/tcp_load.c; in the arena, NULL at first */
 	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */

@@ -13,6 +13,7 @@
 #include "common/base/fault.h"
 #include "common/file/external.h"
 #include "common/file/table.h"
+#include "common/sock/sockerr.h"
 #include "common/sock/tcp_ended.h"
 #include "common/image/manifest.h"
 #include "common/image/source.h"
@@ -169,6 +170,8 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		ret = controller_run(plan, log, &slots, err);
 	if (!ret)
 		ret = tcp_ended_run(plan, log, slots.fd, err);
+	if (!ret)
+		ret = sock_errors_run(plan, slots.fd, err);
 	if (!ret)
 		cgroups_tell(plan, log);
 	/*

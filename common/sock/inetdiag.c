@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "common/base/io.h"
-#include "common/sock/inet.h"
+#include "common/sock/sockerr.h"
 
 #define SYN_RECV 3 /* TCP_SYN_RECV */
 
@@ -168,6 +168,46 @@ int inet_shutdown_told(struct dump *d, int fd, uint32_t ino, unsigned *shutdown,
 
 	*shutdown = !ret && t ? t->shutdown & 3u : 0;
 	return ret;
+}
+
+static uint16_t put_end(const union inet_address *a, __be32 out[4])
+{
+	if (a->sa.sa_family == AF_INET)
+		memcpy(out, &a->in.sin_addr, 4);
+	else
+		memcpy(out, &a->in6.sin6_addr, 16);
+	return a->in.sin_port; /* at the same place in both */
+}
+
+/* By its cookie: no other. */
+int sock_destroy(int fd, struct err *err)
+{
+	struct { struct nlmsghdr h; struct inet_diag_req_v2 r; } req = {
+		.h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DESTROY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.r = { .sdiag_family = (uint8_t)sock_option(fd, SO_DOMAIN), .sdiag_protocol = (uint8_t)sock_option(fd, SO_PROTOCOL),
+		       .idiag_states = ~0u },
+	};
+	struct { struct nlmsghdr h; struct nlmsgerr e; } answer = { .e.error = -EPROTO };
+	cleanup_fd int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	union inet_address own = { 0 }, peer;
+	socklen_t len = sizeof(own), clen = sizeof(uint64_t);
+	int device = sock_option(fd, SO_BINDTOIFINDEX);
+	uint64_t cookie;
+
+	if (nl < 0 || getsockname(fd, &own.sa, &len) < 0 || getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &clen) < 0)
+		return err_sys(err, "cannot say which socket is to be destroyed");
+	inet_peer(fd, own.sa.sa_family, true, &peer);
+	req.r.id.idiag_sport = put_end(&own, req.r.id.idiag_src);
+	req.r.id.idiag_dport = put_end(&peer, req.r.id.idiag_dst);
+	req.r.id.idiag_if = device > 0 ? (uint32_t)device : 0;
+	req.r.id.idiag_cookie[0] = (uint32_t)cookie;
+	req.r.id.idiag_cookie[1] = (uint32_t)(cookie >> 32);
+	if (send(nl, &req, sizeof(req), 0) < 0 || recv(nl, &answer, sizeof(answer), 0) < 0)
+		return err_sys(err, "cannot ask sock_diag");
+	if (!answer.e.error)
+		return 0;
+	return err_hint(err, err_set(err, ERR_FEATURE, -answer.e.error, "sock_diag does not destroy a socket (SOCK_DESTROY)"),
+			"it takes CAP_NET_ADMIN, and CONFIG_INET_DIAG_DESTROY of the kernel");
 }
 
 /* The label that a connection sends with: getsockopt tells it, and whether it is a managed one, the list of the host. */

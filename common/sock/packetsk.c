@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "common/sock/sock.h"
+#include "common/sock/sockerr.h"
 
 #ifndef PACKET_VNET_HDR_SZ
 #define PACKET_VNET_HDR_SZ 24
@@ -250,6 +250,7 @@ static int packetsk_plan(const struct model *m, const FileEntry *entry, struct p
 	if (e->has_fanout && e->fanout != NO_FANOUT)
 		plan_sockopt(plan, MAKE_LAST, slot, "PACKET_FANOUT", SOL_PACKET, PACKET_FANOUT, (int)e->fanout);
 	plan_setfl(plan, slot, O_NONBLOCK, e->flags);
+	sock_error_plan_deaf(plan, slot);
 	return 0;
 }
 

@@ -115,6 +115,7 @@ static int dump_listening(struct dump *d, const struct fd_source *src, const str
 
 static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
 {
+	struct sock_error waiting;
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 	int ret;
@@ -135,6 +136,12 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		return ret;
 	tcp_fill_options(d, src->fd, e);
 	e->state = info.tcpi_state;
+	/* As after a connection that was dissolved (connect(2) to AF_UNSPEC). */
+	ret = sock_error_look(d, src, "TCP socket without a connection", &waiting, err);
+	if (!ret && waiting.error)
+		ret = sock_error_refuse("TCP socket without a connection", &waiting, err);
+	if (ret < 0)
+		return ret;
 	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
 }
 
@@ -216,6 +223,8 @@ static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 	const bool connected = e->state != TCP_LISTEN && e->dst_port;
 	int ret;
 
+	if (e->has_error && (connected || e->state != TCP_CLOSE || !e->ended))
+		return err_image(err, "files.img: TCP socket %u: an error waits to be read, and no connection has ended", e->id);
 	if (connected && !plan->tcp_close && !m->inventory->tcp_close)
 		return tcp_plan_connection(m, e, plan, slot, err);
 	if (e->state == TCP_CLOSE && e->ended && !plan->tcp_close && !m->inventory->tcp_close) {

@@ -6,6 +6,7 @@
  * A restore gives it a connection with a socket of ours on the same address, over the loopback device: two sockets that believe to be
  * connected (TCP_REPAIR), with the bytes in the queue of one. The other one says its end and then resets the connection, so neither
  * stays behind in TIME_WAIT. The addresses of the old connection may be those of a new one by then, and its peer hears nothing.
+ * Where an error waits to be read, it ends in another way (tcp_error.c).
  */
 #include "common/sock/tcp_ended.h"
 
@@ -98,7 +99,7 @@ static int ask_guard(int fd, int *n, struct err *err)
 static const char mark_there[] = "TCP connection that has ended: the mark of urgent data is in what waits to be read";
 
 /* A mark of urgent data, even one whose byte was read, hides what lies behind it, and cannot be set without the connection. */
-static int refuse_mark(int fd, int unread, int all, struct err *err)
+static int refuse_mark(int fd, int unread, int all, const struct sock_error *w, struct err *err)
 {
 	struct pollfd p = { fd, POLLPRI, 0 };
 	int ret = 0;
@@ -106,8 +107,10 @@ static int refuse_mark(int fd, int unread, int all, struct err *err)
 
 	if (poll(&p, 1, 0) == 1 && p.revents & POLLPRI)
 		return err_refuse(err, "TCP connection that has ended: urgent data waits to be read");
-	/* Right at the mark nothing is counted, and all behind it can be read. */
-	if (!unread)
+	/* Right at the mark nothing is counted, and all behind it can be read. But where nothing waits, a look takes the error. */
+	if (w->error)
+		all = (int)w->unread;
+	else if (!unread)
 		all = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 	else if (all < 0)
 		ret = ask_guard(fd, &all, err);
@@ -120,14 +123,16 @@ static int keep_unread(struct dump *d, const struct fd_source *src, InetSkEntry 
 {
 	TcpStreamEntry s = TCP_STREAM_ENTRY__INIT;
 	cleanup_free void *bytes = xmalloc(unread);
-	ssize_t n = recv(src->fd, bytes, unread, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n;
 
+	/* It moves with each look, and behind the last byte a look takes the error. */
+	if (e->opts->has_so_peek_off)
+		return err_refuse(err, "TCP connection that has ended: unread data and SO_PEEK_OFF");
+	n = recv(src->fd, bytes, unread, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)
 		return err_sys(err, "cannot read what waits to be read");
 	if (n != (ssize_t)unread) /* it stops there */
 		return err_refuse(err, "%s", mark_there);
-	if (e->opts->has_so_peek_off)
-		return err_refuse(err, "TCP connection that has ended: unread data and SO_PEEK_OFF");
 	if (d->found)
 		return 0;
 	s.inq_len = unread;
@@ -161,29 +166,32 @@ int tcp_dump_dropped(struct dump *d, const struct fd_source *src, InetSkEntry *e
 
 int tcp_end_entry(struct dump *d, const struct fd_source *src, InetSkEntry *e, int all, struct err *err)
 {
+	static const char what[] = "TCP connection that has ended";
 	EndedTcpEntry *ended = NULL;
+	struct sock_error w;
 	int unread = 0, ret;
 
 	if (ioctl(src->fd, SIOCINQ, &unread) < 0 || unread < 0 || (unsigned)unread > QUEUE_MAX)
 		return err_sys(err, "cannot read the length of its queue");
-	/* Before anything is read: where nothing waits, that would take the error. */
-	ret = sock_refuse_errors(src->fd, "TCP connection that has ended", err);
+	ret = sock_error_look(d, src, what, &w, err);
 	if (!ret)
-		ret = refuse_mark(src->fd, unread, all, err);
+		ret = refuse_mark(src->fd, unread, all, &w, err);
 	if (!ret && unread)
 		ret = keep_unread(d, src, e, (uint32_t)unread, err);
 	if (ret < 0)
 		return ret;
-	if (e->src_port && (unread || had_connection(src->fd))) {
+	if (e->src_port && (unread || w.error || had_connection(src->fd))) {
 		ended = arena_msg(d->arena, EndedTcpEntry, ended_tcp_entry__init);
 		ended->port = e->src_port;
 		ended->addr = arena_dup(d->arena, e->src_addr, 4 * e->n_src_addr);
 		ended->n_addr = e->n_src_addr;
 		ended->unread = (uint32_t)unread;
 	}
+	if (w.error)
+		ret = tcp_error_dump(&w, e, ended, what, err);
 	drop_name(e);
 	e->ended = ended;
-	return 0;
+	return ret;
 }
 
 int tcp_dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, struct err *err)
@@ -201,14 +209,6 @@ int tcp_dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, 
 
 /* ---- restore ---- */
 
-struct tcp_ended {
-	uint32_t slot;
-	const InetSkEntry *e; /* with the own address in its place */
-	const uint8_t *bytes;
-	uint32_t unread;
-	struct tcp_ended *next;
-};
-
 int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
 {
 	const EndedTcpEntry *ended = e->ended;
@@ -219,7 +219,7 @@ int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *pla
 
 	if (!ended->port || ended->port > UINT16_MAX || ended->n_addr != e->n_src_addr || ended->unread > QUEUE_MAX)
 		return err_image(err, "files.img: internet socket %u: the connection that it had cannot be", e->id);
-	if (plan->lacks >> CAP_NET_ADMIN & 1 && !ended->unread)
+	if (plan->lacks >> CAP_NET_ADMIN & 1 && !ended->unread && !e->has_error)
 		return 1;
 	if (ended->unread) {
 		ret = tcp_stream_load(m, plan, e, &st, err);
@@ -231,11 +231,14 @@ int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *pla
 	own->src_port = ended->port;
 	own->src_addr = ended->addr;
 	*r = (struct tcp_ended){ .slot = slot, .e = own, .bytes = st.in, .unread = ended->unread, .next = plan->tcp_ended };
+	ret = tcp_error_plan(r, plan, r, err);
+	if (ret < 0)
+		return ret;
 	plan->tcp_ended = r;
 	ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
-	if (r->unread) /* who may not do that learns it before anything is made */
+	if (r->unread || e->has_error) /* who may not do that learns it before anything is made */
 		inet_plan_int(plan, MAKE_OBJECTS, slot, "to be repaired", IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 	tcp_plan_options(plan, e->tcp_opts, slot);
 	return inet_plan_options(plan, e, slot, err);
@@ -285,7 +288,7 @@ static int fill(const struct tcp_ended *r, int fd)
 	return ret;
 }
 
-static int wait_state(int fd, int want)
+int tcp_wait_state(int fd, int want)
 {
 	const struct timespec pause = { 0, STATE_PAUSE_NS };
 	struct tcp_info info;
@@ -304,26 +307,41 @@ static int wait_state(int fd, int want)
 	return -ETIMEDOUT;
 }
 
+socklen_t tcp_ended_address(const struct tcp_ended *r, union inet_address *own)
+{
+	const socklen_t len = inet_address_of(r->e, false, own);
+
+	if (own->sa.sa_family == AF_INET6 && r->e->ifname)
+		own->in6.sin6_scope_id = if_nametoindex(r->e->ifname);
+	return len;
+}
+
+int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_address *own, union inet_address *other, struct err *err)
+{
+	const socklen_t len = tcp_ended_address(r, own);
+	socklen_t olen = len;
+	int ret = numbers(fd, 1, 1);
+
+	if (ret < 0)
+		return failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
+	/* In this mode an address may be taken that others use, too. The other one takes any port but this. */
+	*other = *own;
+	other->in.sin_port = 0; /* at the same place in both */
+	if (bind(fd, &own->sa, len) < 0 || bind(peer, &other->sa, len) < 0 || getsockname(peer, &other->sa, &olen) < 0)
+		return err_sys(err, "cannot give it its own address");
+	return (int)len;
+}
+
 /* Both believe to be connected to each other. */
 static int pair_up(const struct tcp_ended *r, int fd, int peer, struct err *err)
 {
 	const uint32_t in = 1 + r->unread; /* where the other one's end is */
 	union inet_address own, other;
-	socklen_t len = inet_address_of(r->e, false, &own), olen = len;
-	int ret = numbers(fd, 1, 1);
+	int ret = tcp_ended_bind(r, fd, peer, &own, &other, err);
+	const socklen_t len = (socklen_t)ret;
 
-	if (own.sa.sa_family == AF_INET6) {
-		set(peer, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-		if (r->e->ifname)
-			own.in6.sin6_scope_id = if_nametoindex(r->e->ifname);
-	}
 	if (ret < 0)
-		return failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
-	/* In this mode an address may be taken that others use, too. The other one takes any port but this. */
-	other = own;
-	other.in.sin_port = 0; /* at the same place in both */
-	if (bind(fd, &own.sa, len) < 0 || bind(peer, &other.sa, len) < 0 || getsockname(peer, &other.sa, &olen) < 0)
-		return err_sys(err, "cannot give it its own address");
+		return ret;
 	ret = numbers(peer, in, 1);
 	if (!ret && (connect(fd, &other.sa, len) < 0 || connect(peer, &own.sa, len) < 0))
 		ret = -errno;
@@ -347,11 +365,11 @@ static int hear_the_end(int fd, int peer, struct err *err)
 	if (!ret && shutdown(peer, SHUT_WR) < 0)
 		ret = -errno;
 	if (!ret)
-		ret = wait_state(fd, CLOSE_WAIT);
+		ret = tcp_wait_state(fd, CLOSE_WAIT);
 	if (!ret && connect(peer, &(struct sockaddr){ .sa_family = AF_UNSPEC }, sizeof(struct sockaddr)) < 0)
 		ret = -errno;
 	if (!ret)
-		ret = wait_state(fd, CLOSED);
+		ret = tcp_wait_state(fd, CLOSED);
 	if (ret == -ETIMEDOUT)
 		return err_hint(err, err_set(err, ERR_FAILED, 0, "it does not hear that its connection has ended"),
 				"does a packet filter of this host drop packets on the loopback device? --tcp-close drops what it has");
@@ -361,38 +379,61 @@ static int hear_the_end(int fd, int peer, struct err *err)
 	return failed(err, ret, "cannot end its connection");
 }
 
-/* Of a device it would hear nothing that comes over the loopback device; link-local addresses need theirs. */
-static int unbound(const struct tcp_ended *r, int fd)
+/* A socket for the other side, and what both must be like. */
+static int make_peer(const struct tcp_ended *r, struct err *err)
 {
-	union inet_address a;
-	int device = 0;
-	socklen_t len = sizeof(device);
+	const int fd = socket((int)r->e->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	inet_address_of(r->e, false, &a);
-	if ((a.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&a.in6.sin6_addr)) ||
-	    getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, &len) < 0 || !device)
-		return 0;
-	set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
-	return device;
+	if (fd < 0)
+		return err_sys(err, "cannot make a socket");
+	if (r->e->family == AF_INET6)
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	/* Some want nothing that has come from afar (IP_MINTTL). */
+	set(fd, IPPROTO_IP, IP_TTL, UINT8_MAX);
+	set(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, UINT8_MAX);
+	return fd;
 }
 
-static int come_to_its_end(const struct tcp_ended *r, int fd, struct err *err)
-{
-	const SkOptsEntry *o = r->e->opts;
-	cleanup_fd int peer = socket((int)r->e->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const int device = unbound(r, fd);
-	int ret = peer < 0 ? err_sys(err, "cannot make a socket") : pair_up(r, fd, peer, err);
+/* What is under way until its error is there. */
+struct coming { const struct tcp_ended *r; int fd, peer; struct sock_quiet quiet; bool waits; };
 
+static int begin(struct coming *c, int raw, struct err *err)
+{
+	const struct tcp_ended *r = c->r;
+	union inet_address own;
+	int ret;
+
+	tcp_ended_address(r, &own);
+	sock_quiet_begin(c->fd, &own, &c->quiet);
+	c->peer = make_peer(r, err);
+	if (c->peer < 0)
+		return -EINVAL;
+	ret = r->e->has_error && r->e->ended->attempt ? 0 : pair_up(r, c->fd, c->peer, err);
 	if (!ret)
-		ret = hear_the_end(fd, peer, err);
-	/* Where that failed, the peer's end must not be heard by anybody. */
-	if (ret < 0 && peer >= 0)
-		repair_enter(peer);
+		ret = !r->e->has_error	   ? hear_the_end(c->fd, c->peer, err) :
+		      r->e->ended->attempt ? tcp_error_attempt(r, c->fd, c->peer, raw, err) :
+					     tcp_error_connected(r, c->fd, c->peer, raw, err);
+	c->waits = ret > 0;
+	return ret < 0 ? ret : 0;
+}
+
+/* ret: how it went until here. */
+static int finish(struct coming *c, int ret, struct err *err)
+{
+	const SkOptsEntry *o = c->r->e->opts;
+
+	if (!ret && c->waits)
+		ret = tcp_error_wait(c->r, c->fd, err);
+	/* Where that failed, or the other one has died without a word, the peer's end must not be heard by anybody. */
+	if (c->peer >= 0) {
+		if (ret < 0 || c->r->e->has_error)
+			repair_enter(c->peer);
+		close(c->peer);
+	}
 	if (!ret)
-		ret = failed(err, repair_leave(fd, o->has_reuseaddr && o->reuseaddr), "cannot leave repair mode (TCP_REPAIR)");
-	if (device)
-		set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
-	return ret ? ret : tcp_sizes_back(o, fd, err);
+		ret = failed(err, repair_leave(c->fd, o->has_reuseaddr && o->reuseaddr), "cannot leave repair mode (TCP_REPAIR)");
+	sock_quiet_end(c->fd, &c->quiet);
+	return ret ? ret : tcp_sizes_back(o, c->fd, err);
 }
 
 /* It reads and writes as it did, and only its name is not there. */
@@ -411,42 +452,87 @@ static void end_without_name(const struct tcp_ended *r, int fd)
 	shutdown(fd, SHUT_RDWR);
 }
 
+static int blame(const struct tcp_ended *r, int ret, struct err *err)
+{
+	char a[64];
+
+	inet_address_text(r->e, false, a, sizeof(a));
+	return err_object(err, ret, "TCP connection of %s that has ended", a);
+}
+
+/* One without bytes and error comes back in any case. none: it is known that no such socket gets its name. */
+static int come_to_its_end(struct coming *c, const int *fds, bool *none, const struct log *log, struct err *err)
+{
+	const struct tcp_ended *r = c->r;
+	const bool needed = r->unread || r->e->has_error;
+	struct err why = ERR_INIT;
+	char a[64];
+	int ret;
+
+	*c = (struct coming){ .r = r, .fd = fds[r->slot], .peer = -1 };
+	ret = *none && !needed ? -EAGAIN : begin(c, r->by_icmp ? fds[r->raw] : -1, &why);
+	if (!ret && c->waits)
+		return 0;
+	if (ret != -EAGAIN || c->peer >= 0)
+		ret = finish(c, ret, &why);
+	if (ret >= 0)
+		return 0;
+	if (needed) {
+		*err = why;
+		return blame(r, ret, err);
+	}
+	/* It takes long to find that out, so once is enough. */
+	*none = *none || ret != -EADDRNOTAVAIL;
+	inet_address_text(r->e, false, a, sizeof(a));
+	log_debug(log, "TCP connection of %s that has ended comes back without its name", a);
+	end_without_name(r, fds[r->slot]);
+	return 0;
+}
+
 int tcp_ended_run(const struct plan *plan, const struct log *log, const int *fds, struct err *err)
 {
+	cleanup_free struct coming *all = NULL;
 	bool none = false;
+	size_t n = 0, i = 0;
+	int ret = 0;
 
-	for (const struct tcp_ended *r = plan->tcp_ended; r; r = r->next) {
-		struct err why = ERR_INIT;
-		char a[64];
-		int ret = none && !r->unread ? -EAGAIN : come_to_its_end(r, fds[r->slot], &why);
-
-		if (ret >= 0)
-			continue;
-		inet_address_text(r->e, false, a, sizeof(a));
-		if (r->unread) {
-			*err = why;
-			return err_object(err, ret, "TCP connection of %s that has ended", a);
-		}
-		/* It takes long to find that out, so once is enough. */
-		none = none || ret != -EADDRNOTAVAIL;
-		log_debug(log, "TCP connection of %s that has ended comes back without its name", a);
-		end_without_name(r, fds[r->slot]);
+	for (const struct tcp_ended *r = plan->tcp_ended; r; r = r->next)
+		n++;
+	all = xreallocarray(NULL, n, sizeof(*all));
+	/* Those that wait for a timer of the kernel wait together. */
+	for (const struct tcp_ended *r = plan->tcp_ended; r && !ret; r = r->next) {
+		all[i].r = r;
+		ret = come_to_its_end(&all[i], fds, &none, log, err);
+		i += !ret;
 	}
-	fault("tcp:ended");
-	return 0;
+	for (size_t k = 0; k < i; k++)
+		if (all[k].waits) {
+			struct err why = ERR_INIT;
+			const int back = finish(&all[k], ret, ret ? &why : err);
+
+			ret = ret || !back ? ret : blame(all[k].r, back, err);
+		}
+	if (!ret)
+		fault("tcp:ended");
+	return ret;
 }
 
 void tcp_ended_preflight(const struct plan *plan, finding_fn report, void *ctx)
 {
 	for (const struct tcp_ended *r = plan->tcp_ended; r; r = r->next) {
+		InetSkEntry unbound = *r->e;
+		SkOptsEntry opts = *unbound.opts;
 		char a[64], object[128], line[160];
 
-		if (!r->unread || tcp_address_is_here(r->e))
+		/* It is bound to its device only when it has its name; link-local addresses name theirs. */
+		opts.so_bound_dev = NULL;
+		unbound.opts = &opts;
+		if ((!r->unread && !r->e->has_error) || tcp_address_is_here(&unbound))
 			continue;
 		inet_address_text(r->e, false, a, sizeof(a));
 		snprintf(object, sizeof(object), "TCP connection of %s that has ended", a);
-		snprintf(line, sizeof(line), "its address is not on this host, and %u bytes wait to be read (--tcp-close drops them)",
-			 r->unread);
+		snprintf(line, sizeof(line), "its address is not on this host, and %u bytes wait to be read%s (--tcp-close drops them)",
+			 r->unread, r->e->has_error ? ", and an error" : "");
 		report(ctx, object, line);
 	}
 }

@@ -3,6 +3,7 @@
 #ifndef CR_SOCK_TCP_ENDED_H
 #define CR_SOCK_TCP_ENDED_H
 
+#include "common/sock/sockerr.h"
 #include "common/sock/tcp.h"
 
 /* ---- dump ---- */
@@ -24,6 +25,9 @@ int tcp_end_entry(struct dump *d, const struct fd_source *src, InetSkEntry *e, i
  */
 int tcp_unread(int fd);
 
+/* The same of the error that waits there, if any: into e and ended; refuses what tcp_error.c cannot let happen again. */
+int tcp_error_dump(const struct sock_error *w, InetSkEntry *e, EndedTcpEntry *ended, const char *what, struct err *err);
+
 /* ---- restore ---- */
 
 /* Steps of the socket; tcp_ended_run() does the rest. 1, and nothing is planned: who may not do that makes a socket without a name. */
@@ -32,5 +36,33 @@ int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *pla
 int tcp_ended_run(const struct plan *plan, const struct log *log, const int *fds, struct err *err);
 /* Is the own address of each that has something to be read on this host? */
 void tcp_ended_preflight(const struct plan *plan, finding_fn report, void *ctx);
+
+/* Within tcp_ended.c and tcp_error.c. */
+
+struct tcp_ended {
+	uint32_t slot, raw; /* raw: for icmp_answer(), where by_icmp */
+	const InetSkEntry *e; /* with the own address in its place */
+	const uint8_t *bytes;
+	uint32_t unread;
+	bool by_icmp;
+	struct tcp_ended *next;
+};
+
+/* Waits for a state (include/net/tcp_states.h); -errno, -ETIMEDOUT after two seconds. */
+int tcp_wait_state(int fd, int want);
+/* The own address of an entry, with its device where it needs one. */
+socklen_t tcp_ended_address(const struct tcp_ended *r, union inet_address *own);
+/* Gives fd, which is in repair mode from then on, that address, and peer another port of it. The length of both. */
+int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_address *own, union inet_address *other, struct err *err);
+
+/* Checks what an image says of the error, and notes what it takes. */
+int tcp_error_plan(const struct tcp_ended *r, struct plan *plan, struct tcp_ended *out, struct err *err);
+/*
+ * An attempt to connect that fails, or a connection whose peer is `peer` (tcp_ended.c has paired them, in repair mode). 1: the kernel's
+ * timer will tell it, so nobody waits yet: tcp_error_wait(). Leaves repair mode where it must be left.
+ */
+int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, struct err *err);
+int tcp_error_connected(const struct tcp_ended *r, int fd, int peer, int raw, struct err *err);
+int tcp_error_wait(const struct tcp_ended *r, int fd, struct err *err);
 
 #endif

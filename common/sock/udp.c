@@ -14,6 +14,7 @@
 
 #include "common/base/io.h"
 #include "common/sock/inet.h"
+#include "common/sock/sockerr.h"
 #include "common/sock/udp.h"
 
 #define STATE_CONNECTED 1
@@ -150,7 +151,7 @@ static int dgram_dump(struct dump *d, const struct fd_source *src, InetSkEntry *
 		return ret;
 	e->state = connected ? STATE_CONNECTED : STATE_CLOSED;
 	ret = dump_shutdown(d, src->fd, e, err);
-	return ret < 0 ? ret : sock_refuse_errors(src->fd, what, err);
+	return ret < 0 ? ret : sock_error_dump(d, src, e, what, err);
 }
 
 static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
@@ -162,7 +163,7 @@ static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	int ret = dgram_dump(d, src, e, what, err);
 	if (!ret)
 		ret = refuse_unsent(src->fd, what, err);
-	if (!ret)
+	if (!ret && !e->has_error)
 		ret = udp_dump_queue(d, src->fd, e, what, err);
 	return ret;
 }
@@ -174,7 +175,7 @@ static int ping_dump(struct dump *d, const struct fd_source *src, FileEntry *ent
 	(void)entry;
 	sock_describe(src->fd, what, sizeof(what));
 	int ret = dgram_dump(d, src, e, what, err);
-	return ret < 0 ? ret : sock_refuse_queue(src->fd, what, err);
+	return ret < 0 || e->has_error ? ret : sock_refuse_queue(src->fd, what, err);
 }
 
 static void dump_raw_options(struct dump *d, int fd, InetSkEntry *e)
@@ -235,6 +236,8 @@ static void plan_connect(struct plan *plan, const InetSkEntry *e, uint32_t slot)
 
 static int check(const InetSkEntry *e, struct err *err)
 {
+	if (e->has_error && e->type == SOCK_RAW)
+		return err_image(err, "files.img: raw socket %u: an error waits to be read", e->id);
 	if (e->state != STATE_CONNECTED && e->state != STATE_CLOSED)
 		return err_image(err, "files.img: datagram socket %u: no such state %u", e->id, e->state);
 	if (e->state == STATE_CONNECTED && !e->n_dst_addr)
@@ -257,7 +260,7 @@ static int udp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 		ret = udp_plan_queue(m, e, plan, slot, err);
 	if (!ret)
 		plan_connect(plan, e, slot);
-	return ret;
+	return ret ? ret : sock_error_plan(e, plan, slot, err);
 }
 
 static void plan_raw_options(struct plan *plan, const InetSkEntry *e, uint32_t slot)
@@ -295,6 +298,7 @@ static int raw_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 	ret = inet_plan_options(plan, e, slot, err);
 	if (!ret)
 		plan_connect(plan, own, slot);
+	sock_error_plan_deaf(plan, slot);
 	return ret;
 }
 
@@ -311,7 +315,7 @@ static int ping_plan(const struct model *m, const InetSkEntry *e, struct plan *p
 	ret = inet_plan_options(plan, e, slot, err);
 	if (!ret)
 		plan_connect(plan, e, slot);
-	return ret;
+	return ret ? ret : sock_error_plan(e, plan, slot, err);
 }
 
 const struct inet_protocol udp_protocol = {

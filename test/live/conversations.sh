@@ -9,8 +9,8 @@ own_net
 fast_dir img
 many=${CONVERSATIONS:-2} first=1
 case $many in *:*) first=${many#*:} many=${many%%:*} ;; esac
-# What waits to be accepted, or comes while the tree stands still, and resets of which the program has not heard yet.
-allowed='the program has not accepted yet|its handshake is not complete|an error that waits to be read|try again'
+# What waits to be accepted, or comes while the tree stands still. Resets of which the program has not heard yet come back.
+allowed='the program has not accepted yet|its handshake is not complete|try again'
 declare -A refusals=()
 done=0
 say() { cat talk/verdict talk/stderr 2>/dev/null; }

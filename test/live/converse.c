@@ -189,20 +189,6 @@ static void close_it(int i)
 	my[i].fd = -1;
 }
 
-/* An error that waits would make each dump a refusal until that connection has its turn. */
-static void hear_errors(void)
-{
-	struct pollfd p[SLOTS];
-
-	for (int i = 0; i < SLOTS; i++)
-		p[i] = (struct pollfd){ my[i].fd, 0, 0 };
-	if (poll(p, SLOTS, 0) <= 0)
-		return;
-	for (int i = 0; i < SLOTS; i++)
-		while (p[i].revents & POLLERR && !my[i].error && !my[i].end && read_some(i))
-			;
-}
-
 static void do_something(void)
 {
 	const int i = (int)any(SLOTS), what = (int)any(100);
@@ -223,8 +209,6 @@ static void do_something(void)
 	} else if (what < (my[i].end || my[i].error ? 100 : 89)) {
 		close_it(i);
 	}
-	if (any(2))
-		hear_errors();
 	if (!any(3))
 		usleep(any(3000));
 }

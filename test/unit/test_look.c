@@ -330,6 +330,9 @@ static void test_types(void **state)
 		skip();
 	assert_true(btf_function(btf, "bpf_iter_task_vma"));
 	assert_false(btf_function(btf, "no_such_function"));
+	assert_int_equal(btf_enumerator(btf, "pid_type", "PIDTYPE_TGID"), 1);
+	assert_int_equal(btf_enumerator(btf, "pid_type", "NO_SUCH_NAME"), -1);
+	assert_int_equal(btf_enumerator(btf, "task_struct", "PIDTYPE_TGID"), -1);
 	assert_true(btf_find(btf, "vm_area_struct", "vm_start", &p));
 	assert_int_equal(p.n, 1);
 	assert_int_equal(p.size, sizeof(long));
