@@ -6,6 +6,7 @@
 . "$TOP/test/lib/common.sh"
 . "$TOP/test/lib/changing.sh"
 need python3 perl
+"$CR_CHECK" --feature uffd-wp-async >/dev/null 2>&1 || skip "no write protection in the asynchronous way here"
 fast_dir img
 registered() { grep -qE '^VmFlags:.* (um|uw)' "/proc/$1/smaps"; }
 written() { awk -F '  +' '$1 == "pages written" { print $2 + 0 }' "$1"; }
@@ -24,7 +25,8 @@ well() {
 	ask verdict.child "$CHILD"
 }
 fds=$(ls "/proc/$PID/fd")
-refused 3 'mem_dirty_track' "$CR_DUMP" -t "$PID" -D img -R --track=soft-dirty
+"$CR_CHECK" --feature mem_dirty_track >/dev/null 2>&1 ||
+	refused 3 'mem_dirty_track' "$CR_DUMP" -t "$PID" -D img -R --track=soft-dirty
 no_images img || die "images of a refused dump"
 
 # Stopped, they change nothing: how much they write does not hang on how fast this goes.
