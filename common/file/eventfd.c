@@ -11,6 +11,17 @@ static bool eventfd_match(const struct fd_source *src)
 	return !strcmp(src->link, "anon_inode:[eventfd]");
 }
 
+static void warn_once(struct dump *d, int number)
+{
+	static const char key[] = "eventfd semaphores";
+	bool fresh;
+
+	dump_recall(d, key, 1, &fresh);
+	if (fresh)
+		log_warn(d->log, "fd %d: this kernel does not show whether an eventfd is a semaphore; all that it does not show are taken "
+				 "for none", number);
+}
+
 static int eventfd_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	EventfdFileEntry *e = arena_msg(d->arena, EventfdFileEntry, eventfd_file_entry__init);
@@ -23,8 +34,7 @@ static int eventfd_dump(struct dump *d, const struct fd_source *src, FileEntry *
 		return err_set(err, ERR_FEATURE, 0, "this kernel does not show the counter of an eventfd");
 	/* Since Linux 6.5; before, only the kernel's records tell (fdrows.h). */
 	if (fdinfo_value(src->info->text, "eventfd-semaphore", 10, &semaphore) < 0)
-		log_warn(d->log, "fd %d: this kernel does not show whether the eventfd is a semaphore; it is taken for none",
-			 src->number);
+		warn_once(d, src->number);
 	e->has_semaphore = e->semaphore = semaphore != 0;
 	return fown_dump(d, src, &e->fown, err);
 }
