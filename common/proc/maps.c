@@ -132,16 +132,19 @@ static bool is_map_line(const char *p)
 
 static int scan_vmflags(const char *p, struct proc_map *m)
 {
+	bool nameless = false;
+
 	m->has_flags = true;
 	for (scan_blanks(&p); *p && *p != '\n'; scan_blanks(&p)) {
 		if (!p[1] || p[1] == '\n' || p[1] == ' ' || (p[2] && p[2] != ' ' && p[2] != '\n'))
 			return -EINVAL;
 		m->vmflags |= 1ull << proc_vmflag(p[0], p[1]);
+		nameless |= p[0] == '?' && p[1] == '?';
 		p += 2;
 	}
 	/* Kernels without a word for VM_LOCKONFAULT show "??", which no other mapping that can be locked has. */
-	if ((m->vmflags & (VMF(lo) | 1ull << VMF_unknown)) == (VMF(lo) | 1ull << VMF_unknown))
-		m->vmflags ^= 1ull << VMF_unknown | VMF(lf);
+	if (nameless && m->vmflags & VMF(lo))
+		m->vmflags = (m->vmflags & ~(1ull << VMF_unknown)) | VMF(lf);
 	return 0;
 }
 

@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
-#include <linux/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -15,9 +14,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "tcp_state.h"
 #include "test.h"
 
-enum { CLOSED = 7, CLOSE_WAIT = 8 };
 enum kind {
 	RESET,	    /* the peer resets it */
 	RESET_FIN,  /* after it has said its end, */
@@ -121,22 +120,6 @@ static socklen_t address(const struct one *o, const char *four, const char *six,
 static socklen_t loopback(const struct one *o, struct sockaddr_storage *out)
 {
 	return address(o, "127.0.0.1", "::1", out);
-}
-
-static int state(int fd)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
-	return info.tcpi_state;
-}
-
-static void wait_state(int fd, int want)
-{
-	for (int i = 0; i < 6000 && state(fd) != want; i++)
-		usleep(5000);
-	CHECK_EQ(state(fd), want);
 }
 
 static int inq(int fd)
