@@ -162,6 +162,16 @@ static int refuse_connection(const struct dump *d, int pidfd, int number, struct
 	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep it, or --tcp-close to drop it");
 }
 
+bool tcp_is_connected(const struct dump_task *t, int number)
+{
+	cleanup_fd int pidfd = dump_task_pidfd(t), fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return fd >= 0 && sock_option(fd, SO_PROTOCOL) == IPPROTO_TCP && !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+	       (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+}
+
 int tcp_refuse_early(const struct dump *d, struct err *err)
 {
 	if (d->opts->tcp_established || d->opts->tcp_close || d->found) /* a check tells of each in its place */

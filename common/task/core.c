@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "common/base/io.h"
+#include "common/sock/tcp.h"
 #include "common/task/task.h"
 
 #define STATE_ALIVE 1
@@ -155,6 +156,19 @@ static void put_restart(struct dump *d, ThreadCoreEntry *tcore, const struct arc
 	tcore->restart = e;
 }
 
+/*
+ * A connect(2) that waited, and whose connection has come about since. Where it was, it returns 0 when it is repeated; a restored socket
+ * is connected already, and would say so (EISCONN; net/ipv4/af_inet.c, __inet_stream_connect()).
+ */
+static void end_connect(const struct dump *d, struct arch_regs *regs)
+{
+	uint64_t arg[6];
+
+	if (arch_repeated_call(regs, arg) == SYS_connect && !d->opts->tcp_close && arg[0] <= INT_MAX &&
+	    tcp_is_connected(d->task, (int)arg[0]))
+		arch_in_syscall(regs, SYS_connect, 0);
+}
+
 static int dump_thread_core(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			    struct err *err)
 {
@@ -168,6 +182,7 @@ static int dump_thread_core(struct dump *d, struct dump_thread *thread, const st
 
 	if (pending)
 		resolve_for_handler(d, thread, pending, &regs);
+	end_connect(d, &regs);
 	arch_resolve_syscall(&regs, pending, &restart);
 	if (restart.block && name_restarted(d, thread, &regs, &restart))
 		arch_in_syscall(&regs, (long)restart.nr, -EINTR);

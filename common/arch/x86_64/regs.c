@@ -82,6 +82,17 @@ static void repeat(struct arch_regs *regs, uint64_t nr)
 	regs->r.rip -= ARCH_SYSCALL_LEN;
 }
 
+long arch_repeated_call(const struct arch_regs *regs, uint64_t arg[6])
+{
+	const struct user_regs_struct *r = &regs->r;
+	const int64_t result = (int64_t)r->rax;
+
+	if (result != -ERESTARTSYS && result != -ERESTARTNOINTR && result != -ERESTARTNOHAND)
+		return -1;
+	memcpy(arg, (uint64_t[6]){ r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 }, 6 * sizeof(*arg));
+	return (long)r->orig_rax;
+}
+
 void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart)
 {
 	struct user_regs_struct *r = &regs->r;
