@@ -72,6 +72,7 @@ static const struct call {
 	{ SYS_mq_timedsend, "mq_timedsend", "fxddx" }, { SYS_mq_getsetattr, "mq_getsetattr", "fxx" }, { SYS_semop, "semop", "dxd" },
 	{ SYS_rt_sigtimedwait, "rt_sigtimedwait", "xxxd" }, { SYS_seccomp, "seccomp", "dxx" }, { SYS_userfaultfd, "userfaultfd", "o" },
 	{ SYS_kcmp, "kcmp", "ddddd" }, { SYS_msync, "msync", "xxx" }, { 435, "clone3", "xd" }, { 462, "mseal", "xxx" },
+	{ SYS_pkey_alloc, "pkey_alloc", "xx" }, { SYS_pkey_free, "pkey_free", "d" }, { SYS_pkey_mprotect, "pkey_mprotect", "xxxd" },
 };
 
 static const struct call *find_call(long nr)

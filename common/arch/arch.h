@@ -71,6 +71,12 @@ int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err);
 #define ARCH_FPU_ALIGN 64
 bool arch_fpu_loadable(const struct arch_fpu *fpu);
 
+/* Protection keys that a process may have, pkeys(7), key 0 among them; 0: this processor or kernel knows none. */
+unsigned arch_pkeys(void);
+/* Whether the rights that a stopped thread has by protection keys are others than those that the kernel gives to everybody. True
+ * when that cannot be told. */
+bool arch_pkeys_used(pid_t tid);
+
 /* core_entry.thread_info (and mtype) from registers and back. clear_tid_addr is set by the caller. Decoding checks every
  * array length and gives images errors in the terms of the format. */
 /* Floating point components that the image needs and this CPU lacks, as a readable list ("" when none). */

@@ -324,6 +324,19 @@ void probe_mseal(struct probe *p, int arg)
 		probe_ok(p);
 }
 
+/* Of all that it may give, what a kernel without such a processor says is that there is no key left (ENOSPC, or EINVAL of old). */
+void probe_pkeys(struct probe *p, int arg)
+{
+	long key = syscall(SYS_pkey_alloc, 0, 0);
+
+	if (key < 0 && (errno == ENOSPC || errno == EINVAL))
+		probe_missing(p, "the processor has none");
+	else if (key < 0)
+		probe_errno(p, errno, NO_CAP, NO_CAP, "pkey_alloc");
+	else
+		probe_ok(p);
+}
+
 void probe_fixed_noreplace(struct probe *p, int arg)
 {
 	char *page = probe_page(p, 0);

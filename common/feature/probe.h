@@ -63,7 +63,7 @@ extern probe_fn probe_ptrace_seize, probe_peeksiginfo, probe_sigmask, probe_xsav
 	probe_pidfd_getfd, probe_kcmp, probe_kcmp_epoll, probe_mem_write, probe_seccomp_suspend, probe_seccomp_filters,
 	probe_breakpoints, probe_set_syscall_info;
 extern probe_fn probe_pagemap_scan, probe_guard_pages, probe_pagemap_guard, probe_soft_dirty, probe_procmap_query,
-	probe_uffd, probe_wp_async, probe_mseal, probe_map_files, probe_mm_map, probe_set_exe, probe_vdso_move, probe_map_vdso,
+	probe_uffd, probe_wp_async, probe_mseal, probe_pkeys, probe_map_files, probe_mm_map, probe_set_exe, probe_vdso_move, probe_map_vdso,
 	probe_memfd, probe_process_madvise, probe_aio_remap, probe_fixed_noreplace, probe_bpf_iter;
 extern probe_fn probe_set_tid, probe_timer_ids, probe_proc_timers, probe_proc_children, probe_membarrier, probe_loginuid,
 	probe_timerfd, probe_fdinfo_lock, probe_mnt_id, probe_tmpfile, probe_openat2, probe_namespace, probe_amx,

@@ -78,6 +78,7 @@ static const struct feature table[] = {
 	{ "guard_install", "guard regions", "Linux 6.13", EXTRA, GROUP_MEMORY, probe_guard_pages, 0 },
 	{ "pagemap_scan_guard_pages", "finds guard regions", "Linux 6.15", EXTRA, GROUP_MEMORY, probe_pagemap_guard, 0 },
 	{ "mseal", "sealed mappings", "Linux 6.10", EXTRA, GROUP_MEMORY, probe_mseal, 0 },
+	{ "pkeys", "protection keys", "a processor with PKU, Linux 4.9", EXTRA, GROUP_MEMORY, probe_pkeys, 0 },
 	{ "memfd_hugetlb", "huge pages in a memfd", "CONFIG_HUGETLBFS", EXTRA, GROUP_MEMORY, probe_memfd, MFD_HUGETLB },
 	{ "procmap_query", "looks at single mappings quickly", "Linux 6.11", NEW, GROUP_MEMORY, probe_procmap_query, 0 },
 	{ "bpf_iter_vma", "reads flags of many mappings quickly", "Linux 6.1 with CONFIG_DEBUG_INFO_BTF", EXTRA, GROUP_MEMORY,

@@ -25,6 +25,7 @@ enum { /* vma_entry.status */
 	ST_REGULAR = 0x1, ST_VSYSCALL = 0x4, ST_FILE = 0xc0, ST_ANON_SHARED = 0x100, ST_SYSVIPC = 0x400, ST_SOCKET = 0x800,
 	ST_MEMFD = 0x4000, ST_GUARD = 0x10000,
 };
+#define PKEYS 16 /* pkeys(7) */
 
 static void inventory(struct check *c, const InventoryEntry *e)
 {
@@ -145,6 +146,9 @@ static void mapping(struct check *c, const VmaEntry *v, uint64_t *end, bool *gua
 	*end = MAX(*end, v->end);
 	if (v->copies)
 		copies(c, v);
+	if (v->pkey >= PKEYS)
+		check_here(c, "mapping %" PRIx64 "-%" PRIx64 " has protection key %u, and there are %u", v->start, v->end,
+			   v->pkey, PKEYS);
 	if (!(v->status & ST_REGULAR))
 		return;
 	if (v->status & ST_FILE)

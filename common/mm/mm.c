@@ -23,7 +23,12 @@
 
 /* What /proc tells of it. */
 struct mm_seen { uint64_t *auxv; size_t nauxv; struct path_seen *exe; };
-struct mm_questions { struct step_ref dumpable, thp, merge, brk, locked; bool locked_asked; struct policy_questions policies; };
+struct mm_questions {
+	struct step_ref dumpable, thp, merge, brk, locked;
+	bool locked_asked;
+	struct policy_questions policies;
+	struct pkey_questions pkeys;
+};
 
 static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *err)
 {
@@ -41,6 +46,7 @@ static int mm_ask(struct dump *d, struct program *prog, void *slot, struct err *
 		q->locked = program_try(prog, 0, "whether new memory is locked", SYS_msync, A_PAGE(program_data(prog, NULL, 8)),
 					A(PAGE_BYTES), A(MS_INVALIDATE));
 	vma_policies_ask(d, prog, &q->policies);
+	pkeys_ask(d, prog, &q->pkeys);
 	return 0;
 }
 
@@ -158,7 +164,7 @@ int mm_dump(struct dump *d, const struct program *answers, const void *slot, str
 		ret = aio_dump(d, mm, err);
 	mm->vmas = d->task->mm->vmas;
 	mm->n_vmas = d->task->mm->nvmas;
-	return ret;
+	return ret ? ret : pkeys_dump(answers, &q->pkeys, mm, err);
 }
 
 static int mm_kind_dump(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,

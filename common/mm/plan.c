@@ -359,6 +359,8 @@ int plan_mm_at(const struct model *m, const struct model_task *task, const struc
 	struct mm_plan mp = { .m = m, .task = task, .here = here, .plan = plan, .pt = pt, .prog = pt->threads[0].prog };
 	int ret = check_image(task->mm, err);
 
+	if (!ret)
+		ret = pkeys_need(task->mm, &mp.keys, err);
 	pt->set = &task->pages;
 	take_hole(&mp);
 	if (!ret)

@@ -38,16 +38,21 @@ static bool has_pages(const struct model_task *t, const VmaEntry *v, size_t *cur
 	return *cursor < p->nentries && p->entries[*cursor]->vaddr < v->end;
 }
 
-/* Protection while content is loaded. */
+/*
+ * Protection while content is loaded. What may only be executed may be read at first: else the kernel would take a protection key for
+ * it, which copies of the task have for ever (execute_only_pkey() in arch/x86/mm/pkeys.c), before it is known which one is to be taken.
+ */
 static int load_prot(const struct mm_plan *mp, const VmaEntry *v, size_t *cursor)
 {
+	int prot = (int)v->prot | (v->prot == PROT_EXEC ? PROT_READ : 0);
+
 	if (v->status & VS_SYSV)
 		return sysv_attached_prot(v);
 	if (v->status & VS_ANON_SHARED && shmem_is_direct(mp->m, v))
-		return (int)v->prot | PROT_READ | PROT_WRITE;
+		return prot | PROT_READ | PROT_WRITE;
 	if (v->status & (VS_FILE_SHARED | VS_ANON_SHARED) || (!v->copies && !has_pages(mp->task, v, cursor)))
-		return (int)v->prot;
-	return (int)v->prot | PROT_WRITE;
+		return prot;
+	return prot | PROT_WRITE;
 }
 
 /* ---- mmap ---- */
@@ -235,17 +240,19 @@ void plan_protect(struct mm_plan *mp)
 	const MmEntry *mm = mp->task->mm;
 	size_t cursor = 0;
 
+	pkeys_begin(mp);
 	for (size_t i = 0; i < mm->n_vmas; i++) {
 		const VmaEntry *v = mm->vmas[i];
 
 		if (!plan_is_mapped(mp, v))
 			continue;
-		if (mp->kept[i] || load_prot(mp, v, &cursor) != (int)v->prot)
+		if (!pkeys_protect(mp, v) && (mp->kept[i] || load_prot(mp, v, &cursor) != (int)v->prot))
 			program_call(mp->prog, TASK_PROTECT, "protection", SYS_mprotect, A(v->start),
 				     A(v->end - v->start), A(v->prot));
 		if (!(v->status & VS_VDSO))
 			plan_advice(mp, TASK_PROTECT, v, v->end, ~EARLY_ADVICE);
 	}
+	pkeys_end(mp);
 	/* Before locking: the kernel installs no guards in locked memory (mm/madvise.c, is_valid_guard_vma). */
 	for (size_t i = 0; i < mm->n_vmas; i++)
 		if (mm->vmas[i]->status & VS_GUARD)

@@ -171,6 +171,13 @@ void reader_flush(struct reader *r);
 /* The pages of an object of which the first len bytes are mapped at `at`. */
 void reader_pages(struct reader *r, struct plan *plan, const struct model_pages *pages, uint64_t at, uint64_t len);
 
+/* Protection keys that an address space of an image has. */
+struct pkeys {
+	bool any;	    /* something has to be done about them */
+	uint32_t allocated; /* by the program: bit N for key N */
+	uint32_t exec_only; /* the kernel's own for mappings that may only be executed; 0: none */
+};
+
 /* What plan_mm_at() and its parts hand to each other. */
 struct mm_plan {
 	const struct model *m;
@@ -185,6 +192,7 @@ struct mm_plan {
 	bool *kept; /* of task->mm->vmas: inherited from the parent, pages and all; arena */
 	bool keep_vdso;	    /* the running vdso goes to the old place */
 	bool direct;	    /* at once: nothing of it is in the way there */
+	struct pkeys keys;
 };
 /* Whether a mapping of the image is made anew. */
 bool plan_is_mapped(const struct mm_plan *mp, const VmaEntry *v);
@@ -201,6 +209,18 @@ struct policy_questions { struct data_ref data; struct step_ref first; size_t n;
 void vma_policies_ask(struct dump *d, struct program *prog, struct policy_questions *q);
 void vma_policies_read(struct dump *d, const struct program *answers, const struct policy_questions *q);
 int plan_policies(struct mm_plan *mp, struct err *err);
+/* Protection keys (pkey.c): the questions, and the answers into the entry, whose mappings have theirs already. */
+struct pkey_questions { bool asked; struct step_ref first; };
+void pkeys_ask(struct dump *d, struct program *prog, struct pkey_questions *q);
+int pkeys_dump(const struct program *answers, const struct pkey_questions *q, MmEntry *mm, struct err *err);
+/* What an address space of the image has of them. Pure; refuses values that no kernel has. */
+int pkeys_find(const MmEntry *mm, struct pkeys *out, struct err *err);
+/* The same, and that this host has keys, if any are needed. */
+int pkeys_need(const MmEntry *mm, struct pkeys *out, struct err *err);
+/* Around the steps of TASK_PROTECT that protect mappings: pkeys_protect() is true when it has added that of v. */
+void pkeys_begin(struct mm_plan *mp);
+bool pkeys_protect(struct mm_plan *mp, const VmaEntry *v);
+void pkeys_end(struct mm_plan *mp);
 /* Contexts of io_setup(2). What is skipped of a ring's content is the kernel's own: its head. */
 #define AIO_RING_HEAD 32
 int aio_dump(struct dump *d, MmEntry *mm, struct err *err);

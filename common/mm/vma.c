@@ -172,6 +172,10 @@ int vma_classify(const struct proc_map *m, bool shmem, VmaEntry *e, struct err *
 	}
 	if (has(m, VMF(sl)))
 		extra |= VMX_SEALED;
+	if (m->pkey && (special || e->status & VS_AIO))
+		return err_refuse(err, "memory of the kernel with protection key %u, which this version does not bring back", m->pkey);
+	e->has_pkey = m->pkey != 0;
+	e->pkey = m->pkey;
 	e->has_madv = madv != 0;
 	e->madv = madv;
 	e->has_vm_flags_extra = extra != 0;

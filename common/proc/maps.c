@@ -156,6 +156,18 @@ static int scan_kb(const char *p, uint64_t *out)
 	return 0;
 }
 
+/* arch_show_smap() in arch/x86/kernel/setup.c: only where the processor has such keys. */
+static int scan_key(const char *p, uint32_t *out)
+{
+	uint64_t key;
+
+	scan_blanks(&p);
+	if (!scan_u64(&p, 10, &key) || (*p && *p != '\n') || key > UINT32_MAX)
+		return -EINVAL;
+	*out = (uint32_t)key;
+	return 0;
+}
+
 static int any_kb(const char *p, bool *any)
 {
 	uint64_t kb;
@@ -170,6 +182,8 @@ static int scan_smaps_value(const char *p, struct proc_map *m)
 	switch (*p) {
 	case 'K':
 		return scan_word(&p, "KernelPageSize:") ? scan_kb(p, &m->page_kb) : 0;
+	case 'P':
+		return scan_word(&p, "ProtectionKey:") ? scan_key(p, &m->pkey) : 0;
 	case 'S':
 		return scan_word(&p, "Swap:") || scan_word(&p, "Shared_Clean:") || scan_word(&p, "Shared_Dirty:") ?
 			       any_kb(p, &m->may_share) : 0;

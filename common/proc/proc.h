@@ -71,6 +71,7 @@ struct proc_map {
 	bool has_flags;
 	uint64_t vmflags;
 	uint64_t page_kb; /* KernelPageSize */
+	uint32_t pkey;	  /* ProtectionKey; 0 where the processor has none */
 	bool may_share; /* pages of it, or of swap, may be other processes' too */
 };
 struct proc_maps { struct proc_map *v; size_t n; };

@@ -40,6 +40,7 @@ static const struct need {
 	{ SYS_mremap, ANY, 0, "vdso_mremap" },
 	{ SYS_madvise, 2, ADVICE_GUARD_INSTALL, "guard_install" },
 	{ SYS_mseal, ANY, 0, "mseal" },
+	{ SYS_pkey_alloc, ANY, 0, "pkeys" },
 	{ SYS_memfd_create, ANY, 0, "memfd" },
 	{ SYS_process_vm_writev, ANY, 0, "process_vm_writev" },
 	{ SYS_openat2, ANY, 0, "openat2" },

@@ -133,6 +133,11 @@ static void shadow_stacks(void)
 	filter((struct call){ SYS_arch_prctl, ANY, 0 }, SECCOMP_RET_ERRNO | 0);
 }
 
+static void keys_are_there(void)
+{
+	filter((struct call){ SYS_pkey_alloc, ANY, 0 }, SECCOMP_RET_ERRNO | 0);
+}
+
 /* ---- hiding ---- */
 
 static void private_mounts(void)
@@ -270,6 +275,7 @@ static const struct entry entries[] = {
 	{ "guard_install", CALL(SYS_madvise) },
 	{ "pagemap_scan_guard_pages", CALL(SYS_ioctl) },
 	{ "mseal", CALL(462) },
+	{ "pkeys", CALL(SYS_pkey_alloc), ENOSPC, .ok = keys_are_there },
 	{ "memfd_hugetlb", CALL(SYS_memfd_create) },
 	{ "procmap_query", CALL(SYS_ioctl), ENOTTY },
 	{ "bpf_iter_vma", CALL(SYS_bpf) },

@@ -249,6 +249,95 @@ static void test_plan(void **state)
 	program_free(f.th.prog);
 }
 
+static uint32_t key_of(struct fixture *f, int i, uint32_t key, uint32_t prot)
+{
+	f->v[i].has_pkey = true;
+	f->v[i].prot = prot;
+	return f->v[i].pkey = key;
+}
+
+/* Which keys are the program's, which one is the kernel's, and what no kernel has. */
+static void test_pkeys(void **state)
+{
+	struct fixture f;
+	struct pkeys keys;
+	struct err err = ERR_INIT;
+
+	make(&f);
+	assert_int_equal(pkeys_find(&f.mm, &keys, &err), 0);
+	assert_true(!keys.any && keys.allocated == 1 && !keys.exec_only);
+	key_of(&f, 0, 1, PROT_EXEC); /* that comes by itself */
+	assert_int_equal(pkeys_need(&f.mm, &keys, &err), 0);
+	assert_true(!keys.any && keys.exec_only == 1);
+	key_of(&f, 0, 2, PROT_EXEC);
+	assert_int_equal(pkeys_find(&f.mm, &keys, &err), 0);
+	assert_true(keys.any && keys.exec_only == 2);
+	f.mm.has_pkeys = true;
+	f.mm.pkeys = 1 << 2;
+	key_of(&f, 1, 15, PROT_READ | PROT_EXEC); /* freed since, as key 0 */
+	assert_int_equal(pkeys_find(&f.mm, &keys, &err), 0);
+	assert_true(keys.any && keys.allocated == 4 && !keys.exec_only);
+	assert_true(pkeys_need(&f.mm, &keys, &err) ? !arch_pkeys() : arch_pkeys());
+	assert_true(arch_pkeys() || (err.kind == ERR_FEATURE && strstr(err.reason, "protection keys") && *err.hint));
+
+	err = (struct err)ERR_INIT;
+	key_of(&f, 1, 16, PROT_READ);
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0 && err.kind == ERR_IMAGE && strstr(err.reason, "10010000-10014000"));
+	key_of(&f, 1, UINT32_MAX, PROT_READ);
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0);
+	key_of(&f, 1, 3, PROT_READ);
+	f.v[1].status = VS_REGULAR | VS_ANON_PRIVATE | VS_VDSO;
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0);
+	f.v[1].status = VS_AIO;
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0);
+	f.v[1].status = VS_GUARD;
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0);
+	make(&f);
+	err = (struct err)ERR_INIT;
+	f.mm.has_pkeys = true;
+	f.mm.pkeys = 1 << 16;
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0 && strstr(err.reason, "0x10000"));
+	f.mm.pkeys = 0; /* even key 0 was freed */
+	assert_int_equal(pkeys_find(&f.mm, &keys, &err), 0);
+	assert_true(keys.any && !keys.allocated);
+	key_of(&f, 0, 4, PROT_EXEC);
+	key_of(&f, 1, 4, PROT_EXEC);
+	assert_int_equal(pkeys_find(&f.mm, &keys, &err), 0);
+	err = (struct err)ERR_INIT;
+	key_of(&f, 1, 5, PROT_EXEC);
+	assert_true(pkeys_find(&f.mm, &keys, &err) < 0 && strstr(err.reason, "keys 4 and 5"));
+}
+
+/* What dump and restore say to the kernel: all are allocated, the kernel's is left, the rest is freed. */
+static void test_plan_pkeys(void **state)
+{
+	cleanup_plan struct plan *plan = plan_new();
+	struct fixture f;
+	struct err err = ERR_INIT;
+	size_t step = 0;
+	int ret;
+
+	make(&f);
+	f.mm.has_pkeys = true;
+	f.mm.pkeys = 1 | 1 << 2 | 1 << 5;
+	key_of(&f, 0, 3, PROT_EXEC);
+	key_of(&f, 1, 5, PROT_NONE);
+	key_of(&f, 2, 9, PROT_READ);
+	f.v[3].prot = PROT_EXEC;
+	ret = plan_at(&f, plan, &err);
+	if (!arch_pkeys()) {
+		assert_true(ret < 0 && err.kind == ERR_FEATURE);
+	} else {
+		assert_int_equal(ret, 0);
+		assert_int_equal(count(f.th.prog, SYS_pkey_alloc, NULL), 15);
+		assert_int_equal(count(f.th.prog, SYS_pkey_free, NULL), 15 - 2);
+		assert_int_equal(count(f.th.prog, SYS_pkey_mprotect, &step), 3);
+		assert_int_equal(count(f.th.prog, SYS_mprotect, &step), 1);
+		assert_int_equal(program_args(f.th.prog, step)[0].v, f.v[0].start);
+	}
+	program_free(f.th.prog);
+}
+
 static void test_plan_shared(void **state)
 {
 	cleanup_plan struct plan *plan = plan_new();
@@ -377,7 +466,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_classify), cmocka_unit_test(test_refuse), cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_vdso),	 cmocka_unit_test(test_plan),	cmocka_unit_test(test_plan_shared),
-		cmocka_unit_test(test_plan_fills), cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_plan_fills), cmocka_unit_test(test_fill), cmocka_unit_test(test_pkeys),
+		cmocka_unit_test(test_plan_pkeys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,11 @@ static void test_bad_maps(void **state)
 	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nVmFlags: rdx\n", a, &m), -EINVAL);
 	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nNewKey: 3\nVmFlags: rd zz \n", a, &m), 0);
 	assert_int_equal(m.v[0].vmflags, VMF(rd) | VMF(unknown));
+	assert_int_equal(m.v[0].pkey, 0);
+	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nProtectionKey:         11\nVmFlags: rd \n", a, &m), 0);
+	assert_int_equal(m.v[0].pkey, 11);
+	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nProtectionKey: 3 kB\n", a, &m), -EINVAL);
+	assert_int_equal(proc_parse_smaps("1000-2000 rw-p 0 0:0 0\nProtectionKey: 4294967296\n", a, &m), -EINVAL);
 }
 
 static void test_fdinfo(void **state)

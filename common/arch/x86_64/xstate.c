@@ -21,6 +21,8 @@
 #define XSAVE_MIN (XSAVE_LEGACY + XSAVE_HEADER)
 #define XSAVE_MAX (64u << 10)
 #define XFEATURE_X87_SSE 3ull
+#define XFEATURE_PKRU (1ull << 9)
+#define PKRU_INIT 0x55555554u /* init_pkru_value in arch/x86/mm/pkeys.c: no access by any key but 0 */
 
 struct fxsave {
 	uint16_t cwd, swd, twd, fop;
@@ -53,6 +55,7 @@ static struct layout {
 	uint64_t features; /* XCR0: what the system enabled */
 	unsigned size;
 	uint32_t mxcsr_mask; /* bits that MXCSR may have */
+	bool pkeys;	     /* the system has switched protection keys on */
 	struct { unsigned offset, size; } part[64]; /* size 0: not there, or supervisor state */
 } cpu_layout;
 static pthread_once_t cpu_asked = PTHREAD_ONCE_INIT;
@@ -82,6 +85,7 @@ static void ask_cpu(void)
 		l->part[i].size = a;
 		l->part[i].offset = b;
 	}
+	l->pkeys = l->part[9].size && __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & bit_OSPKE;
 }
 
 static const struct layout *layout(void)
@@ -106,6 +110,11 @@ static uint64_t cpu_xfeatures(unsigned *size)
 	return layout()->features;
 }
 
+unsigned arch_pkeys(void)
+{
+	return layout()->pkeys ? 16 : 0;
+}
+
 int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct err *err)
 {
 	cleanup_free unsigned char *buf = xmalloc(XSAVE_MAX); /* no place for it on a small stack */
@@ -116,6 +125,22 @@ int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct er
 	fpu->size = iov.iov_len;
 	fpu->area = arena_dup(arena, buf, fpu->size);
 	return 0;
+}
+
+bool arch_pkeys_used(pid_t tid)
+{
+	cleanup_arena struct arena *arena = arena_new();
+	struct err ignore = ERR_INIT;
+	struct arch_fpu fpu;
+	uint32_t pkru = 0;
+	uint64_t bv;
+
+	if (arch_get_fpu(tid, arena, &fpu, &ignore) || fpu.size < layout()->part[9].offset + sizeof(pkru))
+		return true;
+	memcpy(&bv, (const char *)fpu.area + XSAVE_LEGACY, 8);
+	if (bv & XFEATURE_PKRU)
+		memcpy(&pkru, (const char *)fpu.area + layout()->part[9].offset, sizeof(pkru));
+	return pkru != PKRU_INIT;
 }
 
 int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err)
@@ -134,7 +159,7 @@ int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err)
  */
 bool arch_fpu_loadable(const struct arch_fpu *fpu)
 {
-	const uint64_t pkru_bit = 1ull << 9, tiles = 3ull << 17;
+	const uint64_t tiles = 3ull << 17;
 	const struct layout *l = layout();
 	const struct fxsave *f = fpu->area;
 	uint64_t bv;
@@ -146,7 +171,7 @@ bool arch_fpu_loadable(const struct arch_fpu *fpu)
 	memcpy(&bv, (const char *)fpu->area + XSAVE_LEGACY, 8);
 	if (bv & ~(l->features & ARCH_FPU_LOADABLE) || f->mxcsr & ~l->mxcsr_mask)
 		return false;
-	if (bv & pkru_bit)
+	if (bv & XFEATURE_PKRU)
 		memcpy(&pkru, (const char *)fpu->area + l->part[9].offset, sizeof(pkru));
 	return !(pkru & 3);
 }
@@ -348,11 +373,27 @@ static int decode_xsave(const UserX86XsaveEntry *x, unsigned char *area, size_t 
 	return 0;
 }
 
+/* Who comes from where there are no protection keys has the rights that everybody begins with. */
+static void decode_no_pkru(unsigned char *area, size_t area_size)
+{
+	const uint32_t pkru = PKRU_INIT;
+	unsigned offset, size;
+	uint64_t bv;
+
+	if (!component(9, &offset, &size) || offset + sizeof(pkru) > area_size)
+		return;
+	memcpy(area + offset, &pkru, sizeof(pkru));
+	memcpy(&bv, area + XSAVE_LEGACY, 8);
+	bv |= XFEATURE_PKRU;
+	memcpy(area + XSAVE_LEGACY, &bv, 8);
+}
+
 static int decode_fpu(const UserX86FpregsEntry *e, struct arena *arena, struct arch_fpu *fpu, struct err *err)
 {
 	uint64_t bv = XFEATURE_X87_SSE;
 	struct fxsave *f;
 	unsigned size;
+	int ret;
 
 	if (e->n_st_space != ARRAY_SIZE(f->st_space) || e->n_xmm_space != ARRAY_SIZE(f->xmm_space))
 		return err_image(err, "fpregs: st_space and xmm_space have %zu and %zu words instead of 32 and 64",
@@ -368,7 +409,10 @@ static int decode_fpu(const UserX86FpregsEntry *e, struct arena *arena, struct a
 	memcpy(f->st_space, e->st_space, sizeof(f->st_space));
 	memcpy(f->xmm_space, e->xmm_space, sizeof(f->xmm_space));
 	memcpy((char *)fpu->area + XSAVE_LEGACY, &bv, 8);
-	return e->xsave ? decode_xsave(e->xsave, fpu->area, fpu->size, err) : 0;
+	ret = e->xsave ? decode_xsave(e->xsave, fpu->area, fpu->size, err) : 0;
+	if (!ret && (!e->xsave || !e->xsave->n_pkru))
+		decode_no_pkru(fpu->area, fpu->size);
+	return ret;
 }
 
 int arch_core_decode(const CoreEntry *core, struct arena *arena, struct arch_regs *regs, struct arch_fpu *fpu,
@@ -400,9 +444,9 @@ void arch_fpu_missing(const CoreEntry *core, char *out, size_t n)
 	if (!f || !f->xsave)
 		return;
 	/* PKRU in its initial state is no loss; the kernel gives that value to every task. */
-	lacks = (f->xsave->xstate_bv | f->xsave->extra_bv) & ~have & ~(1ull << 9);
-	if (f->xsave->n_pkru == 2 && (f->xsave->xstate_bv & ~have & (1ull << 9)) && f->xsave->pkru[0] != 0x55555554)
-		lacks |= 1ull << 9;
+	lacks = (f->xsave->xstate_bv | f->xsave->extra_bv) & ~have & ~XFEATURE_PKRU;
+	if (f->xsave->n_pkru == 2 && (f->xsave->xstate_bv & ~have & XFEATURE_PKRU) && f->xsave->pkru[0] != PKRU_INIT)
+		lacks |= XFEATURE_PKRU;
 	for (unsigned i = 2; i < 64 && at < n; i++)
 		if (lacks & (1ull << i))
 			at += (size_t)snprintf(out + at, n - at, "%s%s (xstate bit %u)", at ? ", " : "",
