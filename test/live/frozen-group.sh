@@ -17,7 +17,11 @@ trap tidy EXIT
 ice() { if [ -e "$1/cgroup.freeze" ]; then echo 1 >"$1/cgroup.freeze"; else echo FROZEN >"$1/freezer.state"; fi; }
 thaw() { if [ -e "$1/cgroup.freeze" ]; then echo 0 >"$1/cgroup.freeze"; else echo THAWED >"$1/freezer.state"; fi; }
 is_ice() { grep -qsE '^frozen 1|^FROZEN' "$1/cgroup.events" "$1/freezer.state"; }
-make() { mkdir "$1" 2>/dev/null && groups+=("$1") && { [ -e "$1/cgroup.freeze" ] || [ -e "$1/freezer.state" ]; }; }
+# Where it is no group but a folder beside the hierarchies, it goes at once.
+make() {
+	mkdir "$1" 2>/dev/null || return
+	if [ -e "$1/cgroup.freeze" ] || [ -e "$1/freezer.state" ]; then groups+=("$1"); else rmdir "$1" && false; fi
+}
 # Some points are passed several times, and each is a stop.
 ends() { kill -CONT "$1" 2>/dev/null; is_dead "$1"; }
 says='its control group .*cr-frozen-.* is frozen; thaw it'
