@@ -292,6 +292,7 @@ static void test_pkeys(void **state)
 	assert_true(pkeys_find(&f.mm, &keys, &err) < 0);
 	f.v[1].status = VS_GUARD;
 	assert_true(pkeys_find(&f.mm, &keys, &err) < 0);
+	program_free(f.th.prog);
 	make(&f);
 	err = (struct err)ERR_INIT;
 	f.mm.has_pkeys = true;
@@ -306,6 +307,7 @@ static void test_pkeys(void **state)
 	err = (struct err)ERR_INIT;
 	key_of(&f, 1, 5, PROT_EXEC);
 	assert_true(pkeys_find(&f.mm, &keys, &err) < 0 && strstr(err.reason, "keys 4 and 5"));
+	program_free(f.th.prog);
 }
 
 /* What dump and restore say to the kernel: all are allocated, the kernel's is left, the rest is freed. */
