@@ -20,7 +20,7 @@ if [ "${BENCH_INSIDE:-}" != 1 ]; then
 fi
 . "$TOP/test/lib/common.sh"
 ip link set lo up || die "cannot bring the loopback device up"
-timed=$BIN/test/bench/timed
+timed=$BIN/test/bench/timed criu=$(command -v criu)
 cases=(sleep threads:1000 mappings:10000 memory:256 tcp:1000 files:4000 tree:500)
 [ $# = 0 ] || cases=("$@")
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print NR ? (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 : 0 }'; }
@@ -30,30 +30,32 @@ printf '%s, %s\n\n%-18s %12s %12s %7s %12s %12s %7s\n' "$(criu --version | head 
 for c in "${cases[@]}"; do
 	kind=${c%%:*} n=
 	case $c in *:*) n=${c#*:} ;; esac
-	case $kind in
-	sleep) start "$c" sleep 100000; touch "$c/ready"; sleep 0.1 ;;
-	*) start "$c" "$BIN/test/bench/target" "$kind" "$n" ;;
-	esac
-	wait_for 120 test -e "$c/ready" || die "$c: not ready: $(cat "$c/stderr")"
 	options=()
 	case $kind in tcp) options=(--tcp-established) ;; esac
 	rm -rf times
 	mkdir times
 	for ((r = 0; r < ${ROUNDS:-5}; r++)); do
+		# Each its own process: CRIU restores into a time namespace.
 		for who in ours theirs; do
+			case $kind in
+			sleep) start "t$r$who" sleep 100000; touch "t$r$who/ready"; sleep 0.1 ;;
+			*) start "t$r$who" "$BIN/test/bench/target" "$kind" "$n" ;;
+			esac
+			wait_for 120 test -e "t$r$who/ready" || die "$c: not ready: $(cat "t$r$who/stderr")"
 			rm -rf img
 			mkdir img
 			dump=("$CR_DUMP") restore=("$CR_RESTORE")
-			[ "$who" = ours ] || dump=(criu dump -o dump.log) restore=(criu restore -o restore.log)
+			[ "$who" = ours ] || dump=("$criu" dump -o dump.log) restore=("$criu" restore -o restore.log)
 			"$timed" "${dump[@]}" -t "$PID" -D img "${options[@]}" 3>>"times/$who.dump" ||
 				die "$c: $who: dump: $(grep -h Error img/dump.log | head -3)"
 			wait_gone "$PID" 30 || die "$c is still there"
 			"$timed" "${restore[@]}" -D img -d "${options[@]}" 3>>"times/$who.restore" ||
 				die "$c: $who: restore: $(grep -h Error img/restore.log | head -3)"
+			kill -9 "$PID"
+			wait_gone "$PID" 30
+			rm -rf "t$r$who"
 		done
 	done
-	kill -9 "$PID"
-	wait_gone "$PID" 30
 	awk -v c="$c" -v a="$(median times/ours.dump)" -v b="$(median times/theirs.dump)" -v r="$(median times/ours.restore)" \
 		-v s="$(median times/theirs.restore)" 'BEGIN {
 		printf "%-18s %9.2f ms %9.2f ms %7.1f %9.2f ms %9.2f ms %7.1f\n", c, a / 1000, b / 1000, b / a, r / 1000, s / 1000, s / r }'
