@@ -32,6 +32,8 @@ void arch_set_ip(struct arch_regs *regs, uint64_t ip);
 /* A handler will run before the thread goes on: a call that the kernel would not repeat after it (restarts: the handler has
  * SA_RESTART) becomes EINTR. To be called before arch_resolve_syscall(). */
 void arch_interrupt_syscall(struct arch_regs *regs, bool restarts);
+/* The call that a thread with regs would repeat with the same arguments, or -1. */
+long arch_repeated_call(const struct arch_regs *regs, uint64_t arg[6]);
 
 /*
  * What became of the system call in which a thread was stopped. arch_resolve_syscall() rewrites regs so that a thread
@@ -39,8 +41,6 @@ void arch_interrupt_syscall(struct arch_regs *regs, bool restarts);
  * (ERESTART_RESTARTBLOCK) becomes -EINTR behind the instruction, as the image format wants, and *restart says how to do better:
  * the call's number and arguments. pending: deliverable signals exist, so an EINTR must stay one.
  */
-/* The call that a thread with regs would repeat with the same arguments, or -1. */
-long arch_repeated_call(const struct arch_regs *regs, uint64_t arg[6]);
 struct arch_restart { bool block; uint64_t nr; uint64_t arg[6]; };
 void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart);
 /*

@@ -10,7 +10,6 @@
  * same. There we see, too, where an empty list of locks begins: an empty one leads to itself.
  */
 #include "common/file/fdrows.h"
-#include "common/file/file.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 
 #include "common/base/aside.h"
 #include "common/bpf/iter.h"
+#include "common/file/file.h"
 
 /* From so many on, preparing takes less than it saves. */
 enum { MANY_DESCRIPTORS = 256, MANY_TASKS = 32 };

@@ -3,7 +3,9 @@
 #ifndef CR_FILE_SOCK_H
 #define CR_FILE_SOCK_H
 
+#include <errno.h>
 #include <linux/netlink.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include "common/file/file.h"
@@ -11,6 +13,11 @@
 
 /* Value of an integer option of SOL_SOCKET; -errno when there is none. */
 int sock_option(int fd, int option);
+/* Sets one of any level; -errno. */
+static inline int sock_set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
 /* "established TCP connection 127.0.0.1:80 -> 127.0.0.1:4000", "listening unix socket /run/x", ... */
 void sock_describe(int fd, char *out, size_t n);
 /* "" when unnamed, "@name" when abstract. */

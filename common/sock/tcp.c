@@ -145,18 +145,28 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
 }
 
+int tcp_state(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -errno : info.tcpi_state;
+}
+
+/* Of any descriptor; -1: it is no TCP socket (MPTCP knows TCP_INFO, too). */
+static int state_if_tcp(int fd)
+{
+	return fd < 0 || sock_option(fd, SO_PROTOCOL) != IPPROTO_TCP ? -1 : tcp_state(fd);
+}
+
 /* One descriptor of a frozen task: a connection that no option allows? */
 static int refuse_connection(const struct dump *d, int pidfd, int number, struct err *err)
 {
 	cleanup_fd int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info), plen = sizeof(int);
-	int protocol = 0;
+	const int state = state_if_tcp(fd);
 	char what[300];
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &plen) < 0 || protocol != IPPROTO_TCP ||
-	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 || info.tcpi_state == TCP_LISTEN ||
-	    info.tcpi_state == TCP_CLOSE || (info.tcpi_state == TCP_SYN_SENT && d->opts->skip_in_flight))
+	if (state < 0 || state == TCP_LISTEN || state == TCP_CLOSE || (state == TCP_SYN_SENT && d->opts->skip_in_flight))
 		return 0;
 	sock_describe(fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep it, or --tcp-close to drop it");
@@ -165,11 +175,9 @@ static int refuse_connection(const struct dump *d, int pidfd, int number, struct
 bool tcp_is_connected(const struct dump_task *t, int number)
 {
 	cleanup_fd int pidfd = dump_task_pidfd(t), fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
+	const int state = state_if_tcp(fd);
 
-	return fd >= 0 && sock_option(fd, SO_PROTOCOL) == IPPROTO_TCP && !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
-	       (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
 }
 
 int tcp_refuse_early(const struct dump *d, struct err *err)

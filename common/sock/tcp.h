@@ -29,6 +29,8 @@ enum net_lock_method tcp_lock_method(const struct dump *d);
  * refuses the first connection of the tree that no option allows, which is what people care about.
  */
 int tcp_refuse_early(const struct dump *d, struct err *err);
+/* Of a TCP socket (include/net/tcp_states.h); -errno. */
+int tcp_state(int fd);
 /* Whether descriptor `number` of the task is a TCP socket whose connection is there. */
 bool tcp_is_connected(const struct dump_task *t, int number);
 

@@ -29,11 +29,6 @@ enum { CLOSED = 7, CLOSE_WAIT = 8 }; /* include/net/tcp_states.h */
 #define STATE_TRIES 400
 #define STATE_PAUSE_NS 5000000
 
-static int set(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
 /* ---- dump ---- */
 
 bool tcp_was_connected(int fd)
@@ -62,11 +57,11 @@ int tcp_unread(int fd)
 	/* SIOCINQ stops at the mark, but where that is nothing special (tcp_inq() in include/net/tcp.h). */
 	getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &was, &len);
 	if (!was)
-		ret = set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+		ret = sock_set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 	if (!ret && ioctl(fd, SIOCINQ, &n) < 0)
 		ret = -errno;
 	if (!was)
-		set(fd, SOL_SOCKET, SO_OOBINLINE, 0);
+		sock_set(fd, SOL_SOCKET, SO_OOBINLINE, 0);
 	return ret ? ret : n;
 }
 
@@ -231,7 +226,7 @@ int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *pla
 	own->src_port = ended->port;
 	own->src_addr = ended->addr;
 	*r = (struct tcp_ended){ .slot = slot, .e = own, .bytes = st.in, .unread = ended->unread, .next = plan->tcp_ended };
-	ret = tcp_error_plan(r, plan, r, err);
+	ret = tcp_error_plan(r, plan, err);
 	if (ret < 0)
 		return ret;
 	plan->tcp_ended = r;
@@ -244,23 +239,18 @@ int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *pla
 	return inet_plan_options(plan, e, slot, err);
 }
 
-static int failed(struct err *err, int ret, const char *what)
-{
-	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
-}
-
 /* What both sides begin with: where our queues begin. Leaves the receive queue chosen. */
 static int numbers(int fd, uint32_t out, uint32_t in)
 {
-	int ret = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	int ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 
 	if (!ret)
-		ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+		ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
 	if (!ret)
-		ret = set(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)out);
+		ret = sock_set(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)out);
 	if (!ret)
-		ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
-	return ret ? ret : set(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)in);
+		ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+	return ret ? ret : sock_set(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)in);
 }
 
 /* Each takes the other one's end, however full its queue is. */
@@ -268,14 +258,14 @@ static int windows(int fd, uint32_t in)
 {
 	const struct tcp_repair_window w = { .snd_wl1 = in, .snd_wnd = UINT16_MAX, .max_window = UINT16_MAX, .rcv_wnd = UINT16_MAX,
 					     .rcv_wup = in };
-	int ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+	int ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 
 	return ret ? ret : setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0 ? -errno : 0;
 }
 
 static int fill(const struct tcp_ended *r, int fd)
 {
-	int ret = r->unread ? set(fd, SOL_SOCKET, SO_RCVBUFFORCE, tcp_room(r->unread)) : 0;
+	int ret = r->unread ? sock_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, tcp_room(r->unread)) : 0;
 
 	for (uint32_t done = 0; !ret && done < r->unread;) {
 		const uint32_t n = MIN(r->unread - done, TCP_RECV_CHUNK);
@@ -291,17 +281,13 @@ static int fill(const struct tcp_ended *r, int fd)
 int tcp_wait_state(int fd, int want)
 {
 	const struct timespec pause = { 0, STATE_PAUSE_NS };
-	struct tcp_info info;
 
 	/* Over the loopback device it is there already, as a rule. */
 	for (int tries = 0; tries < STATE_TRIES; tries++) {
-		socklen_t len = sizeof(info);
+		const int state = tcp_state(fd);
 
-		info = (struct tcp_info){ 0 };
-		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-			return -errno;
-		if (info.tcpi_state == want)
-			return 0;
+		if (state < 0 || state == want)
+			return MIN(state, 0);
 		nanosleep(&pause, NULL);
 	}
 	return -ETIMEDOUT;
@@ -323,7 +309,7 @@ int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_addre
 	int ret = numbers(fd, 1, 1);
 
 	if (ret < 0)
-		return failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
+		return tcp_ended_failed(err, ret, "cannot enter repair mode (TCP_REPAIR)");
 	/* In this mode an address may be taken that others use, too. The other one takes any port but this. */
 	*other = *own;
 	other->in.sin_port = 0; /* at the same place in both */
@@ -351,7 +337,7 @@ static int pair_up(const struct tcp_ended *r, int fd, int peer, struct err *err)
 		ret = windows(fd, in);
 	if (!ret)
 		ret = windows(peer, 1);
-	return failed(err, ret, "cannot fill its queue");
+	return tcp_ended_failed(err, ret, "cannot fill its queue");
 }
 
 /* The peer closes, and then resets, which takes both connections away at once. */
@@ -361,7 +347,7 @@ static int hear_the_end(int fd, int peer, struct err *err)
 	socklen_t len = sizeof(error);
 
 	/* With its probe: a packet filter that knows connections takes that as the beginning of one. */
-	ret = set(peer, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
+	ret = sock_set(peer, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
 	if (!ret && shutdown(peer, SHUT_WR) < 0)
 		ret = -errno;
 	if (!ret)
@@ -376,7 +362,7 @@ static int hear_the_end(int fd, int peer, struct err *err)
 	/* The reset. */
 	if (!ret && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		ret = -errno;
-	return failed(err, ret, "cannot end its connection");
+	return tcp_ended_failed(err, ret, "cannot end its connection");
 }
 
 /* A socket for the other side, and what both must be like. */
@@ -387,10 +373,10 @@ static int make_peer(const struct tcp_ended *r, struct err *err)
 	if (fd < 0)
 		return err_sys(err, "cannot make a socket");
 	if (r->e->family == AF_INET6)
-		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	/* Some want nothing that has come from afar (IP_MINTTL). */
-	set(fd, IPPROTO_IP, IP_TTL, UINT8_MAX);
-	set(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, UINT8_MAX);
+	sock_set(fd, IPPROTO_IP, IP_TTL, UINT8_MAX);
+	sock_set(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, UINT8_MAX);
 	return fd;
 }
 
@@ -423,7 +409,7 @@ static int finish(struct coming *c, int ret, struct err *err)
 	const SkOptsEntry *o = c->r->e->opts;
 
 	if (!ret && c->waits)
-		ret = tcp_error_wait(c->r, c->fd, err);
+		ret = tcp_error_wait(c->fd, err);
 	/* Where that failed, or the other one has died without a word, the peer's end must not be heard by anybody. */
 	if (c->peer >= 0) {
 		if (ret < 0 || c->r->e->has_error)
@@ -431,7 +417,7 @@ static int finish(struct coming *c, int ret, struct err *err)
 		close(c->peer);
 	}
 	if (!ret)
-		ret = failed(err, repair_leave(c->fd, o->has_reuseaddr && o->reuseaddr), "cannot leave repair mode (TCP_REPAIR)");
+		ret = tcp_ended_failed(err, repair_leave(c->fd, o->has_reuseaddr && o->reuseaddr), "cannot leave repair mode (TCP_REPAIR)");
 	sock_quiet_end(c->fd, &c->quiet);
 	return ret ? ret : tcp_sizes_back(o, c->fd, err);
 }

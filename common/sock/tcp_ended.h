@@ -48,6 +48,11 @@ struct tcp_ended {
 	struct tcp_ended *next;
 };
 
+/* ret, and what of the calls that it is the -errno of. */
+static inline int tcp_ended_failed(struct err *err, int ret, const char *what)
+{
+	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
+}
 /* Waits for a state (include/net/tcp_states.h); -errno, -ETIMEDOUT after two seconds. */
 int tcp_wait_state(int fd, int want);
 /* The own address of an entry, with its device where it needs one. */
@@ -56,13 +61,13 @@ socklen_t tcp_ended_address(const struct tcp_ended *r, union inet_address *own);
 int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_address *own, union inet_address *other, struct err *err);
 
 /* Checks what an image says of the error, and notes what it takes. */
-int tcp_error_plan(const struct tcp_ended *r, struct plan *plan, struct tcp_ended *out, struct err *err);
+int tcp_error_plan(struct tcp_ended *r, struct plan *plan, struct err *err);
 /*
  * An attempt to connect that fails, or a connection whose peer is `peer` (tcp_ended.c has paired them, in repair mode). 1: the kernel's
  * timer will tell it, so nobody waits yet: tcp_error_wait(). Leaves repair mode where it must be left.
  */
 int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, struct err *err);
 int tcp_error_connected(const struct tcp_ended *r, int fd, int peer, int raw, struct err *err);
-int tcp_error_wait(const struct tcp_ended *r, int fd, struct err *err);
+int tcp_error_wait(int fd, struct err *err);
 
 #endif

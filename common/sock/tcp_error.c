@@ -23,11 +23,6 @@ enum { ESTABLISHED = 1, CLOSED = 7, CLOSE_WAIT = 8 }; /* include/net/tcp_states.
 #define ACK_PAUSE_NS 5000000
 #define WAIT_TIMES 3 /* of two seconds: the first timer of a SYN has one, later ones are short */
 
-static int set(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
 static bool by_reset(const InetSkEntry *e)
 {
 	if (e->ended->attempt)
@@ -67,7 +62,7 @@ int tcp_error_dump(const struct sock_error *w, InetSkEntry *e, EndedTcpEntry *en
 
 /* ---- restore ---- */
 
-int tcp_error_plan(const struct tcp_ended *r, struct plan *plan, struct tcp_ended *out, struct err *err)
+int tcp_error_plan(struct tcp_ended *r, struct plan *plan, struct err *err)
 {
 	const InetSkEntry *e = r->e;
 	union inet_address own;
@@ -77,15 +72,10 @@ int tcp_error_plan(const struct tcp_ended *r, struct plan *plan, struct tcp_ende
 	inet_address_of(e, false, &own);
 	if (!e->error || e->error > SOCK_ERRNO_MAX || !possible(e, &own))
 		return err_image(err, "files.img: TCP socket %u: an error that it cannot have: %u", e->id, e->error);
-	out->by_icmp = !by_reset(e) && icmp_means(inet_is_v6(&own), (int)e->error, false);
-	if (out->by_icmp)
-		out->raw = sock_error_raw(plan, inet_is_v6(&own));
+	r->by_icmp = !by_reset(e) && icmp_means(inet_is_v6(&own), (int)e->error, false);
+	if (r->by_icmp)
+		r->raw = sock_error_raw(plan, inet_is_v6(&own));
 	return 0;
-}
-
-static int failed(struct err *err, int ret, const char *what)
-{
-	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
 }
 
 /* Drops whatever comes, without an answer. */
@@ -110,7 +100,7 @@ static int answer(const struct tcp_ended *r, int fd, int peer, int raw, uint32_t
 	tcp_ended_address(r, &own);
 	if (getsockname(peer, &other.sa, &len) < 0)
 		return err_sys(err, "cannot read the address of a socket");
-	set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
+	sock_set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
 	seq = htonl(seq);
 	memcpy(p.head, &own.in.sin_port, 2); /* at the same place in both */
 	memcpy(p.head + 2, &other.in.sin_port, 2);
@@ -134,7 +124,7 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 
 	if (ret < 0)
 		return ret;
-	ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+	ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	if (!ret)
 		ret = repair_leave(fd, o->has_reuseaddr && o->reuseaddr);
 	/* Who does not listen, resets. */
@@ -143,9 +133,9 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 	if (!ret && !by_reset(r->e) && listen(peer, 1) < 0)
 		ret = -errno;
 	if (!ret && r->e->error == ETIMEDOUT)
-		ret = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1);
+		ret = sock_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1);
 	if (ret < 0)
-		return failed(err, ret, "cannot make somebody who does not answer");
+		return tcp_ended_failed(err, ret, "cannot make somebody who does not answer");
 	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	if (connect(fd, &other.sa, len) < 0 && errno != EINPROGRESS)
 		ret = err_sys(err, "cannot try to connect it");
@@ -160,7 +150,7 @@ int tcp_error_attempt(const struct tcp_ended *r, int fd, int peer, int raw, stru
 		ret = tcp_wait_state(fd, CLOSED);
 	/* This empties the queue of reports, in which IPv4 has one now (do_ip_setsockopt()). */
 	if (!ret && r->by_icmp && !r->e->ended->report)
-		set(fd, IPPROTO_IP, IP_RECVERR, 0);
+		sock_set(fd, IPPROTO_IP, IP_RECVERR, 0);
 	return ret == -ETIMEDOUT && !err->kind ? not_heard(err) : ret;
 }
 
@@ -205,7 +195,7 @@ static int send_in_vain(const struct tcp_ended *r, int fd, int peer, int raw, st
 	const SkOptsEntry *o = r->e->opts;
 	int ret = repair_leave(fd, o->has_reuseaddr && o->reuseaddr);
 
-	set(peer, IPPROTO_TCP, TCP_QUICKACK, 1);
+	sock_set(peer, IPPROTO_TCP, TCP_QUICKACK, 1);
 	if (!ret && send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
 		ret = -errno;
 	if (!ret)
@@ -213,19 +203,19 @@ static int send_in_vain(const struct tcp_ended *r, int fd, int peer, int raw, st
 	if (!ret)
 		ret = make_deaf(peer);
 	if (!ret)
-		ret = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1);
+		ret = sock_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1);
 	if (!ret && send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
 		ret = -errno;
 	if (!ret && r->by_icmp)
 		return answer(r, fd, peer, raw, 2, err);
-	return ret == -ETIMEDOUT ? not_heard(err) : failed(err, ret, "cannot send in vain");
+	return ret == -ETIMEDOUT ? not_heard(err) : tcp_ended_failed(err, ret, "cannot send in vain");
 }
 
 int tcp_error_connected(const struct tcp_ended *r, int fd, int peer, int raw, struct err *err)
 {
 	const InetSkEntry *e = r->e;
 	/* With its probe: a packet filter that knows connections takes that as the beginning of one. */
-	int ret = set(peer, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
+	int ret = sock_set(peer, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
 
 	if (!ret && e->ended->fin && shutdown(peer, SHUT_WR) < 0)
 		ret = -errno;
@@ -243,17 +233,16 @@ int tcp_error_connected(const struct tcp_ended *r, int fd, int peer, int raw, st
 		ret = -errno;
 	if (!ret)
 		ret = tcp_wait_state(fd, CLOSED);
-	return ret == -ETIMEDOUT ? not_heard(err) : failed(err, ret, "cannot reset its connection");
+	return ret == -ETIMEDOUT ? not_heard(err) : tcp_ended_failed(err, ret, "cannot reset its connection");
 }
 
-int tcp_error_wait(const struct tcp_ended *r, int fd, struct err *err)
+int tcp_error_wait(int fd, struct err *err)
 {
 	int ret = -ETIMEDOUT;
 
-	(void)r;
 	for (int i = 0; i < WAIT_TIMES && ret == -ETIMEDOUT; i++)
 		ret = tcp_wait_state(fd, CLOSED);
 	if (!ret)
-		ret = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
-	return ret == -ETIMEDOUT ? not_heard(err) : failed(err, ret, "cannot wait for its error");
+		ret = sock_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+	return ret == -ETIMEDOUT ? not_heard(err) : tcp_ended_failed(err, ret, "cannot wait for its error");
 }

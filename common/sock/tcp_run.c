@@ -37,11 +37,6 @@ struct tcp_run {
 	bool unasked;  /* --network-lock skip: what is left of the dump's lock goes, and nothing is locked */
 };
 
-static int set(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
 static int sys(struct err *err, int ret, const char *what)
 {
 	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
@@ -136,14 +131,6 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 
 /* ---- one connection ---- */
 
-static int state_of(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -errno : info.tcpi_state;
-}
-
 /*
  * Nothing but a segment of the peer brings a socket into most states of closing. So it gets one, made here and marked to pass
  * the lock. fin: the peer's last word; else an acknowledgement of ours.
@@ -161,25 +148,25 @@ static int hear_peer(struct tcp_run *run, const struct tcp_restore *r, int fd, b
 		if (ret < 0)
 			return ret;
 		/* Over the loopback device it is there when the call returns, as a rule. */
-		if (state_of(fd) == want)
+		if (tcp_state(fd) == want)
 			return 0;
 		nanosleep(&pause, NULL);
-		if (state_of(fd) == want)
+		if (tcp_state(fd) == want)
 			return 0;
 	}
-	return err_hint(err, err_set(err, ERR_FAILED, 0, "it stays in state %d and should be in %d", state_of(fd), want),
+	return err_hint(err, err_set(err, ERR_FAILED, 0, "it stays in state %d and should be in %d", tcp_state(fd), want),
 			"does a packet filter of this host drop packets on the loopback device?");
 }
 
 /* As if a FIN had been sent: in repair mode it counts as sent, and nothing leaves. */
 static int silent_fin(int fd, struct err *err)
 {
-	int ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+	int ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
 
 	if (!ret && shutdown(fd, SHUT_WR) < 0)
 		ret = -errno;
 	if (!ret)
-		ret = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+		ret = sock_set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	return sys(err, ret, "cannot shut it down");
 }
 
@@ -247,9 +234,9 @@ static ssize_t send_rest(const struct tcp_restore *r, int fd, size_t done)
 	ssize_t n;
 
 	getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, &len);
-	set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1);
+	sock_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1);
 	n = send(fd, r->unsent + done, r->nunsent - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-	set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, limit);
+	sock_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, limit);
 	return n < 0 ? (ssize_t)done : n + (ssize_t)done;
 }
 
@@ -272,12 +259,12 @@ static int send_unsent(const struct tcp_restore *r, int fd, struct err *err)
 int tcp_sizes_back(const SkOptsEntry *o, int fd, struct err *err)
 {
 	const int locked = o->has_so_buf_lock ? (int)(o->so_buf_lock & 3) : 3;
-	int ret = set(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)(o->so_sndbuf / 2));
+	int ret = sock_set(fd, SOL_SOCKET, SO_SNDBUFFORCE, (int)(o->so_sndbuf / 2));
 
 	if (!ret)
-		ret = set(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)(o->so_rcvbuf / 2));
+		ret = sock_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)(o->so_rcvbuf / 2));
 	if (!ret && locked != 3)
-		ret = set(fd, SOL_SOCKET, SO_BUF_LOCK, locked);
+		ret = sock_set(fd, SOL_SOCKET, SO_BUF_LOCK, locked);
 	return sys(err, ret, "cannot set the sizes of its buffers");
 }
 
@@ -382,7 +369,7 @@ void tcp_run_done(struct tcp_run *run)
 		const struct tcp_restore *r = &run->plan->v[i];
 
 		if (r->nunsent && !(r->e->tcp_opts && r->e->tcp_opts->has_cork && r->e->tcp_opts->cork))
-			set(run->fds[r->slot], IPPROTO_TCP, TCP_CORK, 0);
+			sock_set(run->fds[r->slot], IPPROTO_TCP, TCP_CORK, 0);
 	}
 }
 

@@ -21,7 +21,6 @@ mib=${1:-4096}
 start target "$BIN/test/bench/target" memory "$mib"
 wait_for 120 test -e target/ready || die "not ready"
 p=$PID
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 timed() { # ROW COMMAND...
 	local row=$1 TIMEFORMAT='%R %U %S' line
 	shift

@@ -23,7 +23,6 @@ ip link set lo up || die "cannot bring the loopback device up"
 timed=$BIN/test/bench/timed criu=$(command -v criu)
 cases=(sleep threads:1000 mappings:10000 memory:256 tcp:1000 files:4000 tree:500)
 [ $# = 0 ] || cases=("$@")
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print NR ? (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 : 0 }'; }
 
 printf '%s, %s\n\n%-18s %12s %12s %7s %12s %12s %7s\n' "$(criu --version | head -1)" "Linux $(uname -r)" \
 	case dump 'of CRIU' times restore 'of CRIU' times

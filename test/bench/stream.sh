@@ -32,10 +32,9 @@ timed() { # ROW COMMAND...
 	shift
 	{ time eval "$*" >/dev/null 2>&4 || die "$row"; } 4>&2 2>>"times/$row"
 }
-median() { sort -n "times/$1" | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 row() { # ROW RAW-ROW
-	printf '%-34s %8.3f s' "$1" "$(median "$1")"
-	[ $# = 1 ] || awk -v a="$(median "$1")" -v b="$(median "$2")" -v n="$2" 'BEGIN { printf "   %5.2f of %s", a / b, n }'
+	printf '%-34s %8.3f s' "$1" "$(median "times/$1")"
+	[ $# = 1 ] || awk -v a="$(median "times/$1")" -v b="$(median "times/$2")" -v n="$2" 'BEGIN { printf "   %5.2f of %s", a / b, n }'
 	echo
 }
 begin() { # KIND N

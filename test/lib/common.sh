@@ -41,6 +41,9 @@ die() {
 skip() { printf 'SKIP: %s\n' "$*"; exit 77; }
 need() { local c; for c; do command -v "$c" >/dev/null || skip "$c is not installed"; done; }
 
+# median FILE: of the first numbers of its lines; 0 when there are none.
+median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print NR ? (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 : 0 }'; }
+
 # wait_for SECONDS COMMAND...: until the command succeeds. A busy machine gets half a minute, however short it is on an idle one.
 wait_for() {
 	# Names that no caller has: what is waited for sees ours before its own.

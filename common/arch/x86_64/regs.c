@@ -82,38 +82,37 @@ static void repeat(struct arch_regs *regs, uint64_t nr)
 	regs->r.rip -= ARCH_SYSCALL_LEN;
 }
 
+static void put_arguments(const struct user_regs_struct *r, uint64_t arg[6])
+{
+	memcpy(arg, (uint64_t[6]){ r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 }, 6 * sizeof(*arg));
+}
+
 long arch_repeated_call(const struct arch_regs *regs, uint64_t arg[6])
 {
 	const struct user_regs_struct *r = &regs->r;
 	const int64_t result = (int64_t)r->rax;
 
-	if (result != -ERESTARTSYS && result != -ERESTARTNOINTR && result != -ERESTARTNOHAND)
+	if ((int64_t)r->orig_rax < 0 || (result != -ERESTARTSYS && result != -ERESTARTNOINTR && result != -ERESTARTNOHAND))
 		return -1;
-	memcpy(arg, (uint64_t[6]){ r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 }, 6 * sizeof(*arg));
+	put_arguments(r, arg);
 	return (long)r->orig_rax;
 }
 
 void arch_resolve_syscall(struct arch_regs *regs, bool pending, struct arch_restart *restart)
 {
 	struct user_regs_struct *r = &regs->r;
+	uint64_t unused[6];
 
 	memset(restart, 0, sizeof(*restart));
 	if ((int64_t)r->orig_rax < 0)
 		return;
-	switch (-(int64_t)r->rax) {
-	case ERESTARTSYS:
-	case ERESTARTNOINTR:
-	case ERESTARTNOHAND:
+	if (arch_repeated_call(regs, unused) >= 0 || (!pending && arch_spurious_eintr(regs))) {
 		repeat(regs, r->orig_rax);
-		break;
-	case ERESTART_RESTARTBLOCK:
-		*restart = (struct arch_restart){ !pending, r->orig_rax, { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 } };
+	} else if ((int64_t)r->rax == -ERESTART_RESTARTBLOCK) {
+		restart->block = !pending;
+		restart->nr = r->orig_rax;
+		put_arguments(r, restart->arg);
 		r->rax = (uint64_t)-EINTR;
-		break;
-	case EINTR:
-		if (!pending && arch_spurious_eintr(regs))
-			repeat(regs, r->orig_rax);
-		break;
 	}
 }
 

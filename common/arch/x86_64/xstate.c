@@ -127,20 +127,27 @@ int arch_get_fpu(pid_t tid, struct arena *arena, struct arch_fpu *fpu, struct er
 	return 0;
 }
 
+/* 0 where it is not in the area: then it is 0 when that is loaded, too. */
+static uint32_t pkru_of(const struct arch_fpu *fpu)
+{
+	uint32_t pkru = 0;
+	uint64_t bv;
+
+	memcpy(&bv, (const char *)fpu->area + XSAVE_LEGACY, 8);
+	if (bv & XFEATURE_PKRU)
+		memcpy(&pkru, (const char *)fpu->area + layout()->part[9].offset, sizeof(pkru));
+	return pkru;
+}
+
 bool arch_pkeys_used(pid_t tid)
 {
 	cleanup_arena struct arena *arena = arena_new();
 	struct err ignore = ERR_INIT;
 	struct arch_fpu fpu;
-	uint32_t pkru = 0;
-	uint64_t bv;
 
-	if (arch_get_fpu(tid, arena, &fpu, &ignore) || fpu.size < layout()->part[9].offset + sizeof(pkru))
+	if (arch_get_fpu(tid, arena, &fpu, &ignore) || fpu.size < layout()->part[9].offset + sizeof(uint32_t))
 		return true;
-	memcpy(&bv, (const char *)fpu.area + XSAVE_LEGACY, 8);
-	if (bv & XFEATURE_PKRU)
-		memcpy(&pkru, (const char *)fpu.area + layout()->part[9].offset, sizeof(pkru));
-	return pkru != PKRU_INIT;
+	return pkru_of(&fpu) != PKRU_INIT;
 }
 
 int arch_set_fpu(pid_t tid, const struct arch_fpu *fpu, struct err *err)
@@ -163,7 +170,6 @@ bool arch_fpu_loadable(const struct arch_fpu *fpu)
 	const struct layout *l = layout();
 	const struct fxsave *f = fpu->area;
 	uint64_t bv;
-	uint32_t pkru = 0;
 
 	if (fpu->size < XSAVE_MIN || fpu->size != l->size || l->features & ~(ARCH_FPU_LOADABLE | tiles) ||
 	    l->features == XFEATURE_X87_SSE)
@@ -171,9 +177,7 @@ bool arch_fpu_loadable(const struct arch_fpu *fpu)
 	memcpy(&bv, (const char *)fpu->area + XSAVE_LEGACY, 8);
 	if (bv & ~(l->features & ARCH_FPU_LOADABLE) || f->mxcsr & ~l->mxcsr_mask)
 		return false;
-	if (bv & XFEATURE_PKRU)
-		memcpy(&pkru, (const char *)fpu->area + l->part[9].offset, sizeof(pkru));
-	return !(pkru & 3);
+	return !(pkru_of(fpu) & 3);
 }
 
 /* ---- into images ---- */
