@@ -28,9 +28,12 @@ static const struct { const char *function, *type; int16_t object; } kinds[] = {
 struct number { enum { OF_OBJECT, OBJECT, FD, FD_BIT } kind; struct btf_place place; };
 
 #define HOP_INSNS 9
+#define STACK_BYTES 512 /* MAX_BPF_STACK in include/linux/filter.h */
 struct code {
 	struct bpf_insn v[ITER_FIELDS_MAX * (BTF_HOPS * HOP_INSNS + 12) + 32];
 	size_t n;
+	int row, piece;		 /* on the stack, from its upper end: what is written, and below it what was read of one structure */
+	uint32_t piece_size;
 	struct btf_place last; /* register 9 has what all its hops but the last one lead to */
 };
 
@@ -44,61 +47,140 @@ static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off
 #define SET(to, imm) put(c, BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, imm)
 #define COPY(to, from) put(c, BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0)
 
-/*
- * Copies by a helper, not by loads: for each load of a pointer the kernel looks through the names of all its types whether it may be
- * trusted (kernel/bpf/verifier.c, btf_nested_type_is_trusted(), Linux 6.18), which takes half a millisecond. A pointer that is NULL
- * on the way gives 0. Neighbours that are in the same place go the way to it once.
- */
-static void put_field(struct code *c, unsigned from, const struct btf_place *p, int at)
+/* size bytes from what register 3 points to, by off. */
+static void put_read(struct code *c, uint32_t off, int at, uint32_t size)
 {
-	const bool again = p->n > 1 && p->n == c->last.n && !memcmp(p->hop, c->last.hop, (p->n - 1) * sizeof(*p->hop));
+	put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, (int)off);
+	COPY(BPF_REG_1, BPF_REG_10);
+	put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, at);
+	SET(BPF_REG_2, (int)size);
+	put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+}
 
-	for (uint32_t i = again ? p->n - 1 : 0; i < p->n; i++) {
-		const bool last = i + 1 == p->n;
+static bool same_way(const struct btf_place *a, const struct btf_place *b)
+{
+	return a->n == b->n && !memcmp(a->hop, b->hop, (a->n - 1) * sizeof(*a->hop));
+}
 
-		if (i && last && !again) {
-			LOAD(BPF_DW, BPF_REG_9, BPF_REG_10, at);
-			c->last = *p;
-		}
-		if (i)
-			last ? COPY(BPF_REG_3, BPF_REG_9) : LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, at);
-		else
-			COPY(BPF_REG_3, from);
-		SET(BPF_REG_2, 0);
-		STORE(at, BPF_REG_2); /* the value may be smaller than its place */
-		put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, (int)p->hop[i]);
-		COPY(BPF_REG_1, BPF_REG_10);
-		put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, at);
-		SET(BPF_REG_2, last ? (int)p->size : 8);
-		put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+/* The number that is the pointer at hop[0] of p, and is in the row by now; -1: none. */
+static long in_row(const struct number *numbers, size_t n, const struct btf_place *p)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct btf_place *q = &numbers[i].place;
+
+		if (numbers[i].kind == OF_OBJECT && q->n == 1 && q->size == 8 && q->hop[0] == p->hop[0])
+			return (long)i;
+	}
+	return -1;
+}
+
+/* Register 9 gets what the last hop begins at; one that is NULL on the way leads to NULL. numbers: those that may be in the row. */
+static void put_way(struct code *c, unsigned from, const struct btf_place *p, const struct number *numbers, size_t n)
+{
+	const long have = p->n > 1 ? in_row(numbers, n, p) : -1;
+
+	if (c->last.n && same_way(p, &c->last))
+		return;
+	c->last = *p;
+	if (have >= 0)
+		LOAD(BPF_DW, BPF_REG_9, BPF_REG_10, c->row + (int)have * 8);
+	else
+		COPY(BPF_REG_9, from);
+	for (uint32_t i = have >= 0; i + 1 < p->n; i++) {
+		COPY(BPF_REG_3, BPF_REG_9);
+		put_read(c, p->hop[i], c->piece, 8);
+		LOAD(BPF_DW, BPF_REG_9, BPF_REG_10, c->piece);
 	}
 }
 
+static unsigned load_of(uint32_t size)
+{
+	return size == 1 ? BPF_B : size == 2 ? BPF_H : size == 4 ? BPF_W : BPF_DW;
+}
+
+/* Where in its structure. */
+static uint32_t offset(const struct btf_place *p)
+{
+	return p->hop[p->n - 1];
+}
+
+/* What is loaded from the stack has to be aligned there (kernel/bpf/verifier.c, check_ptr_alignment()). */
+static uint32_t piece_from(const struct btf_place *p)
+{
+	return offset(p) % p->size ? offset(p) : offset(p) & ~7u;
+}
+
+/* Those of numbers[which[]] that are in one piece of one structure, beginning with the first: how many. *size: of the piece. */
+static size_t piece_of(const struct code *c, const struct number *numbers, const size_t *which, size_t n, uint32_t *size)
+{
+	const struct btf_place *p = &numbers[which[0]].place;
+	const uint32_t from = piece_from(p);
+	size_t k = 1;
+
+	for (*size = offset(p) + p->size - from; k < n; k++) {
+		const struct btf_place *q = &numbers[which[k]].place;
+		const uint32_t end = offset(q) + q->size - from;
+
+		if (!same_way(p, q) || end > c->piece_size || (offset(q) - from) % q->size)
+			break;
+		*size = MAX(*size, end);
+	}
+	return k;
+}
+
+/*
+ * Copies by a helper, not by loads: for each load of a pointer the kernel looks through the names of all its types whether it may be
+ * trusted (kernel/bpf/verifier.c, btf_nested_type_is_trusted(), Linux 6.18), which takes half a millisecond. What is near each other
+ * is copied at once, for a call costs more than the bytes. which: k of n numbers, of one piece; those of the object itself come first.
+ */
+static void put_piece(struct code *c, const struct number *numbers, size_t n, const size_t *which, size_t k, uint32_t size)
+{
+	const struct btf_place *p = &numbers[which[0]].place;
+	const uint32_t from = piece_from(p);
+	size_t null = 0;
+
+	put_way(c, BPF_REG_7, p, numbers, n);
+	if (p->n > 1) {
+		SET(BPF_REG_2, 0);
+		for (size_t i = 0; i < k; i++)
+			STORE(c->row + (int)which[i] * 8, BPF_REG_2);
+		null = c->n;
+		put(c, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_9, 0, 0, 0);
+	}
+	COPY(BPF_REG_3, BPF_REG_9);
+	put_read(c, from, c->piece, size);
+	for (size_t i = 0; i < k; i++) {
+		const struct btf_place *q = &numbers[which[i]].place;
+
+		put(c, BPF_LDX | BPF_MEM | load_of(q->size), BPF_REG_2, BPF_REG_10, c->piece + (int)(offset(q) - from), 0);
+		STORE(c->row + (int)which[i] * 8, BPF_REG_2);
+	}
+	if (null)
+		c->v[null].off = (int16_t)(c->n - null - 1);
+}
+
 /* The bits are in words of 64 (include/linux/fdtable.h). */
-static void put_bits_of_fd(struct code *c, const struct btf_place *p, int at)
+static void put_bits_of_fd(struct code *c, const struct btf_place *p)
 {
 	c->last.n = 0; /* those are the object's */
-	put_field(c, BPF_REG_8, p, at);
+	put_way(c, BPF_REG_8, p, NULL, 0);
+	COPY(BPF_REG_3, BPF_REG_9);
+	put_read(c, offset(p), c->piece, 8);
 	c->last.n = 0;
-	LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, at);
+	LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, c->piece);
 	LOAD(BPF_W, BPF_REG_2, BPF_REG_6, FILE_FD);
 	put(c, BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_2, 0, 0, 6);
 	put(c, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_2, 0, 0, 3);
 	put(c, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_3, BPF_REG_2, 0, 0);
-	COPY(BPF_REG_1, BPF_REG_10);
-	put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, at);
-	SET(BPF_REG_2, 8);
-	put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+	put_read(c, 0, c->piece, 8);
+	LOAD(BPF_DW, BPF_REG_2, BPF_REG_10, c->piece);
 }
 
+/* Those that are in no structure; register 2 gets it. */
 static void put_number(struct code *c, const struct number *number, int at)
 {
 	switch (number->kind) {
 	case OF_OBJECT:
-		if (number->place.n) {
-			put_field(c, BPF_REG_7, &number->place, at);
-			return;
-		}
 		SET(BPF_REG_2, 0);
 		break;
 	case OBJECT:
@@ -108,17 +190,55 @@ static void put_number(struct code *c, const struct number *number, int at)
 		LOAD(BPF_W, BPF_REG_2, BPF_REG_6, FILE_FD);
 		break;
 	case FD_BIT:
-		put_bits_of_fd(c, &number->place, at);
-		return;
+		put_bits_of_fd(c, &number->place);
+		break;
 	}
 	STORE(at, BPF_REG_2);
 }
 
+static bool in_structure(const struct number *number)
+{
+	return number->kind == OF_OBJECT && number->place.n;
+}
+
+/* What is in one structure together, and there in the order of the places. */
+static int by_place(const void *x, const void *y, void *arg)
+{
+	const struct number *numbers = arg;
+	const struct btf_place *a = &numbers[*(const size_t *)x].place, *b = &numbers[*(const size_t *)y].place;
+
+	if (a->n != b->n)
+		return a->n < b->n ? -1 : 1;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->hop[i] != b->hop[i])
+			return a->hop[i] < b->hop[i] ? -1 : 1;
+	return 0;
+}
+
+static void put_numbers(struct code *c, const struct number *numbers, size_t n)
+{
+	size_t which[ITER_FIELDS_MAX], nwhich = 0, k;
+	uint32_t size;
+
+	for (size_t i = 0; i < n; i++)
+		if (in_structure(&numbers[i]))
+			which[nwhich++] = i;
+		else
+			put_number(c, &numbers[i], c->row + (int)i * 8);
+	qsort_r(which, nwhich, sizeof(*which), by_place, (void *)numbers);
+	for (size_t i = 0; i < nwhich; i += k) {
+		k = piece_of(c, numbers, which + i, nwhich - i, &size);
+		put_piece(c, numbers, n, which + i, k, size);
+	}
+}
+
 static void put_program(struct code *c, enum iter_kind kind, const struct number *numbers, size_t n)
 {
-	const int row = -(int)(n * 8);
 	size_t over, none = 0, behind;
 
+	c->row = -(int)(n * 8);
+	c->piece = -STACK_BYTES;
+	c->piece_size = STACK_BYTES - (uint32_t)n * 8;
 	COPY(BPF_REG_6, BPF_REG_1);
 	if (kind == ITER_FILE) {
 		LOAD(BPF_DW, BPF_REG_8, BPF_REG_6, FILE_TASK);
@@ -132,18 +252,17 @@ static void put_program(struct code *c, enum iter_kind kind, const struct number
 		c->v[none].off = (int16_t)(c->n - none - 1);
 	SET(BPF_REG_2, -1); /* called once more behind the last one, with none */
 	for (size_t i = 0; i < n; i++)
-		STORE(row + (int)i * 8, BPF_REG_2);
+		STORE(c->row + (int)i * 8, BPF_REG_2);
 	behind = c->n;
 	put(c, BPF_JMP | BPF_JA, 0, 0, 0, 0);
 	c->v[over].off = (int16_t)(c->n - over - 1);
-	for (size_t i = 0; i < n; i++)
-		put_number(c, &numbers[i], row + (int)i * 8);
+	put_numbers(c, numbers, n);
 	c->v[behind].off = (int16_t)(c->n - behind - 1);
 	LOAD(BPF_DW, BPF_REG_1, BPF_REG_6, 0);
 	LOAD(BPF_DW, BPF_REG_1, BPF_REG_1, 0); /* bpf_iter_meta.seq */
 	COPY(BPF_REG_2, BPF_REG_10);
-	put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, row);
-	SET(BPF_REG_3, -row);
+	put(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, c->row);
+	SET(BPF_REG_3, -c->row);
 	put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_seq_write);
 	SET(BPF_REG_0, 0);
 	put(c, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Flags of mappings are in smaps, for which the kernel writes 700 bytes for each of them and walks all page tables: 4 us a mapping
- * and 12 ms for 1 GiB of small pages. Where there is much of that, maps tells names and places, and a BPF iterator the flags; and
- * instead of pages that are found to be shared, it tells who could share them. Whatever does not fit, for whatever reason, is read
- * from smaps after all.
+ * and 12 ms for 1 GiB of small pages. Where there is much of that, a BPF iterator tells places and flags; and instead of pages that
+ * are found to be shared, it tells who could share them. Names are asked for one by one where most mappings have none, and else read
+ * from maps. Whatever does not fit, for whatever reason, is read from smaps after all.
  */
 #include "common/mm/look.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@
 enum { MANY_TASKS = 32, MANY_MAPPINGS = 512, MUCH_PAGES = 32768 };
 
 /* Of vm_area_struct: numbers in a row. */
-enum field { START, END, FLAGS, ANON, ROOT, CHILDREN, USERS, FIRST, LAST, FIELDS };
+enum field { START, END, FLAGS, ANON, ROOT, CHILDREN, USERS, FIRST, LAST, HAS_FILE, OPS, ANON_NAME, POLICY, OPS_POLICY, FIELDS };
 static const char *const paths[FIELDS] = {
 	[START] = "vm_start",
 	[END] = "vm_end",
@@ -30,8 +31,17 @@ static const char *const paths[FIELDS] = {
 	[USERS] = "anon_vma->num_active_vmas",
 	[FIRST] = "anon_vma_chain.next",
 	[LAST] = "anon_vma_chain.prev",
+	[HAS_FILE] = "vm_file",
+	[OPS] = "vm_ops",
+	[ANON_NAME] = "anon_name", /* CONFIG_ANON_VMA_NAME */
+	[POLICY] = "vm_policy", /* CONFIG_NUMA */
+	[OPS_POLICY] = "vm_ops->get_policy",
 };
 #define NEEDED (1ull << START | 1ull << END | 1ull << FLAGS)
+/* For who may share its pages, for whether it has a name, and whether a NUMA policy. */
+#define FOR_SHARING (1ull << ANON | 1ull << ROOT | 1ull << CHILDREN | 1ull << USERS | 1ull << FIRST | 1ull << LAST)
+#define FOR_NAMES (1ull << HAS_FILE | 1ull << OPS)
+#define FOR_POLICY (1ull << POLICY | 1ull << OPS_POLICY)
 
 struct mm_look {
 	pthread_mutex_t lock;
@@ -39,6 +49,7 @@ struct mm_look {
 	struct aside preparing;
 	struct iter iter;
 	struct vmflags flags;
+	struct proc_map gate; /* that every task shows; empty: none */
 	struct err why; /* kind 0: it can be used */
 };
 
@@ -71,7 +82,7 @@ static int prepare(void *arg, struct err *err)
 	int ret = iter_load(ITER_VMA, paths, FIELDS, NEEDED, &l->iter, err);
 
 	if (!ret)
-		ret = vmflags_probe(&l->iter, START, FLAGS, &l->flags, err);
+		ret = vmflags_probe(&l->iter, START, FLAGS, &l->flags, &l->gate, err);
 	__atomic_store_n(&l->prepared, true, __ATOMIC_RELEASE);
 	return ret;
 }
@@ -126,7 +137,7 @@ static bool may_share(const struct mm_look *l, const uint64_t *row, const struct
 
 	if (!row[ANON])
 		return false;
-	if (l->iter.absent || row[ANON] != row[ROOT] || row[CHILDREN] != 1 || row[FIRST] != row[LAST])
+	if (l->iter.absent & FOR_SHARING || row[ANON] != row[ROOT] || row[CHILDREN] != 1 || row[FIRST] != row[LAST])
 		return true;
 	return !id_map_get(users, row[ANON], &here) || here != row[USERS];
 }
@@ -144,44 +155,106 @@ static void count_users(const struct iter_rows *rows, struct arena *arena, struc
 	}
 }
 
-/* The gate page of vsyscall is none of the task's mappings. */
-static bool is_gate(const struct proc_map *m)
+/* Flags, and what else maps does not show. */
+static bool take_flags(const struct mm_look *l, const uint64_t *row, const struct id_map *users, struct proc_map *m)
 {
-	return !strcmp(m->name, "[vsyscall]");
+	m->has_flags = true;
+	if (!vmflags_words(&l->flags, row[FLAGS], &m->vmflags))
+		return false;
+	m->may_share = may_share(l, row, users) || m->vmflags & VMF(mg);
+	m->no_policy = !(l->iter.absent & FOR_POLICY) && !row[POLICY] && !row[OPS_POLICY];
+	return true;
 }
 
-/* False when the two do not tell of the same mappings, or of flags that are not known. */
-static bool merge(const struct mm_look *l, const struct iter_rows *rows, struct arena *arena, struct proc_maps *maps)
+static bool may(const struct proc_map *m, uint64_t word)
 {
-	struct id_map users = { 0 };
+	return m->vmflags & word;
+}
+
+/* Flags, of a mapping that was read in another way; false also when the two do not tell of the same. */
+static bool add_flags(const struct mm_look *l, const uint64_t *row, const struct id_map *users, struct proc_map *m)
+{
+	return row[START] == m->start && row[END] == m->end && take_flags(l, row, users, m) && m->read == may(m, VMF(rd)) &&
+	       m->write == may(m, VMF(wr));
+}
+
+/* The mappings as maps shows them, and the rows. */
+static bool merge(const struct mm_look *l, const struct iter_rows *rows, const struct id_map *users, struct proc_maps *maps)
+{
 	size_t at = 0;
 
-	count_users(rows, arena, &users);
 	for (size_t i = 0; i < maps->n; i++) {
 		struct proc_map *m = &maps->v[i];
-		const uint64_t *row = rows->v + at * FIELDS;
 
 		m->has_flags = true;
-		if (is_gate(m))
-			continue;
-		if (at++ == rows->n || row[START] != m->start || row[END] != m->end ||
-		    !vmflags_words(&l->flags, row[FLAGS], &m->vmflags))
+		if (!vmflags_is_gate(m) && (at++ == rows->n || !add_flags(l, rows->v + (at - 1) * FIELDS, users, m)))
 			return false;
-		if (m->read != !!(m->vmflags & VMF(rd)) || m->write != !!(m->vmflags & VMF(wr)))
-			return false;
-		m->may_share = may_share(l, row, &users) || m->vmflags & VMF(mg);
 	}
 	return at == rows->n;
 }
 
-static bool look_at_rows(struct mm_look *l, const struct dump_task *t, struct arena *arena, struct proc_maps *maps, struct err *err)
+/* Whether maps may show a name for it (fs/proc/task_mmu.c, get_vma_name(), Linux 6.18). */
+static bool may_have_name(const struct proc_stat *stat, const uint64_t *row, bool past_heap)
 {
+	return row[HAS_FILE] || row[OPS] || row[ANON_NAME] || (row[START] <= stat->start_stack && row[END] >= stat->start_stack) ||
+	       (row[END] > stat->start_brk && !past_heap);
+}
+
+static bool most_have_names(const struct mm_look *l, const struct iter_rows *rows)
+{
+	size_t n = 0;
+
+	if (l->iter.absent & FOR_NAMES)
+		return true;
+	for (size_t i = 0; i < rows->n; i++)
+		n += rows->v[i * FIELDS + OPS] || rows->v[i * FIELDS + ANON_NAME];
+	return 2 * n > rows->n;
+}
+
+/* The rows, and maps only where there is a name. */
+static bool fill(const struct mm_look *l, const struct dump_task *t, const struct iter_rows *rows, const struct id_map *users,
+		 struct arena *arena, struct proc_maps *maps)
+{
+	cleanup_fd int fd = openat(t->proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	const struct proc_map *named = NULL;
+	bool past_heap = false;
+
+	maps->v = arena_alloc(arena, (rows->n + 1) * sizeof(*maps->v));
+	for (maps->n = 0; maps->n < rows->n; maps->n++) {
+		const uint64_t *row = rows->v + maps->n * FIELDS;
+		struct proc_map *m = &maps->v[maps->n];
+
+		if (may_have_name(&t->stat, row, past_heap)) {
+			if (fd < 0 || proc_map_at(fd, row[START], arena, named, m) || !add_flags(l, row, users, m))
+				return false;
+			named = m;
+			past_heap |= !row[HAS_FILE] && !row[OPS] && row[END] > t->stat.start_brk && strcmp(m->name, "[heap]");
+			continue;
+		}
+		*m = (struct proc_map){ .start = row[START], .end = row[END], .name = "" };
+		if (!take_flags(l, row, users, m))
+			return false;
+		m->read = may(m, VMF(rd));
+		m->write = may(m, VMF(wr));
+		m->exec = may(m, VMF(ex));
+	}
+	if (l->gate.end)
+		maps->v[maps->n++] = l->gate;
+	return true;
+}
+
+static bool look_at_rows(struct mm_look *l, struct dump_task *t, struct arena *arena, struct err *err)
+{
+	struct id_map users = { 0 };
 	struct iter_rows rows;
 	bool ok;
 
 	if (iter_read(&l->iter, t->tid, &rows, err))
 		return false;
-	ok = merge(l, &rows, arena, maps);
+	count_users(&rows, arena, &users);
+	ok = !most_have_names(l, &rows) && fill(l, t, &rows, &users, arena, &t->maps);
+	if (!ok && !proc_maps(t->proc_fd, arena, &t->maps, err))
+		ok = merge(l, &rows, &users, &t->maps);
 	iter_rows_free(&rows);
 	return ok;
 }
@@ -205,11 +278,8 @@ int mm_look(const struct dump *d, struct dump_task *t, struct arena *arena, stru
 			return ret;
 	}
 	begin(l);
-	if (!is_prepared(l) || is_ready(l, d->log)) { /* maps meanwhile */
-		ret = proc_maps(t->proc_fd, arena, &t->maps, err);
-		if (ret)
-			return ret;
-		if (is_ready(l, d->log) && look_at_rows(l, t, arena, &t->maps, &why))
+	if (is_ready(l, d->log)) {
+		if (look_at_rows(l, t, arena, &why))
 			return 0;
 		log_debug(d->log, "pid %d: mappings are read from smaps: %s", t->pid, why.kind ? why.reason : "not all is known");
 	}

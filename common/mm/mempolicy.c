@@ -171,19 +171,27 @@ static bool has_policy(const VmaEntry *v)
 	return !(v->status & (VS_VDSO | VS_VVAR | VS_VSYSCALL | VS_AIO | VS_GUARD));
 }
 
+static bool may_have_policy(const struct mm_dump *mm, size_t i)
+{
+	return has_policy(mm->vmas[i]) && !mm->maps[i]->no_policy;
+}
+
 void vma_policies_ask(struct dump *d, struct program *prog, struct policy_questions *q)
 {
 	const struct mm_dump *mm = d->task->mm;
 	uint32_t nodes = nodes_of(d), len = mask_bytes(nodes), size = 8 + len;
+	size_t n = 0;
 
 	if (!mm || !may_ask(d, nodes))
 		return;
-	q->data = program_data(prog, NULL, mm->nvmas * size);
+	for (size_t i = 0; i < mm->nvmas; i++)
+		n += may_have_policy(mm, i);
+	q->data = program_data(prog, NULL, n * size);
 	for (size_t i = 0; i < mm->nvmas; i++) {
-		uint32_t at = (uint32_t)i * size;
+		const uint32_t at = (uint32_t)q->n * size;
 		struct step_ref step;
 
-		if (!has_policy(mm->vmas[i]))
+		if (!may_have_policy(mm, i))
 			continue;
 		step = program_try(prog, 0, "", SYS_get_mempolicy, A_DATA_AT(q->data, at), A_DATA_AT(q->data, at + 8),
 				   A(len * 8ul), A(mm->vmas[i]->start), A(MPOL_F_ADDR));
@@ -194,7 +202,7 @@ void vma_policies_ask(struct dump *d, struct program *prog, struct policy_questi
 void vma_policies_read(struct dump *d, const struct program *answers, const struct policy_questions *q)
 {
 	const struct mm_dump *mm = d->task->mm;
-	uint32_t size = mm->nvmas ? q->data.len / (uint32_t)mm->nvmas : 0;
+	uint32_t size = q->n ? q->data.len / (uint32_t)q->n : 0;
 	const unsigned char *data;
 	size_t k = 0;
 
@@ -202,10 +210,10 @@ void vma_policies_read(struct dump *d, const struct program *answers, const stru
 		return;
 	data = program_answer(answers, q->data);
 	for (size_t i = 0; i < mm->nvmas; i++) {
-		const unsigned char *a = data + i * size;
+		const unsigned char *a = data + k * size;
 		uint32_t mode;
 
-		if (!has_policy(mm->vmas[i]) || program_result(answers, (struct step_ref){ q->first.i + (uint32_t)k++ }))
+		if (!may_have_policy(mm, i) || program_result(answers, (struct step_ref){ q->first.i + (uint32_t)k++ }))
 			continue;
 		memcpy(&mode, a, sizeof(mode));
 		if (mode != MPOL_DEFAULT)

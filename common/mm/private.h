@@ -65,6 +65,7 @@ struct mm_objects {
 /* One address space. */
 struct mm_dump {
 	VmaEntry **vmas; /* without guards; each with the maps it stands for */
+	const struct proc_map **maps; /* of each of vmas, the first it stands for */
 	size_t nvmas;
 	MmEntry *entry;
 	uint64_t locked_kb; /* sum over locked mappings */
@@ -205,7 +206,7 @@ void plan_vdso_away(struct mm_plan *mp);
 int plan_vdso_place(struct mm_plan *mp, struct err *err);
 int plan_mappings(struct mm_plan *mp, struct err *err);
 /* NUMA policies of mappings: the questions, the answers into the entries, the steps. */
-struct policy_questions { struct data_ref data; struct step_ref first; size_t n; };
+struct policy_questions { struct data_ref data; struct step_ref first; size_t n; }; /* of the mappings that may have one, in order */
 void vma_policies_ask(struct dump *d, struct program *prog, struct policy_questions *q);
 void vma_policies_read(struct dump *d, const struct program *answers, const struct policy_questions *q);
 int plan_policies(struct mm_plan *mp, struct err *err);

@@ -31,6 +31,8 @@ static bool starts(const char *s, const char *prefix)
 /* Mappings of the kernel's own making that a fresh process has anyway. */
 static uint32_t special_status(const char *name)
 {
+	if (*name != '[')
+		return 0;
 	if (!strcmp(name, "[vdso]"))
 		return VS_VDSO;
 	if (!strcmp(name, "[vvar]") || !strcmp(name, "[vvar_vclock]"))
@@ -53,6 +55,8 @@ static int refuse_name(const struct proc_map *m, bool shmem, struct err *err)
 {
 	const char *n = m->name;
 
+	if (!*n && !has(m, VMF(io) | VMF(pf)))
+		return 0;
 	if (starts(n, "anon_inode:[io_uring]"))
 		return err_refuse(err, "rings of io_uring, which this version does not restore");
 	if (starts(n, "anon_inode:[perf_event]"))
@@ -225,6 +229,7 @@ int mm_collect(struct dump *d, struct err *err)
 	if (ret)
 		return ret;
 	mm->vmas = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->vmas));
+	mm->maps = arena_alloc(d->arena, (maps->n + 1) * sizeof(*mm->maps));
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct proc_map *m = &maps->v[i];
 		int domain = map_domain(d, m);
@@ -248,6 +253,7 @@ int mm_collect(struct dump *d, struct err *err)
 			continue;
 		if (domain >= 0 && !(e->status & VS_ANON_PRIVATE))
 			collect_object(d, m, domain);
+		mm->maps[mm->nvmas] = m;
 		mm->vmas[mm->nvmas++] = e;
 	}
 	log_debug(d->log, "%zu mappings, %zu shared objects", mm->nvmas, d->objects->n);
@@ -382,20 +388,15 @@ static bool same_file(const struct proc_map *a, const struct proc_map *b)
 /* Fills shmid of all entries. */
 int vma_resolve_files(struct dump *d, struct err *err)
 {
-	const struct proc_maps *maps = &d->task->maps;
 	const struct proc_map *last = NULL;
 	const VmaEntry *last_entry = NULL;
 	struct mm_dump *mm = d->task->mm;
-	size_t k = 0;
 
 	for (size_t i = 0; i < mm->nvmas; i++) {
 		VmaEntry *e = mm->vmas[i];
-		const struct proc_map *m;
+		const struct proc_map *m = mm->maps[i];
 		int ret;
 
-		while (maps->v[k].start != e->start)
-			k++;
-		m = &maps->v[k];
 		if (!(e->status & (VS_FILE_PRIVATE | VS_FILE_SHARED | VS_ANON_SHARED)))
 			continue;
 		/* Segments of one library follow each other, and thousands of mappings of one file too. */

@@ -17,8 +17,8 @@
 
 #include "common/mm/private.h"
 
-/* They say what one may do with memory, or how it is counted; none of them is restored. */
-#define UNUSED_WORDS (VMF(rd) | VMF(wr) | VMF(ex) | VMF(sh) | VMF(mr) | VMF(me) | VMF(ms) | VMF(ac) | VMF(de) | VMF(sf) | VMF(sd) | VMF(mm))
+/* They say what one might do with memory, or how it is counted; none of them is restored. */
+#define UNUSED_WORDS (VMF(sh) | VMF(mr) | VMF(me) | VMF(ms) | VMF(ac) | VMF(de) | VMF(sf) | VMF(sd) | VMF(mm))
 
 /* In which of the mappings: bit i is mapping i. */
 static uint64_t where(const struct vmflags_seen *seen, size_t n, uint64_t bit, bool word)
@@ -165,7 +165,23 @@ static int compare(const struct places *p, const struct iter *it, size_t start, 
 	return 0;
 }
 
-int vmflags_probe(const struct iter *it, size_t start, size_t flags, struct vmflags *out, struct err *err)
+bool vmflags_is_gate(const struct proc_map *m)
+{
+	return *m->name == '[' && !strcmp(m->name, "[vsyscall]");
+}
+
+/* It outlives the arena of what it is from. */
+static struct proc_map gate_of(const struct proc_maps *maps)
+{
+	const struct proc_map *last = maps->n ? &maps->v[maps->n - 1] : NULL;
+
+	if (!last || !vmflags_is_gate(last))
+		return (struct proc_map){ .name = "" };
+	return (struct proc_map){ .start = last->start, .end = last->end, .read = last->read, .write = last->write, .exec = last->exec,
+				  .shared = last->shared, .has_flags = true, .name = "[vsyscall]" };
+}
+
+int vmflags_probe(const struct iter *it, size_t start, size_t flags, struct vmflags *out, struct proc_map *gate, struct err *err)
 {
 	cleanup_arena struct arena *arena = arena_new();
 	cleanup_fd int self = -1, uffd = -1;
@@ -183,6 +199,8 @@ int vmflags_probe(const struct iter *it, size_t start, size_t flags, struct vmfl
 		ret = proc_smaps(self, arena, &maps, SIZE_MAX, &more, err);
 	if (!ret)
 		ret = compare(&p, it, start, flags, &maps, out, err);
+	if (!ret)
+		*gate = gate_of(&maps);
 	munmap(p.base, ROOM);
 	return ret;
 }

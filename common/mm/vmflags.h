@@ -17,7 +17,10 @@ struct vmflags { struct vmflags_group v[64]; size_t n; };
 void vmflags_learn(const struct vmflags_seen *seen, size_t n, struct vmflags *out);
 /* False when it is not known for sure what these bits mean. Pure. */
 bool vmflags_words(const struct vmflags *f, uint64_t bits, uint64_t *words);
-/* Learns from mappings that are made in this process for a moment. it: reads mappings; their start and flags are in these columns. */
-int vmflags_probe(const struct iter *it, size_t start, size_t flags, struct vmflags *out, struct err *err);
+/* Learns from mappings that are made in this process for a moment. it: reads mappings; their start and flags are in these columns. *gate:
+ * the page of vsyscall, which every process shows and no iterator; empty where there is none. */
+int vmflags_probe(const struct iter *it, size_t start, size_t flags, struct vmflags *out, struct proc_map *gate, struct err *err);
+/* Whether a mapping is that page. */
+bool vmflags_is_gate(const struct proc_map *m);
 
 #endif

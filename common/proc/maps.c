@@ -49,7 +49,8 @@ static const char *unescape(struct arena *arena, const char *s, size_t n)
 /* The name that was taken last: as it stands in the text, and what became of it. */
 struct name_cache { const char *raw; size_t len; const char *name; bool deleted; };
 
-static void take_name(struct arena *arena, struct name_cache *last, const char *raw, size_t len, struct proc_map *m)
+/* escaped: as text shows it. */
+static void set_name(struct arena *arena, struct name_cache *last, const char *raw, size_t len, bool escaped, struct proc_map *m)
 {
 	static const char deleted[] = " (deleted)";
 	const size_t tail = sizeof(deleted) - 1;
@@ -62,7 +63,7 @@ static void take_name(struct arena *arena, struct name_cache *last, const char *
 		m->name = last->name;
 		m->deleted = last->deleted;
 	} else {
-		m->name = unescape(arena, raw, len);
+		m->name = escaped ? unescape(arena, raw, len) : arena_printf(arena, "%.*s", (int)len, raw);
 		m->deleted = len > tail && !memcmp(raw + len - tail, deleted, tail);
 	}
 	*last = (struct name_cache){ raw, len, m->name, m->deleted };
@@ -90,7 +91,7 @@ static int scan_map(const char **p, struct arena *arena, struct name_cache *last
 	/* Blanks up to the column belong to the padding; a longer line has exactly one. No name begins with a blank. */
 	while (*s == ' ')
 		s++;
-	take_name(arena, last, s, (size_t)(eol - s), m);
+	set_name(arena, last, s, (size_t)(eol - s), true, m);
 	*p = eol;
 	return 0;
 }
@@ -325,29 +326,49 @@ struct query {
 #define QUERY _IOWR('f', 17, struct query)
 enum { QUERY_READ = 1, QUERY_WRITE = 2, QUERY_EXEC = 4, QUERY_SHARED = 8, QUERY_NEXT = 16 };
 
+/* flags: QUERY_NEXT and what it must have. A name like the last one's is the same string. -ENOENT: there is none. */
+static int query(int fd, uint64_t addr, uint64_t flags, struct arena *arena, struct name_cache *last, struct proc_map *out)
+{
+	char name[4096 + 64];
+	struct query q = { .size = sizeof(q), .flags = flags, .addr = addr, .name_size = sizeof(name), .name_addr = (uintptr_t)name };
+
+	if (ioctl(fd, QUERY, &q) < 0)
+		return -errno;
+	*out = (struct proc_map){
+		.start = q.start, .end = q.end, .pgoff = q.offset, .read = q.vma_flags & QUERY_READ,
+		.write = q.vma_flags & QUERY_WRITE, .exec = q.vma_flags & QUERY_EXEC, .shared = q.vma_flags & QUERY_SHARED,
+		.dev_major = q.dev_major, .dev_minor = q.dev_minor, .ino = q.ino,
+	};
+	if (q.end <= addr || q.name_size > sizeof(name))
+		return -EINVAL;
+	set_name(arena, last, name, q.name_size ? strnlen(name, q.name_size) : 0, false, out);
+	last->raw = out->name;
+	return 0;
+}
+
+int proc_map_at(int maps_fd, uint64_t addr, struct arena *arena, const struct proc_map *before, struct proc_map *out)
+{
+	struct name_cache last = { .name = NULL };
+
+	if (before && *before->name)
+		last = (struct name_cache){ before->name, strlen(before->name), before->name, before->deleted };
+	return query(maps_fd, addr, 0, arena, &last, out);
+}
+
 /* By PROCMAP_QUERY, which jumps over all that is not asked for. */
 static int query_exec(int fd, struct arena *arena, struct smaps *s)
 {
-	char name[4096 + 64];
 	uint64_t at = 0;
 
 	for (;;) {
-		struct query q = { .size = sizeof(q), .flags = QUERY_EXEC | QUERY_NEXT, .addr = at,
-				   .name_size = sizeof(name), .name_addr = (uintptr_t)name };
+		struct proc_map m;
+		int ret = query(fd, at, QUERY_EXEC | QUERY_NEXT, arena, &s->last, &m);
 
-		*name = 0;
-		if (ioctl(fd, QUERY, &q) < 0)
-			return errno == ENOENT ? 0 : -errno;
-		if (q.end <= at)
-			return -EINVAL;
+		if (ret < 0)
+			return ret == -ENOENT ? 0 : ret;
 		array_reserve(&s->v, &s->cap, s->n, sizeof(*s->v));
-		s->v[s->n++] = (struct proc_map){
-			.start = q.start, .end = q.end, .pgoff = q.offset, .read = q.vma_flags & QUERY_READ,
-			.write = q.vma_flags & QUERY_WRITE, .exec = true, .shared = q.vma_flags & QUERY_SHARED,
-			.dev_major = q.dev_major, .dev_minor = q.dev_minor, .ino = q.ino,
-			.name = arena_strdup(arena, name),
-		};
-		at = q.end;
+		s->v[s->n++] = m;
+		at = m.end;
 	}
 }
 

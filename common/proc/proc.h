@@ -73,6 +73,7 @@ struct proc_map {
 	uint64_t page_kb; /* KernelPageSize */
 	uint32_t pkey;	  /* ProtectionKey; 0 where the processor has none */
 	bool may_share; /* pages of it, or of swap, may be other processes' too */
+	bool no_policy; /* for NUMA (mbind); false: not known */
 };
 struct proc_maps { struct proc_map *v; size_t n; };
 /* One bit for each word that the kernel (fs/proc/task_mmu.c, show_smap_vma_flags) knows; any other word is VMF_unknown. */
@@ -90,6 +91,9 @@ int proc_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct er
 /* Only the executable ones, ascending; deleted is not told. Cheap however many others there are, where PROCMAP_QUERY
  * exists. */
 int proc_exec_maps(int proc_fd, struct arena *arena, struct proc_maps *out, struct err *err);
+/* That at addr, of /proc/PID/maps, but for what only smaps tells; a name like that of `before`, which may be NULL, is the same string. By
+ * PROCMAP_QUERY, Linux 6.11. -errno, -ENOTTY before that. */
+int proc_map_at(int maps_fd, uint64_t addr, struct arena *arena, const struct proc_map *before, struct proc_map *out);
 /* Reading smaps walks page tables (cost grows with memory). Of more than enough mappings it gives up: *more, and out has none. */
 int proc_smaps(int proc_fd, struct arena *arena, struct proc_maps *out, size_t enough, bool *more, struct err *err);
 
