@@ -45,6 +45,8 @@ struct state_kind {
 	 */
 	int (*dump)(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 		    struct err *err);
+	/* dump asks by number alone, and needs no answers: any thread of ours may do it, beside the others. For thread scope. */
+	bool by_number;
 	/* Adds steps to the plan. thread is the leader's for task scope. Pure. May be NULL. */
 	int (*plan)(const struct model *m, const struct model_task *task, const struct model_thread *thread,
 		    struct plan *plan, struct plan_task *pt, struct plan_thread *pth, struct err *err);

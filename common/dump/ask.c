@@ -63,7 +63,7 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 		const struct state_kind *k = state_kinds[i];
 		int ret;
 
-		if (k->scope != scope || !k->dump || (d->task->closed && k->ask))
+		if (k->scope != scope || !k->dump || (d->task->closed && k->ask) || (k->by_number && d->task->by_number_aside))
 			continue;
 		ret = k->dump(d, t, q->prog, q->slots[i], err);
 		if (t != d->task->threads)
@@ -72,6 +72,21 @@ static int record(struct dump *d, enum scope scope, struct dump_thread *t, const
 		if (ret)
 			return ret;
 	}
+	return 0;
+}
+
+int ask_by_number(struct dump *d, struct err *err)
+{
+	struct dump_task *t = d->task;
+
+	for (size_t n = t->fz.speaker; n < t->nthreads; n++)
+		for (size_t i = 0; state_kinds[i]; i++) {
+			const struct state_kind *k = state_kinds[i];
+			int ret = k->by_number ? k->dump(d, &t->threads[n], NULL, NULL, err) : 0;
+
+			if (ret)
+				return n ? err_object(err, ret, "thread %d", t->threads[n].frozen->tid) : ret;
+		}
 	return 0;
 }
 

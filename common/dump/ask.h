@@ -13,4 +13,7 @@ int ask_inside(struct dump *d, struct err *err);
 bool ask_is_for_many(const struct dump_task *t);
 int ask_many(struct dump *d, struct dump_task *const *v, size_t n, struct err *err);
 
+/* What kinds ask of d->task's threads by number alone: by any thread of ours, with a d of its own. */
+int ask_by_number(struct dump *d, struct err *err);
+
 #endif

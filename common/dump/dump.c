@@ -17,6 +17,7 @@
 #include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/base/halves.h"
 #include "common/dump/ahead.h"
 #include "common/dump/before.h"
 #include "common/dump/identity.h"
@@ -49,14 +50,38 @@
 #define FDS_PER_TASK 3
 #define SPARE_FDS 128
 
+/* In the order of the tasks and threads, whoever encodes them. */
+enum { MANY_CORES = 64, CORES_AT_ONCE = 16 };
+struct cores { struct image_store *store; const struct dump_thread **v; size_t n; };
+
+static unsigned long core_id(const struct dump_thread *t)
+{
+	return (unsigned long)t->frozen->tid;
+}
+
+static int put_core(void *view, size_t i, struct err *err)
+{
+	const struct cores *c = view;
+
+	image_store_put(c->store, IMG_CORE, core_id(c->v[i]), &c->v[i]->core->base);
+	return 0;
+}
+
 static int put_cores(struct dump *d, struct err *err)
 {
-	struct dump_task *task = d->task;
+	struct cores all = { .store = d->store };
+	size_t n = 0;
 
-	for (size_t i = 0; i < task->nthreads; i++)
-		image_store_put(d->store, IMG_CORE, (unsigned long)task->threads[i].frozen->tid,
-				&task->threads[i].core->base);
-	return 0;
+	for (size_t i = 0; i < d->ntasks; i++)
+		n += d->tasks[i]->nthreads;
+	all.v = arena_alloc(d->arena, n * sizeof(*all.v));
+	for (size_t i = 0; i < d->ntasks; i++)
+		for (size_t k = 0; k < d->tasks[i]->nthreads; k++) {
+			all.v[all.n++] = &d->tasks[i]->threads[k];
+			image_store_touch(d->store, IMG_CORE, core_id(&d->tasks[i]->threads[k]));
+		}
+	return halves_run(&(struct halves){ .n = n, .at_once = n < MANY_CORES ? n : CORES_AT_ONCE, .one = put_core, .mine = &all,
+					    .other = &all }, err);
 }
 
 static void put_stats(struct dump *d, uint64_t start_us)
@@ -192,7 +217,7 @@ static int dump_frozen(struct dump *d, struct err *err)
 	if (!ret)
 		ret = dump_each_task(d, task_signals_late, err);
 	if (!ret)
-		ret = dump_each_task(d, put_cores, err);
+		ret = put_cores(d, err);
 	if (ret)
 		return ret;
 	identity_put(d);

@@ -107,6 +107,7 @@ struct dump_task {
 	struct proc_stat stat;
 	struct dump_thread *threads; /* same order as fz.threads */
 	size_t nthreads;
+	bool by_number_aside; /* what kinds ask by number alone (state_kind.by_number) is asked beside */
 	uint64_t told_known; /* which numbers dump_thread.told has, where there is one: of TOLD() */
 	struct proc_maps maps; /* all mappings, without the agent's */
 	struct mm_dump *mm; /* what they will be in the images; arena memory */
@@ -158,7 +159,7 @@ struct dump {
 
 /*
  * What is the same for all tasks and threads of a dump, found out once: size zeroed bytes that are known by key (any address
- * of the caller's own). *fresh: they are to be filled. For the dump's own thread, not for one that works beside it.
+ * of the caller's own). *fresh: they are to be filled. Whoever works beside the dump's own thread has a copy of d, and knows his own.
  */
 void *dump_recall(struct dump *d, const void *key, size_t size, bool *fresh);
 

@@ -134,6 +134,14 @@ static int look_outside(struct dump *d, struct err *err)
 	return ret;
 }
 
+/* Of a task with many threads, by one of ours that does it meanwhile. */
+static int look_beside(void *arg, struct err *err)
+{
+	int ret = state_look_around(arg, err);
+
+	return ret ? ret : ask_by_number(arg, err);
+}
+
 static int dump_one(struct dump *d, struct err *err)
 {
 	struct aside around = { 0 };
@@ -145,8 +153,9 @@ static int dump_one(struct dump *d, struct err *err)
 		ret = ahead_wait(d->ahead, d->task->index, err);
 	else
 		ret = look_at_kinds(d, err);
-	if (!ret && !d->ahead && d->task->nthreads >= SHARED_FROM && !d->found)
-		aside_start(&around, state_look_around, &view);
+	d->task->by_number_aside = !ret && !d->ahead && d->task->nthreads >= SHARED_FROM && !d->found;
+	if (d->task->by_number_aside)
+		aside_start(&around, look_beside, &view);
 	else if (!ret && !d->ahead)
 		ret = state_look_around(d, err);
 	if (!ret)

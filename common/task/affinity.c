@@ -12,8 +12,6 @@
 
 #define MASK_MAX 1024 /* bytes: the largest NR_CPUS of x86-64 */
 
-struct affinity_slot { unsigned char *online; };
-
 /* "0-3,8" into a mask; s is cut into pieces. False when it cannot be read so. */
 static bool parse_list(char *s, unsigned char *mask)
 {
@@ -33,33 +31,31 @@ static bool parse_list(char *s, unsigned char *mask)
 	return true;
 }
 
-/* No question: reads once which CPUs there are. Unknown: then every mask is written. */
-extern const struct state_kind affinity_kind;
-
-static int ask_affinity(struct dump *d, struct program *prog, void *slot, struct err *err)
+/* Which CPUs there are, read once. Unknown: then every mask is written. */
+static const unsigned char *online(struct dump *d)
 {
-	struct affinity_slot *s = slot;
+	static const char key;
 	cleanup_free char *text = NULL;
+	unsigned char *mask;
 	size_t len;
 	bool fresh;
 
-	s->online = dump_recall(d, &affinity_kind, MASK_MAX, &fresh);
-	if (fresh && !read_file_at(-1, "/sys/devices/system/cpu/online", 65536, &text, &len) && !parse_list(text, s->online))
-		memset(s->online, 0, MASK_MAX);
-	return 0;
+	mask = dump_recall(d, &key, MASK_MAX, &fresh);
+	if (fresh && !read_file_at(-1, "/sys/devices/system/cpu/online", 65536, &text, &len) && !parse_list(text, mask))
+		memset(mask, 0, MASK_MAX);
+	return mask;
 }
 
 static int dump_affinity(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
 			 struct err *err)
 {
-	const struct affinity_slot *s = slot;
 	ThreadCoreEntry *tcore = task_thread_core(d, thread);
 	unsigned char mask[MASK_MAX] = { 0 };
 	size_t n = MASK_MAX;
 
 	if (syscall(SYS_sched_getaffinity, thread->frozen->tid, sizeof(mask), mask) < 0)
 		return err_sys(err, "cannot read the CPU affinity of thread %d", thread->frozen->tid);
-	if (s->online && !memcmp(mask, s->online, sizeof(mask)))
+	if (!memcmp(mask, online(d), sizeof(mask)))
 		return 0;
 	while (n && !mask[n - 1])
 		n--;
@@ -98,9 +94,7 @@ static int plan_affinity(const struct model *m, const struct model_task *task, c
 const struct state_kind affinity_kind = {
 	.name = "CPU affinity",
 	.scope = SCOPE_THREAD,
-	.slot_size = sizeof(struct affinity_slot),
-	.ask = ask_affinity,
-	.told = told_nothing,
 	.dump = dump_affinity,
+	.by_number = true,
 	.plan = plan_affinity,
 };

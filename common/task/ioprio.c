@@ -42,5 +42,6 @@ const struct state_kind ioprio_kind = {
 	.name = "I/O priority",
 	.scope = SCOPE_THREAD,
 	.dump = dump_ioprio,
+	.by_number = true,
 	.plan = plan_ioprio,
 };

@@ -39,5 +39,6 @@ const struct state_kind robust_list_kind = {
 	.name = "robust futex list",
 	.scope = SCOPE_THREAD,
 	.dump = dump_robust_list,
+	.by_number = true,
 	.plan = plan_robust_list,
 };

@@ -174,5 +174,6 @@ const struct state_kind sched_kind = {
 	.name = "scheduling policy",
 	.scope = SCOPE_THREAD,
 	.dump = dump_sched,
+	.by_number = true,
 	.plan = plan_sched,
 };
