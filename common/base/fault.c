@@ -8,6 +8,11 @@
 
 #include "common/base/io.h"
 
+bool fault_wanted(void)
+{
+	return getenv("CR_FAULT");
+}
+
 int fault(const char *name)
 {
 	const char *want = getenv("CR_FAULT");

@@ -8,6 +8,10 @@
 #ifndef CR_BASE_FAULT_H
 #define CR_BASE_FAULT_H
 
+#include <stdbool.h>
+
+/* Whether any is asked for: for loops that pass one often. */
+bool fault_wanted(void);
 /* 0 normally; an errno when the test asks for failure here. Does not return when the test asks for death. */
 int fault(const char *name);
 

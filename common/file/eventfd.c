@@ -44,15 +44,19 @@ static int eventfd_plan(const struct model *m, const FileEntry *entry, struct pl
 {
 	const EventfdFileEntry *e = entry->efd;
 	struct program *c = plan->controller;
-	uint32_t flags = EFD_CLOEXEC | EFD_NONBLOCK | (e->has_semaphore && e->semaphore ? EFD_SEMAPHORE : 0);
+	const uint32_t flags = EFD_CLOEXEC | (e->has_semaphore && e->semaphore ? EFD_SEMAPHORE : 0);
 
 	if (e->counter == UINT64_MAX)
 		return err_image(err, "files.img: eventfd %u: a counter that no program can set", e->id);
-	/* Nonblocking until the counter is written. The call takes 32 bits only. */
-	plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "eventfd", SYS_eventfd2, A(0), A(flags)));
-	if (e->counter)
-		program_call_eq(c, MAKE_CONTENT, "counter", 8, SYS_write, A_SLOT(slot),
-				A_DATA(program_data(c, &e->counter, 8)), A(8));
+	if (e->counter <= UINT32_MAX) {
+		plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "eventfd", SYS_eventfd2, A(e->counter),
+						      A(flags | (e->flags & O_NONBLOCK))));
+		plan_setfl(plan, slot, e->flags & O_NONBLOCK, e->flags);
+		return 0;
+	}
+	/* The call takes 32 bits only. Nonblocking until the counter is written. */
+	plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "eventfd", SYS_eventfd2, A(0), A(flags | EFD_NONBLOCK)));
+	program_call_eq(c, MAKE_CONTENT, "counter", 8, SYS_write, A_SLOT(slot), A_DATA(program_data(c, &e->counter, 8)), A(8));
 	plan_setfl(plan, slot, O_NONBLOCK, e->flags);
 	return 0;
 }

@@ -325,7 +325,8 @@ static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan 
 	struct ends ends = { 0 };
 	size_t n;
 	const struct file_group_index *group = file_group(m, plan, GROUP_PIPE, id, &n);
-	uint32_t made = O_NONBLOCK;
+	/* Nonblocking while it is filled: data that does not fit becomes an error instead of a restore that hangs. */
+	uint32_t made = data && data->entry->bytes ? O_NONBLOCK : entry->pipe->flags & O_NONBLOCK;
 	int ret;
 
 	char key[32];
@@ -345,7 +346,6 @@ static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan 
 		made |= O_DIRECT;
 	pick_ends(m, plan, group, n, &ends);
 	struct data_ref fds = program_data(c, NULL, 2 * sizeof(int));
-	/* Nonblocking while it is filled: data that does not fit becomes an error instead of a restore that hangs. */
 	struct step_ref step = program_call(c, MAKE_OBJECTS, "pipe", SYS_pipe2, A_DATA(fds), A(made | O_CLOEXEC));
 	plan_slot_from_data(plan, ends.slot[0], step, fds, 0);
 	plan_slot_from_data(plan, ends.slot[1], step, fds, sizeof(int));

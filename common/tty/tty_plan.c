@@ -380,7 +380,7 @@ static int plan_outside(const struct model *m, const FileEntry *entry, const Tty
 	plan_slot_is(plan, slot,
 		     program_call(c, MAKE_OBJECTS, "the caller's terminal, which is its standard input", SYS_openat,
 				  A((uint64_t)AT_FDCWD), A_DATA(program_string(c, "/proc/self/fd/0")),
-				  A((uint64_t)((uint32_t)reg_open_flags(entry->tty->flags) | O_NOCTTY))));
+				  A((uint64_t)((uint32_t)reg_open_flags(entry->tty->flags) | O_NOCTTY | O_CLOEXEC))));
 	memset(&t, 0, sizeof(t));
 	program_call(c, MAKE_OBJECTS, "standard input must be a terminal (--shell-job)", SYS_ioctl, A_SLOT(slot), A(TCGETS2),
 		     A_DATA(program_data(c, &t, sizeof(t))));
