@@ -22,41 +22,34 @@ struct btf {
 	size_t size;
 };
 
-/* What follows a type: -1 for a kind that is not known here, behind which nothing can be found. */
-static long extra_bytes(const struct btf_type *t)
-{
-	const long n = BTF_INFO_VLEN(t->info);
+/* What follows a type: some bytes, and more for each of its members. */
+static const struct { uint8_t known, bytes, each; } extra[32] = {
+	[BTF_KIND_INT] = { 1, 4, 0 },
+	[BTF_KIND_VAR] = { 1, sizeof(struct btf_var), 0 },
+	[BTF_KIND_DECL_TAG] = { 1, sizeof(struct btf_decl_tag), 0 },
+	[BTF_KIND_ARRAY] = { 1, sizeof(struct btf_array), 0 },
+	[BTF_KIND_STRUCT] = { 1, 0, sizeof(struct btf_member) },
+	[BTF_KIND_UNION] = { 1, 0, sizeof(struct btf_member) },
+	[BTF_KIND_ENUM] = { 1, 0, sizeof(struct btf_enum) },
+	[BTF_KIND_ENUM64] = { 1, 0, sizeof(struct btf_enum64) },
+	[BTF_KIND_FUNC_PROTO] = { 1, 0, sizeof(struct btf_param) },
+	[BTF_KIND_DATASEC] = { 1, 0, sizeof(struct btf_var_secinfo) },
+	[BTF_KIND_PTR] = { 1, 0, 0 },
+	[BTF_KIND_FWD] = { 1, 0, 0 },
+	[BTF_KIND_TYPEDEF] = { 1, 0, 0 },
+	[BTF_KIND_VOLATILE] = { 1, 0, 0 },
+	[BTF_KIND_CONST] = { 1, 0, 0 },
+	[BTF_KIND_RESTRICT] = { 1, 0, 0 },
+	[BTF_KIND_FUNC] = { 1, 0, 0 },
+	[BTF_KIND_FLOAT] = { 1, 0, 0 },
+	[BTF_KIND_TYPE_TAG] = { 1, 0, 0 },
+};
 
-	switch (BTF_INFO_KIND(t->info)) {
-	case BTF_KIND_INT:
-	case BTF_KIND_VAR:
-	case BTF_KIND_DECL_TAG:
-		return 4;
-	case BTF_KIND_ARRAY:
-		return sizeof(struct btf_array);
-	case BTF_KIND_STRUCT:
-	case BTF_KIND_UNION:
-		return n * (long)sizeof(struct btf_member);
-	case BTF_KIND_ENUM:
-		return n * (long)sizeof(struct btf_enum);
-	case BTF_KIND_ENUM64:
-		return n * (long)sizeof(struct btf_enum64);
-	case BTF_KIND_FUNC_PROTO:
-		return n * (long)sizeof(struct btf_param);
-	case BTF_KIND_DATASEC:
-		return n * (long)sizeof(struct btf_var_secinfo);
-	case BTF_KIND_PTR:
-	case BTF_KIND_FWD:
-	case BTF_KIND_TYPEDEF:
-	case BTF_KIND_VOLATILE:
-	case BTF_KIND_CONST:
-	case BTF_KIND_RESTRICT:
-	case BTF_KIND_FUNC:
-	case BTF_KIND_FLOAT:
-	case BTF_KIND_TYPE_TAG:
-		return 0;
-	}
-	return -1;
+static size_t type_bytes(const struct btf_type *t)
+{
+	const unsigned kind = BTF_INFO_KIND(t->info);
+
+	return sizeof(*t) + extra[kind].bytes + (size_t)BTF_INFO_VLEN(t->info) * extra[kind].each;
 }
 
 static const struct btf_type *type_of(const struct btf *b, uint32_t id)
@@ -69,21 +62,18 @@ static const char *name_of(const struct btf *b, uint32_t off)
 	return off < b->names_len ? b->names + off : "";
 }
 
-/* Type 0 is void and is not stored. */
+/* Type 0 is void and is not stored. Behind a kind that is not known here nothing can be found. */
 static bool find_types(struct btf *b, size_t len)
 {
-	size_t cap = 0;
-
+	b->at = xreallocarray(NULL, len / sizeof(struct btf_type) + 2, sizeof(*b->at)); /* no more than that: most of it is never touched */
 	b->n = 1;
 	for (size_t at = 0; at < len; b->n++) {
 		const struct btf_type *t = (const struct btf_type *)(b->types + at);
-		long more = len - at < sizeof(*t) ? -1 : extra_bytes(t);
 
-		if (more < 0 || (size_t)more > len - at - sizeof(*t))
+		if (len - at < sizeof(*t) || !extra[BTF_INFO_KIND(t->info)].known || type_bytes(t) > len - at)
 			return false;
-		array_reserve(&b->at, &cap, b->n, sizeof(*b->at));
 		b->at[b->n] = (uint32_t)at;
-		at += sizeof(*t) + (size_t)more;
+		at += type_bytes(t);
 	}
 	return true;
 }

@@ -490,13 +490,12 @@ static int dump_once(const struct dump_opts *opts, const struct log *log, struct
 	int ret;
 
 	d.tracker = tracker ? tracker : &own;
+	alike_begin(d.alike, opts->pid);
+	if (!opts->pre_dump)
+		fd_rows_begin(d.fd_rows, opts->pid);
 	ret = dump_open(&d, err);
-	if (!ret) {
-		alike_begin(d.alike, opts->pid);
-		if (!opts->pre_dump)
-			fd_rows_begin(d.fd_rows, opts->pid);
+	if (!ret)
 		ret = freeze(&d, err);
-	}
 	if (ret)
 		goto out;
 	frozen = true;
