@@ -6,6 +6,7 @@
 
 #include "cgroup.pb-c.h"
 #include "common/image/check_inside.h"
+#include "common/image/pstree.h"
 #include "core.pb-c.h"
 #include "fdinfo.pb-c.h"
 #include "file-lock.pb-c.h"
@@ -50,8 +51,8 @@ static void pstree(struct check *c, const PstreeEntry *e)
 	}
 	check_need(c, IMG_CORE, e->pid);
 	check_ref(c, SPACE_LEADER, e->pid);
-	if (e->n_threads == 1 && !e->threads[0])
-		return; /* a zombie has nothing else */
+	if (pstree_is_zombie(e))
+		return;
 	if (e->threads[0] != e->pid)
 		check_here(c, "the first thread of pid %u is %u, not itself", e->pid, e->threads[0]);
 	for (size_t i = 1; i < e->n_threads; i++) {

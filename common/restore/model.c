@@ -4,6 +4,7 @@
  * Every check that needs only images is made here or in verify_*.c, before any process exists.
  */
 #include "common/image/chain.h"
+#include "common/image/pstree.h"
 #include "common/restore/model.h"
 
 #include <errno.h>
@@ -93,7 +94,7 @@ static int check_tree_entry(const struct model *m, size_t i, const PstreeEntry *
 				 e->pid);
 	if (!e->n_threads)
 		return bad_image(err, at, "pid %u has no threads", e->pid);
-	if (e->n_threads == 1 && e->threads[0] == 0) /* a zombie */
+	if (pstree_is_zombie(e))
 		return i ? 0 : cannot_restore(err, at, "pid %u, the root of the tree, is a zombie", e->pid);
 	if (e->threads[0] != e->pid)
 		return bad_image(err, at, "the first thread of pid %u is %u, not itself", e->pid, e->threads[0]);
@@ -187,7 +188,7 @@ static int load_tree(struct model *m, struct err *err)
 		t->threads = arena_alloc(m->arena, t->nthreads * sizeof(*t->threads));
 		for (size_t j = 0; j < t->nthreads; j++)
 			t->threads[j].tid = (pid_t)e->threads[j];
-		t->zombie = !e->threads[0];
+		t->zombie = pstree_is_zombie(e);
 		if (t->zombie)
 			t->threads[0].tid = (pid_t)e->pid;
 		t->files_owner = t->vm_owner = t->fs_owner = i;

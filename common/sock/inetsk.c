@@ -87,12 +87,19 @@ static int int_of(int fd, int level, int name)
 	return getsockopt(fd, level, name, &v, &len) < 0 ? 0 : v;
 }
 
+/* Of two options that both families have, a raw socket takes but that of its own, and v1.1 means this one. */
+static int own_level(const InetSkEntry *e)
+{
+	return e->family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+}
+
 static int fill_ip_options(struct dump *d, int fd, InetSkEntry *e)
 {
+	const bool v6 = e->family == AF_INET6;
 	IpOptsEntry *o = arena_msg(d->arena, IpOptsEntry, ip_opts_entry__init);
 
-	o->has_freebind = o->freebind = int_of(fd, IPPROTO_IP, IP_FREEBIND) != 0;
-	o->has_pktinfo = o->pktinfo = int_of(fd, IPPROTO_IP, IP_PKTINFO) != 0;
+	o->has_freebind = o->freebind = int_of(fd, own_level(e), v6 ? IPV6_FREEBIND : IP_FREEBIND) != 0;
+	o->has_pktinfo = o->pktinfo = int_of(fd, own_level(e), v6 ? IPV6_RECVPKTINFO : IP_PKTINFO) != 0;
 	o->tos = (uint32_t)int_of(fd, IPPROTO_IP, IP_TOS);
 	o->has_tos = o->tos != 0;
 	o->ttl = (uint32_t)int_of(fd, IPPROTO_IP, IP_TTL);
@@ -212,6 +219,7 @@ void inet_plan_int(struct plan *plan, int phase, uint32_t slot, const char *note
 
 int inet_plan_socket(struct plan *plan, const InetSkEntry *e, uint32_t slot, struct err *err)
 {
+	const bool v6 = e->family == AF_INET6;
 	struct program *c = plan->controller;
 	int ret;
 
@@ -224,10 +232,10 @@ int inet_plan_socket(struct plan *plan, const InetSkEntry *e, uint32_t slot, str
 	if (e->ifname && !e->opts->so_bound_dev)
 		program_call(c, MAKE_OBJECTS, "SO_BINDTODEVICE", SYS_setsockopt, A_SLOT(slot), A(SOL_SOCKET),
 			     A(SO_BINDTODEVICE), A_DATA(program_string(c, e->ifname)), A(strlen(e->ifname) + 1));
-	if (e->family == AF_INET6 && e->has_v6only)
+	if (v6 && e->has_v6only)
 		inet_plan_int(plan, MAKE_OBJECTS, slot, "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
 	if (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind)
-		inet_plan_int(plan, MAKE_OBJECTS, slot, "IP_FREEBIND", IPPROTO_IP, IP_FREEBIND, 1);
+		inet_plan_int(plan, MAKE_OBJECTS, slot, "IP_FREEBIND", own_level(e), v6 ? IPV6_FREEBIND : IP_FREEBIND, 1);
 	return inetopt_plan(plan, slot, MAKE_OBJECTS, INETOPT_EARLY, e->options, e->n_options, err);
 }
 
@@ -288,7 +296,8 @@ int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, st
 	if (o && o->has_ttl && o->ttl && o->ttl != plan->tcp_normal.ttl)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_TTL", IPPROTO_IP, IP_TTL, (int)o->ttl);
 	if (o && o->has_pktinfo && o->pktinfo)
-		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO, 1);
+		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_PKTINFO", own_level(e),
+			      e->family == AF_INET6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
 	ret = inetopt_plan(plan, slot, MAKE_CONTENT, INETOPT_LATE, e->options, e->n_options, err);
 	if (ret < 0)
 		return ret;

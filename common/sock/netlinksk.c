@@ -17,7 +17,8 @@
 #define NETLINK_GET_STRICT_CHK 12
 #endif
 #define STATE_CONNECTED 1
-#define STATE_CLOSED 7
+#define STATE_CLOSED 7	/* what v1.1 calls it, and what the kernel does: CRIU 4.2 writes either */
+#define STATE_UNCONNECTED 0
 #define GROUP_WORDS_MAX 1024
 
 static const struct { int option; const char *name; } options[] = {
@@ -178,7 +179,8 @@ static int check(const NetlinkSkEntry *e, struct err *err)
 		return err_image(err, "files.img: netlink socket %u: %zu words of groups", e->id, e->n_groups);
 	if (e->has_type && e->type != SOCK_RAW && e->type != SOCK_DGRAM)
 		return err_image(err, "files.img: netlink socket %u: no such type %u", e->id, e->type);
-	if (e->protocol > 255 || e->dst_group > 32 || (e->state != STATE_CONNECTED && e->state != STATE_CLOSED))
+	if (e->protocol > 255 || e->dst_group > 32 ||
+	    (e->state != STATE_CONNECTED && e->state != STATE_CLOSED && e->state != STATE_UNCONNECTED))
 		return err_image(err, "files.img: netlink socket %u: protocol, state or group out of range", e->id);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "common/sock/tcp.h"
 #include "common/sock/listeners.h"
 #include "common/sock/tcp_ended.h"
+#include "common/sock/tcp_load.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -238,14 +239,21 @@ void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)
 
 static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
 {
-	const bool connected = e->state != TCP_LISTEN && e->dst_port;
+	const bool gave_up = plan->tcp_close || m->inventory->tcp_close;
 	int ret;
+
+	if (e->state == TCP_CLOSE && e->dst_port && !e->ended && !gave_up) {
+		ret = tcp_as_ended(m, plan, e, &e, err);
+		if (ret < 0)
+			return ret;
+	}
+	const bool connected = e->state != TCP_LISTEN && e->dst_port;
 
 	if (e->has_error && (connected || e->state != TCP_CLOSE || !e->ended))
 		return err_image(err, "files.img: TCP socket %u: an error waits to be read, and no connection has ended", e->id);
-	if (connected && !plan->tcp_close && !m->inventory->tcp_close)
+	if (connected && !gave_up)
 		return tcp_plan_connection(m, e, plan, slot, err);
-	if (e->state == TCP_CLOSE && e->ended && !plan->tcp_close && !m->inventory->tcp_close) {
+	if (e->state == TCP_CLOSE && e->ended && !gave_up) {
 		ret = tcp_plan_ended(m, e, plan, slot, err);
 		if (ret <= 0)
 			return ret;

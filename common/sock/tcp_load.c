@@ -99,6 +99,28 @@ static struct tcp_streams *load_all(const struct model *m, struct plan *plan)
 	return all;
 }
 
+int tcp_as_ended(const struct model *m, struct plan *plan, const InetSkEntry *e, const InetSkEntry **out, struct err *err)
+{
+	InetSkEntry *copy = arena_dup(plan->arena, e, sizeof(*e));
+	EndedTcpEntry *ended = arena_msg(plan->arena, EndedTcpEntry, ended_tcp_entry__init);
+	cleanup_reader struct image_reader *rd = NULL;
+	struct tcp_stream st = { 0 };
+	int ret = image_reader_open(m->dir, IMG_TCP_STREAM, e->ino, &rd, err);
+
+	if (!ret && !image_reader_absent(rd))
+		ret = tcp_stream_load(m, plan, e, &st, err);
+	if (ret < 0)
+		return ret;
+	ended->port = e->src_port;
+	ended->addr = e->src_addr;
+	ended->n_addr = e->n_src_addr;
+	ended->unread = st.s ? st.s->inq_len : 0;
+	copy->ended = ended;
+	copy->src_port = copy->dst_port = 0;
+	*out = copy;
+	return 0;
+}
+
 int tcp_stream_load(const struct model *m, struct plan *plan, const InetSkEntry *e, struct tcp_stream *out, struct err *err)
 {
 	uint32_t i;
