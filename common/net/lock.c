@@ -13,6 +13,7 @@
 #ifndef SO_SNDBUFFORCE
 #define SO_SNDBUFFORCE 32
 #endif
+#define SHORT_NAME 26 /* of tables of CRIU 4.2, which has 32 bytes for "inet " and the name */
 #define ELEMENTS_MAX 1000 /* in one message: an attribute is shorter than 64 KiB */
 #define PRIORITY (-300)   /* before connection tracking rewrites addresses */
 
@@ -534,8 +535,14 @@ int net_lock_find(const char *id, struct net_lock **lock, struct err *err)
 	if (ret)
 		return ret;
 	(*lock)->kept = true;
-	if (!is_there(*lock))
-		net_lock_free(take_ptr(*lock));
+	if (is_there(*lock))
+		return 0;
+	if (strlen((*lock)->table) > SHORT_NAME) {
+		(*lock)->table[SHORT_NAME] = 0;
+		if (is_there(*lock))
+			return 0;
+	}
+	net_lock_free(take_ptr(*lock));
 	return 0;
 }
 

@@ -103,11 +103,16 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 {
 	static const struct tcp_plan none;
 	const uint32_t method = m->inventory->network_lock_method;
-	const char *id = m->inventory->dump_criu_run_id ?: "restore";
+	const char *id = m->inventory->dump_criu_run_id;
 	struct tcp_run *run;
+	char pid[16];
 	int ret = 0;
 
 	*out = NULL;
+	if (!id) { /* before CRIU 4.0 */
+		snprintf(pid, sizeof(pid), "%d", (int)m->tasks[0].pstree->pid);
+		id = pid;
+	}
 	if (!plan->tcp && (!m->inventory->has_network_lock_method || method == NET_LOCK_SKIP))
 		return 0;
 	run = *out = xzalloc(sizeof(*run));
