@@ -13,7 +13,7 @@
 #ifndef SO_SNDBUFFORCE
 #define SO_SNDBUFFORCE 32
 #endif
-#define SHORT_NAME 26 /* of tables of CRIU 4.2, which has 32 bytes for "inet " and the name */
+#define NAME_LEN 26 /* as CRIU 4.2 names its own, with 32 bytes for "inet " and the name: each finds what the other has left */
 #define ELEMENTS_MAX 1000 /* in one message: an attribute is shorter than 64 KiB */
 #define PRIORITY (-300)   /* before connection tracking rewrites addresses */
 
@@ -377,7 +377,7 @@ static int open_lock(const char *id, struct net_lock **out, struct err *err)
 	l = *out = xzalloc(sizeof(*l));
 	l->fd = fd;
 	l->seq = 1;
-	snprintf(l->table, sizeof(l->table), "CRIU-%.48s", id);
+	snprintf(l->table, NAME_LEN + 1, "CRIU-%s", id);
 	return 0;
 }
 
@@ -537,11 +537,9 @@ int net_lock_find(const char *id, struct net_lock **lock, struct err *err)
 	(*lock)->kept = true;
 	if (is_there(*lock))
 		return 0;
-	if (strlen((*lock)->table) > SHORT_NAME) {
-		(*lock)->table[SHORT_NAME] = 0;
-		if (is_there(*lock))
-			return 0;
-	}
+	snprintf((*lock)->table, sizeof((*lock)->table), "CRIU-%.48s", id); /* of somebody who has room for all of it */
+	if (is_there(*lock))
+		return 0;
 	net_lock_free(take_ptr(*lock));
 	return 0;
 }

@@ -169,8 +169,8 @@ static int packetsk_dump(struct dump *d, const struct fd_source *src, FileEntry 
 		return err_refuse(err, "packet socket of the obsolete type SOCK_PACKET");
 	if (q.ring)
 		return err_refuse(err, "packet socket with a ring (PACKET_RX_RING, PACKET_TX_RING)");
-	e->has_fanout = true;
-	e->fanout = q.fanout ? own_option(src->fd, PACKET_FANOUT) : NO_FANOUT;
+	e->has_fanout = q.fanout; /* CRIU 4.2 joins whatever group is named */
+	e->fanout = q.fanout ? own_option(src->fd, PACKET_FANOUT) : 0;
 	if (q.fanout && (e->fanout >> 16 & 0xff) >= TYPE_BPF)
 		return err_refuse(err, "packet socket in a fanout group with a program, which cannot be read");
 	return sock_dump_silent(d, src, what, &e->fown, &e->opts, err);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The network lock of a checkpoint is taken away when it is restored, also under the names that other dumpers give it: CRIU 4.2 cuts the
-# name of the run, those before 4.0 name it by the pid of the root and say nothing of a run.
+# The network lock of a checkpoint is taken away when it is restored, also under the names that other dumpers give it: some have
+# the whole name of the run (that of CRIU 4.2 is cut, as ours is), those before CRIU 4.0 the pid of the root and say nothing of a run.
 # timeout: 120
 . "$TOP/test/lib/common.sh"
 need ip nft
@@ -24,7 +24,8 @@ run() {
 	old=$(tables)
 	[[ $old == CRIU-????????-* ]] || die "$1: the lock is not there: $old"
 	case $1 in
-	cut) short=${old:0:26} ;;
+	whole) short=CRIU-$("$CR_IMAGE" decode -i img/inventory.img | sed -n 's/.*"dump_criu_run_id": *"\([^"]*\)".*/\1/p')
+		[ "${short:0:26}" = "$old" ] || die "the table is called $old in the run $short" ;;
 	pid) short=CRIU-$PID
 		rm -f img/cr-manifest.json
 		"$CR_IMAGE" decode -i img/inventory.img | sed -E 's/, *"dump_criu_run_id": *"[^"]*"//' >inventory.json
@@ -39,5 +40,5 @@ run() {
 	wait_for 30 test -s work/verdict || die "$1: no verdict"
 	grep -q '^pass' work/verdict || die "$1: $(cat work/verdict)"
 }
-run cut
+run whole
 run pid
