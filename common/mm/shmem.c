@@ -183,7 +183,8 @@ int shmem_slot(const struct model *m, struct plan *plan, uint64_t shmid, uint32_
 	snprintf(name, sizeof(name), "shared memory %lu", shmid);
 	*slot = plan_slot(plan, name);
 	sp->slots[s - m->shmem] = *slot + 1;
-	flags = s->first ? s->first->flags & (VM_FLAG_NORESERVE | VM_FLAGS_HUGE) : 0;
+	/* Of what peers write as a file nobody knows whether room was reserved: it may be larger than all there is. */
+	flags = s->first ? s->first->flags & (VM_FLAG_NORESERVE | VM_FLAGS_HUGE) : VM_FLAG_NORESERVE;
 	ret = shmem_make(plan, *slot, s->size, flags, &at, err);
 	if (ret)
 		return ret;
