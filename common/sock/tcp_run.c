@@ -127,7 +127,7 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 	run->unasked = !plan->network_lock;
 	if (plan->network_lock && (plan->tcp || run->iptables))
 		ret = lock(run, id, err);
-	else if (run->nconns)
+	else if (run->nconns || !image_dir_sealed(m->dir)) /* CRIU makes a table also where nothing is to be locked */
 		find_lock(run, id);
 	if (ret < 0 || (!plan->tcp && !run->lock && !run->iptables))
 		tcp_run_free(take_ptr(*out));
