@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/sock/ahead.h"
+
 #define STATE_CLOSED 7 /* TCP_CLOSE */
 #define STATE_LISTEN 10 /* TCP_LISTEN */
 
@@ -87,7 +89,7 @@ static int int_of(int fd, int level, int name)
 	return getsockopt(fd, level, name, &v, &len) < 0 ? 0 : v;
 }
 
-static int fill_ip_options(struct dump *d, int fd, InetSkEntry *e)
+IpOptsEntry *inet_ip_options(struct dump *d, int fd)
 {
 	IpOptsEntry *o = arena_msg(d->arena, IpOptsEntry, ip_opts_entry__init);
 
@@ -97,12 +99,16 @@ static int fill_ip_options(struct dump *d, int fd, InetSkEntry *e)
 	o->has_tos = o->tos != 0;
 	o->ttl = (uint32_t)int_of(fd, IPPROTO_IP, IP_TTL);
 	o->has_ttl = o->ttl != 0;
-	e->ip_opts = o;
-	if (e->family != AF_INET6)
-		return 0;
-	e->has_v6only = true;
-	e->v6only = int_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
-	return 0;
+	return o;
+}
+
+static void fill_ip_options(struct dump *d, const struct fd_source *src, InetSkEntry *e)
+{
+	const struct sock_told *told = sock_ahead_get(d, src->ahead);
+
+	e->ip_opts = told && told->ip ? told->ip : inet_ip_options(d, src->fd);
+	e->has_v6only = e->family == AF_INET6;
+	e->v6only = e->has_v6only && int_of(src->fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
 }
 
 int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool connected, struct err *err)
@@ -122,10 +128,9 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)
 		ret = sock_options_dump(d, src, &e->opts, err);
-	if (!ret)
-		ret = fill_ip_options(d, src->fd, e);
 	if (ret < 0)
 		return ret;
+	fill_ip_options(d, src, e);
 	return inetopt_dump(d, src, connected, &e->options, &e->n_options, err);
 }
 
