@@ -10,6 +10,8 @@
 struct aside {
 	pthread_t thread;
 	bool running;
+	bool sent; /* elsewhere, see aside.c */
+	cpu_set_t cpus; /* where it may run then */
 	int (*work)(void *arg, struct err *err);
 	void *arg;
 	struct err err;

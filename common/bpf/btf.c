@@ -20,7 +20,11 @@ struct btf {
 	uint32_t *at, n; /* of type i: its place in types */
 	void *map, *copy; /* what is to be given back */
 	size_t size;
+	struct seen *seen; /* SEEN of them: names that were looked for, the last one first */
 };
+
+#define SEEN 8
+struct seen { char name[64]; uint32_t kinds, id; };
 
 /* What follows a type: some bytes, and more for each of its members. */
 static const struct { uint8_t known, bytes, each; } extra[32] = {
@@ -99,6 +103,7 @@ int btf_parse(const void *bytes, size_t size, struct btf **out, struct err *err)
 {
 	struct btf *b = xzalloc(sizeof(*b));
 
+	b->seen = xzalloc(SEEN * sizeof(*b->seen));
 	if ((uintptr_t)bytes % 4 || !find_parts(b, bytes, size)) {
 		btf_free(b);
 		return err_set(err, ERR_FEATURE, EINVAL, "the description of the kernel's types cannot be read");
@@ -161,10 +166,11 @@ void btf_free(struct btf *b)
 		munmap(b->map, b->size);
 	free(b->copy);
 	free(b->at);
+	free(b->seen);
 	free(b);
 }
 
-static uint32_t find_named(const struct btf *b, uint32_t kinds, const char *name)
+static uint32_t search_named(const struct btf *b, uint32_t kinds, const char *name)
 {
 	for (uint32_t i = 1; i < b->n; i++) {
 		const struct btf_type *t = type_of(b, i);
@@ -173,6 +179,23 @@ static uint32_t find_named(const struct btf *b, uint32_t kinds, const char *name
 			return i;
 	}
 	return 0;
+}
+
+/* Dozens of paths begin with the same few, and there are a hundred thousand. */
+static uint32_t find_named(const struct btf *b, uint32_t kinds, const char *name)
+{
+	struct seen found = { .kinds = kinds };
+
+	for (size_t i = 0; i < SEEN; i++)
+		if (b->seen[i].id && b->seen[i].kinds == kinds && !strcmp(b->seen[i].name, name))
+			return b->seen[i].id;
+	found.id = search_named(b, kinds, name);
+	if (!found.id || strlen(name) >= sizeof(found.name))
+		return found.id;
+	memcpy(found.name, name, strlen(name) + 1);
+	memmove(b->seen + 1, b->seen, (SEEN - 1) * sizeof(found));
+	b->seen[0] = found;
+	return found.id;
 }
 
 uint32_t btf_function(const struct btf *b, const char *name)
@@ -210,7 +233,10 @@ static bool is_struct(const struct btf_type *t)
 	return t && 1u << BTF_INFO_KIND(t->info) & STRUCTS;
 }
 
-/* The member of struct id, by name of len bytes: its type, and *at plus its place in bytes. 0: none, or it is a bit field. */
+/*
+ * The member of struct id, by name of len bytes: its type, and *at plus its place in bytes. 0: none, or it is a bit field, unless a
+ * colon behind the name asks for bytes.
+ */
 static uint32_t find_member(const struct btf *b, uint32_t id, const char *name, size_t len, uint32_t *at, int depth)
 {
 	const struct btf_type *t = type_of(b, id);
@@ -226,7 +252,8 @@ static uint32_t find_member(const struct btf *b, uint32_t id, const char *name, 
 
 		if (!*its)
 			found = find_member(b, plain(b, m->type), name, len, &here, depth + 1);
-		else if (!strncmp(its, name, len) && !its[len] && bits % 8 == 0 && !(flagged && BTF_MEMBER_BITFIELD_SIZE(m->offset)))
+		else if (!strncmp(its, name, len) && !its[len] &&
+			 (name[len] == ':' || (bits % 8 == 0 && !(flagged && BTF_MEMBER_BITFIELD_SIZE(m->offset)))))
 			found = m->type;
 		if (found) {
 			*at = here;
@@ -312,7 +339,7 @@ bool btf_find(const struct btf *b, const char *type, const char *path, struct bt
 
 	*out = (struct btf_place){ 0 };
 	while (id) {
-		size_t len = strcspn(path, ".-[");
+		size_t len = strcspn(path, ".-[:");
 		const struct btf_type *t;
 		uint32_t piece = 0;
 
@@ -323,6 +350,11 @@ bool btf_find(const struct btf *b, const char *type, const char *path, struct bt
 		t = type_of(b, id);
 		if (!t || out->n == BTF_HOPS)
 			return false;
+		if (*path == ':') {
+			out->hop[out->n++] = at;
+			out->size = path[1] == '1' || path[1] == '2' || path[1] == '4' || path[1] == '8' ? (uint32_t)(path[1] - '0') : 0;
+			return out->size && !path[2];
+		}
 		if (*path == '.') {
 			path++;
 			continue;

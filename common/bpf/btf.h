@@ -33,7 +33,9 @@ struct btf_place { uint32_t hop[BTF_HOPS] /* modulo 2^32 */, n, size /* 1, 2, 4 
 /*
  * Where struct type has what path names: fields, with "." into what is part of it, "->" to what is pointed to and "[i]" to an element,
  * as in C; fields of unnamed members as well. "->(x)" sees there a struct x, and "->(x.y)" the struct x of which that is member y. Of an
- * array of bytes, eight of them from [i] on, where there are so many. False: this kernel has no such field, or it is no number or pointer.
+ * array of bytes, eight of them from [i] on, where there are so many. ":1", ":2", ":4" or ":8" at the end: so many bytes from the one
+ * on in which the field begins, whatever it is; of bit fields there is no other way. False: this kernel has no such field, or it is no
+ * number or pointer.
  */
 bool btf_find(const struct btf *b, const char *type, const char *path, struct btf_place *out);
 

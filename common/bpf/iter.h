@@ -32,7 +32,7 @@ enum iter_kind {
 	"thread_pid->numbers[3]." what, "thread_pid->numbers[4]." what, "thread_pid->numbers[5]." what,          \
 	"thread_pid->numbers[6]." what, "thread_pid->numbers[7]." what
 
-#define ITER_FIELDS_MAX 48
+#define ITER_FIELDS_MAX 56 /* a row is in the program's 512 bytes of stack */
 struct iter {
 	int prog; /* -1: none */
 	enum iter_kind kind;

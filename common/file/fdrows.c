@@ -3,8 +3,8 @@
  * fdinfo says of a descriptor (fs/proc/fd.c, seq_show(), Linux 5.14 to 6.18): position, flags and close-on-exec, the number of its mount
  * and its inode; the locks of the inode (the lists of its file_lock_context, which stays when the locks are gone); and what the file
  * operations add (show_fdinfo). So where there are neither locks nor a show_fdinfo, the fields say all of it, and so they do of
- * eventfds, which are those with the file operations of an eventfd of ours. All others, and all where this kernel has other fields,
- * are read from /proc.
+ * eventfds, which are those with the file operations of an eventfd of ours, and of sockets of families that add nothing. All others,
+ * and all where this kernel has other fields, are read from /proc.
  *
  * Whether the fields mean what is taken from them is looked at in the same run: of some descriptors of our own, fdinfo has to say the
  * same. There we see, too, where an empty list of locks begins: an empty one leads to itself.
@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,7 +30,8 @@ enum { MANY_DESCRIPTORS = 256, MANY_TASKS = 32 };
 /* Of struct file: numbers in a row. */
 enum field {
 	FILE_AT, NUMBER, CLOEXEC, FLAGS, POS, MNT_ID, INO, LOCKS, FLOCK, POSIX, LEASE, F_OP, SHOW,
-	OWNER, OWNER_PID, OWNER_SIGNAL, DEV, MODE, EVENTFD_COUNT, EVENTFD_ID, EVENTFD_FLAGS, PIPE_PAGES, PIPE_HEAD, PIPE_TAIL, LAST, FIELDS
+	OWNER, OWNER_PID, OWNER_SIGNAL, DEV, MODE, EVENTFD_COUNT, EVENTFD_ID, EVENTFD_FLAGS, PIPE_PAGES, PIPE_HEAD, PIPE_TAIL, SOCKET_SHOW,
+	LAST, FIELDS
 };
 #define EVENTFD "private_data->(eventfd_ctx)"
 #define PIPE "private_data->(pipe_inode_info)"
@@ -58,18 +60,20 @@ static const char *const paths[FIELDS] = {
 	[PIPE_PAGES] = PIPE "max_usage",
 	[PIPE_HEAD] = PIPE "head",
 	[PIPE_TAIL] = PIPE "tail",
+	[SOCKET_SHOW] = "private_data->(socket)ops->show_fdinfo",
 	[LAST] = ITER_FD, /* no row ends with all bits set */
 };
 #define BIT(field) (1ull << (field))
 #define OF_EVENTFD (BIT(EVENTFD_COUNT) | BIT(EVENTFD_ID) | BIT(EVENTFD_FLAGS))
 #define OF_PIPE (BIT(PIPE_PAGES) | BIT(PIPE_HEAD) | BIT(PIPE_TAIL))
 #define OF_OWNER (BIT(OWNER) | BIT(OWNER_PID) | BIT(OWNER_SIGNAL))
-#define NEEDED ((BIT(FIELDS) - 1) & ~(OF_EVENTFD | OF_PIPE | OF_OWNER))
+#define NEEDED ((BIT(FIELDS) - 1) & ~(OF_EVENTFD | OF_PIPE | OF_OWNER | BIT(SOCKET_SHOW)))
 
 struct fd_rows {
 	struct aside preparing;
 	struct iter iter;
 	struct { uint64_t op, ino; struct stat st; } eventfd, pipe; /* ours; op 0: they are not known */
+	uint64_t socket_op; /* of a socket of ours, which is of a family that adds nothing to fdinfo; 0: not known */
 	uint64_t empty[LEASE + 1 - FLOCK]; /* an empty list of locks, behind the beginning of what has it */
 	struct err why;	     /* kind 0: it can be used */
 };
@@ -139,10 +143,12 @@ static void fill(const struct fd_rows *r, const uint64_t *row, struct arena *are
 {
 	const bool cloexec = row[CLOEXEC] >> (row[NUMBER] % 64) & 1;
 	const bool eventfd = r->eventfd.op && row[F_OP] == r->eventfd.op;
+	/* The file operations of all sockets are the same: they ask those of the family (sock_show_fdinfo() in net/socket.c). */
+	const bool socket = r->socket_op && row[F_OP] == r->socket_op && !row[SOCKET_SHOW];
 
 	*out = (struct fd_row){ .number = (int)row[NUMBER], .file = row[FILE_AT], .flags = (uint32_t)row[FLAGS],
 				.ownerless = is_ownerless(r, row) };
-	out->known = (!row[SHOW] || eventfd) && !has_locks(r, row);
+	out->known = (!row[SHOW] || eventfd || socket) && !has_locks(r, row);
 	if (!out->known)
 		return;
 	out->info = (struct proc_fdinfo){ .pos = (int64_t)row[POS], .flags = out->flags | (cloexec ? O_CLOEXEC : 0),
@@ -155,7 +161,7 @@ static void fill(const struct fd_rows *r, const uint64_t *row, struct arena *are
 
 /* ---- whether it is what is taken for it ---- */
 
-enum { EVENT, READ_END, WRITE_END, FILE_OF_OURS, OURS };
+enum { EVENT, READ_END, WRITE_END, FILE_OF_OURS, SOCKET, OURS };
 
 static void close_all(int (*fds)[OURS])
 {
@@ -168,6 +174,7 @@ static bool make_all(int *fds)
 {
 	fds[EVENT] = eventfd(77, EFD_SEMAPHORE | EFD_CLOEXEC);
 	fds[FILE_OF_OURS] = memfd_create("fdinfo", 0);
+	fds[SOCKET] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* or none */
 	return !pipe2(fds + READ_END, O_NONBLOCK | O_CLOEXEC) && fds[EVENT] >= 0 && fds[FILE_OF_OURS] >= 0 &&
 	       lseek(fds[FILE_OF_OURS], 4321, SEEK_SET) == 4321;
 }
@@ -230,9 +237,13 @@ static bool are_right(struct fd_rows *r, const int *fds, const struct iter_rows 
 		r->eventfd.op = 0;
 	if (r->pipe.op && !is_complete(r, pipe, &r->pipe.st, self, fds[READ_END], arena, err))
 		r->pipe.op = 0;
-	for (int i = READ_END; i < OURS; i++)
+	for (int i = READ_END; i <= FILE_OF_OURS; i++)
 		if (!is_right(r, row_of(rows, fds[i]), self, fds[i], arena, err))
 			return false;
+	other = row_of(rows, fds[SOCKET]);
+	r->socket_op = other && !(r->iter.absent & BIT(SOCKET_SHOW)) ? other[F_OP] : 0;
+	if (r->socket_op && !is_right(r, other, self, fds[SOCKET], arena, err))
+		r->socket_op = 0;
 	return true;
 }
 
@@ -261,7 +272,7 @@ static bool find_empty(struct fd_rows *r, int fd, struct err *err)
 
 static int try_ours(struct fd_rows *r, struct err *err)
 {
-	int fds[OURS] cleanup(close_all) = { -1, -1, -1, -1 };
+	int fds[OURS] cleanup(close_all) = { -1, -1, -1, -1, -1 };
 	cleanup_arena struct arena *arena = arena_new();
 	cleanup_fd int self = -1;
 	struct iter_rows rows;

@@ -16,6 +16,7 @@
 /* From so many descriptors on a second thread, and duplicates, are worth their start. */
 #define MANY 64
 #define AT_ONCE 32
+#define SPARE 256 /* for descriptors of our own */
 
 /* What one of the threads knows. */
 struct look {
@@ -134,7 +135,10 @@ static int look_at(void *view, size_t i, struct err *err)
 	return ret ? err_task(err, f->task->pid, f->task->stat.comm, err_object(err, ret, "fd %d", f->number)) : 0;
 }
 
-/* While threads share our table of descriptors, each time it grows costs a grace period (fs/file.c, expand_fdtable()): now, then. */
+/*
+ * While threads, and the guard of connections, share our table of descriptors, each time it grows costs a grace period (fs/file.c,
+ * expand_fdtable()): now, then; and far enough for a duplicate and an image of each, as connections have.
+ */
 static void make_room(size_t n)
 {
 	struct rlimit lim;
@@ -144,7 +148,7 @@ static void make_room(size_t n)
 		lim.rlim_cur = lim.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
-	far = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)n + MANY);
+	far = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)(2 * n) + SPARE);
 	if (far >= 0)
 		close(far);
 }

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/image/threads.h"
 
-#include <pthread.h>
 #include <sched.h>
 
-struct worker {
-	pthread_t thread;
-	int (*f)(void *arg, struct err *err);
-	void *arg;
-	int ret;
-	struct err err;
-};
+#include "common/base/aside.h"
 
 unsigned image_threads_default(void)
 {
@@ -20,32 +13,20 @@ unsigned image_threads_default(void)
 	return (unsigned)MIN(MAX(n, 1), 16);
 }
 
-static void *start(void *p)
-{
-	struct worker *w = p;
-
-	w->ret = w->f(w->arg, &w->err);
-	return NULL;
-}
-
 int image_threads(unsigned threads, int (*f)(void *arg, struct err *err), void *arg, struct err *err)
 {
-	unsigned want = MIN(MAX(threads, 1u), IMAGE_THREADS_MAX) - 1, n = 0;
-	cleanup_free struct worker *w = xreallocarray(NULL, want + 1, sizeof(*w));
+	const unsigned others = MIN(MAX(threads, 1u), IMAGE_THREADS_MAX) - 1;
+	cleanup_free struct aside *v = xreallocarray(NULL, others + 1, sizeof(*v));
 	int ret;
 
-	for (; n < want; n++) {
-		w[n] = (struct worker){ .f = f, .arg = arg, .err = ERR_INIT };
-		if (pthread_create(&w[n].thread, NULL, start, &w[n]))
-			break;
-	}
+	for (unsigned i = 0; i < others; i++)
+		aside_start(&v[i], f, arg);
 	ret = f(arg, err);
-	for (unsigned i = 0; i < n; i++) {
-		pthread_join(w[i].thread, NULL);
-		if (w[i].ret && !ret) {
-			ret = w[i].ret;
-			*err = w[i].err;
-		}
+	for (unsigned i = 0; i < others; i++) {
+		struct err ignore = ERR_INIT;
+		const int back = aside_join(&v[i], ret ? &ignore : err);
+
+		ret = ret ? ret : back;
 	}
 	return ret;
 }

@@ -12,7 +12,7 @@ unsigned image_threads_default(void);
 
 /*
  * Calls f in so many threads, of which the caller's is one; returns the first failure, after all have ended. f shares work through
- * arg; it must look for failures of others itself where it waits for them. Threads that cannot be made are done without.
+ * arg; it must look for failures of others itself where it waits for them. Without threads it is called as often, one after the other.
  */
 int image_threads(unsigned threads, int (*f)(void *arg, struct err *err), void *arg, struct err *err);
 

@@ -93,10 +93,10 @@ int repair_enter(int fd)
 
 int repair_leave(int fd, int reuse)
 {
-	/* Without the probe that TCP_REPAIR_OFF sends: the lock would drop it. */
+	/* Without the probe that TCP_REPAIR_OFF sends: the lock would drop it. SO_REUSEADDR is off then. */
 	int ret = set(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
 
-	return ret ? ret : set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
+	return ret || !reuse ? ret : set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
 }
 
 static bool is_dead(int pidfd, int ms)

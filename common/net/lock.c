@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/net/close_aside.h"
+
 #ifndef SO_SNDBUFFORCE
 #define SO_SNDBUFFORCE 32
 #endif
@@ -550,10 +552,11 @@ void net_lock_free(struct net_lock *l)
 
 	if (!l)
 		return;
-	/* Closing the socket would do it, too, but only after a grace period of the kernel. */
+	/* Closing the socket would do it, too, but later. */
 	if (!l->kept && l->n)
 		net_unlock(l, &ignore);
-	close(l->fd);
+	/* This waits for a grace period, and all that a transaction took away is freed (nft_rcv_nl_event() in the same file). */
+	close_aside(l->fd);
 	free(l->v);
 	free(l);
 }

@@ -14,8 +14,12 @@
 #include <time.h>
 
 #include "common/base/fault.h"
+#include "common/base/halves.h"
 #include "common/tty/pty.h"
 #include "common/restore/inner.h"
+
+/* So many strands one of two threads takes at a time. */
+#define STRANDS_AT_ONCE 8
 
 /* What helps against what others have done on this host. */
 static int advise(long nr, int errnum, int ret, struct err *err)
@@ -144,6 +148,20 @@ static int choose_range(const struct plan *plan, struct slots *slots, struct err
 	return 0;
 }
 
+/*
+ * The kernel's table of descriptors as large as it will be: where several threads have it in common, each growth waits for a grace period
+ * (expand_fdtable() in fs/file.c).
+ */
+static void grow_table(const struct plan *plan, const struct slots *slots)
+{
+	const int fd = eventfd(0, EFD_CLOEXEC), last = fcntl(fd, F_DUPFD_CLOEXEC, MIN(slots->low + (int)plan->nslots + 1, slots->high - 1));
+
+	if (last >= 0)
+		close(last);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Moves fd into the range; ours is closed unless it must stay its owner's. */
 static int take_slot(struct slots *slots, uint32_t slot, const char *name, int fd, bool keep, struct err *err)
 {
@@ -209,9 +227,12 @@ struct here {
 	uint32_t *also;
 	unsigned char *data;
 	const struct plan_identity **who; /* of each step; NULL when all are ours */
+	uint32_t *strand; /* of each step: one more than its number, or 0; NULL when two threads are not worth it */
+	size_t data_start;
 	struct stand_in *stand_ins;
 	size_t called; /* steps before this place were made by a stand-in, ahead of their turn */
 	const struct log *log;
+	bool faults; /* some are asked for */
 };
 
 /* Descriptors in data: those in messages. */
@@ -337,38 +358,97 @@ static int bind_step(struct here *h, size_t i, struct agent_step *s, size_t data
 	return 0;
 }
 
-static int run_program(struct here *h, struct err *err)
+/* The step at this place, and what follows from its result. */
+static int run_place(struct here *h, size_t place, struct err *err)
 {
 	struct program *p = h->plan->controller;
-	size_t len, n = program_steps(p), data_start;
-	const bool faults = fault_wanted();
+	size_t i = program_at(p, place);
+	struct agent_step *s = &h->steps[place];
+	enum step_expect expect;
+	int64_t want;
+	int ret = 0, fail = h->faults ? fault("restore:controller-step") : 0;
 
-	program_data_bytes(p, &len);
-	data_start = program_size(p) - len;
-	for (size_t place = 0; place < n; place++) {
-		size_t i = program_at(p, place);
-		struct agent_step *s = &h->steps[place];
-		enum step_expect expect;
-		int64_t want;
-		int ret = 0, fail = faults ? fault("restore:controller-step") : 0;
+	if (fail)
+		s->result = -fail;
+	else
+		ret = run_step(h, place, i, err);
+	if (ret)
+		return ret;
+	program_set_result(p, i, s->result);
+	expect = program_expect(p, i, &want);
+	if (!program_met(expect, want, s->result))
+		return step_error(h->plan, p, i, err);
+	/* An attempt that may fail leaves its slot empty. */
+	return s->result < 0 && h->first[i] ? 0 : bind_step(h, i, s, h->data_start, err);
+}
 
-		if (fail)
-			s->result = -fail;
-		else
-			ret = run_step(h, place, i, err);
-		if (ret)
-			return ret;
-		program_set_result(p, i, s->result);
-		expect = program_expect(p, i, &want);
-		if (!program_met(expect, want, s->result))
-			return step_error(h->plan, p, i, err);
-		if (s->result < 0 && h->first[i])
-			continue; /* an attempt that may fail: its slot stays empty */
-		ret = bind_step(h, i, s, data_start, err);
-		if (ret)
-			return ret;
+/* Steps of one strand at neighbouring places. */
+struct piece { size_t at, end; };
+struct pieces { struct here *h; struct piece *v; size_t n, cap; };
+
+/* Strands from this place on, to the end of the phase or the first step that is in none. */
+static void find_pieces(struct pieces *v, size_t place)
+{
+	const struct here *h = v->h;
+	const struct program *p = h->plan->controller;
+	uint32_t last = 0;
+
+	v->n = 0;
+	for (; h->strand && place < program_steps(p); place++) {
+		const uint32_t strand = h->strand[program_at(p, place)];
+
+		if (strand < last || !strand)
+			return;
+		if (strand != last) {
+			array_reserve(&v->v, &v->cap, v->n, sizeof(*v->v));
+			v->v[v->n++].at = place;
+		}
+		v->v[v->n - 1].end = place + 1;
+		last = strand;
 	}
-	return 0;
+}
+
+static int run_piece(void *view, size_t i, struct err *err)
+{
+	const struct pieces *v = view;
+	int ret = 0;
+
+	for (size_t place = v->v[i].at; !ret && place < v->v[i].end; place++)
+		ret = run_place(v->h, place, err);
+	return ret;
+}
+
+static int run_program(struct here *h, struct err *err)
+{
+	const size_t n = program_steps(h->plan->controller);
+	struct pieces v = { .h = h };
+	int ret = 0;
+
+	for (size_t place = 0; !ret && place < n;) {
+		find_pieces(&v, place);
+		if (!v.n) {
+			ret = run_place(h, place++, err);
+			continue;
+		}
+		ret = halves_run(&(struct halves){ .n = v.n, .at_once = STRANDS_AT_ONCE, .one = run_piece, .mine = &v, .other = &v }, err);
+		place = v.v[v.n - 1].end;
+	}
+	free(v.v);
+	return ret;
+}
+
+/* One who makes steps in another's name makes them all. */
+static uint32_t *strands_of(const struct plan *plan)
+{
+	uint32_t *strand;
+
+	if (plan->nas || plan->nstrands <= STRANDS_AT_ONCE)
+		return NULL;
+	strand = xzalloc(program_steps(plan->controller) * sizeof(*strand));
+	for (size_t k = 0; k < plan->nstrands; k++)
+		for (uint32_t i = plan->strands[k].from; i < plan->strands[k].to; i++)
+			strand[i] = (uint32_t)k + 1;
+	return strand;
 }
 
 /* All pidfds of one dead process: one that lives no longer than it takes to open them. */
@@ -438,9 +518,9 @@ static int fill_slots(struct here *h, struct err *err)
 int controller_run(struct plan *plan, const struct log *log, struct slots *slots, struct err *err)
 {
 	cleanup_free const struct plan_identity **who = NULL;
-	cleanup_free uint32_t *first = NULL, *next = NULL, *place = NULL, *also = NULL;
+	cleanup_free uint32_t *first = NULL, *next = NULL, *place = NULL, *also = NULL, *strand = NULL;
 	struct program *p = plan->controller;
-	struct here h = { .plan = plan, .slots = slots, .log = log };
+	struct here h = { .plan = plan, .slots = slots, .log = log, .faults = fault_wanted() };
 	struct below below = { 0 };
 	size_t len;
 	int ret;
@@ -453,14 +533,15 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 	if (ret)
 		return ret;
 	/* Stand-ins see what we see. */
-	h.bytes = mmap(NULL, program_size(p) + 16, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	h.bytes = mmap(NULL, program_size(p) + 16, PROT_READ | PROT_WRITE, (plan->nas ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
 	if (h.bytes == MAP_FAILED)
 		return err_sys(err, "no memory for the controller's program");
 	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)h.bytes, .epilogue_phase = INT32_MAX },
 		     h.bytes);
 	h.steps = (struct agent_step *)(h.bytes + sizeof(struct agent_header));
 	program_data_bytes(p, &len);
-	h.data = h.bytes + program_size(p) - len;
+	h.data_start = program_size(p) - len;
+	h.data = h.bytes + h.data_start;
 	if (plan->nas)
 		h.who = who = xzalloc(program_steps(p) * sizeof(*who));
 	for (size_t i = 0; i < plan->nas; i++)
@@ -469,6 +550,9 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 	h.next = next = xzalloc((plan->nslots + 1) * sizeof(*next));
 	h.place = place = xzalloc((plan->nslots + 1) * sizeof(*place));
 	h.also = also = xzalloc((program_slots(p) + 1) * sizeof(*also));
+	h.strand = strand = strands_of(plan);
+	if (strand)
+		grow_table(plan, slots);
 	index_places(&h);
 	ret = fill_slots(&h, err);
 	log_debug(log, "controller: %zu steps, %zu descriptors from %d", program_steps(p), slots->n, slots->low);

@@ -28,6 +28,7 @@ void plan_free(struct plan *plan)
 	free(plan->slot_names);
 	free(plan->binds);
 	free(plan->as);
+	free(plan->strands);
 	arena_free(plan->arena);
 	arena_free(plan->beside);
 	free(plan);
@@ -90,4 +91,10 @@ void plan_step_as(struct plan *plan, struct step_ref step, const struct plan_ide
 {
 	array_reserve(&plan->as, &plan->as_cap, plan->nas, sizeof(*plan->as));
 	plan->as[plan->nas++] = (struct plan_as){ step, who };
+}
+
+void plan_strand(struct plan *plan, size_t from)
+{
+	array_reserve(&plan->strands, &plan->strands_cap, plan->nstrands, sizeof(*plan->strands));
+	plan->strands[plan->nstrands++] = (struct plan_strand){ (uint32_t)from, (uint32_t)program_steps(plan->controller) };
 }

@@ -164,6 +164,8 @@ struct plan_bind {
 /* In whose name a step of the controller's program is made: pid and effective ids. */
 struct plan_identity { pid_t pid; uint32_t uid, gid; const uint32_t *groups; size_t ngroups; };
 struct plan_as { struct step_ref step; const struct plan_identity *who; };
+/* The controller's steps from..to - 1, in order of insertion. */
+struct plan_strand { uint32_t from, to; };
 struct plan_cgroup { struct step_ref made; const char *dir; struct plan_cgroup *next; };
 
 struct plan {
@@ -188,6 +190,8 @@ struct plan {
 	struct plan_bind *binds; /* one for each slot */
 	struct plan_as *as; /* steps that others than we make */
 	size_t nas, as_cap;
+	struct plan_strand *strands; /* ascending */
+	size_t nstrands, strands_cap;
 	size_t nslots, slots_cap;
 	struct plan_task *tasks; /* those of the model in its order, then helpers */
 	size_t ntasks;
@@ -218,6 +222,11 @@ void plan_slot_is(struct plan *plan, uint32_t slot, struct step_ref step);
 void plan_slot_from_data(struct plan *plan, uint32_t slot, struct step_ref step, struct data_ref data, uint32_t off);
 /* The controller's step is made by a process with this number and these ids. who: in the plan's arena. */
 void plan_step_as(struct plan *plan, struct step_ref step, const struct plan_identity *who);
+/*
+ * The controller's steps that were added since it had `from` have to do with nothing but each other, and those of other strands need not
+ * come before or behind them in a phase: two threads may make them.
+ */
+void plan_strand(struct plan *plan, size_t from);
 /* A new slot for a descriptor that we hold already (a pages image of the model): tasks reach it through ARG_SLOT under
  * a number that no target descriptor has. fd stays its owner's and must live as long as the plan. */
 uint32_t plan_slot_fd(struct plan *plan, const char *name, int fd);

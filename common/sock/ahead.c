@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "common/sock/ahead.h"
+#include "common/sock/alike.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
 #include "common/base/aside.h"
-#include "common/sock/inetopt.h"
+#include "common/sock/inet.h"
+#include "common/sock/tcp.h"
 
-/* From so many sockets on a second thread is worth its start. */
+/* From so many sockets on a second thread is worth its start, and to find out which are alike. */
 #define MANY 16
+#define MANY_ALIKE 256
 
 struct sock_ahead {
 	struct socks_ahead *all;
@@ -23,6 +25,7 @@ struct socks_ahead {
 	struct dump view; /* with an arena of its own */
 	struct sock_ahead *v;
 	size_t n, next; /* those before next are taken */
+	struct sock_alike *alike; /* NULL: not (yet) known */
 	struct aside beside;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
@@ -42,16 +45,57 @@ static bool read_one(struct dump *view, struct sock_ahead *a)
 		return false;
 	if (sock_options_dump(view, &src, &a->told.opts, &ignore))
 		return false;
+	if (src.domain == AF_INET) {
+		a->told.ip = inet_ip_options(view, a->fd, AF_INET);
+		a->told.tcp = tcp_options(view, a->fd);
+	}
 	return !inet || !inetopt_dump(view, &src, false, &a->told.more, &a->told.nmore, &ignore);
+}
+
+/* One with the numbers of another that was read. */
+static bool read_like(struct dump *view, const struct sock_ahead *a, const struct sock_like *like, struct sock_told *out)
+{
+	const struct fd_source src = { .fd = a->fd, .domain = AF_INET, .type = SOCK_STREAM, .protocol = IPPROTO_TCP };
+	const struct sock_asked *asked = sock_alike_asked(a->all->alike);
+	struct err ignore = ERR_INIT;
+
+	*out = (struct sock_told){ .opts = arena_dup(view->arena, like->told.opts, sizeof(*like->told.opts)),
+				   .ip = asked->fields ? NULL : like->told.ip, .tcp = asked->fields ? NULL : like->told.tcp };
+	return !sock_options_ask(view, &src, asked->options, out->opts, &ignore) &&
+	       !inetopt_ask(view, &src, false, asked->rows, &like->told, &out->more, &out->nmore, &ignore);
+}
+
+/* The second of those that are alike is read both ways; that also the fields are the same is asked of it. */
+static bool is_like(struct dump *view, const struct sock_ahead *a, const struct sock_like *like)
+{
+	struct sock_told as;
+
+	if (!read_like(view, a, like, &as))
+		return false;
+	as.ip = like->told.ip;
+	as.tcp = like->told.tcp;
+	return sock_told_same(&as, &a->told);
 }
 
 /* Under the lock, which is open meanwhile. */
 static void read_this(struct socks_ahead *all, struct dump *view, struct sock_ahead *a)
 {
+	struct sock_like *like = sock_alike_of(all->alike, a->fd);
+	const bool trusted = like && like->state == LIKE_TRUSTED, second = like && like->state == LIKE_ONE;
+	bool same = false;
+
 	a->state = TAKEN;
 	pthread_mutex_unlock(&all->lock);
-	a->known = read_one(view, a);
+	a->known = trusted ? read_like(view, a, like, &a->told) : read_one(view, a);
+	if (a->known && second)
+		same = is_like(view, a, like);
 	pthread_mutex_lock(&all->lock);
+	if (like && a->known && like->state == LIKE_NEW) {
+		like->told = a->told;
+		like->state = LIKE_ONE;
+	} else if (like && a->known && second && like->state != LIKE_WRONG) {
+		like->state = same ? LIKE_TRUSTED : LIKE_WRONG;
+	}
 	a->state = DONE;
 	if (all->waiting)
 		pthread_cond_broadcast(&all->done);
@@ -71,9 +115,14 @@ static bool read_next(struct socks_ahead *all, struct dump *view)
 static int work(void *arg, struct err *err)
 {
 	struct socks_ahead *all = arg;
+	struct sock_alike *alike = NULL;
+	struct err why = ERR_INIT;
 
 	(void)err;
+	if (all->n >= MANY_ALIKE && sock_alike_open(&alike, &why))
+		log_debug(all->view.log, "which sockets are alike cannot be told: %s", why.reason);
 	pthread_mutex_lock(&all->lock);
+	all->alike = alike;
 	while (read_next(all, &all->view))
 		;
 	pthread_mutex_unlock(&all->lock);
@@ -134,6 +183,7 @@ void socks_ahead_free(struct socks_ahead *all)
 	pthread_cond_destroy(&all->done);
 	pthread_mutex_destroy(&all->lock);
 	arena_free(all->view.arena);
+	sock_alike_free(all->alike);
 	free(all);
 }
 

@@ -20,7 +20,13 @@ void socks_ahead_end(struct socks_ahead *all);
 /* The same, and takes back all that was read. */
 void socks_ahead_free(struct socks_ahead *all);
 
-struct sock_told { SkOptsEntry *opts; SockOptEntry **more; size_t nmore; /* more: of inetopt.h, as of one that is not connected */ };
+struct sock_told {
+	SkOptsEntry *opts;
+	SockOptEntry **more; /* of inetopt.h, as of one that is not connected */
+	size_t nmore;
+	IpOptsEntry *ip; /* of TCP over IPv4; or NULL: then they are to be asked */
+	TcpOptsEntry *tcp;
+};
 /*
  * What was read, or NULL: then the caller reads for itself, and finds out why not. a may be NULL. Who would have to wait reads of the
  * others meanwhile, into the arena of d.

@@ -40,6 +40,8 @@ void inet_address_text(const InetSkEntry *e, bool peer, char *out, size_t n);
  */
 int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool connected, struct err *err);
 
+/* Options of IP with fields of their own; arena memory. */
+IpOptsEntry *inet_ip_options(struct dump *d, int fd, uint32_t family);
 /* Address of the peer; connected: also while a connection is being opened. Without one an empty address of the family. */
 bool inet_peer(int fd, int family, bool connected, union inet_address *out);
 

@@ -130,6 +130,8 @@ static const struct row {
 #undef L
 };
 
+_Static_assert(ARRAY_SIZE(rows) <= 64 * INETOPT_WORDS, "a bit for each row");
+
 struct value { socklen_t len; bool there; unsigned char bytes[VALUE_MAX]; };
 struct inetopt_fresh {
 	int family, type, protocol;
@@ -181,6 +183,31 @@ static int fresh_values(struct dump *d, int family, int type, int protocol, cons
 	return 0;
 }
 
+/* What no other number changes, or what changes the whole host (a delay of sending: NULL, and length 1). */
+static const struct { int level, name; const void *value; socklen_t len; } odd_changes[] = {
+	{ IPPROTO_IP, 4 /* IP_OPTIONS */, "\1\1\1", 4 },
+	{ IPPROTO_IP, 50 /* IP_UNICAST_IF */, "\0\0\0\1", 4 },
+	{ IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */, "\x40\x75\x50\xc3", 4 },
+	{ IPPROTO_TCP, TCP_CONGESTION, "reno", 4 },
+	{ IPPROTO_TCP, TCP_FASTOPEN_KEY, "a key for nobody", 16 },
+	{ IPPROTO_TCP, TCP_TX_DELAY, NULL, 1 },
+};
+
+bool inetopt_change(size_t i, struct sock_change *c)
+{
+	if (i >= ARRAY_SIZE(rows))
+		return false;
+	*c = (struct sock_change){ .level = rows[i].level, .name = rows[i].name };
+	if (!applies(&rows[i], AF_INET, SOCK_STREAM, IPPROTO_TCP, false))
+		c->len = 1;
+	for (size_t k = 0; k < ARRAY_SIZE(odd_changes); k++)
+		if (odd_changes[k].level == c->level && odd_changes[k].name == c->name) {
+			c->value = odd_changes[k].value;
+			c->len = odd_changes[k].len;
+		}
+	return true;
+}
+
 static const struct row *row_of(const SockOptEntry *o)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -217,27 +244,57 @@ static void take_told(struct dump *d, const struct sock_told *told, bool connect
 int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, SockOptEntry ***v, size_t *n, struct err *err)
 {
 	const struct sock_told *told = sock_ahead_get(d, src->ahead);
-	const struct inetopt_fresh *fresh = NULL;
-	SockOptEntry *found[ARRAY_SIZE(rows)];
-	size_t k = 0;
-	int ret;
 
 	if (told) {
 		take_told(d, told, connected, v, n);
 		return 0;
 	}
-	ret = fresh_values(d, src->domain, src->type, src->protocol, &fresh, err);
+	return inetopt_ask(d, src, connected, NULL, NULL, v, n, err);
+}
+
+/* Less than TCP_MAXSEG takes (TCP_MIN_MSS) is what IP_OPTIONS make of it before there is a route. */
+static bool is_outcome(const struct row *r, const struct value *v)
+{
+	int mss;
+
+	memcpy(&mss, v->bytes, sizeof(mss));
+	return r->level == IPPROTO_TCP && r->name == TCP_MAXSEG && mss < 88;
+}
+
+/* The options of another socket that are not asked, in their places. */
+static size_t take_others(const struct sock_told *others, size_t row, size_t *next, SockOptEntry **found)
+{
+	if (!others || *next == others->nmore || row_of(others->more[*next]) != &rows[row])
+		return 0;
+	*found = others->more[(*next)++];
+	return 1;
+}
+
+int inetopt_ask(struct dump *d, const struct fd_source *src, bool connected, const uint64_t *asked, const struct sock_told *others,
+		SockOptEntry ***v, size_t *n, struct err *err)
+{
+	const struct inetopt_fresh *fresh = NULL;
+	SockOptEntry *found[ARRAY_SIZE(rows)], *other;
+	size_t k = 0, next = 0;
+	int ret = fresh_values(d, src->domain, src->type, src->protocol, &fresh, err);
 
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const size_t taken = take_others(others, i, &next, &other);
 		struct value now;
 
+		if (asked && !(asked[i / 64] >> i % 64 & 1)) {
+			if (taken)
+				found[k++] = other;
+			continue;
+		}
 		/* What a fresh socket does not show is not an option of this kernel. */
 		if (!fresh->values[i].there || !applies(&rows[i], src->domain, src->type, src->protocol, connected))
 			continue;
 		get(src->fd, &rows[i], &now);
-		if (!now.there || (now.len == fresh->values[i].len && !memcmp(now.bytes, fresh->values[i].bytes, now.len)))
+		if (!now.there || (now.len == fresh->values[i].len && !memcmp(now.bytes, fresh->values[i].bytes, now.len)) ||
+		    is_outcome(&rows[i], &now))
 			continue;
 		found[k] = arena_msg(d->arena, SockOptEntry, sock_opt_entry__init);
 		found[k]->level = rows[i].level;

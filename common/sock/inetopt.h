@@ -6,7 +6,7 @@
 #ifndef CR_FILE_INETOPT_H
 #define CR_FILE_INETOPT_H
 
-#include "common/file/file.h"
+#include "common/sock/alike.h"
 #include "sk-opts.pb-c.h"
 
 enum inetopt_when {
@@ -19,6 +19,10 @@ struct inetopt_fresh;
 
 /* Appends to (*v)[0..*n), arena memory. connected: in a state other than closed and listening. */
 int inetopt_dump(struct dump *d, const struct fd_source *src, bool connected, SockOptEntry ***v, size_t *n, struct err *err);
+struct sock_told;
+/* The same of one that has all but the asked rows (bits, INETOPT_WORDS of them) in common with another. Both NULL: asks for all. */
+int inetopt_ask(struct dump *d, const struct fd_source *src, bool connected, const uint64_t *asked, const struct sock_told *others,
+		SockOptEntry ***v, size_t *n, struct err *err);
 /* Steps of one moment. Options that are not in the table, or not of that length: ERR_IMAGE. */
 int inetopt_plan(struct plan *plan, uint32_t slot, int phase, enum inetopt_when when, SockOptEntry *const *v, size_t n,
 		 struct err *err);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/sock/ahead.h"
+
 #define STATE_CLOSED 7 /* TCP_CLOSE */
 #define STATE_LISTEN 10 /* TCP_LISTEN */
 
@@ -88,28 +90,32 @@ static int int_of(int fd, int level, int name)
 }
 
 /* Of two options that both families have, a raw socket takes but that of its own, and v1.1 means this one. */
-static int own_level(const InetSkEntry *e)
+static int own_level(uint32_t family)
 {
-	return e->family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	return family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
 }
 
-static int fill_ip_options(struct dump *d, int fd, InetSkEntry *e)
+IpOptsEntry *inet_ip_options(struct dump *d, int fd, uint32_t family)
 {
-	const bool v6 = e->family == AF_INET6;
+	const bool v6 = family == AF_INET6;
 	IpOptsEntry *o = arena_msg(d->arena, IpOptsEntry, ip_opts_entry__init);
 
-	o->has_freebind = o->freebind = int_of(fd, own_level(e), v6 ? IPV6_FREEBIND : IP_FREEBIND) != 0;
-	o->has_pktinfo = o->pktinfo = int_of(fd, own_level(e), v6 ? IPV6_RECVPKTINFO : IP_PKTINFO) != 0;
+	o->has_freebind = o->freebind = int_of(fd, own_level(family), v6 ? IPV6_FREEBIND : IP_FREEBIND) != 0;
+	o->has_pktinfo = o->pktinfo = int_of(fd, own_level(family), v6 ? IPV6_RECVPKTINFO : IP_PKTINFO) != 0;
 	o->tos = (uint32_t)int_of(fd, IPPROTO_IP, IP_TOS);
 	o->has_tos = o->tos != 0;
 	o->ttl = (uint32_t)int_of(fd, IPPROTO_IP, IP_TTL);
 	o->has_ttl = o->ttl != 0;
-	e->ip_opts = o;
-	if (e->family != AF_INET6)
-		return 0;
-	e->has_v6only = true;
-	e->v6only = int_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
-	return 0;
+	return o;
+}
+
+static void fill_ip_options(struct dump *d, const struct fd_source *src, InetSkEntry *e)
+{
+	const struct sock_told *told = sock_ahead_get(d, src->ahead);
+
+	e->ip_opts = told && told->ip ? told->ip : inet_ip_options(d, src->fd, e->family);
+	e->has_v6only = e->family == AF_INET6;
+	e->v6only = e->has_v6only && int_of(src->fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
 }
 
 int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool connected, struct err *err)
@@ -129,10 +135,9 @@ int inet_fill(struct dump *d, const struct fd_source *src, InetSkEntry *e, bool 
 		ret = fown_dump(d, src, &e->fown, err);
 	if (!ret)
 		ret = sock_options_dump(d, src, &e->opts, err);
-	if (!ret)
-		ret = fill_ip_options(d, src->fd, e);
 	if (ret < 0)
 		return ret;
+	fill_ip_options(d, src, e);
 	return inetopt_dump(d, src, connected, &e->options, &e->n_options, err);
 }
 
@@ -235,7 +240,7 @@ int inet_plan_socket(struct plan *plan, const InetSkEntry *e, uint32_t slot, str
 	if (v6 && e->has_v6only)
 		inet_plan_int(plan, MAKE_OBJECTS, slot, "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
 	if (e->ip_opts && e->ip_opts->has_freebind && e->ip_opts->freebind)
-		inet_plan_int(plan, MAKE_OBJECTS, slot, "IP_FREEBIND", own_level(e), v6 ? IPV6_FREEBIND : IP_FREEBIND, 1);
+		inet_plan_int(plan, MAKE_OBJECTS, slot, "IP_FREEBIND", own_level(e->family), v6 ? IPV6_FREEBIND : IP_FREEBIND, 1);
 	return inetopt_plan(plan, slot, MAKE_OBJECTS, INETOPT_EARLY, e->options, e->n_options, err);
 }
 
@@ -296,7 +301,7 @@ int inet_plan_options(struct plan *plan, const InetSkEntry *e, uint32_t slot, st
 	if (o && o->has_ttl && o->ttl && o->ttl != plan->tcp_normal.ttl)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_TTL", IPPROTO_IP, IP_TTL, (int)o->ttl);
 	if (o && o->has_pktinfo && o->pktinfo)
-		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_PKTINFO", own_level(e),
+		inet_plan_int(plan, MAKE_CONTENT, slot, "IP_PKTINFO", own_level(e->family),
 			      e->family == AF_INET6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
 	ret = inetopt_plan(plan, slot, MAKE_CONTENT, INETOPT_LATE, e->options, e->n_options, err);
 	if (ret < 0)

@@ -24,6 +24,8 @@ void sock_describe(int fd, char *out, size_t n);
 void sock_unix_name(const struct sockaddr_un *sun, socklen_t len, char *out, size_t n);
 
 int sock_options_dump(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err);
+/* Of them the asked ones, bits as in struct sock_change, into an entry that has the others. */
+int sock_options_ask(struct dump *d, const struct fd_source *src, uint64_t asked, SkOptsEntry *o, struct err *err);
 /*
  * To be called right behind the step that makes the socket, and before the steps that bind or connect it, for which some
  * options are meant; those that would be in the way of queued data (filters, timeouts, peeking) come in MAKE_LAST.

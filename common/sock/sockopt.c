@@ -13,8 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "common/sock/ahead.h"
+#include "common/sock/alike.h"
 #include "sk-opts.pb-c.h"
 
 /* asm-generic/socket.h, where the headers of the build host are older. */
@@ -106,13 +108,17 @@ static const struct plain_option plain_options[] = {
 
 /* ---- dump ---- */
 
+/* What is asked besides: bits behind those of the rows above. */
+enum { SEND_TIME, RECEIVE_TIME, SIZES, SIZE_LOCK, LINGER, RATE, TXTIME, STAMPS, STAMPING, DEVICE, FILTER, PARTS };
+#define PART(part) (1ull << (ARRAY_SIZE(plain_options) + (part)))
+_Static_assert(ARRAY_SIZE(plain_options) + PARTS <= 64, "a bit for each option");
+
 /* Options that a kind of sockets has not, as the first one of it said. */
 struct sock_lacks {
 	int domain, type, protocol;
 	uint64_t options; /* bits: rows of plain_options */
 	struct sock_lacks *next;
 };
-_Static_assert(ARRAY_SIZE(plain_options) <= 64, "a bit for each option");
 
 static struct sock_lacks *lacks_of(struct dump *d, const struct fd_source *src, bool *fresh)
 {
@@ -128,7 +134,7 @@ static struct sock_lacks *lacks_of(struct dump *d, const struct fd_source *src, 
 	return d->sock_lacks = l;
 }
 
-static void dump_plain(struct dump *d, const struct fd_source *src, SkOptsEntry *o)
+static void dump_plain(struct dump *d, const struct fd_source *src, uint64_t asked, SkOptsEntry *o)
 {
 	bool fresh;
 	struct sock_lacks *lacks = lacks_of(d, src, &fresh);
@@ -138,8 +144,9 @@ static void dump_plain(struct dump *d, const struct fd_source *src, SkOptsEntry 
 		int v = 0;
 		socklen_t len = sizeof(v);
 
-		if (lacks->options >> i & 1)
+		if ((lacks->options | ~asked) >> i & 1)
 			continue;
+		*(protobuf_c_boolean *)((char *)o + p->has) = false;
 		if (getsockopt(src->fd, SOL_SOCKET, p->option, &v, &len) < 0) {
 			if (fresh && (errno == EOPNOTSUPP || errno == ENOPROTOOPT))
 				lacks->options |= 1ull << i;
@@ -155,17 +162,24 @@ static void dump_plain(struct dump *d, const struct fd_source *src, SkOptsEntry 
 	}
 }
 
-static int dump_timestamps(int fd, SkOptsEntry *o, struct err *err)
+static void dump_stamps(int fd, SkOptsEntry *o)
 {
 	static const int stamps[] = { SO_TIMESTAMP_OLD, SO_TIMESTAMPNS_OLD, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW };
-	struct { uint32_t flags, phc; } ts = { 0 }, newer = { 0 };
-	socklen_t len = sizeof(ts);
 
+	o->has_so_timestamp = false;
 	for (size_t i = 0; i < ARRAY_SIZE(stamps); i++)
 		if (sock_option(fd, stamps[i]) > 0) {
 			o->has_so_timestamp = true;
 			o->so_timestamp = (uint32_t)stamps[i];
 		}
+}
+
+static int dump_stamping(int fd, SkOptsEntry *o, struct err *err)
+{
+	struct { uint32_t flags, phc; } ts = { 0 }, newer = { 0 };
+	socklen_t len = sizeof(ts);
+
+	o->has_so_timestamping = o->has_so_timestamping_phc = o->has_so_timestamping_new = o->so_timestamping_new = false;
 	/* The old one shows what the new one set, but not the other way round. */
 	if (getsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING_OLD, &ts, &len) < 0)
 		return err_sys(err, "cannot read SO_TIMESTAMPING of a socket");
@@ -183,31 +197,32 @@ static int dump_timestamps(int fd, SkOptsEntry *o, struct err *err)
 	return 0;
 }
 
-static void dump_wide(int fd, SkOptsEntry *o)
+static void dump_wide(int fd, uint64_t asked, SkOptsEntry *o)
 {
 	struct { int32_t clock; uint32_t flags; } txtime = { 0 };
 	struct linger linger = { 0 };
 	socklen_t len = sizeof(linger);
 	uint64_t rate = UINT64_MAX;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff) {
-		o->has_so_linger = true;
+	if (asked & PART(LINGER)) {
+		o->has_so_linger = getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff;
 		o->so_linger = (uint32_t)linger.l_linger;
 	}
 	len = sizeof(rate);
-	if (getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len) == 0 && len == sizeof(rate) &&
-	    rate != UINT64_MAX) {
-		o->has_so_max_pacing_rate = true;
-		o->so_max_pacing_rate = rate;
+	if (asked & PART(RATE)) {
+		o->has_so_max_pacing_rate = getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len) == 0 && len == sizeof(rate) &&
+					    rate != UINT64_MAX;
+		o->so_max_pacing_rate = o->has_so_max_pacing_rate ? rate : 0;
 	}
+	if (!(asked & PART(TXTIME)))
+		return;
 	/* The clock and the flags that are shown are 0 when the option was never set, and then it is off; a program that sets
 	 * exactly that gets CLOCK_REALTIME, which differs. There is no telling apart, and no user of that clock. */
 	len = sizeof(txtime);
-	if (getsockopt(fd, SOL_SOCKET, SO_TXTIME, &txtime, &len) == 0 && (txtime.clock || txtime.flags)) {
-		o->has_so_txtime_clock = o->has_so_txtime_flags = true;
-		o->so_txtime_clock = txtime.clock;
-		o->so_txtime_flags = txtime.flags;
-	}
+	o->has_so_txtime_clock = o->has_so_txtime_flags =
+		getsockopt(fd, SOL_SOCKET, SO_TXTIME, &txtime, &len) == 0 && (txtime.clock || txtime.flags);
+	o->so_txtime_clock = txtime.clock;
+	o->so_txtime_flags = txtime.flags;
 }
 
 static int dump_device(struct dump *d, int fd, SkOptsEntry *o, struct err *err)
@@ -220,8 +235,7 @@ static int dump_device(struct dump *d, int fd, SkOptsEntry *o, struct err *err)
 			return err_refuse(err, "socket bound to a network interface that is gone (SO_BINDTODEVICE)");
 		return err_sys(err, "cannot read SO_BINDTODEVICE of a socket");
 	}
-	if (len && *name)
-		o->so_bound_dev = arena_strdup(d->arena, name);
+	o->so_bound_dev = len && *name ? arena_strdup(d->arena, name) : NULL;
 	return 0;
 }
 
@@ -237,6 +251,7 @@ static int dump_filter(struct dump *d, int fd, SkOptsEntry *o, struct err *err)
 			return err_refuse(err, "socket with an eBPF filter (SO_ATTACH_BPF)");
 		return err_sys(err, "cannot read the filter of a socket");
 	}
+	o->n_so_filter = 0;
 	if (!n)
 		return 0;
 	if (n > FILTER_MAX || getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, code, &n) < 0)
@@ -249,36 +264,97 @@ static int dump_filter(struct dump *d, int fd, SkOptsEntry *o, struct err *err)
 	return 0;
 }
 
-static int read_options(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err)
+static int dump_time(int fd, int option, uint64_t *sec, uint64_t *usec, struct err *err)
 {
-	const int fd = src->fd;
-	SkOptsEntry *o = *out = arena_msg(d->arena, SkOptsEntry, sk_opts_entry__init);
-	struct timeval snd = { 0 }, rcv = { 0 };
-	socklen_t snd_len = sizeof(snd), rcv_len = sizeof(rcv);
-	int sndbuf = sock_option(fd, SO_SNDBUF), rcvbuf = sock_option(fd, SO_RCVBUF),
-	    lock = sock_option(fd, SO_BUF_LOCK);
+	struct timeval t = { 0 };
+	socklen_t len = sizeof(t);
 
-	if (sndbuf < 0 || rcvbuf < 0 || getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &snd, &snd_len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &rcv, &rcv_len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, option, &t, &len) < 0)
 		return err_sys(err, "cannot read the options of a socket");
+	*sec = (uint64_t)t.tv_sec;
+	*usec = (uint64_t)t.tv_usec;
+	return 0;
+}
+
+static int dump_sizes(int fd, SkOptsEntry *o, struct err *err)
+{
+	const int sndbuf = sock_option(fd, SO_SNDBUF), rcvbuf = sndbuf < 0 ? sndbuf : sock_option(fd, SO_RCVBUF);
+
+	if (rcvbuf < 0)
+		return err_set(err, ERR_FAILED, -rcvbuf, "cannot read the options of a socket");
 	o->so_sndbuf = (uint32_t)sndbuf;
 	o->so_rcvbuf = (uint32_t)rcvbuf;
-	o->so_snd_tmo_sec = (uint64_t)snd.tv_sec;
-	o->so_snd_tmo_usec = (uint64_t)snd.tv_usec;
-	o->so_rcv_tmo_sec = (uint64_t)rcv.tv_sec;
-	o->so_rcv_tmo_usec = (uint64_t)rcv.tv_usec;
-	if (lock >= 0) {
-		o->has_so_buf_lock = true;
-		o->so_buf_lock = (uint32_t)lock;
+	return 0;
+}
+
+int sock_options_ask(struct dump *d, const struct fd_source *src, uint64_t asked, SkOptsEntry *o, struct err *err)
+{
+	const int fd = src->fd;
+	int ret = asked & PART(SIZES) ? dump_sizes(fd, o, err) : 0;
+
+	if (!ret && asked & PART(SEND_TIME))
+		ret = dump_time(fd, SO_SNDTIMEO, &o->so_snd_tmo_sec, &o->so_snd_tmo_usec, err);
+	if (!ret && asked & PART(RECEIVE_TIME))
+		ret = dump_time(fd, SO_RCVTIMEO, &o->so_rcv_tmo_sec, &o->so_rcv_tmo_usec, err);
+	if (ret)
+		return ret;
+	if (asked & PART(SIZE_LOCK)) {
+		const int lock = sock_option(fd, SO_BUF_LOCK);
+
+		o->has_so_buf_lock = lock >= 0;
+		o->so_buf_lock = lock >= 0 ? (uint32_t)lock : 0;
 	}
-	dump_plain(d, src, o);
-	dump_wide(fd, o);
-	int ret = dump_timestamps(fd, o, err);
-	if (!ret)
+	dump_plain(d, src, asked, o);
+	dump_wide(fd, asked, o);
+	if (asked & PART(STAMPS))
+		dump_stamps(fd, o);
+	if (asked & PART(STAMPING))
+		ret = dump_stamping(fd, o, err);
+	if (!ret && asked & PART(DEVICE))
 		ret = dump_device(d, fd, o, err);
-	if (!ret)
+	if (!ret && asked & PART(FILTER))
 		ret = dump_filter(d, fd, o, err);
 	return ret;
+}
+
+/* Two values of each field of what is more than one number; of STAMPS none, for time stamps cost the whole host something. */
+static const struct linger lingers[] = { { 1, 7 }, { 1, 9 } };
+static const struct timeval times[] = { { 3, 0 }, { 5, 0 } };
+static const uint64_t rates[] = { 1u << 20, 1ull << 36 | 1u << 20 };
+static const struct { int32_t clock; uint32_t flags; } txtimes[] = { { CLOCK_MONOTONIC, 0 }, { CLOCK_MONOTONIC, 2 }, { CLOCK_TAI, 0 } };
+static const uint32_t stampings[][2] = { { SOF_TIMESTAMPING_SOFTWARE, 0 }, { SOF_TIMESTAMPING_RAW_HARDWARE, 0 } };
+static const struct sock_filter all_of_it[] = { { BPF_RET | BPF_K, 0, 0, 65535 } };
+static const struct sock_fprog filter = { 1, (struct sock_filter *)(uintptr_t)all_of_it };
+static const int on = 1;
+#define CHANGE(part, name, value) { PART(part), SOL_SOCKET, name, &(value), sizeof(value) }
+static const struct sock_change wide_changes[] = {
+	CHANGE(LINGER, SO_LINGER, lingers[0]), CHANGE(LINGER, SO_LINGER, lingers[1]),
+	CHANGE(SEND_TIME, SO_SNDTIMEO, times[0]), CHANGE(SEND_TIME, SO_SNDTIMEO, times[1]),
+	CHANGE(RECEIVE_TIME, SO_RCVTIMEO, times[0]), CHANGE(RECEIVE_TIME, SO_RCVTIMEO, times[1]),
+	CHANGE(RATE, SO_MAX_PACING_RATE, rates[0]), CHANGE(RATE, SO_MAX_PACING_RATE, rates[1]),
+	CHANGE(TXTIME, SO_TXTIME, txtimes[0]), CHANGE(TXTIME, SO_TXTIME, txtimes[1]), CHANGE(TXTIME, SO_TXTIME, txtimes[2]),
+	CHANGE(STAMPING, SO_TIMESTAMPING_OLD, stampings[0]), CHANGE(STAMPING, SO_TIMESTAMPING_OLD, stampings[1]),
+	CHANGE(STAMPING, SO_TIMESTAMPING_NEW, stampings[0]),
+	{ PART(DEVICE), SOL_SOCKET, SO_BINDTODEVICE, "lo", 3 },
+	CHANGE(FILTER, SO_ATTACH_FILTER, filter), CHANGE(FILTER, SO_LOCK_FILTER, on),
+	{ PART(SIZE_LOCK), SOL_SOCKET, SO_BUF_LOCK, NULL, 0 },
+};
+#undef CHANGE
+
+bool sock_option_change(size_t i, struct sock_change *c)
+{
+	const size_t plain = ARRAY_SIZE(plain_options);
+
+	if (i >= plain + ARRAY_SIZE(wide_changes))
+		return false;
+	*c = i < plain ? (struct sock_change){ 1ull << i, SOL_SOCKET, plain_options[i].option, NULL, 0 } : wide_changes[i - plain];
+	return true;
+}
+
+static int read_options(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err)
+{
+	*out = arena_msg(d->arena, SkOptsEntry, sk_opts_entry__init);
+	return sock_options_ask(d, src, UINT64_MAX, *out, err);
 }
 
 int sock_options_dump(struct dump *d, const struct fd_source *src, SkOptsEntry **out, struct err *err)
@@ -290,6 +366,7 @@ int sock_options_dump(struct dump *d, const struct fd_source *src, SkOptsEntry *
 	*out = told->opts;
 	return 0;
 }
+
 int sock_refuse_errors(int fd, const char *what, struct err *err)
 {
 	struct pollfd p = { fd, 0, 0 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
 #include "common/sock/tcp.h"
+#include "common/sock/ahead.h"
 #include "common/sock/listeners.h"
 #include "common/sock/tcp_ended.h"
 #include "common/sock/tcp_load.h"
@@ -16,7 +17,7 @@ static bool tcp_match(int type, int protocol)
 
 /* ---- dump ---- */
 
-void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e)
+TcpOptsEntry *tcp_options(struct dump *d, int fd)
 {
 	static const struct { int name; size_t has, value; bool boolean; } fields[] = {
 #define FIELD(name, field, boolean) { name, offsetof(TcpOptsEntry, has_##field), offsetof(TcpOptsEntry, field), boolean }
@@ -25,7 +26,7 @@ void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e)
 		FIELD(TCP_KEEPINTVL, keepintvl, false),
 #undef FIELD
 	};
-	TcpOptsEntry *o = e->tcp_opts = arena_msg(d->arena, TcpOptsEntry, tcp_opts_entry__init);
+	TcpOptsEntry *o = arena_msg(d->arena, TcpOptsEntry, tcp_opts_entry__init);
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		int v = 0;
@@ -39,6 +40,14 @@ void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e)
 		else
 			*(uint32_t *)(void *)((char *)o + fields[i].value) = (uint32_t)v;
 	}
+	return o;
+}
+
+void tcp_fill_options(struct dump *d, const struct fd_source *src, InetSkEntry *e)
+{
+	const struct sock_told *told = sock_ahead_get(d, src->ahead);
+
+	e->tcp_opts = told && told->tcp ? told->tcp : tcp_options(d, src->fd);
 }
 
 /* A protocol on top (kernel TLS) keeps keys and records that nobody can read. */
@@ -135,7 +144,7 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	ret = inet_fill(d, src, e, false, err);
 	if (ret < 0)
 		return ret;
-	tcp_fill_options(d, src->fd, e);
+	tcp_fill_options(d, src, e);
 	e->state = info.tcpi_state;
 	/* As after a connection that was dissolved (connect(2) to AF_UNSPEC). */
 	ret = sock_error_look(d, src, "TCP socket without a connection", &waiting, err);

@@ -34,8 +34,10 @@ int tcp_state(int fd);
 /* Whether descriptor `number` of the task is a TCP socket whose connection is there. */
 bool tcp_is_connected(const struct dump_task *t, int number);
 
-/* Options with fields of their own. */
-void tcp_fill_options(struct dump *d, int fd, InetSkEntry *e);
+/* Options with fields of their own; arena memory. */
+TcpOptsEntry *tcp_options(struct dump *d, int fd);
+/* The same, or what was read ahead, into e. */
+void tcp_fill_options(struct dump *d, const struct fd_source *src, InetSkEntry *e);
 
 /* ---- restore ---- */
 

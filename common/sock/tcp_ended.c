@@ -154,7 +154,7 @@ int tcp_dump_dropped(struct dump *d, const struct fd_source *src, InetSkEntry *e
 
 	if (ret < 0)
 		return ret;
-	tcp_fill_options(d, src->fd, e);
+	tcp_fill_options(d, src, e);
 	drop_name(e);
 	return 0;
 }
@@ -198,7 +198,7 @@ int tcp_dump_ended(struct dump *d, const struct fd_source *src, InetSkEntry *e, 
 	ret = inet_fill(d, src, e, true, err);
 	if (ret < 0)
 		return ret;
-	tcp_fill_options(d, src->fd, e);
+	tcp_fill_options(d, src, e);
 	return tcp_end_entry(d, src, e, -1, err);
 }
 

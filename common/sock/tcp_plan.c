@@ -185,6 +185,7 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 	if (ret < 0)
 		return ret;
 	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s };
+	const size_t from = program_steps(plan->controller);
 	const InetSkEntry *now = for_now(plan, e, st.s, &r);
 	ret = inet_plan_socket(plan, now, slot, err);
 	if (ret < 0)
@@ -207,5 +208,7 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 	tcp_int(plan, slot, "no queue", TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	tcp_plan_options(plan, e->tcp_opts, slot);
 	remember(plan, r);
-	return inet_plan_options(plan, now, slot, err);
+	ret = inet_plan_options(plan, now, slot, err);
+	plan_strand(plan, from);
+	return ret;
 }

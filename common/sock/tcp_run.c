@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/base/halves.h"
 #include "common/sock/tcp_packet.h"
 #include "common/net/guard.h"
 #include "common/net/iptables.h"
@@ -21,6 +22,8 @@
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
 #define STATE_TRIES 200
 #define STATE_PAUSE_NS 5000000
+/* So many of them one of two threads takes at a time. */
+#define AT_ONCE 16
 
 struct tcp_run {
 	const struct tcp_plan *plan;
@@ -29,13 +32,15 @@ struct tcp_run {
 	struct net_lock *lock;
 	struct guard *guard;
 	int root; /* pidfd of the root task */
-	struct tcp_packets packets;
 	struct net_connection *conns; /* of the checkpoint, restored or not */
 	size_t nconns;
 	bool released, done;
 	bool iptables; /* rules of another dumper hold the connections, too */
 	bool unasked;  /* --network-lock skip: what is left of the dump's lock goes, and nothing is locked */
 };
+
+/* What a thread needs that brings connections to their end states. */
+struct side { struct tcp_run *run; struct tcp_packets packets; };
 
 static int sys(struct err *err, int ret, const char *what)
 {
@@ -119,7 +124,6 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 	run->plan = plan->tcp ? plan->tcp : &none;
 	run->log = log;
 	run->root = -1;
-	tcp_packets_init(&run->packets);
 	if (method == NET_LOCK_SKIP)
 		return 0;
 	collect(m, run);
@@ -140,7 +144,7 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
  * Nothing but a segment of the peer brings a socket into most states of closing. So it gets one, made here and marked to pass
  * the lock. fin: the peer's last word; else an acknowledgement of ours.
  */
-static int hear_peer(struct tcp_run *run, const struct tcp_restore *r, int fd, bool fin, uint32_t ack, int want,
+static int hear_peer(struct side *side, const struct tcp_restore *r, int fd, bool fin, uint32_t ack, int want,
 		     struct err *err)
 {
 	const struct timespec pause = { 0, STATE_PAUSE_NS };
@@ -149,7 +153,7 @@ static int hear_peer(struct tcp_run *run, const struct tcp_restore *r, int fd, b
 
 	connection_of(r->e, &c);
 	for (int tries = 0; tries < STATE_TRIES; tries++) {
-		ret = tcp_packets_send(&run->packets, &c, r->s->inq_seq - fin, ack, fin, err);
+		ret = tcp_packets_send(&side->packets, &c, r->s->inq_seq - fin, ack, fin, err);
 		if (ret < 0)
 			return ret;
 		/* Over the loopback device it is there when the call returns, as a rule. */
@@ -175,16 +179,16 @@ static int silent_fin(int fd, struct err *err)
 	return sys(err, ret, "cannot shut it down");
 }
 
-static int reach_state(struct tcp_run *run, const struct tcp_restore *r, int fd, struct err *err)
+static int reach_state(struct side *side, const struct tcp_restore *r, int fd, struct err *err)
 {
 	const uint32_t una = r->s->outq_seq - r->s->outq_len; /* of the data; one less before a FIN of ours */
 	int ret = 0;
 
 	switch (r->e->state) {
 	case CLOSE_WAIT:
-		return hear_peer(run, r, fd, true, una, CLOSE_WAIT, err);
+		return hear_peer(side, r, fd, true, una, CLOSE_WAIT, err);
 	case LAST_ACK:
-		ret = hear_peer(run, r, fd, true, una - 1, CLOSE_WAIT, err);
+		ret = hear_peer(side, r, fd, true, una - 1, CLOSE_WAIT, err);
 		break;
 	case FIN_WAIT1:
 	case FIN_WAIT2:
@@ -196,9 +200,9 @@ static int reach_state(struct tcp_run *run, const struct tcp_restore *r, int fd,
 	if (!ret && !r->nunsent)
 		ret = silent_fin(fd, err);
 	if (!ret && r->e->state == FIN_WAIT2)
-		ret = hear_peer(run, r, fd, false, r->s->outq_seq, FIN_WAIT2, err);
+		ret = hear_peer(side, r, fd, false, r->s->outq_seq, FIN_WAIT2, err);
 	if (!ret && r->e->state == CLOSING)
-		ret = hear_peer(run, r, fd, true, una - 1, CLOSING, err);
+		ret = hear_peer(side, r, fd, true, una - 1, CLOSING, err);
 	return ret;
 }
 
@@ -273,10 +277,10 @@ int tcp_sizes_back(const SkOptsEntry *o, int fd, struct err *err)
 	return sys(err, ret, "cannot set the sizes of its buffers");
 }
 
-static int release(struct tcp_run *run, const struct tcp_restore *r, int fd, struct err *err)
+static int release(struct side *side, const struct tcp_restore *r, int fd, struct err *err)
 {
 	const bool reuse = r->e->opts->has_reuseaddr && r->e->opts->reuseaddr;
-	int ret = reach_state(run, r, fd, err);
+	int ret = reach_state(side, r, fd, err);
 
 	if (!ret && r->e->state != SYN_SENT)
 		ret = set_window(r, fd, err);
@@ -314,6 +318,34 @@ static int take_over(struct tcp_run *run, struct err *err)
 	return ret;
 }
 
+static int release_one(void *view, size_t i, struct err *err)
+{
+	struct side *side = view;
+	const struct tcp_restore *r = &side->run->plan->v[i];
+	int ret = release(side, r, side->run->fds[r->slot], err);
+	char a[64], b[64];
+
+	if (ret >= 0)
+		return 0;
+	inet_address_text(r->e, false, a, sizeof(a));
+	inet_address_text(r->e, true, b, sizeof(b));
+	return err_object(err, ret, "TCP connection %s -> %s", a, b);
+}
+
+static int release_all(struct tcp_run *run, struct err *err)
+{
+	struct side mine = { .run = run }, other = { .run = run };
+	int ret;
+
+	tcp_packets_init(&mine.packets);
+	tcp_packets_init(&other.packets);
+	ret = halves_run(&(struct halves){ .n = run->plan->n, .at_once = AT_ONCE, .one = release_one, .mine = &mine, .other = &other },
+			 err);
+	tcp_packets_close(&mine.packets);
+	tcp_packets_close(&other.packets);
+	return ret;
+}
+
 int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err *err)
 {
 	int ret;
@@ -338,17 +370,7 @@ int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err 
 	guard_watch(run->guard, run->root);
 	guard_act(run->guard, GUARD_KILLING);
 	run->released = true;
-	for (size_t i = 0; !ret && i < run->plan->n; i++) {
-		const struct tcp_restore *r = &run->plan->v[i];
-		char a[64], b[64];
-
-		ret = release(run, r, fds[r->slot], err);
-		if (ret >= 0)
-			continue;
-		inet_address_text(r->e, false, a, sizeof(a));
-		inet_address_text(r->e, true, b, sizeof(b));
-		err_object(err, ret, "TCP connection %s -> %s", a, b);
-	}
+	ret = release_all(run, err);
 	if (!ret && run->iptables)
 		ret = take_over(run, err);
 	fault("tcp:released");
@@ -390,7 +412,6 @@ void tcp_run_free(struct tcp_run *run)
 		close(run->root);
 	net_lock_free(run->lock);
 	free(run->conns);
-	tcp_packets_close(&run->packets);
 	free(run);
 }
 

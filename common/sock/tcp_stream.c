@@ -335,7 +335,7 @@ static int read_settings(void *arg, struct err *err)
 		s->view.task = c->task;
 		ret = inet_fill(&s->view, &c->src, e, true, err);
 		if (!ret)
-			tcp_fill_options(&s->view, c->src.fd, e);
+			tcp_fill_options(&s->view, &c->src, e);
 		if (ret < 0)
 			ret = blame_connection(c, ret, err);
 	}

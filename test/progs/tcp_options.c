@@ -5,56 +5,13 @@
  */
 /* test: net dump=--tcp-established restore=--tcp-established */
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <linux/tcp.h>
-#include <sys/socket.h>
 
-#include "test.h"
+#include "sock_look.h"
 
 #define SOCKETS 6
-#define NAMES 136
-static const int levels[] = { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET };
-#define LEVELS 4
-struct value { socklen_t len; int error; unsigned char bytes[64]; };
 static struct value before[SOCKETS][LEVELS][NAMES];
 static int fds[SOCKETS];
 static const char *const names[SOCKETS] = { "fresh", "fresh IPv6", "listening", "client", "server", "client IPv6" };
-
-/* What is no setting but a report: of the route, of the last packets, of clocks; or an act. */
-static bool is_report(int level, int name, bool connected)
-{
-	switch (level) {
-	case SOL_SOCKET:
-		return name == SO_ERROR || name == SO_MEMINFO || name == SO_COOKIE || name == SO_INCOMING_NAPI_ID ||
-		       name == SO_INCOMING_CPU /* of the last packet */ || name == 71 /* SO_NETNS_COOKIE */;
-	case IPPROTO_IP:
-		return name == 14 /* IP_MTU */ || name == 9 /* IP_PKTOPTIONS */ || (name >= 60 && name < 70) /* of netfilter */ ||
-		       name == IP_MULTICAST_TTL /* of the peer's SYN; setsockopt(2) takes it from no stream */;
-	case IPPROTO_IPV6:
-		return name == 24 /* IPV6_MTU */ || name == 61 /* IPV6_PATHMTU */ || name == 6 /* IPV6_2292PKTOPTIONS */ ||
-		       name == 60 || name == 80 /* of netfilter */ || /* __inet6_bind() in net/ipv6/af_inet6.c sets it with an address, and nothing takes it off again. */
-		       (name == IPV6_V6ONLY && connected);
-	case IPPROTO_TCP:
-		/* Of connections, what the kernel sends at the moment: segments of the route's size, acknowledgements at once. */
-		return name == TCP_INFO || name == TCP_CC_INFO || name == TCP_TIMESTAMP || name == TCP_ZEROCOPY_RECEIVE ||
-		       name == TCP_SAVED_SYN || (name == TCP_QUICKACK && connected) || (name == TCP_MAXSEG && connected) ||
-		       name == 43 /* TCP_IS_MPTCP */ || name == 42;
-	}
-	return false;
-}
-
-static void look(int i, struct value v[LEVELS][NAMES])
-{
-	for (int l = 0; l < LEVELS; l++)
-		for (int n = 0; n < NAMES; n++) {
-			struct value *x = &v[l][n];
-			memset(x, 0, sizeof(*x));
-			x->len = sizeof(x->bytes);
-			x->error = is_report(levels[l], n, i >= 3) || getsockopt(fds[i], levels[l], n, x->bytes, &x->len) ? 1 : 0;
-			if (x->error || x->len > sizeof(x->bytes))
-				x->len = 0;
-		}
-}
 
 /* Any value that goes in. */
 static void change(int i)
@@ -115,7 +72,7 @@ int main(void)
 		if (i != 4)
 			change(i);
 	for (int i = 0; i < SOCKETS; i++)
-		look(i, before[i]);
+		look(fds[i], i >= 3, before[i]);
 	/* The changes did something. */
 	CHECK_EQ(*(int *)(void *)before[3][2][TCP_USER_TIMEOUT].bytes, 98765);
 	CHECK(!strcmp((char *)before[3][2][TCP_CONGESTION].bytes, "reno"));
@@ -125,16 +82,8 @@ int main(void)
 	static struct value now[LEVELS][NAMES];
 	char wrong[600] = "";
 	for (int i = 0; i < SOCKETS; i++) {
-		look(i, now);
-		for (int k = 0; k < LEVELS; k++)
-			for (int n = 0; n < NAMES; n++) {
-				const struct value *a = &before[i][k][n], *b = &now[k][n];
-				if (a->error == b->error && a->len == b->len && !memcmp(a->bytes, b->bytes, a->len))
-					continue;
-				size_t at = strlen(wrong);
-				snprintf(wrong + at, sizeof(wrong) - at, " %s level %d option %d: %d -> %d;", names[i], levels[k], n,
-					 *(const int *)(const void *)a->bytes, *(const int *)(const void *)b->bytes);
-			}
+		look(fds[i], i >= 3, now);
+		compare(names[i], before[i], now, wrong, sizeof(wrong));
 	}
 	if (*wrong)
 		fail("%s", wrong);

@@ -220,6 +220,31 @@ static void manifest_there_and_back(void **state)
 	}
 }
 
+/* Whatever blanks it has, and whether the list is read as it is printed or as JSON: it says the same. */
+static void manifest_in_any_form(void **state)
+{
+	static const char list[] = "    \"core-7.img\": {\"size\": 3, \"xxh64\": [\"0123456789abcdef\"]}";
+	static const char *const second[] = {
+		"", ",\n    \"mm-7.img\": {\"size\": 0}", ",\n    \"core-7.img\": {\"size\": 4}", ",\n \"mm-7.img\": {\"size\": 0}",
+		",\n    \"mm-7.img\": {\"size\":\t0}", ",\n    \"mm-7.img\": {\"size\": 0, \"more\": [1]}", ",\n    \"mm\\u002d7.img\": {\"size\": 0}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(second); i++) {
+		cleanup_manifest struct manifest *m = NULL;
+		cleanup_strbuf struct strbuf b = STRBUF_INIT;
+		struct err err = ERR_INIT;
+
+		strbuf_printf(&b, "{\n  \"version\": 2,\n  \"run\": \"a-run\",\n  \"piece\": 4194304,\n  \"images\": {\n%s%s\n  }\n}\n", list, second[i]);
+		assert_int_equal(manifest_parse(b.s, b.len, &m, &err), 0);
+		assert_string_equal(m->self.run, "a-run");
+		assert_int_equal(m->n, i == 0 || i == 2 ? 1 : 2);
+		assert_int_equal(manifest_find(m, "core-7.img")->size, i == 2 ? 4 : 3); /* the last one of a name counts */
+		if (i != 2)
+			assert_true(manifest_find(m, "core-7.img")->sums[0] == 0x0123456789abcdefull);
+		assert_true(m->n == 1 || manifest_find(m, "mm-7.img"));
+	}
+}
+
 static void hostile_manifests_are_refused(void **state)
 {
 #define HEAD "{\"version\": 2, \"piece\": 4194304, \"images\": {"
@@ -346,7 +371,7 @@ int main(void)
 		cmocka_unit_test(sums_are_those_of_the_specification), cmocka_unit_test(sums_of_blocks_are_those_of_each),
 		cmocka_unit_test(seekable_comes_back),
 		cmocka_unit_test(seekable_damage_is_noticed),	       cmocka_unit_test(hostile_tables_cost_nothing),
-		cmocka_unit_test(manifest_there_and_back),	       cmocka_unit_test(hostile_manifests_are_refused),
+		cmocka_unit_test(manifest_there_and_back),	       cmocka_unit_test(manifest_in_any_form), cmocka_unit_test(hostile_manifests_are_refused),
 		cmocka_unit_test(tar_there_and_back), cmocka_unit_test(tar_is_read_to_its_end),		       cmocka_unit_test(page_sets_are_checked),
 	};
 

@@ -386,6 +386,15 @@ static void test_types(void **state)
 	assert_true(btf_find(btf, "task_struct", "thread_pid->numbers[0].nr", &p));
 	assert_int_equal(p.size, sizeof(int));
 	assert_false(btf_find(btf, "no_struct", "pid", &p));
+	assert_false(btf_find(btf, "sock", "sk_no_check_tx", &p)); /* a bit field, */
+	assert_true(btf_find(btf, "sock", "sk_no_check_tx:1", &p)); /* and the byte that has it */
+	assert_int_equal(p.size, 1);
+	assert_true(btf_find(btf, "task_struct", "comm:8", &p));
+	assert_int_equal(p.size, 8);
+	assert_false(btf_find(btf, "task_struct", "comm:3", &p));
+	assert_false(btf_find(btf, "task_struct", "comm:", &p));
+	assert_false(btf_find(btf, "task_struct", "comm:44", &p));
+	assert_false(btf_find(btf, "task_struct", "no_such_field:4", &p));
 }
 
 /* Cut off and turned bits: refused, or read as whatever they say, but not beyond. */
