@@ -18,6 +18,7 @@
 #include "common/image/source.h"
 #include "common/tty/pty.h"
 #include "common/file/table.h"
+#include "common/sock/accept_queue.h"
 #include "common/sock/tcp_ended.h"
 #include "common/proc/proc.h"
 #include "common/mm/mm.h"
@@ -254,6 +255,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	if (plan) {
 		tcp_preflight(m, plan, report, f);
 		tcp_ended_preflight(plan, report, f);
+		accept_queues_preflight(plan, report, f);
 		cgroup_preflight(plan, report, f);
 		if (all)
 			check_terminals(plan, f);

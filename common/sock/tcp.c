@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
 #include "common/sock/tcp.h"
+#include "common/sock/accept_queue.h"
 #include "common/sock/listeners.h"
 #include "common/sock/tcp_ended.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 static bool tcp_match(int type, int protocol)
@@ -94,23 +96,29 @@ static int refuse_deferred(struct dump *d, const struct fd_source *src, const In
 			"use --skip-in-flight to drop them");
 }
 
-static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, InetSkEntry *e,
+static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, FileEntry *entry, InetSkEntry *e,
 			  struct err *err)
 {
-	char what[300];
+	const unsigned n = info->tcpi_unacked;
+	char what[400];
+	size_t len;
+	int ret;
 
 	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
 	e->backlog = info->tcpi_sacked;
 	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
-	if (!info->tcpi_unacked) {
-		listeners_watch(d, src->fd);
-		return refuse_deferred(d, src, e, err);
-	}
+	listeners_watch(d, src->fd, n);
+	ret = refuse_deferred(d, src, e, err);
+	if (ret || !n)
+		return ret;
 	sock_describe(src->fd, what, sizeof(what));
-	return err_hint(err, err_refuse(err, "%s: %u %s the program has not accepted yet", what, info->tcpi_unacked,
-					info->tcpi_unacked == 1 ? "connection that" : "connections that"),
-			"use --skip-in-flight to drop them");
+	len = strlen(what);
+	snprintf(what + len, sizeof(what) - len, ": %u %s the program has not accepted yet", n,
+		 n == 1 ? "connection that" : "connections that");
+	if (d->opts->tcp_established)
+		return tcp_collect_waiting(d, src, entry, n, what, err);
+	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep them, or --skip-in-flight to drop them");
 }
 
 static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
@@ -142,7 +150,7 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		ret = sock_error_refuse("TCP socket without a connection", &waiting, err);
 	if (ret < 0)
 		return ret;
-	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
+	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, entry, e, err) : 0;
 }
 
 int tcp_state(int fd)
@@ -239,18 +247,23 @@ void tcp_plan_options(struct plan *plan, const TcpOptsEntry *o, uint32_t slot)
 static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err)
 {
 	const bool connected = e->state != TCP_LISTEN && e->dst_port;
+	const bool close = plan->tcp_close || m->inventory->tcp_close;
 	int ret;
 
 	if (e->has_error && (connected || e->state != TCP_CLOSE || !e->ended))
 		return err_image(err, "files.img: TCP socket %u: an error waits to be read, and no connection has ended", e->id);
-	if (connected && !plan->tcp_close && !m->inventory->tcp_close)
+	if (e->n_waiting && e->state != TCP_LISTEN)
+		return err_image(err, "files.img: TCP socket %u: connections wait to be accepted, and it does not listen", e->id);
+	if (connected && !close)
 		return tcp_plan_connection(m, e, plan, slot, err);
-	if (e->state == TCP_CLOSE && e->ended && !plan->tcp_close && !m->inventory->tcp_close) {
+	if (e->state == TCP_CLOSE && e->ended && !close) {
 		ret = tcp_plan_ended(m, e, plan, slot, err);
 		if (ret <= 0)
 			return ret;
 	}
-	ret = inet_plan_socket(plan, e, slot, err);
+	ret = e->n_waiting && !close ? accept_queue_plan(m, e, plan, slot, err) : 0;
+	if (!ret)
+		ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
 	const bool shared = !connected && inet_port_shared(m, plan, e);
