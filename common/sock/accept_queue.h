@@ -38,6 +38,8 @@ struct accept_queue { uint32_t slot; const InetSkEntry *e; const uint8_t *bytes;
 
 /* Checks what the image says of them, and notes them for accept_queues_run(). */
 int accept_queue_plan(const struct model *m, const InetSkEntry *e, struct plan *plan, uint32_t slot, struct err *err);
+/* Whether this kernel and these privileges can make them; nothing is made. */
+int accept_queues_need(const struct plan *plan, struct err *err);
 void accept_queues_preflight(const struct plan *plan, finding_fn report, void *ctx);
 /* One of them, whose entry has passed accept_queue_plan(), as the lock sees it. */
 void accept_queue_connection(const InetSkEntry *e, const WaitingTcpEntry *w, struct net_connection *c);

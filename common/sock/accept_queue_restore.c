@@ -160,18 +160,17 @@ static void check_addresses(const struct accept_queue *q, const char *object, fi
 	}
 }
 
+int accept_queues_need(const struct plan *plan, struct err *err)
+{
+	int ret = plan->accept_queues ? handshake_try(err) : 0;
+
+	return err_object(err, ret, "connections that wait to be accepted do not come back here (cr-check --feature tcp_waiting)");
+}
+
 void accept_queues_preflight(const struct plan *plan, finding_fn report, void *ctx)
 {
-	struct err err = ERR_INIT;
-	char a[64], object[128], line[sizeof(err.reason) + 160];
+	char a[64], object[128];
 
-	if (!plan->accept_queues)
-		return;
-	if (handshake_try(&err) < 0) {
-		snprintf(line, sizeof(line), "connections that wait do not come back here (cr-check --feature tcp_waiting): %s%s%s",
-			 err.reason, err.errnum ? ": " : "", err.errnum ? strerror(err.errnum) : "");
-		report(ctx, "", line);
-	}
 	for (const struct accept_queue *q = plan->accept_queues; q; q = q->next) {
 		inet_address_text(q->e, false, a, sizeof(a));
 		snprintf(object, sizeof(object), "listening TCP socket %s", a);
