@@ -18,19 +18,23 @@
 #define TCX_BEFORE (1u << 3)
 #define TCX_NEXT (-1)
 #define TCX_PASS 0
+#define TCX_DROP 2
 
 #define ASSIGN "bpf_sk_assign_tcp_reqsk"
 #define ATTRS "bpf_tcp_req_attrs"
 #define ATTRS_MAX 64
 #define WORDS 11 /* IPv6: two addresses, two ports, two numbers */
+#define ANSWER_WORDS 9 /* without the numbers */
 #define SEEN (-48) /* of the program's stack */
 #define KEY (-52)
 
-/* What the program and we share: one segment at a time. */
+/* What the program and we share: one connection at a time. */
 struct turn {
-	_Atomic uint32_t waits;
+	_Atomic uint32_t made; /* it is this one's turn */
+	_Atomic uint32_t waits; /* and the segment is yet to come */
 	uint32_t v6, result;
 	uint32_t segment[WORDS];
+	uint32_t answer[ANSWER_WORDS], mask[ANSWER_WORDS]; /* any segment the other way */
 	uint8_t attrs[ATTRS_MAX];
 };
 
@@ -49,7 +53,7 @@ struct handshake {
 
 /* ---- the program ---- */
 
-struct code { struct bpf_insn v[128]; size_t n, leave[64], nleave; };
+struct code { struct bpf_insn v[256]; size_t n, leave[64], nleave; };
 
 static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off, int imm)
 {
@@ -91,15 +95,13 @@ static void load_segment(struct code *c, int protocol, int from, int len)
 	or_leave(c, BPF_JNE | BPF_K, BPF_REG_0, 0, 0);
 }
 
-static void put_match(const struct handshake *h, struct code *c)
+static void put_load(const struct handshake *h, struct code *c)
 {
 	size_t six, over;
 
 	COPY(BPF_REG_6, BPF_REG_1);
-	LOAD(BPF_W, BPF_REG_1, BPF_REG_6, offsetof(struct __sk_buff, mark));
-	or_leave(c, BPF_JNE | BPF_K, BPF_REG_1, 0, NET_LOCK_MARK);
 	put_map(c, BPF_REG_7, BPF_PSEUDO_MAP_VALUE, h->turns);
-	LOAD(BPF_W, BPF_REG_1, BPF_REG_7, offsetof(struct turn, waits));
+	LOAD(BPF_W, BPF_REG_1, BPF_REG_7, offsetof(struct turn, made));
 	or_leave(c, BPF_JEQ | BPF_K, BPF_REG_1, 0, 0);
 	SET(BPF_REG_1, 0);
 	for (int i = 0; i < 6; i++)
@@ -113,6 +115,30 @@ static void put_match(const struct handshake *h, struct code *c)
 	c->v[six].off = (int16_t)(c->n - six - 1);
 	load_segment(c, htons(ETH_P_IPV6), 8, 44);
 	c->v[over].off = (int16_t)(c->n - over - 1);
+}
+
+/* What the connection answers while it is being made meets nobody here who would answer that: its peer may be long gone. */
+static void put_answer(struct code *c)
+{
+	LOAD(BPF_W, BPF_REG_1, BPF_REG_6, offsetof(struct __sk_buff, mark));
+	const size_t ours = c->n;
+	put(c, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_1, 0, 0, NET_LOCK_MARK);
+	for (int i = 0; i < ANSWER_WORDS; i++) {
+		LOAD(BPF_W, BPF_REG_1, BPF_REG_10, SEEN + 4 * i);
+		LOAD(BPF_W, BPF_REG_2, BPF_REG_7, (int)offsetof(struct turn, mask) + 4 * i);
+		put(c, BPF_ALU64 | BPF_AND | BPF_X, BPF_REG_1, BPF_REG_2, 0, 0);
+		LOAD(BPF_W, BPF_REG_2, BPF_REG_7, (int)offsetof(struct turn, answer) + 4 * i);
+		or_leave(c, BPF_JNE | BPF_X, BPF_REG_1, BPF_REG_2, 0);
+	}
+	SET(BPF_REG_0, TCX_DROP);
+	put(c, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	c->v[ours].off = (int16_t)(c->n - ours - 1);
+}
+
+static void put_match(struct code *c)
+{
+	LOAD(BPF_W, BPF_REG_1, BPF_REG_7, offsetof(struct turn, waits));
+	or_leave(c, BPF_JEQ | BPF_K, BPF_REG_1, 0, 0);
 	for (int i = 0; i < WORDS; i++) {
 		LOAD(BPF_W, BPF_REG_1, BPF_REG_10, SEEN + 4 * i);
 		LOAD(BPF_W, BPF_REG_2, BPF_REG_7, (int)offsetof(struct turn, segment) + 4 * i);
@@ -122,7 +148,9 @@ static void put_match(const struct handshake *h, struct code *c)
 
 static void put_program(const struct handshake *h, struct code *c)
 {
-	put_match(h, c);
+	put_load(h, c);
+	put_answer(c);
+	put_match(c);
 	SET(BPF_REG_1, 0);
 	STORE(BPF_W, BPF_REG_10, KEY, BPF_REG_1);
 	put_map(c, BPF_REG_1, BPF_PSEUDO_MAP_FD, h->listener);
@@ -299,9 +327,16 @@ void handshake_next(struct handshake *h, const struct net_connection *c, uint32_
 	uint8_t *at = (uint8_t *)t->segment;
 
 	memset(t->segment, 0, sizeof(t->segment));
+	memset(t->answer, 0, sizeof(t->answer));
+	memset(t->mask, 0, sizeof(t->mask));
 	memset(t->attrs, 0, sizeof(t->attrs));
 	seq = htonl(seq);
 	ack = htonl(ack);
+	memcpy(t->answer, c->local, a);
+	memcpy((uint8_t *)t->answer + a, c->remote, a);
+	memcpy((uint8_t *)t->answer + 2 * a, &c->local_port, 2);
+	memcpy((uint8_t *)t->answer + 2 * a + 2, &c->remote_port, 2);
+	memset(t->mask, 0xff, 2 * a + 4);
 	memcpy(at, c->remote, a);
 	memcpy(at += a, c->local, a);
 	memcpy(at += a, &c->remote_port, 2);
@@ -321,6 +356,12 @@ void handshake_next(struct handshake *h, const struct net_connection *c, uint32_
 	set_attr(h, TSECR, o->clock);
 	t->result = 0;
 	atomic_store(&t->waits, 1);
+	atomic_store(&t->made, 1);
+}
+
+void handshake_done(struct handshake *h)
+{
+	atomic_store(&h->turn->made, 0);
 }
 
 int handshake_result(const struct handshake *h)

@@ -36,6 +36,8 @@ struct handshake_options {
 };
 /* The segment that comes next from c's remote end, with these numbers. */
 void handshake_next(struct handshake *h, const struct net_connection *c, uint32_t seq, uint32_t ack, const struct handshake_options *o);
+/* From then on until here what is said to that remote end does not pass the loopback device: nobody there answers. */
+void handshake_done(struct handshake *h);
 /* What became of it: 1: it has not come yet; 0; -errno. */
 int handshake_result(const struct handshake *h);
 

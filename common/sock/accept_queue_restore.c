@@ -391,6 +391,7 @@ static int make_queue(struct making *k, const struct accept_queue *q, int fd, st
 		k->w = e->waiting[i];
 		accept_queue_connection(e, k->w, &k->c);
 		ret = make_one(k, e->opts, fd, err);
+		handshake_done(k->h);
 		k->bytes += k->bytes ? k->w->unread : 0;
 		if (ret >= 0)
 			continue;

@@ -161,6 +161,18 @@ done
 restore img/1 $est
 finish "death of the tools"
 
+# Without a lock, and with peers in the tree, some of which have reset their connections.
+start work "$BIN/test/progs/tcp_waiting"
+wait_for 20 test -e work/ready || die "not ready: $(cat work/stderr)"
+for i in 3 4; do
+	dump img/$i "$PID" $est --network-lock skip
+	wait_gone "$PID"
+	restore img/$i $est
+done
+touch work/go
+wait_for 30 test -e work/verdict || die "no verdict: $(cat work/stderr)"
+grep -q pass work/verdict || die "without a lock: $(cat work/verdict)"
+
 # What an image may not say.
 begin
 dump img/1 "$SERVER" $est
