@@ -373,15 +373,17 @@ bool btf_bits(const struct btf *b, const char *type, const char *path, struct bt
 	uint32_t id = find_named(b, 1u << BTF_KIND_STRUCT, type);
 
 	*out = (struct btf_bits){ 0 };
-	while (id && !out->width) {
+	while (id) {
 		const size_t len = strcspn(path, ".");
 
 		id = find_bits(b, id, path, len, &out->at, &out->width, 0);
 		if (!path[len])
-			break;
+			return id;
+		if (out->width)
+			return false;
 		path += len + 1;
 	}
-	return id;
+	return false;
 }
 
 uint32_t btf_size(const struct btf *b, const char *type)

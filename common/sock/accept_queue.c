@@ -17,7 +17,10 @@ struct queue {
 	struct fd_source src; /* fd is ours */
 	FileEntry *entry;
 	unsigned n;
-	struct net_connection *found;
+	bool has_deferred;
+	struct deferred deferred;
+	struct net_connection *found; /* n, then deferred.n */
+	size_t nfound;
 };
 
 struct accept_queues {
@@ -50,9 +53,9 @@ int accept_queues_open(struct accept_queues **all, const char *what, struct err 
 }
 
 void accept_queues_add(struct accept_queues *all, struct dump_task *task, const struct fd_source *src, int fd, FileEntry *entry,
-		       unsigned n)
+		       unsigned n, bool deferred)
 {
-	struct queue q = { .task = task, .src = *src, .entry = entry, .n = n };
+	struct queue q = { .task = task, .src = *src, .entry = entry, .n = n, .has_deferred = deferred };
 
 	q.src.fd = fd;
 	q.src.kept = NULL;
@@ -87,23 +90,35 @@ static int take_name(void *ctx, size_t i, const struct queued *c, struct err *er
 	return 0;
 }
 
-static int look(struct accept_queues *all, struct queue *q, struct err *err)
+static int read_deferred(struct dump *d, struct accept_queues *all, struct queue *q, struct err *err)
 {
-	q->found = xreallocarray(NULL, q->n, sizeof(*q->found));
+	return q->has_deferred ? deferred_read(all->reader, q->src.fd, q->entry->isk->family == AF_INET6, d->arena, &q->deferred, err) : 0;
+}
+
+static int look(struct dump *d, struct accept_queues *all, struct queue *q, struct err *err)
+{
+	int ret = read_deferred(d, all, q, err);
+
+	if (ret < 0)
+		return ret;
+	q->nfound = q->n + q->deferred.n;
+	q->found = xreallocarray(NULL, q->nfound, sizeof(*q->found));
+	for (size_t i = 0; i < q->deferred.n; i++)
+		accept_queue_connection(q->entry->isk, q->deferred.v[i], &q->found[q->n + i]);
 	return queue_read(all->reader, q->src.fd, q->n, take_name, q, err);
 }
 
-int accept_queues_look(struct accept_queues *all, struct net_connection **v, size_t *n, struct err *err)
+int accept_queues_look(struct dump *d, struct accept_queues *all, struct net_connection **v, size_t *n, struct err *err)
 {
 	for (size_t i = 0; all && i < all->n; i++) {
 		struct queue *q = &all->v[i];
-		const int ret = look(all, q, err);
+		const int ret = look(d, all, q, err);
 
 		if (ret < 0)
 			return blame(q, ret, err);
-		*v = xreallocarray(*v, *n + q->n, sizeof(**v));
-		memcpy(*v + *n, q->found, q->n * sizeof(**v));
-		*n += q->n;
+		*v = xreallocarray(*v, *n + q->nfound, sizeof(**v));
+		memcpy(*v + *n, q->found, q->nfound * sizeof(**v));
+		*n += q->nfound;
 	}
 	return 0;
 }
@@ -152,16 +167,37 @@ static void put_bytes(struct dump *d, const InetSkEntry *e, const uint8_t *bytes
 	image_store_payload(d->store, IMG_TCP_STREAM, e->ino, bytes, len);
 }
 
+/* They come behind the others, as if the time that they wait for data were over. */
+static int take_deferred(struct dump *d, struct accept_queues *all, struct queue *q, struct err *err)
+{
+	InetSkEntry *e = q->entry->isk;
+	int ret = read_deferred(d, all, q, err);
+
+	if (!ret && q->deferred.n != q->nfound - q->n)
+		ret = -EAGAIN;
+	for (size_t i = 0; !ret && i < q->deferred.n; i++) {
+		struct net_connection now;
+
+		e->waiting[q->n + i] = q->deferred.v[i];
+		accept_queue_connection(e, q->deferred.v[i], &now);
+		if (memcmp(&now, &q->found[q->n + i], sizeof(now)))
+			ret = -EAGAIN;
+	}
+	return ret == -EAGAIN && !err->kind ? err_hint(err, err_refuse(err, "the first data of one of them has come"), "try again") : ret;
+}
+
 static int dump_one(struct dump *d, struct accept_queues *all, struct queue *q, struct err *err)
 {
 	struct taking t = { .d = d, .all = all, .q = q };
 	InetSkEntry *e = q->entry->isk;
-	int ret = q->found ? 0 : look(all, q, err);
+	int ret = q->found ? 0 : look(d, all, q, err);
 
-	e->n_waiting = q->n;
-	e->waiting = arena_alloc(d->arena, q->n * sizeof(WaitingTcpEntry *));
+	e->n_waiting = q->nfound;
+	e->waiting = arena_alloc(d->arena, q->nfound * sizeof(WaitingTcpEntry *) + 1);
 	if (!ret)
 		ret = queue_read(all->reader, q->src.fd, q->n, take, &t, err);
+	if (!ret)
+		ret = take_deferred(d, all, q, err);
 	if (!ret && t.len && !d->found)
 		put_bytes(d, e, t.bytes, t.len);
 	free(t.bytes);
@@ -204,6 +240,7 @@ void accept_queues_close(struct accept_queues *all)
 	for (size_t i = 0; i < all->n; i++) {
 		close(all->v[i].src.fd);
 		free(all->v[i].found);
+		free(all->v[i].deferred.v);
 	}
 	queue_reader_close(all->reader);
 	free(all->v);

@@ -16,12 +16,13 @@ struct accept_queues;
 
 /* Whether this host can read such connections and bring them back: ERR_REFUSED by the name `what`. *all stays open then. */
 int accept_queues_open(struct accept_queues **all, const char *what, struct err *err);
-/* One listening socket at which n wait, for later; entry is complete but for them. fd becomes ours. */
+/* One listening socket at which n wait, for later; entry is complete but for them. deferred: others wait for data there before they do
+ * (TCP_DEFER_ACCEPT). fd becomes ours. */
 void accept_queues_add(struct accept_queues *all, struct dump_task *task, const struct fd_source *src, int fd, FileEntry *entry,
-		       unsigned n);
+		       unsigned n, bool deferred);
 size_t accept_queues_n(const struct accept_queues *all); /* sockets; NULL: none */
 /* Which connections wait now, to be locked; *v (malloc'ed) has *n of them, and grows. */
-int accept_queues_look(struct accept_queues *all, struct net_connection **v, size_t *n, struct err *err);
+int accept_queues_look(struct dump *d, struct accept_queues *all, struct net_connection **v, size_t *n, struct err *err);
 /* Reads those that accept_queues_look() has found, and writes the entries of their sockets. check: writes nothing, and notes errors. */
 int accept_queues_dump(struct dump *d, struct accept_queues *all, struct err *err);
 /* For a guard: each socket, with its number of connections. */

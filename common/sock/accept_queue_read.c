@@ -173,6 +173,11 @@ void queue_reader_close(struct queue_reader *r)
 	free(r);
 }
 
+struct kmem *queue_reader_memory(struct queue_reader *r)
+{
+	return r->k;
+}
+
 /* ---- the queue ---- */
 
 static const char changes[] = "the queue changes while it is read";

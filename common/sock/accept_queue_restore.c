@@ -21,7 +21,7 @@
 #include "common/sock/sockerr.h"
 #include "common/sock/tcp_load.h"
 
-enum { ESTABLISHED = 1, CLOSED = 7, CLOSE_WAIT = 8, LISTEN = 10 }; /* include/net/tcp_states.h */
+enum { ESTABLISHED = 1, SYN_RECV = 3, CLOSED = 7, CLOSE_WAIT = 8, LISTEN = 10 }; /* include/net/tcp_states.h */
 #define WAITING_MAX (1u << 20)
 #define QUEUE_MAX (1u << 30)
 #define WSCALE_MAX 14 /* TCP_MAX_WSCALE */
@@ -238,6 +238,33 @@ static struct tcp_segment segment(const struct making *k, uint32_t off)
 	return (struct tcp_segment){ .seq = w->in_seq + off, .ack = w->out_seq, .window = (uint16_t)MIN(w->snd_wnd >> scale, UINT16_MAX) };
 }
 
+/*
+ * A request that waited for data outlives the socket that listened for a while, and nothing else gets its place; whatever comes for it
+ * lets it go (tcp_v4_rcv() in net/ipv4/tcp_ipv4.c). A reset is answered by nobody.
+ */
+static int clear_place(struct making *k, struct err *err)
+{
+	struct tcp_segment s = segment(k, 0);
+	uint32_t come;
+	int state;
+
+	s.rst = true;
+	for (int tries = 0; tries < TRIES; tries++) {
+		int ret = look(k, &state, &come, err);
+
+		if (ret < 0 || state == CLOSED)
+			return ret;
+		if (state != SYN_RECV)
+			return err_set(err, ERR_FAILED, EADDRINUSE, "this host has such a connection");
+		ret = tcp_packets_send(k->packets, &k->c, &s, err);
+		if (ret < 0)
+			return ret;
+		if (tries)
+			wait_a_little();
+	}
+	return not_heard(err, "what was left of it does not go");
+}
+
 static int end_handshake(struct making *k, struct err *err)
 {
 	const WaitingTcpEntry *w = k->w;
@@ -250,9 +277,12 @@ static int end_handshake(struct making *k, struct err *err)
 		.ts_recent = w->ts_recent, .clock = w->timestamp + 2,
 	};
 	uint32_t come;
-	int ret = 1, state;
+	int ret = clear_place(k, err), state;
 
+	if (ret < 0)
+		return ret;
 	handshake_next(k->h, &k->c, s.seq, s.ack, &o);
+	ret = 1;
 	for (int tries = 0; ret > 0 && tries < TRIES; tries++) {
 		ret = tcp_packets_send(k->packets, &k->c, &s, err);
 		if (ret < 0)

@@ -77,31 +77,38 @@ static int dump_connected(struct dump *d, const struct fd_source *src, const str
 						"use --tcp-established to keep it, or --tcp-close to drop it");
 }
 
-/* Its client takes such a connection for open, and so it is when the first byte comes; here is next to nothing of it. */
-static int refuse_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, struct err *err)
+/* Connections that their peers take for open, and that the program may not accept before the first byte comes. */
+static int count_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, unsigned *n, struct err *err)
 {
-	int seconds = 0, ret;
+	int seconds = 0;
 	socklen_t len = sizeof(seconds);
-	char what[300];
-	unsigned n;
 
+	*n = 0;
 	if (getsockopt(src->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) < 0 || !seconds)
 		return 0;
-	ret = inet_opening(d, src, (uint16_t)e->src_port, &n, err);
-	if (ret < 0 || !n)
-		return ret;
-	sock_describe(src->fd, what, sizeof(what));
-	return err_hint(err, err_refuse(err, "%s: %u %s for data before the program may accept (TCP_DEFER_ACCEPT)", what, n,
-					n == 1 ? "connection that waits" : "connections that wait"),
-			"use --skip-in-flight to drop them");
+	return inet_opening(d, src, (uint16_t)e->src_port, n, err);
+}
+
+static void describe_waiting(int fd, unsigned n, unsigned deferred, char *out, size_t size)
+{
+	size_t len;
+
+	sock_describe(fd, out, size);
+	len = strlen(out);
+	if (n)
+		snprintf(out + len, size - len, ": %u %s the program has not accepted yet", n,
+			 n == 1 ? "connection that" : "connections that");
+	else
+		snprintf(out + len, size - len, ": %u %s for data before the program may accept (TCP_DEFER_ACCEPT)", deferred,
+			 deferred == 1 ? "connection that waits" : "connections that wait");
 }
 
 static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, FileEntry *entry, InetSkEntry *e,
 			  struct err *err)
 {
 	const unsigned n = info->tcpi_unacked;
+	unsigned deferred;
 	char what[400];
-	size_t len;
 	int ret;
 
 	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
@@ -109,15 +116,12 @@ static int dump_listening(struct dump *d, const struct fd_source *src, const str
 	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
 	listeners_watch(d, src->fd, n);
-	ret = refuse_deferred(d, src, e, err);
-	if (ret || !n)
+	ret = count_deferred(d, src, e, &deferred, err);
+	if (ret || (!n && !deferred))
 		return ret;
-	sock_describe(src->fd, what, sizeof(what));
-	len = strlen(what);
-	snprintf(what + len, sizeof(what) - len, ": %u %s the program has not accepted yet", n,
-		 n == 1 ? "connection that" : "connections that");
+	describe_waiting(src->fd, n, deferred, what, sizeof(what));
 	if (d->opts->tcp_established)
-		return tcp_collect_waiting(d, src, entry, n, what, err);
+		return tcp_collect_waiting(d, src, entry, n, deferred, what, err);
 	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep them, or --skip-in-flight to drop them");
 }
 

@@ -11,8 +11,10 @@
 
 /* Takes the socket for later: tcp_dump_connections() completes and puts its entry. */
 int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err);
-/* The same for a listening one at which n connections wait to be accepted; what: how to speak of it. */
-int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *entry, unsigned n, const char *what, struct err *err);
+/* The same for a listening one at which n connections wait to be accepted; deferred: others will, when data comes; what: how to speak
+ * of it. */
+int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *entry, unsigned n, bool deferred, const char *what,
+			struct err *err);
 /* After all descriptors: lock, read, and unlock again unless the tree is going to be killed. */
 int tcp_dump_connections(struct dump *d, struct err *err);
 /* For a check: what would be refused, without a lock. */

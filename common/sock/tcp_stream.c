@@ -93,7 +93,8 @@ static int keep(const struct fd_source *src, struct err *err)
 	return fd < 0 ? err_sys(err, "cannot keep a duplicate of a connection") : fd;
 }
 
-int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *entry, unsigned n, const char *what, struct err *err)
+int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *entry, unsigned n, bool deferred, const char *what,
+			struct err *err)
 {
 	struct tcp_dump *t = tcp_of(d);
 	int ret = accept_queues_open(&t->waiting, what, err), fd;
@@ -103,7 +104,7 @@ int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *
 	fd = keep(src, err);
 	if (fd < 0)
 		return fd;
-	accept_queues_add(t->waiting, d->task, src, fd, entry, n);
+	accept_queues_add(t->waiting, d->task, src, fd, entry, n, deferred);
 	return 1;
 }
 
@@ -480,7 +481,7 @@ static int lock_all(struct dump *d, struct err *err)
 	conns = xreallocarray(NULL, t->n, sizeof(*conns));
 	for (size_t i = 0; i < t->n; i++)
 		connection_of(t->v[i].src.fd, &conns[i]);
-	ret = accept_queues_look(t->waiting, &conns, &n, err);
+	ret = accept_queues_look(d, t->waiting, &conns, &n, err);
 	if (!ret)
 		ret = net_lock(dump_run_id(d), conns, n, &t->lock, err);
 	log_debug(d->log, "network locked for %zu connections in %lu us", n, (unsigned long)(now_us() - start));
