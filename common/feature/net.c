@@ -140,6 +140,10 @@ void probe_tcp_waiting(struct probe *p, int arg)
 	uint64_t file, at;
 	int ret;
 
+	if (access("/sys/kernel", F_OK) || access("/proc/sys", F_OK)) {
+		probe_unknown(p, "no sysfs or no proc is mounted here");
+		return;
+	}
 	if (!probe_unshare(p, CLONE_NEWNET))
 		return;
 	fd = open_socket(p, AF_INET, SOCK_STREAM, 0);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
-#include <net/if.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -206,9 +205,12 @@ static int allowed_here(struct err *err)
 {
 	cleanup_free char *text = NULL;
 	size_t n;
+	int ret = read_file_at(AT_FDCWD, "/proc/sys/net/ipv4/tcp_syncookies", 64, &text, &n);
 
-	if (read_file_at(AT_FDCWD, "/proc/sys/net/ipv4/tcp_syncookies", 64, &text, &n))
+	if (ret == -ENOENT)
 		return err_set(err, ERR_FEATURE, 0, "the kernel has no syncookies (CONFIG_SYN_COOKIES)");
+	if (ret < 0)
+		return err_set(err, ERR_FEATURE, -ret, "/proc/sys/net/ipv4/tcp_syncookies");
 	return text[0] != '0' ? 0 : err_set(err, ERR_FEATURE, 0, "net.ipv4.tcp_syncookies is 0");
 }
 
@@ -241,7 +243,7 @@ static int load_program(struct handshake *h, struct err *err)
 
 static int attach(struct handshake *h, struct err *err)
 {
-	union bpf_attr attr = { .link_create.prog_fd = (uint32_t)h->prog, .link_create.target_ifindex = if_nametoindex("lo"),
+	union bpf_attr attr = { .link_create.prog_fd = (uint32_t)h->prog, .link_create.target_ifindex = HANDSHAKE_DEVICE,
 				.link_create.attach_type = TCX_INGRESS, .link_create.flags = TCX_BEFORE };
 
 	h->link = bpf_sys(BPF_LINK_CREATE, &attr);

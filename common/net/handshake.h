@@ -12,6 +12,9 @@
 
 #include "common/net/lock.h"
 
+/* The loopback device, in every network namespace (LOOPBACK_IFINDEX in include/net/flow.h). */
+#define HANDSHAKE_DEVICE 1u
+
 struct handshake;
 
 /* Whether this network namespace and this kernel have what it takes, as far as that can be told without privileges. ERR_FEATURE. */

@@ -121,7 +121,7 @@ static int refuse(const struct search *s, const WaitingTcpEntry *w, struct err *
 		return err_refuse(err, "one of them has kept its SYN (TCP_SAVE_SYN)");
 	if (get(s, MARK) != s->mark)
 		return err_refuse(err, "one of them has another mark than their listening socket (SO_MARK)");
-	if (get(s, DEVICE))
+	if (get(s, DEVICE) && get(s, DEVICE) != HANDSHAKE_DEVICE)
 		return err_refuse(err, "they are bound to a device (SO_BINDTODEVICE, or link-local addresses)");
 	tcp_connection_of(w->src_addr, w->src_port, w->dst_addr, w->dst_port, s->v6, &c);
 	if (w->mss_clamp < HANDSHAKE_MSS_MIN(c.v6))

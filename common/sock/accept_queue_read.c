@@ -7,7 +7,6 @@
 #include "common/sock/accept_queue_read.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -291,7 +290,7 @@ static int refuse_device(const struct queued *c, struct err *err)
 {
 	const uint64_t device = get(c->r, c->sock, DEVICE);
 
-	if (device && device != if_nametoindex("lo"))
+	if (device && device != HANDSHAKE_DEVICE)
 		return err_refuse(err, "they are bound to a device (SO_BINDTODEVICE, or link-local addresses)");
 	return 0;
 }

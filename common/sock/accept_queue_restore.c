@@ -9,7 +9,6 @@
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
-#include <net/if.h>
 #include <string.h>
 #include <time.h>
 
@@ -461,7 +460,7 @@ static int make_at(struct making *k, const struct accept_queue *q, int fd, struc
 int accept_queues_run(const struct plan *plan, struct handshake *h, struct tcp_packets *packets, const int *fds, struct err *err)
 {
 	cleanup_fd int nl = plan->accept_queues ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG) : -1;
-	struct making k = { .h = h, .packets = packets, .nl = nl, .lo = if_nametoindex("lo") };
+	struct making k = { .h = h, .packets = packets, .nl = nl, .lo = HANDSHAKE_DEVICE };
 	int ret = 0;
 
 	if (plan->accept_queues && nl < 0)
