@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
@@ -163,6 +164,9 @@ int accept_queues_need(const struct plan *plan, struct err *err)
 {
 	int ret = plan->accept_queues ? handshake_try(err) : 0;
 
+	/* Nobody asks for it before all tasks are there. */
+	if (plan->accept_queues && !ret && plan->lacks >> CAP_NET_RAW & 1)
+		ret = err_set(err, ERR_FEATURE, EPERM, "raw sockets need CAP_NET_RAW");
 	return err_object(err, ret, "connections that wait to be accepted do not come back here (cr-check --feature tcp_waiting)");
 }
 

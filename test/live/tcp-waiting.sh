@@ -136,6 +136,8 @@ for i in 1 2; do
 	echo 1 >/proc/sys/net/ipv4/tcp_syncookies
 	setpriv --bounding-set=-bpf,-sys_admin --no-new-privs "$CR_RESTORE" -D img/$i -d $est >words 2>&1 && die "restored without privileges"
 	grep -q 'connections that wait to be accepted do not come back here' words || die "without privileges: $(cat words)"
+	setpriv --bounding-set=-net_raw --no-new-privs "$CR_RESTORE" -D img/$i -d $est >words 2>&1 && die "restored without raw sockets"
+	grep -q 'CAP_NET_RAW' words || die "without raw sockets: $(cat words)"
 	wait_for 2 is_gone "$SERVER" || die "somebody was made"
 	restore img/$i $est
 	undisturbed "restored"

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "test.h"
+#include "waiting.h"
 
 static void talk(int a, int b)
 {
@@ -41,6 +42,7 @@ static int listener(struct sockaddr_in6 *at)
 
 int main(void)
 {
+	needs_waiting();
 	struct sockaddr_in6 both = { .sin6_family = AF_INET6 }, only = { .sin6_family = AF_INET6 };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, got;
 	int l = listener(&both), o = listener(&only);

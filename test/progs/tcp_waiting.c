@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "test.h"
+#include "waiting.h"
 
 #define MUCH (64u << 20)
 
@@ -178,6 +179,7 @@ static void accept_it(const struct peer *p, int salt)
 
 int main(void)
 {
+	needs_waiting();
 	struct sockaddr_storage at4, at6;
 	int l4 = listener(AF_INET, &at4, 12), l6 = listener(AF_INET6, &at6, 7);
 	struct peer p[] = {

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "test.h"
+#include "waiting.h"
 
 #define CLIENTS 12
 
@@ -85,6 +86,7 @@ static unsigned char buf[1 << 20];
 
 int main(void)
 {
+	needs_waiting();
 	const struct linger now = { 1, 0 };
 	sigset_t sigio, pending;
 	int group[2] = { listener(4001, 20, SO_REUSEPORT, 1), listener(4001, 20, SO_REUSEPORT, 1) }, in_group[CLIENTS], ports[2][CLIENTS];
