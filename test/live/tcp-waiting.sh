@@ -166,11 +166,13 @@ finish "death of the tools"
 # Without a lock, and with peers in the tree, some of which have reset their connections.
 start work "$BIN/test/progs/tcp_waiting"
 wait_for 20 test -e work/ready || die "not ready: $(cat work/stderr)"
-for i in 3 4; do
-	dump img/$i "$PID" $est --network-lock skip
-	wait_gone "$PID"
-	restore img/$i $est
-done
+dump img/3 "$PID" $est --network-lock skip
+wait_gone "$PID"
+restore img/3 $est
+# And down a pipe.
+"$CR_DUMP" -t "$PID" -D - $est --network-lock skip >img/s.tar 2>out || die "cr-dump -D -: $(cat out)"
+wait_gone "$PID"
+"$CR_RESTORE" -D - -d $est <img/s.tar >out 2>&1 || die "cr-restore -D -: $(cat out)"
 touch work/go
 wait_for 30 test -e work/verdict || die "no verdict: $(cat work/stderr)"
 grep -q pass work/verdict || die "without a lock: $(cat work/verdict)"
