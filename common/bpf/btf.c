@@ -233,11 +233,8 @@ static bool is_struct(const struct btf_type *t)
 	return t && 1u << BTF_INFO_KIND(t->info) & STRUCTS;
 }
 
-/*
- * The member of struct id, by name of len bytes: its type, and *at plus its place in bytes. 0: none, or it is a bit field, unless a
- * colon behind the name asks for bytes.
- */
-static uint32_t find_member(const struct btf *b, uint32_t id, const char *name, size_t len, uint32_t *at, int depth)
+/* The member of struct id, by name of len bytes: its type, *at plus its place in bits, and of a bit field *width. 0: none. */
+static uint32_t find_bits(const struct btf *b, uint32_t id, const char *name, size_t len, uint64_t *at, uint32_t *width, int depth)
 {
 	const struct btf_type *t = type_of(b, id);
 	const struct btf_member *m = (const struct btf_member *)(t + 1);
@@ -246,21 +243,35 @@ static uint32_t find_member(const struct btf *b, uint32_t id, const char *name, 
 		return 0;
 	for (uint32_t i = 0; i < BTF_INFO_VLEN(t->info); i++, m++) {
 		const bool flagged = BTF_INFO_KFLAG(t->info);
-		const uint32_t bits = flagged ? BTF_MEMBER_BIT_OFFSET(m->offset) : m->offset;
 		const char *its = name_of(b, m->name_off);
-		uint32_t found = 0, here = *at + bits / 8;
+		uint64_t here = *at + (flagged ? BTF_MEMBER_BIT_OFFSET(m->offset) : m->offset);
+		uint32_t found = 0;
 
-		if (!*its)
-			found = find_member(b, plain(b, m->type), name, len, &here, depth + 1);
-		else if (!strncmp(its, name, len) && !its[len] &&
-			 (name[len] == ':' || (bits % 8 == 0 && !(flagged && BTF_MEMBER_BITFIELD_SIZE(m->offset)))))
+		if (!*its) {
+			found = find_bits(b, plain(b, m->type), name, len, &here, width, depth + 1);
+		} else if (!strncmp(its, name, len) && !its[len]) {
 			found = m->type;
+			*width = flagged ? BTF_MEMBER_BITFIELD_SIZE(m->offset) : 0;
+		}
 		if (found) {
 			*at = here;
 			return plain(b, found);
 		}
 	}
 	return 0;
+}
+
+/* The same in bytes. 0: none, or it is a bit field, unless a colon behind the name asks for bytes. */
+static uint32_t find_member(const struct btf *b, uint32_t id, const char *name, size_t len, uint32_t *at)
+{
+	uint64_t bits = 0;
+	uint32_t width = 0;
+
+	id = find_bits(b, id, name, len, &bits, &width, 0);
+	if (!id || ((width || bits % 8) && name[len] != ':'))
+		return 0;
+	*at += (uint32_t)(bits / 8);
+	return id;
 }
 
 /* Bytes of a number or pointer; 0: neither. */
@@ -326,7 +337,7 @@ static uint32_t find_cast(const struct btf *b, const char **path, uint32_t *at)
 	if (id && name[len] == '.') {
 		uint32_t before = 0;
 
-		if (!find_member(b, id, name + len + 1, (size_t)(end - name) - len - 1, &before, 0))
+		if (!find_member(b, id, name + len + 1, (size_t)(end - name) - len - 1, &before))
 			return 0;
 		*at -= before;
 	}
@@ -343,7 +354,7 @@ bool btf_find(const struct btf *b, const char *type, const char *path, struct bt
 		const struct btf_type *t;
 		uint32_t piece = 0;
 
-		id = find_member(b, id, path, len, &at, 0);
+		id = find_member(b, id, path, len, &at);
 		path += len;
 		if (*path == '[')
 			id = find_element(b, id, &path, &at, &piece);
@@ -373,4 +384,29 @@ bool btf_find(const struct btf *b, const char *type, const char *path, struct bt
 			id = find_cast(b, &path, &at);
 	}
 	return false;
+}
+
+bool btf_bits(const struct btf *b, const char *type, const char *path, struct btf_bits *out)
+{
+	uint32_t id = find_named(b, 1u << BTF_KIND_STRUCT, type);
+
+	*out = (struct btf_bits){ 0 };
+	while (id) {
+		const size_t len = strcspn(path, ".");
+
+		id = find_bits(b, id, path, len, &out->at, &out->width, 0);
+		if (!path[len])
+			return id;
+		if (out->width)
+			return false;
+		path += len + 1;
+	}
+	return false;
+}
+
+uint32_t btf_size(const struct btf *b, const char *type)
+{
+	const struct btf_type *t = type_of(b, find_named(b, 1u << BTF_KIND_STRUCT, type));
+
+	return t ? t->size : 0;
 }

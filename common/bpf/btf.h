@@ -39,4 +39,11 @@ struct btf_place { uint32_t hop[BTF_HOPS] /* modulo 2^32 */, n, size /* 1, 2, 4 
  */
 bool btf_find(const struct btf *b, const char *type, const char *path, struct btf_place *out);
 
+/* For who has a copy of a whole struct: where a member is in it, in bits. width: of a bit field; of any other member 0. */
+struct btf_bits { uint64_t at; uint32_t width; };
+/* path: fields, with "." between them. False: this kernel has none. */
+bool btf_bits(const struct btf *b, const char *type, const char *path, struct btf_bits *out);
+/* Bytes of a struct; 0: there is none of that name. */
+uint32_t btf_size(const struct btf *b, const char *type);
+
 #endif

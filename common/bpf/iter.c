@@ -2,12 +2,10 @@
 #include "common/bpf/iter.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "common/bpf/btf.h"
+#include "common/bpf/load.h"
 
 #define ROWS_MAX (1u << 24)
 #define READ_BYTES (64u << 10) /* the kernel has half of that at a time (kernel/bpf/bpf_iter.c, bpf_seq_read()) */
@@ -39,7 +37,7 @@ struct code {
 
 static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off, int imm)
 {
-	c->v[c->n++] = (struct bpf_insn){ .code = (uint8_t)op, .dst_reg = to & 15, .src_reg = from & 15, .off = (int16_t)off, .imm = imm };
+	c->v[c->n++] = bpf_insn(op, to, from, off, imm);
 }
 
 #define LOAD(size, to, from, off) put(c, BPF_LDX | BPF_MEM | (size), to, from, off, 0)
@@ -268,26 +266,6 @@ static void put_program(struct code *c, enum iter_kind kind, const struct number
 	put(c, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
-static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
-{
-	return (int)syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
-/* The kernel gives up with EAGAIN where a signal waits (kernel/bpf/verifier.c, do_check()), and others of our threads get many. */
-static int load_undisturbed(union bpf_attr *attr)
-{
-	sigset_t all, before;
-	int fd, errnum;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	fd = bpf(BPF_PROG_LOAD, attr);
-	errnum = errno;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	errno = errnum;
-	return fd;
-}
-
 static bool find_number(const struct btf *b, enum iter_kind kind, const char *path, struct number *out)
 {
 	*out = (struct number){ .kind = OF_OBJECT };
@@ -337,7 +315,7 @@ int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t 
 	attr.license = (uintptr_t)"GPL"; /* bpf_seq_write() asks for it */
 	if (!attr.attach_btf_id)
 		return err_set(err, ERR_FEATURE, ENOENT, "the kernel has no %s", kinds[kind].function);
-	out->prog = load_undisturbed(&attr);
+	out->prog = bpf_load(&attr);
 	return out->prog < 0 ? err_set(err, ERR_FEATURE, errno, "cannot load a program for %s", kinds[kind].function) : 0;
 }
 
@@ -363,11 +341,11 @@ static int open_rows(const struct iter *it, pid_t tid)
 	attr.link_create.attach_type = BPF_TRACE_ITER;
 	attr.link_create.iter_info = (uintptr_t)&which;
 	attr.link_create.iter_info_len = sizeof(which);
-	link = bpf(BPF_LINK_CREATE, &attr);
+	link = bpf_sys(BPF_LINK_CREATE, &attr);
 	if (link < 0)
 		return -1;
 	attr = (union bpf_attr){ .iter_create.link_fd = (uint32_t)link };
-	return bpf(BPF_ITER_CREATE, &attr);
+	return bpf_sys(BPF_ITER_CREATE, &attr);
 }
 
 /* The row behind the last one is the end: after it the iterator of one task begins anew with its last mapping (seen in 6.18). */

@@ -18,7 +18,9 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
+#include "common/bpf/kmem.h"
 #include "common/feature/probe.h"
+#include "common/net/handshake.h"
 
 #ifndef SIOCUNIXFILE
 #define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0)
@@ -126,6 +128,48 @@ void probe_half_closed(struct probe *p, int arg)
 		probe_errno(p, errno, CAP_NET_ADMIN, NO_CAP, "TCP_REPAIR of a half-closed connection");
 	else
 		probe_ok(p);
+}
+
+/* Both sides: what waits can be read where the kernel has it, and a handshake may end in a program of ours. */
+void probe_tcp_waiting(struct probe *p, int arg)
+{
+	struct handshake *h = NULL;
+	struct err err = ERR_INIT;
+	struct kmem *k = NULL;
+	cleanup_fd int fd = -1;
+	uint64_t file, at;
+	int ret;
+
+	if (access("/sys/kernel", F_OK) || access("/proc/sys", F_OK)) {
+		probe_unknown(p, "no sysfs or no proc is mounted here");
+		return;
+	}
+	if (!probe_unshare(p, CLONE_NEWNET))
+		return;
+	fd = open_socket(p, AF_INET, SOCK_STREAM, 0);
+	if (fd < 0)
+		return;
+	ret = handshake_open(&h, &err);
+	if (!ret && listen(fd, 1) < 0)
+		ret = err_sys(&err, "listen");
+	if (!ret)
+		ret = handshake_listener(h, fd, &err);
+	if (!ret)
+		ret = kmem_open(&k, &err);
+	if (!ret)
+		ret = kmem_file(k, fd, &file, &err);
+	if (!ret)
+		ret = kmem_follow(k, file, "file", "private_data->(socket)sk", &at, &err);
+	if (!ret)
+		ret = kmem_learn_pages(k, &err);
+	if (!ret)
+		probe_ok(p);
+	else if (err.errnum)
+		probe_errno(p, err.errnum, capability_held(CAP_BPF) ? CAP_PERFMON : CAP_BPF, CAP_SYS_ADMIN, err.reason);
+	else
+		probe_missing(p, "%s", err.reason);
+	kmem_close(k);
+	handshake_close(h);
 }
 
 /*

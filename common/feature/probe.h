@@ -78,8 +78,8 @@ extern probe_fn probe_statmount, probe_autofs, probe_set_group, probe_overlayfs,
 enum { SOCKOPT_BUF_LOCK, SOCKOPT_IPV6_FREEBIND };
 enum { DIAG_UNIX, DIAG_TCP, DIAG_UDP, DIAG_RAW, DIAG_PACKET, DIAG_NETLINK };
 enum { LINK_BRIDGE, LINK_MACVLAN };
-extern probe_fn probe_sockopt, probe_tcp_repair, probe_half_closed, probe_tun, probe_tun_ns, probe_sk_ns, probe_unix_file,
-	probe_ipt_legacy, probe_xt_mark;
+extern probe_fn probe_sockopt, probe_tcp_repair, probe_half_closed, probe_tcp_waiting, probe_tun, probe_tun_ns, probe_sk_ns,
+	probe_unix_file, probe_ipt_legacy, probe_xt_mark;
 extern probe_fn probe_diag, probe_nsid, probe_external_ns, probe_link_nsid, probe_new_ifindex, probe_link, probe_nftables;
 
 #endif

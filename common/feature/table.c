@@ -122,6 +122,9 @@ static const struct feature table[] = {
 	/* ---- TCP ---- */
 	{ "tcp_repair", "takes over open TCP connections", "CONFIG_INET", EXTRA, GROUP_TCP, probe_tcp_repair, 0 },
 	{ "tcp_half_closed", "takes over connections that one side has closed", "Linux 4.6", EXTRA, GROUP_TCP, probe_half_closed, 0 },
+	{ "tcp_waiting", "takes over connections that wait to be accepted",
+	  "Linux 6.9 with CONFIG_SYN_COOKIES, CONFIG_BPF_STREAM_PARSER and CONFIG_DEBUG_INFO_BTF, and net.ipv4.tcp_syncookies", EXTRA,
+	  GROUP_TCP, probe_tcp_waiting, 0 },
 	{ "inet_diag", "lists TCP sockets", "CONFIG_INET_DIAG", EXTRA, GROUP_TCP, probe_diag, DIAG_TCP },
 	{ "sockopt_buf_lock", "keeps socket buffer sizes", "Linux 5.14", EXTRA, GROUP_TCP, probe_sockopt, SOCKOPT_BUF_LOCK },
 	{ "xt_mark", "lets the packets of the restore pass while a connection is held", "CONFIG_NETFILTER_XT_MARK", EXTRA, GROUP_TCP,

@@ -215,6 +215,27 @@ static void unix_socket(struct check *c, const UnixSkEntry *e)
 		check_ref(c, SPACE_UNIX, e->peer);
 }
 
+/* Connections that wait to be accepted. */
+static void waiting(struct check *c, const InetSkEntry *e)
+{
+	uint64_t bytes = 0;
+
+	if (e->n_waiting && (e->proto != TCP || e->state != 10))
+		check_here(c, "INETSK %u has connections that wait to be accepted, and does not listen", e->id);
+	for (size_t i = 0; i < e->n_waiting; i++) {
+		const WaitingTcpEntry *w = e->waiting[i];
+
+		bytes += w->unread;
+		if (w->n_src_addr != e->n_src_addr || w->n_dst_addr != e->n_src_addr || !w->src_port || w->src_port > UINT16_MAX ||
+		    !w->dst_port || w->dst_port > UINT16_MAX)
+			check_here(c, "INETSK %u: connection %zu that waits has no address", e->id, i + 1);
+		if (w->has_error && (!w->error || w->error > 4095))
+			check_here(c, "INETSK %u: connection %zu that waits has an error that it cannot have: %u", e->id, i + 1, w->error);
+	}
+	if (bytes)
+		check_need(c, IMG_TCP_STREAM, e->ino);
+}
+
 static void inet_socket(struct check *c, const InetSkEntry *e)
 {
 	/* Closed (7) and listening (10) ones have no stream; dumps made with --tcp-close have none at all. */
@@ -227,6 +248,7 @@ static void inet_socket(struct check *c, const InetSkEntry *e)
 		check_here(c, "INETSK %u has an error that it cannot have: %u", e->id, e->error);
 	if (e->ended && ((e->ended->attempt && (e->ended->unread || e->ended->fin)) || (e->ended->report && !e->ended->attempt)))
 		check_here(c, "INETSK %u has ended in a way that no connection has", e->id);
+	waiting(c, e);
 }
 
 /* What a file of any type refers to; here for entries of files.img and of the older images by type. */

@@ -41,7 +41,7 @@ struct shared { /* with the child */
 	unsigned char undo[512];
 	struct robust_list_head words;
 	struct word word[WORDS];
-	int fds[];
+	struct guarded { int fd; unsigned waiting; /* 0: it does not listen */ } v[];
 };
 
 struct guard {
@@ -99,6 +99,20 @@ int repair_leave(int fd, int reuse)
 	return ret || !reuse ? ret : set(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
 }
 
+void repair_waiting(int fd, unsigned n)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	for (; n && poll(&p, 1, 0) == 1; n--) {
+		const int one = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (one < 0)
+			return;
+		repair_enter(one);
+		close(one);
+	}
+}
+
 static bool is_dead(int pidfd, int ms)
 {
 	struct pollfd p = { pidfd, POLLIN, 0 };
@@ -116,7 +130,7 @@ static void last_acts(struct shared *sh)
 	if (act == GUARD_UNLOCK && sh->undo_len)
 		sendto(sh->netlink, sh->undo, sh->undo_len, 0, (const struct sockaddr *)&kernel, sizeof(kernel));
 	for (size_t i = 0, n = atomic_load(&sh->n); act == GUARD_SILENCE && i < n; i++)
-		repair_enter(sh->fds[i]);
+		sh->v[i].waiting ? repair_waiting(sh->v[i].fd, sh->v[i].waiting) : (void)repair_enter(sh->v[i].fd);
 }
 
 /* The child: only system calls from here on, for a lock of libc may have been held by another thread. */
@@ -172,7 +186,7 @@ int guard_start(size_t n, bool (*part)(void *memory), size_t size, struct guard 
 	int ret;
 
 	g->max = n;
-	g->size = (sizeof(struct shared) + n * sizeof(g->sh->fds[0]) + 63) & ~(size_t)63;
+	g->size = (sizeof(struct shared) + n * sizeof(g->sh->v[0]) + 63) & ~(size_t)63;
 	g->memory_size = size;
 	ret = prepare(g, err);
 	if (!ret) {
@@ -221,14 +235,19 @@ int guard_run(struct guard *g, const char *point, struct err *err)
 	}
 }
 
-void guard_add(struct guard *g, int fd)
+void guard_add_listening(struct guard *g, int fd, unsigned waiting)
 {
 	size_t n = atomic_load(&g->sh->n);
 
 	if (n >= g->max)
 		return;
-	g->sh->fds[n] = fd;
+	g->sh->v[n] = (struct guarded){ fd, waiting };
 	atomic_store(&g->sh->n, n + 1);
+}
+
+void guard_add(struct guard *g, int fd)
+{
+	guard_add_listening(g, fd, 0);
 }
 
 void guard_watch(struct guard *g, int pidfd)

@@ -32,6 +32,8 @@ void *guard_memory(struct guard *g);
 int guard_run(struct guard *g, const char *point, struct err *err);
 /* One more socket for GUARD_SILENCE. */
 void guard_add(struct guard *g, int fd);
+/* A listening one, of which n connections that wait to be accepted are to be silent. */
+void guard_add_listening(struct guard *g, int fd, unsigned n);
 /* The task of GUARD_KILLING. */
 void guard_watch(struct guard *g, int pidfd);
 /* Bytes that unlock when they are sent to this netlink socket. */
@@ -43,5 +45,7 @@ void guard_stop(struct guard *g);
 /* 0 or -errno. Leaving resets SO_REUSEADDR, so its value is given. */
 int repair_enter(int fd);
 int repair_leave(int fd, int reuse);
+/* Up to n connections that wait at a listening socket, which nobody will accept any more, go without a word to their peers. */
+void repair_waiting(int fd, unsigned n);
 
 #endif

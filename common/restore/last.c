@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "common/sock/tcp.h"
+#include "common/sock/accept_queue.h"
 #include "common/restore/inner.h"
 
 static void close_others(const struct plan *plan, struct slots *slots)
@@ -28,6 +28,8 @@ static void close_others(const struct plan *plan, struct slots *slots)
 	}
 	for (size_t i = 0; plan->tcp && i < plan->tcp->n; i++)
 		used[plan->tcp->v[i].slot] = true; /* it has yet to leave repair mode: tcp_run_release() */
+	for (const struct accept_queue *q = plan->accept_queues; q; q = q->next)
+		used[q->slot] = true; /* connections have yet to come */
 	for (size_t i = 0; i < slots->n; i++) {
 		if (used[i] || slots->fd[i] < 0)
 			continue;

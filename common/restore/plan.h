@@ -208,6 +208,7 @@ struct plan {
 	struct tcp_plan *tcp; /* common/sock/tcp.h; in the arena, NULL without connections */
 	struct tcp_ended *tcp_ended; /* common/sock/tcp_ended.c; in the arena, the last one first, NULL without any */
 	struct sock_raise *sock_errors; /* common/sock/sockerr.c; the same */
+	struct accept_queue *accept_queues; /* common/sock/accept_queue.h; the same */
 	struct tcp_streams *tcp_streams; /* common/sock/tcp_load.c; in the arena, NULL at first */
 	struct findings *found; /* of plan_check(); else NULL */
 	struct file_plan *files; /* what common/file planned already; in the arena, NULL at first */

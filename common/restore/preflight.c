@@ -18,6 +18,7 @@
 #include "common/image/source.h"
 #include "common/tty/pty.h"
 #include "common/file/table.h"
+#include "common/sock/accept_queue.h"
 #include "common/sock/tcp_ended.h"
 #include "common/proc/proc.h"
 #include "common/mm/mm.h"
@@ -229,6 +230,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	const struct files_check files = { .skip_rwx = opts->skip_file_rwx_check, .held = !all,
 					   .size_only = opts->validate_size_only, .plan = plan };
 	cleanup_arena struct arena *arena = arena_new();
+	struct err waiting = ERR_INIT;
 	struct task_own own;
 	int ret;
 
@@ -254,6 +256,9 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	if (plan) {
 		tcp_preflight(m, plan, report, f);
 		tcp_ended_preflight(plan, report, f);
+		if (accept_queues_need(plan, &waiting) < 0)
+			findings_take(f, &waiting);
+		accept_queues_preflight(plan, report, f);
 		cgroup_preflight(plan, report, f);
 		if (all)
 			check_terminals(plan, f);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,9 +14,19 @@
 struct listeners {
 	struct pollfd *v; /* descriptors of our own */
 	size_t n, cap;
+	struct crowded { int fd; unsigned waiting; } *crowded; /* those that poll(2) tells nothing of */
+	size_t ncrowded, crowded_cap;
 };
 
-void listeners_watch(struct dump *d, int fd)
+static unsigned waiting_at(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? 0 : info.tcpi_unacked;
+}
+
+void listeners_watch(struct dump *d, int fd, unsigned waiting)
 {
 	struct pollfd now = { fd, POLLIN, 0 };
 	struct listeners *l;
@@ -22,31 +34,47 @@ void listeners_watch(struct dump *d, int fd)
 	if (d->found || d->opts->pre_dump || d->opts->leave_running || d->opts->leave_stopped)
 		return;
 	/* Who waits already was looked at by the caller. */
-	if (poll(&now, 1, 0))
+	if (!waiting && poll(&now, 1, 0))
 		return;
 	/* Thousands of them may be more than we may have: the rest is as if nobody came. */
 	now.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (now.fd < 0)
 		return;
 	l = d->listeners = d->listeners ?: xzalloc(sizeof(*l));
+	if (waiting) {
+		array_reserve(&l->crowded, &l->crowded_cap, l->ncrowded, sizeof(*l->crowded));
+		l->crowded[l->ncrowded++] = (struct crowded){ now.fd, waiting };
+		return;
+	}
 	array_reserve(&l->v, &l->cap, l->n, sizeof(*l->v));
 	l->v[l->n++] = now;
 }
 
+/* One to which somebody has come; -1: none. */
+static int find_visited(const struct listeners *l)
+{
+	const int n = l->n ? poll(l->v, l->n, 0) : 0;
+
+	for (size_t i = 0; n > 0 && i < l->n; i++)
+		if (l->v[i].revents)
+			return l->v[i].fd;
+	for (size_t i = 0; i < l->ncrowded; i++)
+		if (waiting_at(l->crowded[i].fd) > l->crowded[i].waiting)
+			return l->crowded[i].fd;
+	return -1;
+}
+
 int listeners_quiet(const struct dump *d, struct err *err)
 {
-	struct listeners *l = d->listeners;
+	const int fd = d->listeners ? find_visited(d->listeners) : -1;
 	char what[300];
-	size_t i = 0;
 
-	if (!l || poll(l->v, l->n, 0) <= 0)
+	if (fd < 0)
 		return 0;
-	while (!l->v[i].revents)
-		i++;
-	sock_describe(l->v[i].fd, what, sizeof(what));
+	sock_describe(fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s: a connection came while the program stood still, and would be cut off", what),
-			sock_option(l->v[i].fd, SO_DOMAIN) == AF_UNIX ? "try again" :
-									"try again, or use --skip-in-flight to drop such connections");
+			sock_option(fd, SO_DOMAIN) == AF_UNIX ? "try again" :
+								"try again, or use --skip-in-flight to drop such connections");
 }
 
 void listeners_free(struct dump *d)
@@ -55,8 +83,12 @@ void listeners_free(struct dump *d)
 
 	for (size_t i = 0; l && i < l->n; i++)
 		close(l->v[i].fd);
-	if (l)
+	for (size_t i = 0; l && i < l->ncrowded; i++)
+		close(l->crowded[i].fd);
+	if (l) {
 		free(l->v);
+		free(l->crowded);
+	}
 	free(l);
 	d->listeners = NULL;
 }

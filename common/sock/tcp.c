@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* TCP sockets without a connection: listening, bound, fresh. Connections are tcp_stream.c's. */
 #include "common/sock/tcp.h"
+#include "common/sock/accept_queue.h"
 #include "common/sock/ahead.h"
 #include "common/sock/listeners.h"
 #include "common/sock/tcp_ended.h"
@@ -8,6 +9,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 static bool tcp_match(int type, int protocol)
@@ -85,42 +87,52 @@ static int dump_connected(struct dump *d, const struct fd_source *src, const str
 						"use --tcp-established to keep it, or --tcp-close to drop it");
 }
 
-/* Its client takes such a connection for open, and so it is when the first byte comes; here is next to nothing of it. */
-static int refuse_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, struct err *err)
+/* Connections that their peers take for open, and that the program may not accept before the first byte comes. */
+static int count_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, unsigned *n, struct err *err)
 {
-	int seconds = 0, ret;
+	int seconds = 0;
 	socklen_t len = sizeof(seconds);
-	char what[300];
-	unsigned n;
 
+	*n = 0;
 	if (getsockopt(src->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) < 0 || !seconds)
 		return 0;
-	ret = inet_opening(d, src, (uint16_t)e->src_port, &n, err);
-	if (ret < 0 || !n)
-		return ret;
-	sock_describe(src->fd, what, sizeof(what));
-	return err_hint(err, err_refuse(err, "%s: %u %s for data before the program may accept (TCP_DEFER_ACCEPT)", what, n,
-					n == 1 ? "connection that waits" : "connections that wait"),
-			"use --skip-in-flight to drop them");
+	return inet_opening(d, src, (uint16_t)e->src_port, n, err);
 }
 
-static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, InetSkEntry *e,
+static void describe_waiting(int fd, unsigned n, unsigned deferred, char *out, size_t size)
+{
+	size_t len;
+
+	sock_describe(fd, out, size);
+	len = strlen(out);
+	if (n)
+		snprintf(out + len, size - len, ": %u %s the program has not accepted yet", n,
+			 n == 1 ? "connection that" : "connections that");
+	else
+		snprintf(out + len, size - len, ": %u %s for data before the program may accept (TCP_DEFER_ACCEPT)", deferred,
+			 deferred == 1 ? "connection that waits" : "connections that wait");
+}
+
+static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, FileEntry *entry, InetSkEntry *e,
 			  struct err *err)
 {
-	char what[300];
+	const unsigned n = info->tcpi_unacked;
+	unsigned deferred;
+	char what[400];
+	int ret;
 
 	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
 	e->backlog = info->tcpi_sacked;
 	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
-	if (!info->tcpi_unacked) {
-		listeners_watch(d, src->fd);
-		return refuse_deferred(d, src, e, err);
-	}
-	sock_describe(src->fd, what, sizeof(what));
-	return err_hint(err, err_refuse(err, "%s: %u %s the program has not accepted yet", what, info->tcpi_unacked,
-					info->tcpi_unacked == 1 ? "connection that" : "connections that"),
-			"use --skip-in-flight to drop them");
+	listeners_watch(d, src->fd, n);
+	ret = count_deferred(d, src, e, &deferred, err);
+	if (ret || (!n && !deferred))
+		return ret;
+	describe_waiting(src->fd, n, deferred, what, sizeof(what));
+	if (d->opts->tcp_established)
+		return tcp_collect_waiting(d, src, entry, n, deferred, what, err);
+	return err_hint(err, err_refuse(err, "%s", what), "use --tcp-established to keep them, or --skip-in-flight to drop them");
 }
 
 static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
@@ -152,7 +164,7 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		ret = sock_error_refuse("TCP socket without a connection", &waiting, err);
 	if (ret < 0)
 		return ret;
-	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, e, err) : 0;
+	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, entry, e, err) : 0;
 }
 
 int tcp_state(int fd)
@@ -260,6 +272,8 @@ static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 
 	if (e->has_error && (connected || e->state != TCP_CLOSE || !e->ended))
 		return err_image(err, "files.img: TCP socket %u: an error waits to be read, and no connection has ended", e->id);
+	if (e->n_waiting && e->state != TCP_LISTEN)
+		return err_image(err, "files.img: TCP socket %u: connections wait to be accepted, and it does not listen", e->id);
 	if (connected && !gave_up)
 		return tcp_plan_connection(m, e, plan, slot, err);
 	if (e->state == TCP_CLOSE && e->ended && !gave_up) {
@@ -267,7 +281,9 @@ static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 		if (ret <= 0)
 			return ret;
 	}
-	ret = inet_plan_socket(plan, e, slot, err);
+	ret = e->n_waiting && !gave_up ? accept_queue_plan(m, e, plan, slot, err) : 0;
+	if (!ret)
+		ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)
 		return ret;
 	const bool shared = !connected && inet_port_shared(m, plan, e);

@@ -11,6 +11,10 @@
 
 /* Takes the socket for later: tcp_dump_connections() completes and puts its entry. */
 int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err);
+/* The same for a listening one at which n connections wait to be accepted; deferred: others will, when data comes; what: how to speak
+ * of it. */
+int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *entry, unsigned n, bool deferred, const char *what,
+			struct err *err);
 /* After all descriptors: lock, read, and unlock again unless the tree is going to be killed. */
 int tcp_dump_connections(struct dump *d, struct err *err);
 /* For a check: what would be refused, without a lock. */
@@ -52,6 +56,8 @@ struct tcp_restore {
 };
 struct tcp_plan { struct tcp_restore *v; size_t n, cap; }; /* in the plan's arena */
 
+/* Of addresses in words (one, or with v6 four, which may be an IPv4 address in IPv6) and ports in host order. */
+void tcp_connection_of(const uint32_t *own, uint32_t port, const uint32_t *peer, uint32_t peer_port, bool v6, struct net_connection *c);
 /* Half of what the kernel is to take for a queue of so many bytes: with what it needs around them. */
 int tcp_room(uint32_t len);
 /* What one call puts into a receive queue whole (tcp_send_rcvq() in net/ipv4/tcp_input.c takes 16 pages at once). */

@@ -15,9 +15,10 @@
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/halves.h"
-#include "common/sock/tcp_packet.h"
 #include "common/net/guard.h"
+#include "common/net/handshake.h"
 #include "common/net/iptables.h"
+#include "common/sock/accept_queue.h"
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
 #define STATE_TRIES 200
@@ -26,12 +27,14 @@ enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLO
 #define AT_ONCE 16
 
 struct tcp_run {
+	const struct plan *all;
 	const struct tcp_plan *plan;
 	const struct log *log;
 	const int *fds;
 	struct net_lock *lock;
 	struct guard *guard;
 	int root; /* pidfd of the root task */
+	struct handshake *handshake; /* NULL: no connections wait to be accepted */
 	struct net_connection *conns; /* of the checkpoint, restored or not */
 	size_t nconns;
 	bool released, done;
@@ -42,6 +45,18 @@ struct tcp_run {
 /* What a thread needs that brings connections to their end states. */
 struct side { struct tcp_run *run; struct tcp_packets packets; };
 
+void tcp_connection_of(const uint32_t *own, uint32_t port, const uint32_t *peer, uint32_t peer_port, bool v6, struct net_connection *c)
+{
+	static const uint32_t mapped = 0xffff0000; /* the third word of ::ffff:0:0, as it lies in memory */
+	const bool is_mapped = v6 && !own[0] && !own[1] && own[2] == mapped;
+	const size_t first = is_mapped ? 3 : 0;
+
+	v6 &= !is_mapped;
+	*c = (struct net_connection){ .v6 = v6, .local_port = htons((uint16_t)port), .remote_port = htons((uint16_t)peer_port) };
+	memcpy(c->local, own + first, v6 ? 16 : 4);
+	memcpy(c->remote, peer + first, v6 ? 16 : 4);
+}
+
 static int sys(struct err *err, int ret, const char *what)
 {
 	return ret < 0 ? err_set(err, ERR_FAILED, -ret, "%s", what) : 0;
@@ -49,14 +64,7 @@ static int sys(struct err *err, int ret, const char *what)
 
 static void connection_of(const InetSkEntry *e, struct net_connection *c)
 {
-	static const uint32_t mapped = 0xffff0000; /* the third word of ::ffff:0:0, as it lies in memory */
-	const bool v6 = e->family == AF_INET6 && (e->src_addr[0] || e->src_addr[1] || e->src_addr[2] != mapped);
-	const size_t first = e->family == AF_INET6 && !v6 ? 3 : 0;
-
-	*c = (struct net_connection){ .v6 = v6, .local_port = htons((uint16_t)e->src_port),
-				      .remote_port = htons((uint16_t)e->dst_port) };
-	memcpy(c->local, e->src_addr + first, v6 ? 16 : 4);
-	memcpy(c->remote, e->dst_addr + first, v6 ? 16 : 4);
+	tcp_connection_of(e->src_addr, e->src_port, e->dst_addr, e->dst_port, e->family == AF_INET6, c);
 }
 
 /*
@@ -96,11 +104,16 @@ static void collect(const struct model *m, struct tcp_run *run)
 {
 	for (size_t i = 0; i < m->nfiles; i++)
 		run->nconns += is_connection(m->files[i]);
+	for (const struct accept_queue *q = run->all->accept_queues; q; q = q->next)
+		run->nconns += q->e->n_waiting;
 	run->conns = xreallocarray(NULL, run->nconns, sizeof(*run->conns));
 	run->nconns = 0;
 	for (size_t i = 0; i < m->nfiles; i++)
 		if (is_connection(m->files[i]))
 			connection_of(m->files[i]->isk, &run->conns[run->nconns++]);
+	for (const struct accept_queue *q = run->all->accept_queues; q; q = q->next)
+		for (size_t i = 0; i < q->e->n_waiting; i++)
+			accept_queue_connection(q->e, q->e->waiting[i], &run->conns[run->nconns++]);
 }
 
 int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **out,
@@ -109,6 +122,7 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 	static const struct tcp_plan none;
 	const uint32_t method = m->inventory->network_lock_method;
 	const char *id = m->inventory->dump_criu_run_id;
+	const bool any = plan->tcp || plan->accept_queues;
 	struct tcp_run *run;
 	char pid[16];
 	int ret = 0;
@@ -118,22 +132,27 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 		snprintf(pid, sizeof(pid), "%d", (int)m->tasks[0].pstree->pid);
 		id = pid;
 	}
-	if (!plan->tcp && (!m->inventory->has_network_lock_method || method == NET_LOCK_SKIP))
+	if (!any && (!m->inventory->has_network_lock_method || method == NET_LOCK_SKIP))
 		return 0;
 	run = *out = xzalloc(sizeof(*run));
+	run->all = plan;
 	run->plan = plan->tcp ? plan->tcp : &none;
 	run->log = log;
 	run->root = -1;
-	if (method == NET_LOCK_SKIP)
-		return 0;
+	if (plan->accept_queues)
+		ret = handshake_open(&run->handshake, err);
+	if (ret < 0)
+		tcp_run_free(take_ptr(*out));
+	if (ret < 0 || method == NET_LOCK_SKIP)
+		return ret;
 	collect(m, run);
 	run->iptables = method == NET_LOCK_IPTABLES && run->nconns;
 	run->unasked = !plan->network_lock;
-	if (plan->network_lock && (plan->tcp || run->iptables))
+	if (plan->network_lock && (any || run->iptables))
 		ret = lock(run, id, err);
 	else if (run->nconns || !image_dir_sealed(m->dir)) /* CRIU makes a table also where nothing is to be locked */
 		find_lock(run, id);
-	if (ret < 0 || (!plan->tcp && !run->lock && !run->iptables))
+	if (ret < 0 || (!any && !run->lock && !run->iptables))
 		tcp_run_free(take_ptr(*out));
 	return ret;
 }
@@ -148,12 +167,13 @@ static int hear_peer(struct side *side, const struct tcp_restore *r, int fd, boo
 		     struct err *err)
 {
 	const struct timespec pause = { 0, STATE_PAUSE_NS };
+	const struct tcp_segment s = { .seq = r->s->inq_seq - fin, .ack = ack, .fin = fin, .window = UINT16_MAX };
 	struct net_connection c;
 	int ret;
 
 	connection_of(r->e, &c);
 	for (int tries = 0; tries < STATE_TRIES; tries++) {
-		ret = tcp_packets_send(&side->packets, &c, r->s->inq_seq - fin, ack, fin, err);
+		ret = tcp_packets_send(&side->packets, &c, &s, err);
 		if (ret < 0)
 			return ret;
 		/* Over the loopback device it is there when the call returns, as a rule. */
@@ -346,8 +366,22 @@ static int release_all(struct tcp_run *run, struct err *err)
 	return ret;
 }
 
+/* Those that wait to be accepted: their peers in the checkpoint are still silent. */
+static int wait_again(struct tcp_run *run, struct err *err)
+{
+	struct tcp_packets packets;
+	int ret;
+
+	tcp_packets_init(&packets);
+	ret = accept_queues_run(run->all, run->handshake, &packets, run->fds, err);
+	tcp_packets_close(&packets);
+	handshake_close(take_ptr(run->handshake));
+	return ret;
+}
+
 int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err *err)
 {
+	size_t waiting = 0;
 	int ret;
 
 	if (!run)
@@ -356,11 +390,15 @@ int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err 
 	run->root = (int)syscall(SYS_pidfd_open, root, 0);
 	if (run->root < 0)
 		return err_sys(err, "cannot open a pidfd");
-	ret = guard_start(run->plan->n, NULL, 0, &run->guard, err);
+	for (const struct accept_queue *q = run->all->accept_queues; q; q = q->next)
+		waiting++;
+	ret = guard_start(run->plan->n + waiting, NULL, 0, &run->guard, err);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < run->plan->n; i++)
 		guard_add(run->guard, fds[run->plan->v[i].slot]);
+	for (const struct accept_queue *q = run->all->accept_queues; q; q = q->next)
+		guard_add_listening(run->guard, fds[q->slot], (unsigned)q->e->n_waiting);
 	if (run->lock) {
 		unsigned char undo[512];
 
@@ -370,7 +408,9 @@ int tcp_run_release(struct tcp_run *run, const int *fds, pid_t root, struct err 
 	guard_watch(run->guard, run->root);
 	guard_act(run->guard, GUARD_KILLING);
 	run->released = true;
-	ret = release_all(run, err);
+	ret = wait_again(run, err);
+	if (!ret)
+		ret = release_all(run, err);
 	if (!ret && run->iptables)
 		ret = take_over(run, err);
 	fault("tcp:released");
@@ -407,6 +447,9 @@ void tcp_run_free(struct tcp_run *run)
 	/* They are about to be closed: silently. */
 	for (size_t i = 0; run->released && !run->done && i < run->plan->n; i++)
 		repair_enter(run->fds[run->plan->v[i].slot]);
+	if (run->released && !run->done)
+		accept_queues_undo(run->all, run->fds);
+	handshake_close(run->handshake);
 	guard_stop(run->guard);
 	if (run->root >= 0)
 		close(run->root);

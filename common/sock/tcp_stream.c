@@ -22,6 +22,7 @@
 #include "common/base/fault.h"
 #include "common/base/halves.h"
 #include "common/net/guard.h"
+#include "common/sock/accept_queue.h"
 #include "common/sock/ahead.h"
 #include "common/sock/tcp_ended.h"
 #include "tcp-stream.pb-c.h"
@@ -51,6 +52,7 @@ struct connection {
 struct tcp_dump {
 	struct connection *v;
 	size_t n, cap;
+	struct accept_queues *waiting; /* NULL: none */
 	struct net_lock *lock;
 	bool told; /* the scripts know that they are locked */
 	struct guard *guard;
@@ -69,23 +71,52 @@ static void raise_limit(void)
 	}
 }
 
-int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+static struct tcp_dump *tcp_of(struct dump *d)
 {
-	struct tcp_dump *t = d->tcp;
-	struct connection c = { .task = d->task, .src = *src, .entry = entry };
-
-	if (!t) {
-		t = d->tcp = xzalloc(sizeof(*t));
-		t->root = -1;
+	if (!d->tcp) {
+		d->tcp = xzalloc(sizeof(*d->tcp));
+		d->tcp->root = -1;
 		raise_limit();
 	}
+	return d->tcp;
+}
+
+/* The descriptor, or a duplicate, is ours from now on. */
+static int keep(const struct fd_source *src, struct err *err)
+{
+	int fd = src->fd;
+
 	if (src->kept)
 		*src->kept = true;
 	else
-		c.src.fd = fcntl(src->fd, F_DUPFD_CLOEXEC, 0);
+		fd = fcntl(src->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? err_sys(err, "cannot keep a duplicate of a connection") : fd;
+}
+
+int tcp_collect_waiting(struct dump *d, const struct fd_source *src, FileEntry *entry, unsigned n, bool deferred, const char *what,
+			struct err *err)
+{
+	struct tcp_dump *t = tcp_of(d);
+	int ret = accept_queues_open(&t->waiting, what, err), fd;
+
+	if (ret < 0)
+		return ret;
+	fd = keep(src, err);
+	if (fd < 0)
+		return fd;
+	accept_queues_add(t->waiting, d->task, src, fd, entry, n, deferred);
+	return 1;
+}
+
+int tcp_collect(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
+{
+	struct tcp_dump *t = tcp_of(d);
+	struct connection c = { .task = d->task, .src = *src, .entry = entry };
+
+	c.src.fd = keep(src, err);
 	c.src.kept = NULL;
 	if (c.src.fd < 0)
-		return err_sys(err, "cannot keep a duplicate of a connection");
+		return c.src.fd;
 	c.reuse = sock_option(src->fd, SO_REUSEADDR) > 0;
 	array_reserve(&t->v, &t->cap, t->n, sizeof(*t->v));
 	t->v[t->n++] = c;
@@ -442,6 +473,7 @@ static int lock_all(struct dump *d, struct err *err)
 	struct tcp_dump *t = d->tcp;
 	cleanup_free struct net_connection *conns = NULL;
 	const uint64_t start = now_us();
+	size_t n = t->n;
 	int ret;
 
 	if (d->opts->network_lock == NET_LOCK_SKIP)
@@ -449,8 +481,10 @@ static int lock_all(struct dump *d, struct err *err)
 	conns = xreallocarray(NULL, t->n, sizeof(*conns));
 	for (size_t i = 0; i < t->n; i++)
 		connection_of(t->v[i].src.fd, &conns[i]);
-	ret = net_lock(dump_run_id(d), conns, t->n, &t->lock, err);
-	log_debug(d->log, "network locked for %zu connections in %lu us", t->n, (unsigned long)(now_us() - start));
+	ret = accept_queues_look(d, t->waiting, &conns, &n, err);
+	if (!ret)
+		ret = net_lock(dump_run_id(d), conns, n, &t->lock, err);
+	log_debug(d->log, "network locked for %zu connections in %lu us", n, (unsigned long)(now_us() - start));
 	return ret;
 }
 
@@ -466,9 +500,11 @@ static int start_guard(struct tcp_dump *t, struct err *err)
 		longest = MAX(longest, out);
 	}
 	t->room = (size_t)longest;
-	ret = guard_start(t->n, repair_next, sizeof(struct job) + (size_t)longest, &t->guard, err);
+	ret = guard_start(t->n + accept_queues_n(t->waiting), repair_next, sizeof(struct job) + (size_t)longest, &t->guard, err);
 	for (size_t i = 0; !ret && i < t->n; i++)
 		guard_add(t->guard, t->v[i].src.fd);
+	if (!ret)
+		accept_queues_guard(t->waiting, t->guard);
 	return ret;
 }
 
@@ -482,7 +518,7 @@ static int dump_locked(struct dump *d, struct err *err)
 	fault("tcp:locked");
 	for (size_t i = 0; !ret && i < t->n;)
 		ret = dump_some(d, i, &i, err);
-	return ret;
+	return ret ? ret : accept_queues_dump(d, t->waiting, err);
 }
 
 int tcp_dump_connections(struct dump *d, struct err *err)
@@ -540,6 +576,8 @@ int tcp_check_connections(struct dump *d, struct err *err)
 			ret = blame_connection(c, complete(d, c, err), err);
 		ret = dump_note(d, ret, err);
 	}
+	if (d->tcp && !ret)
+		ret = accept_queues_dump(d, d->tcp->waiting, err);
 	d->task = d->tasks[0];
 	return ret;
 }
@@ -578,6 +616,7 @@ void tcp_after_kill(struct dump *d)
 	/* Nobody else uses them any more; closed in this mode, they send nothing (tcp_close() in net/ipv4/tcp.c). */
 	for (size_t i = 0; i < t->n; i++)
 		repair_enter(t->v[i].src.fd);
+	accept_queues_silence(t->waiting);
 	guard_act(t->guard, GUARD_NOTHING);
 }
 
@@ -607,6 +646,7 @@ void tcp_dump_end(struct dump *d)
 		actions_tell(d->opts->actions, ACTION_NETWORK_UNLOCK, d->tasks[0]->pid, d->log);
 	/* After a kill they are the last ones, and it is here that the kernel ends the connections. */
 	halves_run(&(struct halves){ .n = t->n, .at_once = CLOSE_AT_ONCE, .one = close_one, .mine = t, .other = t }, &ignore);
+	accept_queues_close(t->waiting);
 	net_lock_free(t->lock);
 	if (t->root >= 0)
 		close(t->root);

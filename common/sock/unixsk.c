@@ -157,7 +157,7 @@ static int dump_state(struct dump *d, const struct fd_source *src, const struct 
 	e->peer = diag->peer;
 	if (e->state == UNIX_LISTEN) {
 		e->backlog = diag->wqueue;
-		listeners_watch(d, src->fd);
+		listeners_watch(d, src->fd, 0);
 	}
 	if (diag->shutdown) {
 		e->has_shutdown = true;

@@ -304,6 +304,7 @@ static const struct entry entries[] = {
 	{ "apparmor_stacking", OPEN, .ok = apparmor },
 	{ "tcp_repair", ARG(SYS_setsockopt, 2, 19), ENOPROTOOPT },
 	{ "tcp_half_closed", ARG(SYS_setsockopt, 2, 19), EINVAL },
+	{ "tcp_waiting", CALL(SYS_bpf) },
 	{ "sockopt_buf_lock", CALL(SYS_setsockopt), ENOPROTOOPT },
 	{ "ipv6_freebind", CALL(SYS_setsockopt), ENOPROTOOPT },
 	{ "inet_diag", SEND, ENOENT },

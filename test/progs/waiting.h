@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What it takes to bring back connections that wait to be accepted: Linux 6.9. Without it they are refused (live/tcp-waiting-refused). */
+#ifndef WAITING_H
+#define WAITING_H
+
+static inline void needs_waiting(void)
+{
+	if (system("exec grep -qw bpf_sk_assign_tcp_reqsk /proc/kallsyms"))
+		TEST_SKIP("the kernel has no bpf_sk_assign_tcp_reqsk()");
+}
+
+#endif
