@@ -43,7 +43,7 @@ static struct held all[] = {
 	{ AF_INET, FAR_MTU, CONNECTED | BY_NAME, { 700 } },
 	{ AF_INET, FAR_MTU, CORK, { 20000, 20000, 15000 } },
 	{ AF_INET, FAR_MTU, CONNECTED, { 65000 } },
-	{ AF_INET, FAR_MTU, CONNECTED | CORK | SMALL_BUFFER, { 30000 } },
+	{ AF_INET, 1500, CONNECTED | CORK | SMALL_BUFFER | LAST_BY_CORK, { 30000 } },
 	{ AF_INET, FAR_MTU, CORK | CONNECTED | FROM_FILE, { 10, 9000, 4096, 77 } },
 	{ AF_INET, FAR_MTU, CORK | CONNECTED | SHUT | LAST_BY_CORK, { 500 } },
 	{ AF_INET, FAR_MTU, CORK | LAST_BY_CORK, { 50 } },
@@ -215,6 +215,8 @@ static void hold(struct held *h)
 		CHECK(!shutdown(h->s, SHUT_WR));
 	if (h->how & SMALL_BUFFER)
 		set(h->s, SOL_SOCKET, SO_SNDBUF, 1);
+	if (h->how & SEGMENTS)
+		set(h->s, IPPROTO_UDP, UDP_SEGMENT, 0);
 	if (h->how & SETTINGS_LATER) {
 		set(h->s, IPPROTO_IP, IP_TOS, 0x10);
 		if (!is4(h))
@@ -306,7 +308,7 @@ int main(void)
 		mtu(all[i].mtu);
 		hold(&all[i]);
 	}
-	mtu(FAR_MTU);
+	/* What came in one piece comes back in several. */
 	for (int i = 0; i < N; i++)
 		nothing(&all[i]);
 	test_ready();
