@@ -272,6 +272,9 @@ static void fill_addresses(struct dump *d, const struct udp_corks *c, const char
 	o->ifindex = ifindex;
 }
 
+/* What a type of service that a message asks for sets, too (ip_tos2prio[] in net/ipv4/route.c). */
+static const uint8_t priorities[4] = { 0, 2, 6, 4 };
+
 static void fill(struct dump *d, const struct udp_corks *c, const char *sock, const InetSkEntry *e, CorkedUdpEntry *o)
 {
 	const bool v6 = get(c, sock, PENDING) == AF_INET6;
@@ -285,9 +288,10 @@ static void fill(struct dump *d, const struct udp_corks *c, const char *sock, co
 	o->has_tos = v6 || (tos >= 0 && o->tos != get(c, sock, OWN_TOS));
 	o->dontfrag = v6 && c->has_dontfrag && get(c, sock, DONTFRAG);
 	o->has_dontfrag = v6 && c->has_dontfrag;
-	/* The type of service that a message asks for sets it, too. */
+	/* Where no type of service was settled, it is the socket's (__ip_make_skb() before Linux 6.14). */
 	o->priority = (uint32_t)get(c, sock, PRIORITY);
-	o->has_priority = o->priority != get(c, sock, OWN_PRIORITY) || (!v6 && o->has_tos);
+	o->has_priority = (v6 || tos >= 0) &&
+			  o->priority != (!v6 && o->has_tos ? priorities[o->tos >> 3 & 3] : get(c, sock, OWN_PRIORITY));
 	o->mark = (uint32_t)get(c, sock, MARK);
 	o->has_mark = o->mark != get(c, sock, OWN_MARK);
 	o->segment = (uint32_t)get(c, sock, SEGMENT);
