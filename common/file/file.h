@@ -60,6 +60,7 @@ struct file_table {
 	size_t ninflight, inflight_cap;
 	struct unix_table *sockets; /* unixsk.h */
 	struct sock_errors *errors; /* common/sock/sockerr.h; NULL before the first */
+	struct udp_corks *corks; /* common/sock/udp_cork.c; NULL before the first */
 	struct outside *outside; /* NULL: nothing of the tree could be held elsewhere */
 	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
 	bool watches; /* some description hears what happens to files */
@@ -101,6 +102,7 @@ int unix_queues_dump(struct dump *d, struct err *err);
 int unixsk_finish(struct dump *d, struct err *err);
 void unix_table_free(struct unix_table *t);
 void sock_errors_free(struct sock_errors *all);
+void udp_corks_free(struct udp_corks *all); /* NULL is fine */
 
 /* "inotify", "fanotify"; NULL when the link says that the description is something else. */
 const char *fsnotify_name(const char *link);

@@ -62,6 +62,7 @@ void file_table_free(struct file_table *t)
 	inflight_free(t);
 	unix_table_free(t->sockets);
 	sock_errors_free(t->errors);
+	udp_corks_free(t->corks);
 	outside_free(t->outside);
 	free(t);
 }

@@ -13,10 +13,10 @@
 #include "common/base/arena.h"
 #include "common/bpf/kmem.h"
 #include "common/net/handshake.h"
+#include "common/sock/skbuff.h"
 #include "common/sock/tcp.h"
 
 #define LISTEN TCP_LISTEN
-#define SEGMENTS_MAX (1u << 20)
 
 /* ---- what is where ---- */
 
@@ -80,32 +80,19 @@ static const struct { const char *path; uint8_t size; bool optional; const char 
 	[UNSENT_LOWAT] = { "notsent_lowat", 4, true, "TCP_NOTSENT_LOWAT" },
 };
 
-enum other { REQ_NEXT, REQ_SK, SKB_NEXT, SKB_LEN, SKB_DATA_LEN, SKB_DATA, SKB_HEAD, SKB_END, SKB_CB, CB_SEQ, SH_NFRAGS, SH_FRAGS, SH_LIST,
-	     FRAG_PAGE, FRAG_LEN, FRAG_OFF, OTHERS };
+enum other { REQ_NEXT, REQ_SK, CB_SEQ, OTHERS };
 static const struct { const char *type, *path; uint8_t size; } others[OTHERS] = {
 	[REQ_NEXT] = { "request_sock", "dl_next", 8 },
 	[REQ_SK] = { "request_sock", "sk", 8 },
-	[SKB_NEXT] = { "sk_buff", "next", 8 },
-	[SKB_LEN] = { "sk_buff", "len", 4 },
-	[SKB_DATA_LEN] = { "sk_buff", "data_len", 4 },
-	[SKB_DATA] = { "sk_buff", "data", 8 },
-	[SKB_HEAD] = { "sk_buff", "head", 8 },
-	[SKB_END] = { "sk_buff", "end", 4 },
-	[SKB_CB] = { "sk_buff", "cb", 0 },
 	[CB_SEQ] = { "tcp_skb_cb", "seq", 4 },
-	[SH_NFRAGS] = { "skb_shared_info", "nr_frags", 1 },
-	[SH_FRAGS] = { "skb_shared_info", "frags", 0 },
-	[SH_LIST] = { "skb_shared_info", "frag_list", 8 },
-	[FRAG_PAGE] = { "skb_frag", "netmem", 8 },
-	[FRAG_LEN] = { "skb_frag", "len", 4 },
-	[FRAG_OFF] = { "skb_frag", "offset", 4 },
 };
 
 struct queue_reader {
 	struct kmem *k;
 	struct btf_bits sock[FIELDS], other[OTHERS];
 	bool has[FIELDS];
-	size_t sock_size, req_size, skb_size, shared_size, frag_size;
+	struct skb_layout skb;
+	size_t sock_size, req_size;
 	int done; /* the bit of sk_flags for the peer's end */
 };
 
@@ -139,13 +126,10 @@ static int find_fields(struct queue_reader *r, struct err *err)
 			return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has no %s", others[i].type, others[i].path);
 	r->sock_size = btf_size(b, "tcp_sock");
 	r->req_size = btf_size(b, "request_sock");
-	r->skb_size = btf_size(b, "sk_buff");
-	r->shared_size = btf_size(b, "skb_shared_info");
-	r->frag_size = btf_size(b, "skb_frag");
 	r->done = btf_enumerator(b, "sock_flags", "SOCK_DONE");
-	if (r->done < 0 || r->done > 63 || !r->frag_size)
+	if (r->done < 0 || r->done > 63)
 		return err_set(err, ERR_FEATURE, 0, "struct sock of this kernel has other fields");
-	return 0;
+	return skb_layout_find(b, &r->skb, err);
 }
 
 int queue_reader_open(struct queue_reader **out, struct err *err)
@@ -356,72 +340,11 @@ int queued_fill(struct queue_reader *r, const struct queued *c, bool v6, struct 
 
 /* ---- its bytes ---- */
 
-/* Where bytes go: those from `from` on of what is looked at. */
-struct sink { uint8_t *to; size_t left, skip; };
-
-static int copy(struct queue_reader *r, struct sink *s, uint64_t at, size_t len, struct err *err)
-{
-	const size_t skip = MIN(s->skip, len), n = MIN(len - skip, s->left);
-	int ret = n ? kmem_read(r->k, at + skip, s->to, n, err) : 0;
-
-	s->skip -= skip;
-	s->to += n;
-	s->left -= n;
-	return ret;
-}
-
-static int copy_frags(struct queue_reader *r, struct sink *s, const char *shared, struct err *err)
-{
-	const char *frags = shared + r->other[SH_FRAGS].at / 8;
-	const size_t n = get_other(r, shared, SH_NFRAGS);
-
-	if ((size_t)(frags - shared) + n * r->frag_size > r->shared_size)
-		return err_set(err, ERR_FEATURE, 0, "a segment of more parts than there can be");
-	for (size_t i = 0; i < n; i++) {
-		const char *frag = frags + i * r->frag_size;
-		uint64_t at;
-		int ret = kmem_page(r->k, get_other(r, frag, FRAG_PAGE), &at, err);
-
-		if (!ret)
-			ret = copy(r, s, at + get_other(r, frag, FRAG_OFF), get_other(r, frag, FRAG_LEN), err);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-/* Its bytes are in three places: behind its head, in pages, and in other buffers (skb_copy_bits() in net/core/skbuff.c). */
-static int copy_buffer(struct queue_reader *r, struct sink *s, const char *skb, bool part, struct err *err)
-{
-	const size_t len = get_other(r, skb, SKB_LEN), paged = get_other(r, skb, SKB_DATA_LEN);
-	cleanup_free char *shared = NULL, *next = NULL;
-	uint64_t list;
-	int ret = paged <= len ? copy(r, s, get_other(r, skb, SKB_DATA), len - paged, err) : 0;
-
-	if (ret < 0 || !paged)
-		return ret;
-	shared = xmalloc(r->shared_size);
-	ret = kmem_read(r->k, get_other(r, skb, SKB_HEAD) + get_other(r, skb, SKB_END), shared, r->shared_size, err);
-	if (!ret)
-		ret = copy_frags(r, s, shared, err);
-	list = get_other(r, shared, SH_LIST);
-	if (!ret && list && part)
-		ret = err_set(err, ERR_FEATURE, 0, "a segment whose parts have parts");
-	for (size_t i = 0; !ret && list && s->left; i++) {
-		next = next ?: xmalloc(r->skb_size);
-		ret = i < SEGMENTS_MAX ? kmem_read(r->k, list, next, r->skb_size, err) : -EPROTO;
-		if (!ret)
-			ret = copy_buffer(r, s, next, true, err);
-		list = ret ? 0 : get_other(r, next, SKB_NEXT);
-	}
-	return ret;
-}
-
 /* Segments may have in common what was sent twice. -EAGAIN: there is a gap, which cannot be. */
 static int copy_queue(struct queue_reader *r, const struct queued *c, const WaitingTcpEntry *w, uint8_t *bytes, struct err *err)
 {
 	const uint64_t end = c->at + r->sock[QUEUE_NEXT].at / 8; /* the head of the list has its pointers where a buffer has them */
-	cleanup_free char *skb = xmalloc(r->skb_size);
+	cleanup_free char *skb = xmalloc(r->skb.skb_size);
 	uint64_t at = get(r, c->sock, QUEUE_NEXT);
 	uint32_t done = 0;
 	int ret = 0;
@@ -429,18 +352,18 @@ static int copy_queue(struct queue_reader *r, const struct queued *c, const Wait
 	for (size_t i = 0; !ret && done < w->unread && at != end && at; i++) {
 		int32_t skip;
 
-		if (i == SEGMENTS_MAX)
+		if (i == SKB_QUEUE_MAX)
 			return -EAGAIN;
-		ret = kmem_read(r->k, at, skb, r->skb_size, err);
+		ret = kmem_read(r->k, at, skb, r->skb.skb_size, err);
 		if (ret < 0)
 			return ret;
-		skip = (int32_t)(w->in_seq + done - (uint32_t)get_other(r, skb + r->other[SKB_CB].at / 8, CB_SEQ));
+		skip = (int32_t)(w->in_seq + done - (uint32_t)get_other(r, skb + r->skb.at[SKB_CB].at / 8, CB_SEQ));
 		if (skip < 0)
 			return -EAGAIN;
-		struct sink s = { .to = bytes + done, .left = w->unread - done, .skip = (size_t)skip };
-		ret = copy_buffer(r, &s, skb, false, err);
+		struct skb_sink s = { .to = bytes + done, .left = w->unread - done, .skip = (size_t)skip };
+		ret = skb_copy(r->k, &r->skb, &s, skb, err);
 		done = w->unread - (uint32_t)s.left;
-		at = get_other(r, skb, SKB_NEXT);
+		at = skb_get(&r->skb, skb, SKB_NEXT);
 	}
 	return ret ? ret : done == w->unread ? 0 : -EAGAIN;
 }

@@ -39,8 +39,8 @@ static bool raw_match(int type, int protocol)
 /* ---- dump ---- */
 
 /*
- * Data of a corked socket (UDP_CORK, MSG_MORE) is nowhere to be seen but in the memory that is accounted for sending,
- * together with packets that are on their way out.
+ * Data that is held back (UDP_CORK, MSG_MORE) shows in the memory that is accounted for sending only, together with packets that are on
+ * their way out. Of a UDP socket it can be read (udp_cork.c), as a rule.
  */
 static int refuse_unsent(int fd, const char *what, struct err *err)
 {
@@ -56,6 +56,18 @@ static int refuse_unsent(int fd, const char *what, struct err *err)
 	}
 	return err_hint(err, err_refuse(err, "%s: data that was not sent yet (UDP_CORK, MSG_MORE, or a slow network)", what),
 			"let the program send it, and try again");
+}
+
+static int dump_unsent(struct dump *d, int fd, InetSkEntry *e, const char *what, struct err *err)
+{
+	int bytes = 0, ret;
+
+	if (ioctl(fd, SIOCOUTQ, &bytes) < 0)
+		return err_sys(err, "cannot read how much a socket has to send");
+	if (bytes <= 0)
+		return 0;
+	ret = udp_cork_dump(d, fd, e, what, err);
+	return ret < 0 || e->corked ? ret : refuse_unsent(fd, what, err);
 }
 
 /* poll(2) shows whether it is closed for reading, or for both; for writing alone only sock_diag tells. */
@@ -162,7 +174,7 @@ static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	sock_describe(src->fd, what, sizeof(what));
 	int ret = dgram_dump(d, src, e, what, err);
 	if (!ret)
-		ret = refuse_unsent(src->fd, what, err);
+		ret = dump_unsent(d, src->fd, e, what, err);
 	if (!ret && !e->has_error)
 		ret = udp_dump_queue(d, src->fd, e, what, err);
 	return ret;
@@ -258,6 +270,9 @@ static int udp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 	/* From anybody: before there is a peer. */
 	if (!ret)
 		ret = udp_plan_queue(m, e, plan, slot, err);
+	/* It may be closed for sending by now. */
+	if (!ret)
+		ret = udp_cork_plan(e, plan, slot, err);
 	if (!ret)
 		plan_connect(plan, e, slot);
 	return ret ? ret : sock_error_plan(e, plan, slot, err);
