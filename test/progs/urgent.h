@@ -12,17 +12,31 @@
 
 static int urgent_peer_;
 
+/* Two ends. What listens stays open. */
+static inline void urgent_pair(bool v6, int *s, int *c)
+{
+	union { struct sockaddr sa; struct sockaddr_in in; struct sockaddr_in6 in6; } a = { 0 };
+	socklen_t len = v6 ? sizeof(a.in6) : sizeof(a.in);
+	const int family = v6 ? AF_INET6 : AF_INET, l = socket(family, SOCK_STREAM, 0);
+
+	a.sa.sa_family = (sa_family_t)family;
+	if (v6)
+		a.in6.sin6_addr = in6addr_loopback;
+	else
+		a.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	*c = socket(family, SOCK_STREAM, 0);
+	CHECK(!bind(l, &a.sa, len) && !listen(l, 1) && !getsockname(l, &a.sa, &len));
+	CHECK(!connect(*c, &a.sa, len));
+	*s = accept(l, NULL, NULL);
+	CHECK(*s >= 0);
+}
+
 /* The end at which "abc", an urgent X and "def" wait. The other end, and what listens, stay open. */
 static inline int urgent_waits(void)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(in);
-	int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+	int s, c;
 
-	CHECK(!bind(l, (struct sockaddr *)&in, sizeof(in)) && !listen(l, 1) && !getsockname(l, (struct sockaddr *)&in, &len));
-	CHECK(!connect(c, (struct sockaddr *)&in, len));
-	int s = accept(l, NULL, NULL);
-	CHECK(s >= 0);
+	urgent_pair(false, &s, &c);
 	CHECK_EQ(write(c, "abc", 3), 3);
 	CHECK_EQ(send(c, "X", 1, MSG_OOB), 1);
 	CHECK_EQ(write(c, "def", 3), 3);
