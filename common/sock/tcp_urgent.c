@@ -23,7 +23,7 @@
 #include "common/sock/sockerr.h"
 #include "common/sock/tcp_packet.h"
 
-enum { SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2, CLOSE_WAIT = 8, LAST_ACK, CLOSING = 11 }; /* include/net/tcp_states.h */
+enum { SYN_SENT = 2, FIN_WAIT1 = 4, FIN_WAIT2, CLOSED = 7, CLOSE_WAIT, LAST_ACK, CLOSING = 11 }; /* include/net/tcp_states.h */
 /* How far the pointer of a segment leads. */
 #define AHEAD_MAX (UINT16_MAX - 1u)
 #define SMALL_BYTES 512u
@@ -219,7 +219,7 @@ int tcp_urgent_look(struct tcp_urgent **all, int fd, const char *what, TcpStream
 		return err_refuse(err, "%s: urgent data waits to be read, and it is bound to a device", what);
 	s->inq_len = (uint32_t)m.all;
 	if (m.byte != 1 && m.byte != -EINVAL)
-		return m.before == m.all && m.byte == -EAGAIN ? announced(all, fd, what, s, err) :
+		return all && m.before == m.all && m.byte == -EAGAIN ? announced(all, fd, what, s, err) :
 								err_refuse(err, "%s: urgent data that was announced never came", what);
 	if (m.before && m.beyond < 0)
 		return err_refuse(err, "%s: urgent data waits to be read, and before Linux 6.9 nobody can look behind it", what);
@@ -264,7 +264,9 @@ int tcp_urgent_check(const InetSkEntry *e, const TcpStreamEntry *s, struct err *
 {
 	const bool ahead = s->has_urgent && s->urgent >= s->inq_len;
 
-	if (s->has_urgent && (e->state == SYN_SENT || !s->has_snd_wl1 || !s->has_snd_wnd || !s->has_max_window))
+	const bool window = s->has_snd_wl1 && s->has_snd_wnd && s->has_max_window;
+
+	if (s->has_urgent && (e->state == SYN_SENT || (e->state != CLOSED && !window)))
 		return err_image(err, "tcp-stream-%x.img: urgent data of a connection that has no window", e->ino);
 	if (ahead && (s->urgent - s->inq_len > AHEAD_MAX || s->urgent_read || got_fin(e->state)))
 		return err_image(err, "tcp-stream-%x.img: urgent data behind all that can have come", e->ino);
@@ -373,16 +375,15 @@ static int say(struct speech *sp, uint32_t at, struct err *err)
 }
 
 /* Whether its mark is where it was; the byte that the program has read is read. SO_OOBINLINE is off. */
-static int has_mark(const struct speech *sp, bool *found)
+static int has_mark(int fd, const TcpStreamEntry *s, const uint8_t *bytes, bool *found)
 {
-	const TcpStreamEntry *s = sp->r->s;
 	const bool ahead = s->urgent >= s->inq_len;
 	unsigned char byte = 0;
 	int before = 0, got;
 
-	got = (int)recv(sp->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | (s->urgent_read ? 0 : MSG_PEEK));
-	*found = ahead ? got < 0 && errno == EAGAIN : got == 1 && byte == sp->r->in[s->urgent];
-	if (*found && ioctl(sp->fd, SIOCINQ, &before) < 0)
+	got = (int)recv(fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | (s->urgent_read ? 0 : MSG_PEEK));
+	*found = ahead ? got < 0 && errno == EAGAIN : got == 1 && byte == bytes[s->urgent];
+	if (*found && ioctl(fd, SIOCINQ, &before) < 0)
 		return -errno;
 	*found = *found && (uint32_t)before == tcp_urgent_before(s);
 	return 0;
@@ -402,7 +403,7 @@ static int set_mark(struct speech *sp, uint32_t at, struct err *err)
 			ret = tcp_packets_send(&sp->packets, &sp->c, &s, err);
 		if (ret < 0)
 			return ret;
-		ret = has_mark(sp, &found);
+		ret = has_mark(sp->fd, sp->r->s, sp->r->in, &found);
 		if (ret < 0)
 			return err_set(err, ERR_FAILED, -ret, "cannot read the length of its queue");
 		if (!ahead)
@@ -434,6 +435,34 @@ static int mark_one(struct speech *sp, struct err *err)
 	if (!ret && inlined && sock_set(sp->fd, SOL_SOCKET, SO_OOBINLINE, 1) < 0)
 		ret = err_sys(err, "cannot set SO_OOBINLINE");
 	return ret;
+}
+
+int tcp_urgent_say(int peer, const TcpStreamEntry *s, const uint8_t *bytes)
+{
+	const uint32_t rest = s->inq_len - s->urgent;
+	int ret = sock_set(peer, SOL_SOCKET, SO_SNDBUFFORCE, tcp_room(rest));
+
+	for (uint32_t done = 0; !ret && done < rest;) {
+		const ssize_t n = send(peer, bytes + s->urgent + done, done ? rest - done : 1,
+				       MSG_DONTWAIT | MSG_NOSIGNAL | (done ? 0 : MSG_OOB));
+
+		ret = n > 0 ? 0 : n < 0 ? -errno : -ENOBUFS;
+		done += (uint32_t)MAX(n, 0);
+	}
+	return ret;
+}
+
+int tcp_urgent_set(int fd, const TcpStreamEntry *s, const uint8_t *bytes)
+{
+	const bool inlined = sock_option(fd, SO_OOBINLINE) > 0;
+	bool found = false;
+	int ret = inlined ? sock_set(fd, SOL_SOCKET, SO_OOBINLINE, 0) : 0;
+
+	if (!ret)
+		ret = has_mark(fd, s, bytes, &found);
+	if (!ret && inlined)
+		ret = sock_set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	return ret || found ? ret : -EPROTO;
 }
 
 int tcp_urgent_run(const struct plan *plan, const int *fds, struct err *err)

@@ -12,8 +12,9 @@ struct tcp_urgent;
 /* Whether urgent data was announced to it and has not come; such a socket looks like others. False where SO_OOBINLINE is on. */
 bool tcp_urgent_announced(int fd);
 /*
- * Of a connection where there may be a mark: fills urgent, urgent_read and inq_len of s, which then counts what lies behind the mark, and
- * the urgent byte. Leaves them alone where there is none. For who is the tracer: a guard of its own asks. what: how to speak of it.
+ * Of a connection (all NULL: one that has ended) where there may be a mark: fills urgent, urgent_read and inq_len of s, which then counts
+ * what lies behind the mark, and the urgent byte. Leaves them alone where there is none. For who is the tracer: a guard of its own asks.
+ * what: how to speak of it.
  */
 int tcp_urgent_look(struct tcp_urgent **all, int fd, const char *what, TcpStreamEntry *s, struct err *err);
 /* The inq_len bytes of a connection with a mark, the urgent one among them. */
@@ -32,5 +33,9 @@ uint32_t tcp_urgent_before(const TcpStreamEntry *s);
  * all are in repair mode. fds: descriptors by slot.
  */
 int tcp_urgent_run(const struct plan *plan, const int *fds, struct err *err);
+/* Of a connection between two sockets of ours: the peer says all from the urgent byte on, of the bytes of the queue; -errno. */
+int tcp_urgent_say(int peer, const TcpStreamEntry *s, const uint8_t *bytes);
+/* When it has come: looks for the mark, and reads the byte if that was read; -errno, -EPROTO where the mark is not where it was. */
+int tcp_urgent_set(int fd, const TcpStreamEntry *s, const uint8_t *bytes);
 
 #endif

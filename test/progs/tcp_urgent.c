@@ -12,11 +12,10 @@
 #include "tcp_state.h"
 #include "urgent.h"
 
-#define LONG 100000
 struct one { bool v6, inlined, taken, fin; int before, behind; int s, c; };
 static struct one all[200];
 static size_t n;
-static unsigned char bytes[2 * LONG];
+static unsigned char bytes[2 * URGENT_LONG];
 static volatile sig_atomic_t heard;
 
 static void hear(int sig)
@@ -25,60 +24,19 @@ static void hear(int sig)
 	heard++;
 }
 
-static void send_all(int fd, const unsigned char *from, int len)
-{
-	for (int done = 0; done < len;) {
-		const ssize_t w = write(fd, from + done, (size_t)(len - done));
-
-		CHECK(w > 0);
-		done += (int)w;
-	}
-}
-
-static int waiting(const struct one *o)
-{
-	const int on = 1;
-	int len;
-
-	/* Without the mark being in the way. */
-	CHECK(!setsockopt(o->s, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)));
-	CHECK(!ioctl(o->s, FIONREAD, &len));
-	CHECK(!setsockopt(o->s, SOL_SOCKET, SO_OOBINLINE, &(int){ 0 }, sizeof(int)));
-	return len;
-}
-
 static void make(struct one o)
 {
 	struct one *to = &all[n++];
-	const int on = 1;
-	char got;
 
 	urgent_pair(o.v6, &o.s, &o.c);
 	CHECK(!fcntl(o.s, F_SETOWN, getpid()));
-	send_all(o.c, bytes, o.before);
-	CHECK_EQ(send(o.c, "X", 1, MSG_OOB), 1);
-	send_all(o.c, bytes + o.before, o.behind);
-	for (int i = 0; i < 6000 && waiting(&o) != o.before + 1 + o.behind; i++)
-		usleep(5000);
-	CHECK_EQ(waiting(&o), o.before + 1 + o.behind);
-	if (o.taken)
-		CHECK(recv(o.s, &got, 1, MSG_OOB) == 1 && got == 'X');
-	if (o.inlined)
-		CHECK(!setsockopt(o.s, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)));
+	urgent_say(o.s, o.c, bytes, o.before, o.behind, o.taken, o.inlined);
 	if (o.fin) {
 		CHECK(!shutdown(o.c, SHUT_WR));
 		wait_state(o.s, CLOSE_WAIT);
 		wait_state(o.c, FIN_WAIT2);
 	}
 	*to = o;
-}
-
-static bool at_mark(int fd)
-{
-	int at = -1;
-
-	CHECK(!ioctl(fd, SIOCATMARK, &at));
-	return at;
 }
 
 static void looks(const struct one *o)
@@ -96,23 +54,6 @@ static void looks(const struct one *o)
 	else
 		CHECK(recv(o->s, &got, 1, MSG_OOB | MSG_PEEK) == 1 && got == 'X');
 	CHECK_EQ(state(o->s), o->fin ? CLOSE_WAIT : ESTABLISHED);
-}
-
-static void comes(int fd, const unsigned char *what, int len, bool to_mark)
-{
-	static unsigned char got[2 * LONG];
-
-	for (int done = 0; done < len;) {
-		struct pollfd p = { fd, POLLIN, 0 };
-
-		CHECK(!done || !to_mark || !at_mark(fd));
-		CHECK_EQ(poll(&p, 1, 30000), 1);
-		/* Into more room than there is up to the mark. */
-		const ssize_t r = read(fd, got, to_mark ? sizeof(got) : (size_t)(len - done));
-		CHECK(r > 0 && r <= len - done);
-		CHECK(!memcmp(got, what + done, (size_t)r));
-		done += (int)r;
-	}
 }
 
 static void read_one(const struct one *o)
@@ -146,7 +87,7 @@ static void read_one(const struct one *o)
 
 int main(void)
 {
-	static const int places[][2] = { { 3, 3 }, { 0, 3 }, { 3, 0 }, { 0, 0 }, { LONG, 2 }, { 2, LONG } };
+	static const int places[][2] = { { 3, 3 }, { 0, 3 }, { 3, 0 }, { 0, 0 }, { URGENT_LONG, 2 }, { 2, URGENT_LONG } };
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)(i * 2654435761u >> 11);

@@ -65,14 +65,6 @@ static void make(struct one *o)
 		CHECK(!setsockopt(o->s, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)));
 }
 
-static int at_mark(int fd)
-{
-	int at = -1;
-
-	CHECK(!ioctl(fd, SIOCATMARK, &at));
-	return at;
-}
-
 static void read_one(const struct one *o)
 {
 	const int before = heard;
