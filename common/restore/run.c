@@ -15,6 +15,7 @@
 #include "common/file/table.h"
 #include "common/sock/sockerr.h"
 #include "common/sock/tcp_ended.h"
+#include "common/sock/tcp_urgent.h"
 #include "common/image/manifest.h"
 #include "common/image/source.h"
 #include "common/mm/mm.h"
@@ -170,6 +171,8 @@ static int restore(const struct restore_opts *opts, const struct log *log, struc
 		ret = controller_run(plan, log, &slots, err);
 	if (!ret)
 		ret = tcp_ended_run(plan, log, slots.fd, err);
+	if (!ret)
+		ret = tcp_urgent_run(plan, slots.fd, err);
 	if (!ret)
 		ret = sock_errors_run(plan, slots.fd, err);
 	if (!ret)

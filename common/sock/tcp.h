@@ -50,6 +50,7 @@ struct tcp_restore {
 	uint32_t slot;
 	const InetSkEntry *e;
 	const TcpStreamEntry *s;
+	const uint8_t *in; /* all of its receive queue */
 	const uint8_t *unsent; /* bytes that were never sent */
 	uint32_t nunsent;
 	bool sizes; /* its buffers have not the sizes of the program yet */

@@ -23,6 +23,7 @@
 #include "common/base/fault.h"
 #include "common/net/guard.h"
 #include "common/sock/tcp_load.h"
+#include "common/sock/tcp_urgent.h"
 
 enum { CLOSED = 7, CLOSE_WAIT = 8 }; /* include/net/tcp_states.h */
 #define QUEUE_MAX (1u << 30)
@@ -93,15 +94,17 @@ static int ask_guard(int fd, int *n, struct err *err)
 
 static const char mark_there[] = "TCP connection that has ended: the mark of urgent data is in what waits to be read";
 
-/* A mark of urgent data, even one whose byte was read, hides what lies behind it, and cannot be set without the connection. */
-static int refuse_mark(int fd, int unread, int all, const struct sock_error *w, struct err *err)
+/* A mark of urgent data, even one whose byte was read, hides what lies behind it. s->inq_len is what it does not hide. */
+static int find_mark(int fd, int all, const struct sock_error *w, const char *what, TcpStreamEntry *s, struct err *err)
 {
 	struct pollfd p = { fd, POLLPRI, 0 };
+	const bool urgent = poll(&p, 1, 0) == 1 && p.revents & POLLPRI, inlined = sock_option(fd, SO_OOBINLINE) > 0;
+	const int unread = (int)s->inq_len;
 	int ret = 0;
 	char byte;
 
-	if (poll(&p, 1, 0) == 1 && p.revents & POLLPRI)
-		return err_refuse(err, "TCP connection that has ended: urgent data waits to be read");
+	if (urgent && w->error)
+		return err_refuse(err, "%s: urgent data waits to be read", what);
 	/* Right at the mark nothing is counted, and all behind it can be read. But where nothing waits, a look takes the error. */
 	if (w->error)
 		all = (int)w->unread;
@@ -111,28 +114,31 @@ static int refuse_mark(int fd, int unread, int all, const struct sock_error *w, 
 		ret = ask_guard(fd, &all, err);
 	if (!ret && all < 0)
 		ret = err_set(err, ERR_FAILED, -all, "cannot read the length of its queue");
-	return ret || all == unread ? ret : err_refuse(err, "%s", mark_there);
+	if (ret || (all == unread && !urgent && !(inlined && unread && !w->error))) /* it hides nothing there */
+		return ret;
+	return w->error ? err_refuse(err, "%s", mark_there) : tcp_urgent_look(NULL, fd, what, s, err);
 }
 
-static int keep_unread(struct dump *d, const struct fd_source *src, InetSkEntry *e, uint32_t unread, struct err *err)
+static int keep_unread(struct dump *d, const struct fd_source *src, InetSkEntry *e, TcpStreamEntry *s, struct err *err)
 {
-	TcpStreamEntry s = TCP_STREAM_ENTRY__INIT;
-	cleanup_free void *bytes = xmalloc(unread);
+	const uint32_t unread = s->inq_len;
+	cleanup_free uint8_t *bytes = xmalloc(unread);
 	ssize_t n;
 
 	/* It moves with each look, and behind the last byte a look takes the error. */
 	if (e->opts->has_so_peek_off)
 		return err_refuse(err, "TCP connection that has ended: unread data and SO_PEEK_OFF");
-	n = recv(src->fd, bytes, unread, MSG_PEEK | MSG_DONTWAIT);
+	n = s->has_urgent ? tcp_urgent_take(src->fd, s, bytes, err) : recv(src->fd, bytes, unread, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && s->has_urgent)
+		return (int)n;
 	if (n < 0)
 		return err_sys(err, "cannot read what waits to be read");
-	if (n != (ssize_t)unread) /* it stops there */
+	if (n != (ssize_t)unread && !s->has_urgent) /* it stops there */
 		return err_refuse(err, "%s", mark_there);
 	if (d->found)
 		return 0;
-	s.inq_len = unread;
-	s.has_unsq_len = true;
-	image_store_put(d->store, IMG_TCP_STREAM, e->ino, &s.base);
+	s->has_unsq_len = true;
+	image_store_put(d->store, IMG_TCP_STREAM, e->ino, &s->base);
 	image_store_payload(d->store, IMG_TCP_STREAM, e->ino, bytes, unread);
 	return 0;
 }
@@ -162,25 +168,27 @@ int tcp_dump_dropped(struct dump *d, const struct fd_source *src, InetSkEntry *e
 int tcp_end_entry(struct dump *d, const struct fd_source *src, InetSkEntry *e, int all, struct err *err)
 {
 	static const char what[] = "TCP connection that has ended";
+	TcpStreamEntry s = TCP_STREAM_ENTRY__INIT;
 	EndedTcpEntry *ended = NULL;
 	struct sock_error w;
 	int unread = 0, ret;
 
 	if (ioctl(src->fd, SIOCINQ, &unread) < 0 || unread < 0 || (unsigned)unread > QUEUE_MAX)
 		return err_sys(err, "cannot read the length of its queue");
+	s.inq_len = (uint32_t)unread;
 	ret = sock_error_look(d, src, what, &w, err);
 	if (!ret)
-		ret = refuse_mark(src->fd, unread, all, &w, err);
-	if (!ret && unread)
-		ret = keep_unread(d, src, e, (uint32_t)unread, err);
+		ret = find_mark(src->fd, all, &w, what, &s, err);
+	if (!ret && s.inq_len)
+		ret = keep_unread(d, src, e, &s, err);
 	if (ret < 0)
 		return ret;
-	if (e->src_port && (unread || w.error || had_connection(src->fd))) {
+	if (e->src_port && (s.inq_len || w.error || had_connection(src->fd))) {
 		ended = arena_msg(d->arena, EndedTcpEntry, ended_tcp_entry__init);
 		ended->port = e->src_port;
 		ended->addr = arena_dup(d->arena, e->src_addr, 4 * e->n_src_addr);
 		ended->n_addr = e->n_src_addr;
-		ended->unread = (uint32_t)unread;
+		ended->unread = s.inq_len;
 	}
 	if (w.error)
 		ret = tcp_error_dump(&w, e, ended, what, err);
@@ -220,12 +228,14 @@ int tcp_plan_ended(const struct model *m, const InetSkEntry *e, struct plan *pla
 		ret = tcp_stream_load(m, plan, e, &st, err);
 		if (ret < 0)
 			return ret;
-		if (st.s->inq_len != ended->unread || st.s->outq_len)
+		if (st.s->inq_len != ended->unread || st.s->outq_len ||
+		    (st.s->has_urgent && (e->has_error || st.s->urgent >= ended->unread)))
 			return err_image(err, "tcp-stream-%x.img: queues that an ended connection cannot have", e->ino);
 	}
 	own->src_port = ended->port;
 	own->src_addr = ended->addr;
-	*r = (struct tcp_ended){ .slot = slot, .e = own, .bytes = st.in, .unread = ended->unread, .next = plan->tcp_ended };
+	*r = (struct tcp_ended){ .slot = slot, .e = own, .bytes = st.in, .unread = ended->unread,
+				 .urgent = st.s && st.s->has_urgent ? st.s : NULL, .next = plan->tcp_ended };
 	ret = tcp_error_plan(r, plan, err);
 	if (ret < 0)
 		return ret;
@@ -263,12 +273,18 @@ static int windows(int fd, uint32_t in)
 	return ret ? ret : setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0 ? -errno : 0;
 }
 
+/* How much is there before the other one says anything. */
+static uint32_t said(const struct tcp_ended *r)
+{
+	return r->urgent ? tcp_urgent_before(r->urgent) : r->unread;
+}
+
 static int fill(const struct tcp_ended *r, int fd)
 {
 	int ret = r->unread ? sock_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, tcp_room(r->unread)) : 0;
 
-	for (uint32_t done = 0; !ret && done < r->unread;) {
-		const uint32_t n = MIN(r->unread - done, TCP_RECV_CHUNK);
+	for (uint32_t done = 0; !ret && done < said(r);) {
+		const uint32_t n = MIN(said(r) - done, TCP_RECV_CHUNK);
 		const ssize_t put = send(fd, r->bytes + done, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (put != (ssize_t)n)
@@ -321,7 +337,7 @@ int tcp_ended_bind(const struct tcp_ended *r, int fd, int peer, union inet_addre
 /* Both believe to be connected to each other. */
 static int pair_up(const struct tcp_ended *r, int fd, int peer, struct err *err)
 {
-	const uint32_t in = 1 + r->unread; /* where the other one's end is */
+	const uint32_t in = 1 + said(r); /* where the other one's end is */
 	union inet_address own, other;
 	int ret = tcp_ended_bind(r, fd, peer, &own, &other, err);
 	const socklen_t len = (socklen_t)ret;
@@ -341,17 +357,21 @@ static int pair_up(const struct tcp_ended *r, int fd, int peer, struct err *err)
 }
 
 /* The peer closes, and then resets, which takes both connections away at once. */
-static int hear_the_end(int fd, int peer, struct err *err)
+static int hear_the_end(const struct tcp_ended *r, int fd, int peer, struct err *err)
 {
 	int ret, error;
 	socklen_t len = sizeof(error);
 
 	/* With its probe: a packet filter that knows connections takes that as the beginning of one. */
 	ret = sock_set(peer, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF);
+	if (!ret && r->urgent)
+		ret = tcp_urgent_say(peer, r->urgent, r->bytes);
 	if (!ret && shutdown(peer, SHUT_WR) < 0)
 		ret = -errno;
 	if (!ret)
 		ret = tcp_wait_state(fd, CLOSE_WAIT);
+	if (!ret && r->urgent)
+		ret = tcp_urgent_set(fd, r->urgent, r->bytes);
 	if (!ret && connect(peer, &(struct sockaddr){ .sa_family = AF_UNSPEC }, sizeof(struct sockaddr)) < 0)
 		ret = -errno;
 	if (!ret)
@@ -396,7 +416,7 @@ static int begin(struct coming *c, int raw, struct err *err)
 		return -EINVAL;
 	ret = r->e->has_error && r->e->ended->attempt ? 0 : pair_up(r, c->fd, c->peer, err);
 	if (!ret)
-		ret = !r->e->has_error	   ? hear_the_end(c->fd, c->peer, err) :
+		ret = !r->e->has_error	   ? hear_the_end(r, c->fd, c->peer, err) :
 		      r->e->ended->attempt ? tcp_error_attempt(r, c->fd, c->peer, raw, err) :
 					     tcp_error_connected(r, c->fd, c->peer, raw, err);
 	c->waits = ret > 0;

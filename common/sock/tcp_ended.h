@@ -44,6 +44,7 @@ struct tcp_ended {
 	const InetSkEntry *e; /* with the own address in its place */
 	const uint8_t *bytes;
 	uint32_t unread;
+	const TcpStreamEntry *urgent; /* NULL: there is no mark in that */
 	bool by_icmp;
 	struct tcp_ended *next;
 };

@@ -4,6 +4,7 @@
 #include <linux/tcp.h>
 
 #include "common/base/halves.h"
+#include "common/sock/tcp_urgent.h"
 
 enum { LISTEN = 10 };
 #define QUEUE_MAX (1u << 30)
@@ -26,7 +27,7 @@ static int check_stream(const InetSkEntry *e, const TcpStreamEntry *s, uint64_t 
 		return err_image(err, "tcp-stream-%x.img: no clock", e->ino);
 	if (s->mss_clamp > UINT16_MAX)
 		return err_image(err, "tcp-stream-%x.img: segments of %u bytes", e->ino, s->mss_clamp);
-	return 0;
+	return tcp_urgent_check(e, s, err);
 }
 
 static int load(const struct model *m, struct arena *arena, const InetSkEntry *e, struct tcp_stream *out, struct err *err)

@@ -54,7 +54,7 @@ static int open_raw(struct tcp_packets *p, bool v6, struct err *err)
 		return 0;
 	p->fd[v6] = socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	if (p->fd[v6] < 0 || setsockopt(p->fd[v6], SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
-		return err_hint(err, err_sys(err, "cannot make a raw socket"), "half-closed connections need CAP_NET_RAW");
+		return err_hint(err, err_sys(err, "cannot make a raw socket"), "half-closed connections and urgent data need CAP_NET_RAW");
 	return 0;
 }
 
@@ -62,7 +62,7 @@ int tcp_packets_send(struct tcp_packets *p, const struct net_connection *c, cons
 {
 	struct tcphdr th = { .source = c->remote_port, .dest = c->local_port, .seq = htonl(s->seq), .ack_seq = htonl(s->ack),
 			     .doff = sizeof(th) / 4, .ack = 1, .fin = s->fin, .rst = s->rst, .psh = s->len > 0,
-			     .window = htons(s->window) };
+			     .urg = s->urg, .window = htons(s->window), .urg_ptr = htons(s->urgent) };
 	const size_t payload = sizeof(th) + s->len;
 	union { struct iphdr v4; struct ip6_hdr v6; } ip = { 0 };
 	union { struct sockaddr sa; struct sockaddr_in in; struct sockaddr_in6 in6; } to = { 0 };

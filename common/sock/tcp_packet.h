@@ -9,8 +9,8 @@ struct tcp_packets { int fd[2]; }; /* raw sockets by family, opened when needed 
 
 void tcp_packets_init(struct tcp_packets *p);
 void tcp_packets_close(struct tcp_packets *p);
-/* window: as it stands in the header. len: so many bytes of data, up to TCP_PACKET_BYTES. */
-struct tcp_segment { uint32_t seq, ack; bool fin, rst; uint16_t window; const uint8_t *bytes; size_t len; };
+/* window, urgent: as they stand in the header. len: so many bytes of data, up to TCP_PACKET_BYTES. */
+struct tcp_segment { uint32_t seq, ack; bool fin, rst, urg; uint16_t window, urgent; const uint8_t *bytes; size_t len; };
 /* What fits into a buffer of 16 KiB with all that is around it: of one byte more the receiver would have to answer for 32 KiB. */
 #define TCP_PACKET_BYTES 15872u
 /* One segment from c's remote end to its local end, with the mark that passes the network lock. */

@@ -5,6 +5,7 @@
  */
 #include "common/sock/tcp.h"
 #include "common/sock/tcp_load.h"
+#include "common/sock/tcp_urgent.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -77,15 +78,13 @@ static void plan_negotiated(struct plan *plan, const TcpStreamEntry *s, uint32_t
 		tcp_int(plan, slot, "its clock", TCP_TIMESTAMP, (int)(s->timestamp + 2));
 }
 
-static void plan_bytes(struct plan *plan, uint32_t slot, int queue, const uint8_t *bytes, uint32_t len)
+static void plan_bytes(struct plan *plan, uint32_t slot, int queue, const uint8_t *bytes, uint32_t len, int flags)
 {
 	const uint32_t chunk = queue == TCP_SEND_QUEUE ? SEND_CHUNK : TCP_RECV_CHUNK;
 
-	if (!len)
-		return;
 	for (uint32_t off = 0; off < len; off += chunk)
 		program_call_eq(plan->controller, MAKE_CONTENT, "queued data", MIN(chunk, len - off), SYS_sendto, A_SLOT(slot),
-				A_PTR(bytes + off), A(MIN(chunk, len - off)), A(MSG_DONTWAIT | MSG_NOSIGNAL), A(0), A(0));
+				A_PTR(bytes + off), A(MIN(chunk, len - off)), A(MSG_DONTWAIT | MSG_NOSIGNAL | flags), A(0), A(0));
 }
 
 int tcp_room(uint32_t len)
@@ -102,17 +101,19 @@ static bool fits(uint32_t len, uint32_t chunk, uint32_t size)
 static void plan_queues(struct plan *plan, const struct tcp_stream *st, uint32_t slot, const struct tcp_restore *r)
 {
 	const TcpStreamEntry *s = st->s;
+	const uint32_t sent = s->outq_len - r->nunsent, urgent = MIN(s->urgent_sent, sent);
 
 	if (r->sizes && s->inq_len)
 		inet_plan_int(plan, MAKE_CONTENT, slot, "room to receive", SOL_SOCKET, SO_RCVBUFFORCE, tcp_room(s->inq_len));
 	/* Chosen since its number was set. */
-	plan_bytes(plan, slot, TCP_RECV_QUEUE, st->in, s->inq_len);
-	if (s->outq_len == r->nunsent)
+	plan_bytes(plan, slot, TCP_RECV_QUEUE, st->in, tcp_urgent_before(s), 0);
+	if (!sent)
 		return;
 	/* All that one call puts there counts as not sent, and this host may want little of that (net.ipv4.tcp_notsent_lowat). */
 	tcp_int(plan, slot, "however much is not sent", TCP_NOTSENT_LOWAT, -1);
 	tcp_int(plan, slot, "the send queue", TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
-	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out, s->outq_len - r->nunsent);
+	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out, urgent, MSG_OOB);
+	plan_bytes(plan, slot, TCP_SEND_QUEUE, st->out + urgent, sent - urgent, 0);
 	tcp_int(plan, slot, "as this host wants it", TCP_NOTSENT_LOWAT, 0);
 }
 
@@ -184,7 +185,7 @@ int tcp_plan_connection(const struct model *m, const InetSkEntry *e, struct plan
 	ret = tcp_stream_load(m, plan, e, &st, err);
 	if (ret < 0)
 		return ret;
-	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s };
+	struct tcp_restore r = { .slot = slot, .e = e, .s = st.s, .in = st.in };
 	const size_t from = program_steps(plan->controller);
 	const InetSkEntry *now = for_now(plan, e, st.s, &r);
 	ret = inet_plan_socket(plan, now, slot, err);

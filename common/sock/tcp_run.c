@@ -256,33 +256,45 @@ static int open_again(const struct tcp_restore *r, int fd, struct err *err)
  * How much may wait that is not sent (TCP_NOTSENT_LOWAT, or net.ipv4.tcp_notsent_lowat of this host) is looked at whenever a new
  * buffer begins (tcp_stream_memory_free() in include/net/tcp.h): the same bytes in other buffers, or an older limit, may be more.
  */
-static ssize_t send_rest(const struct tcp_restore *r, int fd, size_t done)
+static ssize_t send_rest(int fd, const uint8_t *bytes, size_t len, int flags)
 {
 	int limit = 0;
-	socklen_t len = sizeof(limit);
+	socklen_t size = sizeof(limit);
 	ssize_t n;
 
-	getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, &len);
+	getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, &size);
 	sock_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1);
-	n = send(fd, r->unsent + done, r->nunsent - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = send(fd, bytes, len, flags);
 	sock_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, limit);
-	return n < 0 ? (ssize_t)done : n + (ssize_t)done;
+	return MAX(n, 0);
+}
+
+/* urgent: MSG_OOB, the last byte is; or 0. */
+static int send_part(int fd, const uint8_t *bytes, size_t len, int urgent, struct err *err)
+{
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | urgent;
+	ssize_t n = len ? send(fd, bytes, len, flags) : 0;
+
+	if (n >= 0 && (size_t)n < len)
+		n += send_rest(fd, bytes + n, len - (size_t)n, flags);
+	if (n < 0)
+		return err_sys(err, "cannot fill the send queue");
+	if ((size_t)n != len)
+		return err_set(err, ERR_FAILED, ENOBUFS, "the send queue takes %zd of %zu bytes", n, len);
+	return 0;
 }
 
 static int send_unsent(const struct tcp_restore *r, int fd, struct err *err)
 {
 	const bool fin = r->e->state == FIN_WAIT1 || r->e->state == LAST_ACK;
-	ssize_t n = send(fd, r->unsent, r->nunsent, MSG_DONTWAIT | MSG_NOSIGNAL);
+	const uint32_t sent = r->s->outq_len - r->nunsent, urgent = MAX(r->s->urgent_sent, sent) - sent;
+	int ret = send_part(fd, r->unsent, urgent, MSG_OOB, err);
 
-	if (n >= 0 && (size_t)n < r->nunsent)
-		n = send_rest(r, fd, (size_t)n);
-	if (n < 0)
-		return err_sys(err, "cannot fill the send queue");
-	if ((size_t)n != r->nunsent)
-		return err_set(err, ERR_FAILED, ENOBUFS, "the send queue takes %zd of %u bytes", n, r->nunsent);
-	if (fin && shutdown(fd, SHUT_WR) < 0)
-		return err_sys(err, "cannot shut it down");
-	return 0;
+	if (!ret)
+		ret = send_part(fd, r->unsent + urgent, r->nunsent - urgent, 0, err);
+	if (!ret && fin && shutdown(fd, SHUT_WR) < 0)
+		ret = err_sys(err, "cannot shut it down");
+	return ret;
 }
 
 int tcp_sizes_back(const SkOptsEntry *o, int fd, struct err *err)

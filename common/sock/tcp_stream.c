@@ -25,6 +25,7 @@
 #include "common/sock/accept_queue.h"
 #include "common/sock/ahead.h"
 #include "common/sock/tcp_ended.h"
+#include "common/sock/tcp_urgent.h"
 #include "tcp-stream.pb-c.h"
 
 /* include/net/tcp_states.h; <netinet/tcp.h> has them, but clashes with <linux/tcp.h>. */
@@ -53,6 +54,7 @@ struct tcp_dump {
 	struct connection *v;
 	size_t n, cap;
 	struct accept_queues *waiting; /* NULL: none */
+	struct tcp_urgent *urgent;
 	struct net_lock *lock;
 	bool told; /* the scripts know that they are locked */
 	struct guard *guard;
@@ -270,21 +272,24 @@ static bool got_fin(unsigned state)
 }
 
 /* What a repaired connection would not have. */
-static int refuse_odd(struct dump *d, const struct connection *c, short events, struct err *err)
+static int refuse_odd(struct dump *d, struct connection *c, short events, struct err *err)
 {
+	TcpStreamEntry *s = &c->stream;
 	char what[300];
 	bool mark;
-	int ret = inet_hidden_mark(d, &c->src, c->stream.inq_len + got_fin(c->state), &mark, err);
+	int ret = inet_hidden_mark(d, &c->src, s->inq_len + got_fin(c->state), &mark, err);
+
+	/* Without them it is told by POLLPRI or by what it hides. */
+	if (!mark)
+		mark = events & POLLPRI || tcp_urgent_announced(c->src.fd) || sock_option(c->src.fd, SO_OOBINLINE) > 0;
 
 	/* A description takes a dozen questions, and nearly always nobody will read it. */
-	if (ret < 0 || !(events & (POLLPRI | POLLERR) || mark))
+	if (ret < 0 || !(events & POLLERR || mark))
 		return ret;
 	sock_describe(c->src.fd, what, sizeof(what));
-	if (events & POLLPRI)
-		return err_refuse(err, "%s: urgent data waits to be read", what);
 	if (mark)
-		return err_refuse(err, "%s: the mark of urgent data is in what waits to be read", what);
-	return sock_refuse_errors(c->src.fd, what, err);
+		ret = tcp_urgent_look(&d->tcp->urgent, c->src.fd, what, s, err);
+	return ret || !(events & POLLERR) ? ret : sock_refuse_errors(c->src.fd, what, err);
 }
 
 /* What changes until the network is locked, and needs no repair mode. */
@@ -309,6 +314,8 @@ static int look_at(struct dump *d, struct connection *c, struct err *err)
 	ret = queue_lengths(c->src.fd, &info, s, err);
 	if (!ret)
 		ret = refuse_odd(d, c, p.revents, err);
+	if (!ret && c->state != SYN_SENT)
+		ret = tcp_urgent_sent(&d->tcp->urgent, c->src.fd, s, err);
 	if (ret < 0)
 		return ret;
 	s->opt_mask = info.tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
@@ -323,7 +330,7 @@ static int put_connection(struct dump *d, struct connection *c, const struct job
 			  struct err *err)
 {
 	TcpStreamEntry *s = &c->stream;
-	cleanup_free void *in = xmalloc(s->inq_len + 1);
+	cleanup_free uint8_t *in = xmalloc(s->inq_len + 1);
 	uint32_t ino = (uint32_t)c->src.st.st_ino;
 	int ret;
 
@@ -334,9 +341,9 @@ static int put_connection(struct dump *d, struct connection *c, const struct job
 	if (r->ret < 0)
 		return err_set(err, ERR_FAILED, -r->ret, "cannot %s", acts[r->at]);
 	take_answer(r, s);
-	ret = peek(c->src.fd, in, s->inq_len);
+	ret = s->has_urgent ? tcp_urgent_take(c->src.fd, s, in, err) : peek(c->src.fd, in, s->inq_len);
 	if (ret < 0)
-		return err_set(err, ERR_FAILED, -ret, "cannot read what waits to be read");
+		return s->has_urgent ? ret : err_set(err, ERR_FAILED, -ret, "cannot read what waits to be read");
 	image_store_put(d->store, IMG_TCP_STREAM, ino, &s->base);
 	image_store_payload(d->store, IMG_TCP_STREAM, ino, in, s->inq_len);
 	image_store_payload(d->store, IMG_TCP_STREAM, ino, job->bytes + r->bytes, s->outq_len);
@@ -647,6 +654,7 @@ void tcp_dump_end(struct dump *d)
 	/* After a kill they are the last ones, and it is here that the kernel ends the connections. */
 	halves_run(&(struct halves){ .n = t->n, .at_once = CLOSE_AT_ONCE, .one = close_one, .mine = t, .other = t }, &ignore);
 	accept_queues_close(t->waiting);
+	tcp_urgent_close(t->urgent);
 	net_lock_free(t->lock);
 	if (t->root >= 0)
 		close(t->root);

@@ -50,7 +50,8 @@ try 'SMC' 's = attempt(socket.socket, 43, socket.SOCK_STREAM)'
 pair='
 l = socket.socket(); l.bind(("127.0.0.1", 4300)); l.listen()
 c = socket.socket(); c.connect(("127.0.0.1", 4300)); s, _ = l.accept()'
-try '127.0.0.1:4300.*urgent data' "$pair
+try '127.0.0.1:4300.*urgent data and SO_PEEK_OFF' "$pair
+attempt(s.setsockopt, socket.SOL_SOCKET, 42, 0)
 c.send(b'before'); c.send(b'!', socket.MSG_OOB); s.recv(1)
 import select
 select.select([], [], [s], 30)"
