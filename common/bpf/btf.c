@@ -198,6 +198,11 @@ static uint32_t find_named(const struct btf *b, uint32_t kinds, const char *name
 	return found.id;
 }
 
+int btf_lacks(const char *type, const char *path, struct err *err)
+{
+	return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has no %s", type, path);
+}
+
 uint32_t btf_function(const struct btf *b, const char *name)
 {
 	return find_named(b, 1u << BTF_KIND_FUNC, name);

@@ -23,6 +23,8 @@ static inline void btf_cleanup_(struct btf **b)
 
 /* The id of a function's type; 0: there is none of that name. */
 uint32_t btf_function(const struct btf *b, const char *name);
+/* Of a field that has to be there, and is not: ERR_FEATURE. */
+int btf_lacks(const char *type, const char *path, struct err *err);
 /* What `name` of the enum stands for; -1: this kernel has none, or it is no number from 0 on. */
 int btf_enumerator(const struct btf *b, const char *type, const char *name);
 

@@ -145,7 +145,7 @@ int kmem_follow(struct kmem *k, uint64_t at, const char *type, const char *path,
 
 	*out = at;
 	if (!btf_find(k->btf, type, path, &p))
-		return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has no %s", type, path);
+		return btf_lacks(type, path, err);
 	for (uint32_t i = 0; i < p.n; i++) {
 		const uint64_t from = *out + p.hop[i];
 		int ret;

@@ -228,7 +228,6 @@ struct here {
 	unsigned char *data;
 	const struct plan_identity **who; /* of each step; NULL when all are ours */
 	uint32_t *strand; /* of each step: one more than its number, or 0; NULL when two threads are not worth it */
-	size_t data_start;
 	struct stand_in *stand_ins;
 	size_t called; /* steps before this place were made by a stand-in, ahead of their turn */
 	const struct log *log;
@@ -335,11 +334,11 @@ static int run_step(struct here *h, size_t place, size_t i, struct err *err)
 }
 
 /* The slots that a step fills; results and data follow the descriptors to their new numbers. */
-static int bind_step(struct here *h, size_t i, struct agent_step *s, size_t data_start, struct err *err)
+static int bind_step(struct here *h, size_t i, struct agent_step *s, struct err *err)
 {
 	for (uint32_t k = h->first[i]; k; k = h->next[k - 1]) {
 		const struct plan_bind *b = &h->plan->binds[k - 1];
-		unsigned char *at = h->bytes + data_start + b->data.off + b->off;
+		unsigned char *at = h->data + b->data.off + b->off;
 		int fd = (int)s->result, ret;
 
 		if (b->source == SLOT_DATA)
@@ -379,7 +378,7 @@ static int run_place(struct here *h, size_t place, struct err *err)
 	if (!program_met(expect, want, s->result))
 		return step_error(h->plan, p, i, err);
 	/* An attempt that may fail leaves its slot empty. */
-	return s->result < 0 && h->first[i] ? 0 : bind_step(h, i, s, h->data_start, err);
+	return s->result < 0 && h->first[i] ? 0 : bind_step(h, i, s, err);
 }
 
 /* Steps of one strand at neighbouring places. */
@@ -540,8 +539,7 @@ int controller_run(struct plan *plan, const struct log *log, struct slots *slots
 		     h.bytes);
 	h.steps = (struct agent_step *)(h.bytes + sizeof(struct agent_header));
 	program_data_bytes(p, &len);
-	h.data_start = program_size(p) - len;
-	h.data = h.bytes + h.data_start;
+	h.data = h.bytes + program_size(p) - len;
 	if (plan->nas)
 		h.who = who = xzalloc(program_steps(p) * sizeof(*who));
 	for (size_t i = 0; i < plan->nas; i++)

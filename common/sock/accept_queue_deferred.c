@@ -67,7 +67,7 @@ static int prepare(struct search *s, struct err *err)
 	for (size_t i = 0; i < FIELDS; i++) {
 		s->has[i] = btf_bits(b, "tcp_request_sock", fields[i].path, &s->at[i]);
 		if (!s->has[i] && !fields[i].optional)
-			return err_set(err, ERR_FEATURE, 0, "struct tcp_request_sock of this kernel has no %s", fields[i].path);
+			return btf_lacks("tcp_request_sock", fields[i].path, err);
 	}
 	return 0;
 }

@@ -119,11 +119,11 @@ static int find_fields(struct queue_reader *r, struct err *err)
 	for (size_t i = 0; i < FIELDS; i++) {
 		r->has[i] = btf_bits(b, "tcp_sock", fields[i].path, &r->sock[i]);
 		if (!r->has[i] && !fields[i].optional)
-			return err_set(err, ERR_FEATURE, 0, "struct tcp_sock of this kernel has no %s", fields[i].path);
+			return btf_lacks("tcp_sock", fields[i].path, err);
 	}
 	for (size_t i = 0; i < OTHERS; i++)
 		if (!btf_bits(b, others[i].type, others[i].path, &r->other[i]))
-			return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has no %s", others[i].type, others[i].path);
+			return btf_lacks(others[i].type, others[i].path, err);
 	r->sock_size = btf_size(b, "tcp_sock");
 	r->req_size = btf_size(b, "request_sock");
 	r->done = btf_enumerator(b, "sock_flags", "SOCK_DONE");

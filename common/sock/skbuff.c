@@ -27,7 +27,7 @@ int skb_layout_find(const struct btf *b, struct skb_layout *l, struct err *err)
 {
 	for (size_t i = 0; i < SKB_FIELDS; i++)
 		if (!btf_bits(b, fields[i].type, fields[i].path, &l->at[i]))
-			return err_set(err, ERR_FEATURE, 0, "struct %s of this kernel has no %s", fields[i].type, fields[i].path);
+			return btf_lacks(fields[i].type, fields[i].path, err);
 	l->skb_size = btf_size(b, "sk_buff");
 	l->shared_size = btf_size(b, "skb_shared_info");
 	l->frag_size = btf_size(b, "skb_frag");

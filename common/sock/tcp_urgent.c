@@ -54,7 +54,7 @@ static struct tcp_urgent *open_all(void)
 	for (size_t i = 0; i < FIELDS && all->k; i++) {
 		if (all->size && btf_bits(kmem_types(all->k), "tcp_sock", fields[i], &all->at[i]))
 			continue;
-		err_set(&all->why, ERR_FEATURE, 0, "struct tcp_sock of this kernel has no %s", fields[i]);
+		btf_lacks("tcp_sock", fields[i], &all->why);
 		kmem_close(take_ptr(all->k));
 	}
 	return all;

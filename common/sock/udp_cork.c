@@ -104,7 +104,7 @@ static int prepare(struct udp_corks *all, struct err *err)
 		const bool has = btf_bits(b, "udp6_sock", fields[i].path, &all->at[i]);
 
 		if (!has && !fields[i].optional)
-			return err_set(err, ERR_FEATURE, 0, "struct udp6_sock of this kernel has no %s", fields[i].path);
+			return btf_lacks("udp6_sock", fields[i].path, err);
 		if (i == DONTFRAG)
 			all->has_dontfrag = has;
 	}

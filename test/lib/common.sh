@@ -220,3 +220,12 @@ ns_procs() {
 	done
 }
 nobody_there() { [ -z "$(ns_procs)" ]; }
+# A program that was started in `held` says what became of it, and ends: proves WHAT VERDICT
+proves() {
+	touch held/go
+	wait_for 30 test -e held/verdict || die "$1: no verdict: $(cat held/stderr)"
+	[ "$(cat held/verdict)" = "$2" ] || die "$1: '$(cat held/verdict)', not '$2'"
+	kill "$PID"
+	wait_gone "$PID" || die "$1: it does not end"
+	rm held/go held/verdict
+}

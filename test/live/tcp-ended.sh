@@ -47,14 +47,6 @@ begin() {
 	wait_for 30 test -e held/ready || die "not ready: $(cat held/stderr)"
 	NAME=$(cat held/ready)
 }
-proves() {
-	touch held/go
-	wait_for 30 test -e held/verdict || die "$1: no verdict: $(cat held/stderr)"
-	[ "$(cat held/verdict)" = "$2" ] || die "$1: '$(cat held/verdict)', not '$2'"
-	kill "$PID"
-	wait_gone "$PID" || die "$1: it does not end"
-	rm held/go held/verdict
-}
 checked() {
 	"$CR_RESTORE" --check --json -D img >json 2>words
 	[ ! -s words ] || die "it says: $(cat words)"

@@ -42,14 +42,6 @@ begin() {
 	start held "$py" ../urgent.py
 	wait_for 30 test -e held/ready || die "not ready: $(cat held/stderr)"
 }
-proves() {
-	touch held/go
-	wait_for 30 test -e held/verdict || die "$1: no verdict: $(cat held/stderr)"
-	[ "$(cat held/verdict)" = "$2" ] || die "$1: '$(cat held/verdict)', not '$2'"
-	kill "$PID"
-	wait_gone "$PID" || die "$1: it does not end"
-	rm held/go held/verdict
-}
 
 begin
 CR_FAULT=tcp:urgent "$CR_DUMP" -t "$PID" -D img $est 2>words

@@ -50,15 +50,6 @@ static int get(int fd, int level, int name)
 	return v;
 }
 
-static struct tcp_info info(int fd)
-{
-	struct tcp_info i;
-	socklen_t len = sizeof(i);
-
-	CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len));
-	return i;
-}
-
 static void say(struct peer *p, size_t max, int salt)
 {
 	static unsigned char buf[65536];

@@ -43,15 +43,6 @@ static int client(int port, int own)
 	return fd;
 }
 
-static struct tcp_info info(int fd)
-{
-	struct tcp_info i;
-	socklen_t len = sizeof(i);
-
-	CHECK(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len));
-	return i;
-}
-
 static int get(int fd, int name)
 {
 	int v = -1;
@@ -84,12 +75,53 @@ static int accept_one(int fd, int *port)
 
 static unsigned char buf[1 << 20];
 
+/* Who was at which, nobody knows; but each of them is at one, in the order in which they came. */
+static void check_group(const int group[2], const unsigned n[2], const int clients[CLIENTS])
+{
+	int port, s;
+	char byte;
+
+	for (int i = 0; i < 2; i++) {
+		int last = -1;
+
+		CHECK_EQ(info(group[i]).tcpi_unacked, n[i]);
+		for (unsigned k = 0; k < n[i]; k++) {
+			int who = 0;
+
+			s = accept_one(group[i], &port);
+			CHECK_EQ(read(s, &byte, 1), 1);
+			while (port_of(clients[who]) != port)
+				who++;
+			CHECK_EQ(byte, who);
+			CHECK(who > last);
+			last = who;
+			CHECK_EQ(write(s, "!", 1), 1);
+			CHECK_EQ(read(clients[who], &byte, 1), 1);
+		}
+	}
+}
+
+static void check_shrunk(int shrunk, const int clients[CLIENTS])
+{
+	char byte;
+
+	CHECK_EQ(info(shrunk).tcpi_unacked, CLIENTS);
+	CHECK_EQ(info(shrunk).tcpi_sacked, 3);
+	for (int i = 0; i < CLIENTS; i++) {
+		int got, s = accept_one(shrunk, &got);
+
+		CHECK_EQ(got, port_of(clients[i]));
+		CHECK_EQ(read(s, &byte, 1), 1);
+		CHECK_EQ(byte, i);
+	}
+}
+
 int main(void)
 {
 	needs_waiting();
 	const struct linger now = { 1, 0 };
 	sigset_t sigio, pending;
-	int group[2] = { listener(4001, 20, SO_REUSEPORT, 1), listener(4001, 20, SO_REUSEPORT, 1) }, in_group[CLIENTS], ports[2][CLIENTS];
+	int group[2] = { listener(4001, 20, SO_REUSEPORT, 1), listener(4001, 20, SO_REUSEPORT, 1) }, in_group[CLIENTS];
 	int shrunk = listener(4002, 20, 0, 0), in_shrunk[CLIENTS], small = listener(4003, 5, SO_RCVBUF, 3000), same = listener(4004, 5, 0, 0);
 	unsigned n[2], own, port;
 	ssize_t said;
@@ -127,33 +159,8 @@ int main(void)
 
 	CHECK(!sigpending(&pending));
 	CHECK_EQ(sigismember(&pending, SIGIO), 0);
-	/* Who was at which, nobody knows; but each of them is at one, in the order in which they came. */
-	for (int i = 0; i < 2; i++) {
-		int last = -1;
-
-		CHECK_EQ(info(group[i]).tcpi_unacked, n[i]);
-		for (unsigned k = 0; k < n[i]; k++) {
-			int s = accept_one(group[i], &ports[i][k]), who = 0;
-
-			CHECK_EQ(read(s, &byte, 1), 1);
-			while (port_of(in_group[who]) != ports[i][k])
-				who++;
-			CHECK_EQ(byte, who);
-			CHECK(who > last);
-			last = who;
-			CHECK_EQ(write(s, "!", 1), 1);
-			CHECK_EQ(read(in_group[who], &byte, 1), 1);
-		}
-	}
-	CHECK_EQ(info(shrunk).tcpi_unacked, CLIENTS);
-	CHECK_EQ(info(shrunk).tcpi_sacked, 3);
-	for (int i = 0; i < CLIENTS; i++) {
-		int got, s = accept_one(shrunk, &got);
-
-		CHECK_EQ(got, port_of(in_shrunk[i]));
-		CHECK_EQ(read(s, &byte, 1), 1);
-		CHECK_EQ(byte, i);
-	}
+	check_group(group, n, in_group);
+	check_shrunk(shrunk, in_shrunk);
 	CHECK_EQ(get(small, SO_RCVBUF), 6000);
 	int got, s = accept_one(small, &got);
 	for (ssize_t done = 0; done < said;) {
