@@ -22,7 +22,7 @@ for at in in-mmap mapped holder-in holder-runs guest-in guest-runs guest-out in-
 	mkdir -p "$at"
 	CR_FAULT=dump:$at "$CR_DUMP" -t "$PID" -D "$at" -R >out 2>&1
 	[ $? = 137 ] || die "$at: cr-dump was not killed: $(cat out)"
-	is_stopped || die "$at: they are not stopped any more"
+	wait_for 5 is_stopped || die "$at: they are not stopped any more"  # the kernel wakes whom a dead tracer leaves to let it stop by itself
 	if ! "$CR_DUMP" -t "$PID" -D "$at" -R >out 2>&1; then
 		grep -qE 'was stopped, and is still leaving an earlier dump.*continued \(kill -CONT [0-9]+\)' out || die "$at: $(cat out)"
 		held=$((held + 1))
