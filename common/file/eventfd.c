@@ -45,6 +45,7 @@ static int eventfd_plan(const struct model *m, const FileEntry *entry, struct pl
 	const EventfdFileEntry *e = entry->efd;
 	struct program *c = plan->controller;
 	const uint32_t flags = EFD_CLOEXEC | (e->has_semaphore && e->semaphore ? EFD_SEMAPHORE : 0);
+	const size_t from = program_steps(c);
 
 	if (e->counter == UINT64_MAX)
 		return err_image(err, "files.img: eventfd %u: a counter that no program can set", e->id);
@@ -52,6 +53,7 @@ static int eventfd_plan(const struct model *m, const FileEntry *entry, struct pl
 		plan_slot_is(plan, slot, program_call(c, MAKE_OBJECTS, "eventfd", SYS_eventfd2, A(e->counter),
 						      A(flags | (e->flags & O_NONBLOCK))));
 		plan_setfl(plan, slot, e->flags & O_NONBLOCK, e->flags);
+		plan_strand(plan, from);
 		return 0;
 	}
 	/* The call takes 32 bits only. Nonblocking until the counter is written. */

@@ -345,6 +345,8 @@ static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan 
 	if (data && data->entry->n_packets)
 		made |= O_DIRECT;
 	pick_ends(m, plan, group, n, &ends);
+	const size_t from = program_steps(c);
+	bool apart = true;
 	struct data_ref fds = program_data(c, NULL, 2 * sizeof(int));
 	struct step_ref step = program_call(c, MAKE_OBJECTS, "pipe", SYS_pipe2, A_DATA(fds), A(made | O_CLOEXEC));
 	plan_slot_from_data(plan, ends.slot[0], step, fds, 0);
@@ -361,8 +363,11 @@ static int pipe_plan(const struct model *m, const FileEntry *entry, struct plan 
 		} else {
 			reopen(plan, ends.slot[0], slot, flags);
 			plan_setfl(plan, slot, O_NONBLOCK, flags);
+			apart = false; /* what is opened again is so through a number that all use */
 		}
 	}
+	if (apart)
+		plan_strand(plan, from);
 	return 0;
 }
 

@@ -168,12 +168,14 @@ static int regfile_plan(const struct model *m, const FileEntry *entry, struct pl
 	const RemapFilePathEntry *remap = model_remap(m, reg->id);
 	if (remap)
 		return ghost_plan_files(m, plan, reg, remap, err);
+	const size_t from = program_steps(c);
 	struct data_ref path = program_string(c, reg->name);
 	/* The file of a socket is made anew when that is bound: what means the file comes behind that. */
 	const int phase = reg->flags & O_PATH && (!reg->has_mode || S_ISSOCK(reg->mode)) ? MAKE_CONTENT : MAKE_OBJECTS;
 	plan_slot_is(plan, slot, program_call(c, phase, "file", SYS_openat, A((uint64_t)AT_FDCWD), A_DATA(path),
 					      A((uint64_t)reg_open_flags(reg->flags))));
 	reg_seek(plan, reg, slot);
+	plan_strand(plan, from);
 	return 0;
 }
 
