@@ -18,12 +18,18 @@ static const struct { const char *function, *type; int16_t object; } kinds[] = {
 	[ITER_THREAD] = { "bpf_iter_task", "task_struct", 8 },
 	[ITER_VMA] = { "bpf_iter_task_vma", "vm_area_struct", 16 },
 	[ITER_FILE] = { "bpf_iter_task_file", "file", 24 },
+	[ITER_ALL_FILES] = { "bpf_iter_task_file", "file", 24 },
 };
 #define FILE_TASK 8
 #define FILE_FD 16
 
+static bool of_files(enum iter_kind kind)
+{
+	return kind == ITER_FILE || kind == ITER_ALL_FILES;
+}
+
 /* What one number of a row is. */
-struct number { enum { OF_OBJECT, OBJECT, FD, FD_BIT } kind; struct btf_place place; };
+struct number { enum { OF_OBJECT, OF_TASK, OBJECT, FD, FD_BIT } kind; struct btf_place place; };
 
 #define HOP_INSNS 9
 #define STACK_BYTES 512 /* MAX_BPF_STACK in include/linux/filter.h */
@@ -32,7 +38,7 @@ struct code {
 	size_t n;
 	int row, piece;		 /* on the stack, from its upper end: what is written, and below it what was read of one structure */
 	uint32_t piece_size;
-	struct btf_place last; /* register 9 has what all its hops but the last one lead to */
+	struct number last; /* register 9 has what all hops of its place but the last one lead to */
 };
 
 static void put(struct code *c, unsigned op, unsigned to, unsigned from, int off, int imm)
@@ -55,31 +61,36 @@ static void put_read(struct code *c, uint32_t off, int at, uint32_t size)
 	put(c, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
 }
 
-static bool same_way(const struct btf_place *a, const struct btf_place *b)
+static bool same_way(const struct number *x, const struct number *y)
 {
-	return a->n == b->n && !memcmp(a->hop, b->hop, (a->n - 1) * sizeof(*a->hop));
+	const struct btf_place *a = &x->place, *b = &y->place;
+
+	return x->kind == y->kind && a->n == b->n && !memcmp(a->hop, b->hop, (a->n - 1) * sizeof(*a->hop));
 }
 
-/* The number that is the pointer at hop[0] of p, and is in the row by now; -1: none. */
-static long in_row(const struct number *numbers, size_t n, const struct btf_place *p)
+/* The number that is the pointer at hop[0] of p, of the same object, and is in the row by now; -1: none. */
+static long in_row(const struct number *numbers, size_t n, const struct number *number)
 {
+	const struct btf_place *p = &number->place;
+
 	for (size_t i = 0; i < n; i++) {
 		const struct btf_place *q = &numbers[i].place;
 
-		if (numbers[i].kind == OF_OBJECT && q->n == 1 && q->size == 8 && q->hop[0] == p->hop[0])
+		if (numbers[i].kind == number->kind && q->n == 1 && q->size == 8 && q->hop[0] == p->hop[0])
 			return (long)i;
 	}
 	return -1;
 }
 
 /* Register 9 gets what the last hop begins at; one that is NULL on the way leads to NULL. numbers: those that may be in the row. */
-static void put_way(struct code *c, unsigned from, const struct btf_place *p, const struct number *numbers, size_t n)
+static void put_way(struct code *c, unsigned from, const struct number *number, const struct number *numbers, size_t n)
 {
-	const long have = p->n > 1 ? in_row(numbers, n, p) : -1;
+	const struct btf_place *p = &number->place;
+	const long have = p->n > 1 ? in_row(numbers, n, number) : -1;
 
-	if (c->last.n && same_way(p, &c->last))
+	if (c->last.place.n && same_way(number, &c->last))
 		return;
-	c->last = *p;
+	c->last = *number;
 	if (have >= 0)
 		LOAD(BPF_DW, BPF_REG_9, BPF_REG_10, c->row + (int)have * 8);
 	else
@@ -119,7 +130,7 @@ static size_t piece_of(const struct code *c, const struct number *numbers, const
 		const struct btf_place *q = &numbers[which[k]].place;
 		const uint32_t end = offset(q) + q->size - from;
 
-		if (!same_way(p, q) || end > c->piece_size || (offset(q) - from) % q->size)
+		if (!same_way(&numbers[which[0]], &numbers[which[k]]) || end > c->piece_size || (offset(q) - from) % q->size)
 			break;
 		*size = MAX(*size, end);
 	}
@@ -137,7 +148,7 @@ static void put_piece(struct code *c, const struct number *numbers, size_t n, co
 	const uint32_t from = piece_from(p);
 	size_t null = 0;
 
-	put_way(c, BPF_REG_7, p, numbers, n);
+	put_way(c, numbers[which[0]].kind == OF_TASK ? BPF_REG_8 : BPF_REG_7, &numbers[which[0]], numbers, n);
 	if (p->n > 1) {
 		SET(BPF_REG_2, 0);
 		for (size_t i = 0; i < k; i++)
@@ -158,13 +169,11 @@ static void put_piece(struct code *c, const struct number *numbers, size_t n, co
 }
 
 /* The bits are in words of 64 (include/linux/fdtable.h). */
-static void put_bits_of_fd(struct code *c, const struct btf_place *p)
+static void put_bits_of_fd(struct code *c, const struct number *number)
 {
-	c->last.n = 0; /* those are the object's */
-	put_way(c, BPF_REG_8, p, NULL, 0);
+	put_way(c, BPF_REG_8, number, NULL, 0);
 	COPY(BPF_REG_3, BPF_REG_9);
-	put_read(c, offset(p), c->piece, 8);
-	c->last.n = 0;
+	put_read(c, offset(&number->place), c->piece, 8);
 	LOAD(BPF_DW, BPF_REG_3, BPF_REG_10, c->piece);
 	LOAD(BPF_W, BPF_REG_2, BPF_REG_6, FILE_FD);
 	put(c, BPF_ALU64 | BPF_RSH | BPF_K, BPF_REG_2, 0, 0, 6);
@@ -179,6 +188,7 @@ static void put_number(struct code *c, const struct number *number, int at)
 {
 	switch (number->kind) {
 	case OF_OBJECT:
+	case OF_TASK:
 		SET(BPF_REG_2, 0);
 		break;
 	case OBJECT:
@@ -188,7 +198,7 @@ static void put_number(struct code *c, const struct number *number, int at)
 		LOAD(BPF_W, BPF_REG_2, BPF_REG_6, FILE_FD);
 		break;
 	case FD_BIT:
-		put_bits_of_fd(c, &number->place);
+		put_bits_of_fd(c, number);
 		break;
 	}
 	STORE(at, BPF_REG_2);
@@ -196,15 +206,17 @@ static void put_number(struct code *c, const struct number *number, int at)
 
 static bool in_structure(const struct number *number)
 {
-	return number->kind == OF_OBJECT && number->place.n;
+	return (number->kind == OF_OBJECT || number->kind == OF_TASK) && number->place.n;
 }
 
 /* What is in one structure together, and there in the order of the places. */
 static int by_place(const void *x, const void *y, void *arg)
 {
-	const struct number *numbers = arg;
-	const struct btf_place *a = &numbers[*(const size_t *)x].place, *b = &numbers[*(const size_t *)y].place;
+	const struct number *numbers = arg, *m = &numbers[*(const size_t *)x], *k = &numbers[*(const size_t *)y];
+	const struct btf_place *a = &m->place, *b = &k->place;
 
+	if (m->kind != k->kind)
+		return m->kind < k->kind ? -1 : 1;
 	if (a->n != b->n)
 		return a->n < b->n ? -1 : 1;
 	for (uint32_t i = 0; i < a->n; i++)
@@ -238,7 +250,7 @@ static void put_program(struct code *c, enum iter_kind kind, const struct number
 	c->piece = -STACK_BYTES;
 	c->piece_size = STACK_BYTES - (uint32_t)n * 8;
 	COPY(BPF_REG_6, BPF_REG_1);
-	if (kind == ITER_FILE) {
+	if (of_files(kind)) {
 		LOAD(BPF_DW, BPF_REG_8, BPF_REG_6, FILE_TASK);
 		none = c->n;
 		put(c, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_8, 0, 0, 0);
@@ -268,14 +280,19 @@ static void put_program(struct code *c, enum iter_kind kind, const struct number
 
 static bool find_number(const struct btf *b, enum iter_kind kind, const char *path, struct number *out)
 {
+	const size_t of_task = strlen(ITER_OF_TASK);
+
 	*out = (struct number){ .kind = OF_OBJECT };
 	if (!strcmp(path, ITER_OBJECT))
 		out->kind = OBJECT;
-	else if (kind == ITER_FILE && !strcmp(path, ITER_FD))
+	else if (of_files(kind) && !strcmp(path, ITER_FD))
 		out->kind = FD;
-	else if (kind == ITER_FILE && !strcmp(path, ITER_CLOEXEC) &&
+	else if (of_files(kind) && !strcmp(path, ITER_CLOEXEC) &&
 		 btf_find(b, "task_struct", "files->fdt->close_on_exec", &out->place))
 		out->kind = FD_BIT;
+	else if (of_files(kind) && !strncmp(path, ITER_OF_TASK, of_task) &&
+		 btf_find(b, "task_struct", path + of_task, &out->place))
+		out->kind = OF_TASK;
 	else if (!btf_find(b, kinds[kind].type, path, &out->place))
 		out->place.n = 0;
 	return out->kind != OF_OBJECT || out->place.n;
@@ -339,8 +356,10 @@ static int open_rows(const struct iter *it, pid_t tid)
 		which.task.tid = (uint32_t)tid;
 	attr.link_create.prog_fd = (uint32_t)it->prog;
 	attr.link_create.attach_type = BPF_TRACE_ITER;
-	attr.link_create.iter_info = (uintptr_t)&which;
-	attr.link_create.iter_info_len = sizeof(which);
+	if (it->kind != ITER_ALL_FILES) {
+		attr.link_create.iter_info = (uintptr_t)&which;
+		attr.link_create.iter_info_len = sizeof(which);
+	}
 	link = bpf_sys(BPF_LINK_CREATE, &attr);
 	if (link < 0)
 		return -1;

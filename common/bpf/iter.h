@@ -17,20 +17,24 @@ enum iter_kind {
 	ITER_THREAD,	/* that of one thread */
 	ITER_VMA,	/* struct vm_area_struct, each mapping of a task, ascending */
 	ITER_FILE,	/* struct file, each descriptor of a task, ascending */
+	ITER_ALL_FILES, /* the same of all tasks of our pid namespace and those within it; of threads that have a table of their own, too */
 };
 
 /* Instead of paths. */
 #define ITER_OBJECT "*" /* where the object itself is */
-/* Of ITER_FILE: the number of the descriptor, and the word of the bits of close-on-exec that has the descriptor's. */
+/* Of both kinds of files: a field of the task, struct task_struct. */
+#define ITER_OF_TASK "task:"
+/* Of both kinds of files: the number of the descriptor, and the word of the bits of close-on-exec that has the descriptor's. */
 #define ITER_FD "fd"
 #define ITER_CLOEXEC "close_on_exec"
 
 /* The paths of one thing for each level of pid namespaces: as many fields, the first one's of the first namespace. */
 #define ITER_LEVELS 8
-#define ITER_EACH_LEVEL(what)                                                                                   \
-	"thread_pid->numbers[0]." what, "thread_pid->numbers[1]." what, "thread_pid->numbers[2]." what,          \
-	"thread_pid->numbers[3]." what, "thread_pid->numbers[4]." what, "thread_pid->numbers[5]." what,          \
-	"thread_pid->numbers[6]." what, "thread_pid->numbers[7]." what
+#define ITER_EACH_LEVEL(what) ITER_EACH_LEVEL_OF("", what)
+#define ITER_EACH_LEVEL_OF(task, what)                                                                          \
+	task "thread_pid->numbers[0]." what, task "thread_pid->numbers[1]." what, task "thread_pid->numbers[2]." what, \
+	task "thread_pid->numbers[3]." what, task "thread_pid->numbers[4]." what, task "thread_pid->numbers[5]." what, \
+	task "thread_pid->numbers[6]." what, task "thread_pid->numbers[7]." what
 
 #define ITER_FIELDS_MAX 56 /* a row is in the program's 512 bytes of stack */
 struct iter {
@@ -46,7 +50,7 @@ int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t 
 void iter_close(struct iter *it);
 
 struct iter_rows { uint64_t *v; size_t n; /* rows of iter.n numbers each */ };
-/* All objects of the process with thread tid, by our pid namespace; rows are the caller's, by iter_rows_free(). */
+/* All objects of the process with thread tid, by our pid namespace, or with ITER_ALL_FILES of all; rows are the caller's, by iter_rows_free(). */
 int iter_read(const struct iter *it, pid_t tid, struct iter_rows *rows, struct err *err);
 static inline void iter_rows_free(struct iter_rows *rows)
 {

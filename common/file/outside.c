@@ -9,6 +9,7 @@
 
 #include "common/base/aside.h"
 #include "common/base/io.h"
+#include "common/bpf/iter.h"
 #include "common/file/look.h"
 #include "common/sock/sock.h"
 
@@ -21,6 +22,8 @@ struct held { int kind; dev_t dev; uint64_t ino; pid_t pid; int fd; };
 struct outside {
 	struct aside aside;
 	bool started, joined, fifos;
+	bool may_ask; /* the kernel, where there is too much to read */
+	size_t looked; /* at so many descriptors */
 	pid_t self, *tree; /* sorted */
 	size_t ntree;
 	struct held *v; /* of others; sorted when the thread has ended */
@@ -43,6 +46,12 @@ static int by_object(const void *va, const void *vb)
 	if (a->ino != b->ino)
 		return a->ino < b->ino ? -1 : 1;
 	return (a->dev > b->dev) - (a->dev < b->dev);
+}
+
+static void add(struct outside *o, const struct held *h)
+{
+	array_reserve(&o->v, &o->cap, o->n, sizeof(*o->v));
+	o->v[o->n++] = *h;
 }
 
 /* Whether the link of a descriptor leads to what we look for. */
@@ -76,6 +85,14 @@ static bool read_held(const struct outside *o, int dir, const char *name, struct
 	return !parse_u64(p, 10, &h->ino);
 }
 
+/* From so many descriptors on, asking the kernel for all of them takes less than reading links. */
+#define MANY 1024
+
+static bool too_many(const struct outside *o)
+{
+	return o->may_ask && o->looked >= MANY;
+}
+
 static void look_at_process(struct outside *o, int proc, const char *name, pid_t pid)
 {
 	char path[300];
@@ -87,44 +104,97 @@ static void look_at_process(struct outside *o, int proc, const char *name, pid_t
 
 	if (!fds && dir >= 0)
 		close(dir);
-	while (fds && (e = readdir(fds))) {
+	while (fds && !too_many(o) && (e = readdir(fds))) {
 		struct held h;
 		uint64_t fd;
 
-		if (parse_u64(e->d_name, 10, &fd) < 0 || !read_held(o, dir, e->d_name, &h))
+		if (parse_u64(e->d_name, 10, &fd) < 0)
+			continue;
+		o->looked++;
+		if (!read_held(o, dir, e->d_name, &h))
 			continue;
 		h.pid = pid;
 		h.fd = (int)fd;
-		array_reserve(&o->v, &o->cap, o->n, sizeof(*o->v));
-		o->v[o->n++] = h;
+		add(o, &h);
 	}
 	if (fds)
 		closedir(fds);
 }
 
+static bool is_other(const struct outside *o, pid_t pid)
+{
+	return pid != o->self && !bsearch(&pid, o->tree, o->ntree, sizeof(pid), by_pid);
+}
+
+/* Of each descriptor, and what the process is called in the pid namespace of each level. */
+enum { FD, INO, MODE, LEVEL, NUMBERS, LAST_NUMBER = NUMBERS + ITER_LEVELS - 1, LAST, FIELDS };
+#define LEADER ITER_OF_TASK "group_leader->"
+static const char *const paths[FIELDS] = {
+	[FD] = ITER_FD, [INO] = "f_inode->i_ino", [MODE] = "f_inode->i_mode", [LEVEL] = LEADER "thread_pid->level",
+	[NUMBERS] = ITER_EACH_LEVEL_OF(LEADER, "nr"), [LAST] = ITER_FD, /* no row ends with all bits set */
+};
+#define BIT(field) (1ull << (field))
+#define NEEDED (BIT(FD) | BIT(INO) | BIT(MODE) | BIT(LEVEL) | BIT(NUMBERS) | BIT(LAST))
+
+/*
+ * The same from a BPF iterator. Its rows are of our pid namespace and those within it, so the one that is nearest to the first is ours:
+ * we have descriptors ourselves. False: not with this kernel or these privileges, or in a namespace that is too far from the first.
+ */
+static bool rows_of_all(struct outside *o)
+{
+	struct iter_rows rows = { 0 };
+	struct err ignore = ERR_INIT;
+	uint64_t level = ITER_LEVELS;
+	struct iter it;
+	bool ok = !iter_load(ITER_ALL_FILES, paths, FIELDS, NEEDED, &it, &ignore) && !iter_read(&it, 0, &rows, &ignore);
+
+	for (size_t i = 0; i < rows.n; i++)
+		level = MIN(level, rows.v[i * FIELDS + LEVEL]);
+	ok = ok && level < ITER_LEVELS && !(it.absent & BIT(NUMBERS + level));
+	for (size_t i = 0; ok && i < rows.n; i++) {
+		const uint64_t *row = rows.v + i * FIELDS;
+		const pid_t pid = (pid_t)row[NUMBERS + level];
+
+		if ((S_ISFIFO(row[MODE]) || S_ISSOCK(row[MODE])) && is_other(o, pid))
+			add(o, &(struct held){ .kind = S_ISSOCK(row[MODE]) ? SOCKET : PIPE, .ino = row[INO], .pid = pid, .fd = (int)row[FD] });
+	}
+	iter_rows_free(&rows);
+	iter_close(&it);
+	return ok;
+}
+
+static void look_in_proc(struct outside *o)
+{
+	struct dirent *e;
+	DIR *proc = opendir("/proc");
+
+	while (proc && !too_many(o) && (e = readdir(proc))) {
+		uint64_t number;
+
+		if (parse_u64(e->d_name, 10, &number) == 0 && is_other(o, (pid_t)number))
+			look_at_process(o, dirfd(proc), e->d_name, (pid_t)number);
+	}
+	if (proc)
+		closedir(proc);
+}
+
 static int look_at_all(void *arg, struct err *err)
 {
 	struct outside *o = arg;
-	struct dirent *e;
-	DIR *proc;
 
 	(void)err;
 	/* A table of descriptors of our own: while two threads share one, each time that it grows costs the other one a grace period
 	 * (expand_fdtable() in fs/file.c). Kernels before 5.9 cannot, and it costs that. */
 	if (syscall(SYS_gettid) != getpid())
 		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_UNSHARE);
-	proc = opendir("/proc");
-	while (proc && (e = readdir(proc))) {
-		uint64_t number;
-
-		if (parse_u64(e->d_name, 10, &number) < 0)
-			continue;
-		const pid_t pid = (pid_t)number;
-		if (pid != o->self && !bsearch(&pid, o->tree, o->ntree, sizeof(pid), by_pid))
-			look_at_process(o, dirfd(proc), e->d_name, pid);
+	o->may_ask = !o->fifos; /* whose file system only stat(2) tells for certain */
+	look_in_proc(o);
+	if (too_many(o)) {
+		o->n = 0;
+		o->may_ask = false;
+		if (!rows_of_all(o))
+			look_in_proc(o);
 	}
-	if (proc)
-		closedir(proc);
 	if (o->n)
 		qsort(o->v, o->n, sizeof(*o->v), by_object);
 	return 0;
@@ -168,22 +238,28 @@ static void join(struct outside *o)
 }
 
 /* It may have let go since, or have only a path to it. A process of ours (a guard, say) is no holder. */
-static bool still_holds(const struct outside *o, const struct held *h, char *who, size_t size)
+static bool still_holds(const struct outside *o, const struct held *h, const struct stat *st, char *who, size_t size)
 {
 	cleanup_free char *text = NULL;
-	struct proc_stat st = { .comm = "" };
+	struct proc_stat holder = { .comm = "" };
+	struct stat now;
 	struct err ignore = ERR_INIT;
 	char path[64];
 	uint64_t flags;
 	size_t len;
 
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", h->pid, h->fd);
+	if (stat(path, &now) || now.st_ino != st->st_ino || (now.st_mode ^ st->st_mode) & S_IFMT)
+		return false;
+	if (S_ISFIFO(st->st_mode) && now.st_dev != st->st_dev)
+		return false;
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", h->pid, h->fd);
 	if (read_file_at(AT_FDCWD, path, FDINFO_MAX, &text, &len) || fdinfo_value(text, "flags", 8, &flags) || flags & O_PATH)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/stat", h->pid);
-	if (proc_stat(AT_FDCWD, path, &st, &ignore) < 0 || st.ppid == o->self)
+	if (proc_stat(AT_FDCWD, path, &holder, &ignore) < 0 || holder.ppid == o->self)
 		return false;
-	snprintf(who, size, "pid %d (%s)", h->pid, st.comm);
+	snprintf(who, size, "pid %d (%s)", h->pid, holder.comm);
 	return true;
 }
 
@@ -203,7 +279,7 @@ int outside_refuse(struct dump *d, const struct stat *st, const char *link, cons
 	while (h && h > o->v && !by_object(h - 1, &key))
 		h--;
 	for (; h && h < o->v + o->n && !by_object(h, &key); h++)
-		if (still_holds(o, h, who, sizeof(who)))
+		if (still_holds(o, h, st, who, sizeof(who)))
 			return err_refuse(err, "%s: %s, which is not dumped, holds it, too", what, who);
 	return 0;
 }

@@ -22,7 +22,16 @@ finish() {
 	wait_gone "$LENDER"
 }
 
+# Where others have many descriptors, the kernel is asked for all at once.
+crowd() {
+	# shellcheck disable=SC2016
+	start crowd bash -c 'ulimit -n 4096; for ((i = 20; i < 2000; i++)); do eval "exec $i</dev/null"; done; touch ready; sleep 1000'
+	CROWD=$PID
+	wait_for 20 test -e crowd/ready || die "no crowd: $(cat crowd/stderr)"
+}
+
 while read -r what object hint; do
+	[ "$what" != crowd ] || { crowd; continue; }
 	opts=()
 	[ "$what" != connected ] || opts=(--tcp-established)
 	begin "$what"
@@ -51,8 +60,14 @@ connected TCP.connection.127.0.0.1 dump
 unix listening.unix.socket.@mine dump
 datagram unix.socket.@mine dump
 pair unix.socket dump
+crowd
+pipe-read pipe:\[ --external
+fifo /fifo dump
+connected TCP.connection.127.0.0.1 dump
+pair unix.socket dump
 netlink netlink dump
 END
+kill "$CROWD"
 
 # A path is no opening, and sockets that never had an address are as good as new.
 for what in fifo-path fresh; do
