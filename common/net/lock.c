@@ -3,21 +3,15 @@
 
 #include <errno.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/net/close_aside.h"
+#include "common/net/nft.h"
 
-#ifndef SO_SNDBUFFORCE
-#define SO_SNDBUFFORCE 32
-#endif
 #define NAME_LEN 26 /* as CRIU 4.2 names its own, with 32 bytes for "inet " and the name: each finds what the other has left */
 #define ELEMENTS_MAX 1000 /* in one message: an attribute is shorter than 64 KiB */
-#define PRIORITY (-300)   /* before connection tracking rewrites addresses */
 
 struct net_lock {
 	int fd;
@@ -28,161 +22,20 @@ struct net_lock {
 	size_t n;
 };
 
-/* ---- a batch of messages, all or nothing ---- */
-
-struct batch {
-	unsigned char *bytes;
-	size_t len, cap;
-	uint32_t seq;
-};
-
-static void add(struct batch *b, struct nl_msg *msg)
-{
-	const struct nlmsghdr *h = nlmsg_hdr(msg);
-	size_t len = NLMSG_ALIGN(h->nlmsg_len);
-
-	array_reserve(&b->bytes, &b->cap, b->len + len, 1);
-	memset(b->bytes + b->len, 0, len);
-	memcpy(b->bytes + b->len, h, h->nlmsg_len);
-	b->len += len;
-	nlmsg_free(msg);
-}
-
-static struct nl_msg *message(struct batch *b, int type, int flags, size_t room)
-{
-	struct nl_msg *msg = xowned(nlmsg_alloc_size(room));
-	struct nfgenmsg *gen;
-	bool control = type == NFNL_MSG_BATCH_BEGIN || type == NFNL_MSG_BATCH_END;
-
-	nlmsg_put(msg, 0, b->seq++, control ? type : NFNL_SUBSYS_NFTABLES << 8 | type, sizeof(*gen), NLM_F_REQUEST | flags);
-	gen = nlmsg_data(nlmsg_hdr(msg));
-	*gen = (struct nfgenmsg){ .nfgen_family = control ? AF_UNSPEC : NFPROTO_INET, .version = NFNETLINK_V0,
-				  .res_id = control ? htons(NFNL_SUBSYS_NFTABLES) : 0 };
-	return msg;
-}
-
-static void put_be32(struct nl_msg *msg, int attr, uint32_t v)
-{
-	nla_put_u32(msg, attr, htonl(v));
-}
-
-/* ---- expressions ---- */
-
-struct expr { struct nlattr *elem, *data; };
-
-static struct expr expr_begin(struct nl_msg *msg, const char *name)
-{
-	struct expr e = { .elem = nla_nest_start(msg, NFTA_LIST_ELEM) };
-
-	nla_put_string(msg, NFTA_EXPR_NAME, name);
-	e.data = nla_nest_start(msg, NFTA_EXPR_DATA);
-	return e;
-}
-
-static void expr_end(struct nl_msg *msg, struct expr e)
-{
-	nla_nest_end(msg, e.data);
-	nla_nest_end(msg, e.elem);
-}
-
-/* Goes on when what `key` says of the packet is (op) value. */
-static void match_meta(struct nl_msg *msg, uint32_t key, uint32_t op, const void *value, int len)
-{
-	struct expr e = expr_begin(msg, "meta");
-	struct nlattr *nest;
-
-	put_be32(msg, NFTA_META_KEY, key);
-	put_be32(msg, NFTA_META_DREG, NFT_REG_1);
-	expr_end(msg, e);
-	e = expr_begin(msg, "cmp");
-	put_be32(msg, NFTA_CMP_SREG, NFT_REG_1);
-	put_be32(msg, NFTA_CMP_OP, op);
-	nest = nla_nest_start(msg, NFTA_CMP_DATA);
-	nla_put(msg, NFTA_DATA_VALUE, len, value);
-	nla_nest_end(msg, nest);
-	expr_end(msg, e);
-}
-
-static void load_payload(struct nl_msg *msg, uint32_t base, uint32_t off, uint32_t len, uint32_t reg)
-{
-	struct expr e = expr_begin(msg, "payload");
-
-	put_be32(msg, NFTA_PAYLOAD_DREG, reg);
-	put_be32(msg, NFTA_PAYLOAD_BASE, base);
-	put_be32(msg, NFTA_PAYLOAD_OFFSET, off);
-	put_be32(msg, NFTA_PAYLOAD_LEN, len);
-	expr_end(msg, e);
-}
-
-static void drop(struct nl_msg *msg)
-{
-	struct expr e = expr_begin(msg, "immediate");
-	struct nlattr *data, *verdict;
-
-	put_be32(msg, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-	data = nla_nest_start(msg, NFTA_IMMEDIATE_DATA);
-	verdict = nla_nest_start(msg, NFTA_DATA_VERDICT);
-	put_be32(msg, NFTA_VERDICT_CODE, NF_DROP);
-	nla_nest_end(msg, verdict);
-	nla_nest_end(msg, data);
-	expr_end(msg, e);
-}
-
 /* ---- the table ---- */
 
-static const char *set_name(bool v6)
+static const struct nft_set *set_of(bool v6)
 {
-	return v6 ? "conns6" : "conns4";
+	enum { IPV4_ADDR = 7, IPV6_ADDR, INET_SERVICE = 13 };
+	static const struct nft_set sets[2] = {
+		{ "conns4", 1, IPV4_ADDR << 18 | INET_SERVICE << 12 | IPV4_ADDR << 6 | INET_SERVICE, 16 },
+		{ "conns6", 2, IPV6_ADDR << 18 | INET_SERVICE << 12 | IPV6_ADDR << 6 | INET_SERVICE, 40 },
+	};
+
+	return &sets[v6];
 }
 
 /* A key is (own address, own port, peer's address, peer's port), each filled up to a multiple of four bytes. */
-static uint32_t key_len(bool v6)
-{
-	return v6 ? 40 : 16;
-}
-
-static void put_table(struct batch *b, const char *table, uint32_t flags)
-{
-	struct nl_msg *msg = message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, 4096);
-
-	nla_put_string(msg, NFTA_TABLE_NAME, table);
-	put_be32(msg, NFTA_TABLE_FLAGS, flags);
-	add(b, msg);
-}
-
-static void delete_table(struct batch *b, const char *table, int flags)
-{
-	struct nl_msg *msg = message(b, NFT_MSG_DELTABLE, flags, 4096);
-
-	nla_put_string(msg, NFTA_TABLE_NAME, table);
-	add(b, msg);
-}
-
-/* How `nft list ruleset` names the parts of a key: ipv4_addr is 7, ipv6_addr 8, inet_service 13, six bits each. */
-static uint32_t key_type(bool v6)
-{
-	uint32_t address = v6 ? 8 : 7, port = 13;
-
-	return address << 18 | port << 12 | address << 6 | port;
-}
-
-static void put_set(struct batch *b, const char *table, bool v6, size_t n)
-{
-	struct nl_msg *msg = message(b, NFT_MSG_NEWSET, NLM_F_CREATE, 4096);
-	struct nlattr *desc;
-
-	nla_put_string(msg, NFTA_SET_TABLE, table);
-	nla_put_string(msg, NFTA_SET_NAME, set_name(v6));
-	put_be32(msg, NFTA_SET_ID, v6 ? 2 : 1);
-	put_be32(msg, NFTA_SET_FLAGS, 0);
-	put_be32(msg, NFTA_SET_KEY_TYPE, key_type(v6));
-	put_be32(msg, NFTA_SET_KEY_LEN, key_len(v6));
-	desc = nla_nest_start(msg, NFTA_SET_DESC);
-	put_be32(msg, NFTA_SET_DESC_SIZE, (uint32_t)n);
-	nla_nest_end(msg, desc);
-	add(b, msg);
-}
-
 static void put_key(struct nl_msg *msg, const struct net_connection *c)
 {
 	unsigned char key[40] = { 0 };
@@ -193,19 +46,19 @@ static void put_key(struct nl_msg *msg, const struct net_connection *c)
 	memcpy(key + (at += a), &c->local_port, 2);
 	memcpy(key + (at += 4), c->remote, a);
 	memcpy(key + (at += a), &c->remote_port, 2);
-	nla_put(msg, NFTA_DATA_VALUE, (int)key_len(c->v6), key);
+	nla_put(msg, NFTA_DATA_VALUE, (int)set_of(c->v6)->key_len, key);
 	nla_nest_end(msg, k);
 	nla_nest_end(msg, elem);
 }
 
-static void put_elements(struct batch *b, const struct net_lock *l, bool v6)
+static void put_elements(struct nft_batch *b, const struct net_lock *l, bool v6)
 {
 	for (size_t i = 0; i < l->n;) {
-		struct nl_msg *msg = message(b, NFT_MSG_NEWSETELEM, NLM_F_CREATE, 80000);
+		struct nl_msg *msg = nft_message(b, NFT_MSG_NEWSETELEM, NLM_F_CREATE, 80000);
 		struct nlattr *list;
 
 		nla_put_string(msg, NFTA_SET_ELEM_LIST_TABLE, l->table);
-		nla_put_string(msg, NFTA_SET_ELEM_LIST_SET, set_name(v6));
+		nla_put_string(msg, NFTA_SET_ELEM_LIST_SET, set_of(v6)->name);
 		list = nla_nest_start(msg, NFTA_SET_ELEM_LIST_ELEMENTS);
 		for (size_t k = 0; k < ELEMENTS_MAX && i < l->n; i++)
 			if (l->v[i].v6 == v6) {
@@ -213,74 +66,53 @@ static void put_elements(struct batch *b, const struct net_lock *l, bool v6)
 				k++;
 			}
 		nla_nest_end(msg, list);
-		add(b, msg);
+		nft_add(b, msg);
 	}
 }
 
-static void put_chain(struct batch *b, const char *table, const char *chain, uint32_t hook)
-{
-	struct nl_msg *msg = message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, 4096);
-	struct nlattr *nest;
-
-	nla_put_string(msg, NFTA_CHAIN_TABLE, table);
-	nla_put_string(msg, NFTA_CHAIN_NAME, chain);
-	nla_put_string(msg, NFTA_CHAIN_TYPE, "filter");
-	nest = nla_nest_start(msg, NFTA_CHAIN_HOOK);
-	put_be32(msg, NFTA_HOOK_HOOKNUM, hook);
-	put_be32(msg, NFTA_HOOK_PRIORITY, (uint32_t)PRIORITY);
-	nla_nest_end(msg, nest);
-	put_be32(msg, NFTA_CHAIN_POLICY, NF_ACCEPT);
-	add(b, msg);
-}
-
 /* Going in, our own address is the destination; going out, the source. */
-static void put_rule(struct batch *b, const char *table, const char *chain, bool v6, bool in)
+static void put_rule(struct nft_batch *b, const char *table, const char *chain, bool v6, bool in)
 {
-	struct nl_msg *msg = message(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, 8192);
+	struct nl_msg *msg = nft_message(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, 8192);
 	const uint8_t nfproto = v6 ? NFPROTO_IPV6 : NFPROTO_IPV4, tcp = IPPROTO_TCP;
 	const uint32_t mark = NET_LOCK_MARK, alen = v6 ? 16 : 4, source = v6 ? 8 : 12, words = alen / 4;
 	const uint32_t own = source + (in ? alen : 0), peer = source + (in ? 0 : alen);
 	struct nlattr *list;
-	struct expr e;
 
 	nla_put_string(msg, NFTA_RULE_TABLE, table);
 	nla_put_string(msg, NFTA_RULE_CHAIN, chain);
 	list = nla_nest_start(msg, NFTA_RULE_EXPRESSIONS);
-	match_meta(msg, NFT_META_NFPROTO, NFT_CMP_EQ, &nfproto, 1);
-	match_meta(msg, NFT_META_L4PROTO, NFT_CMP_EQ, &tcp, 1);
-	match_meta(msg, NFT_META_MARK, NFT_CMP_NEQ, &mark, 4);
-	load_payload(msg, NFT_PAYLOAD_NETWORK_HEADER, own, alen, NFT_REG32_00);
-	load_payload(msg, NFT_PAYLOAD_TRANSPORT_HEADER, in ? 2 : 0, 2, NFT_REG32_00 + words);
-	load_payload(msg, NFT_PAYLOAD_NETWORK_HEADER, peer, alen, NFT_REG32_00 + words + 1);
-	load_payload(msg, NFT_PAYLOAD_TRANSPORT_HEADER, in ? 0 : 2, 2, NFT_REG32_00 + 2 * words + 1);
-	e = expr_begin(msg, "lookup");
-	nla_put_string(msg, NFTA_LOOKUP_SET, set_name(v6));
-	put_be32(msg, NFTA_LOOKUP_SET_ID, v6 ? 2 : 1);
-	put_be32(msg, NFTA_LOOKUP_SREG, NFT_REG32_00);
-	expr_end(msg, e);
-	drop(msg);
+	nft_match_meta(msg, NFT_META_NFPROTO, NFT_CMP_EQ, &nfproto, 1);
+	nft_match_meta(msg, NFT_META_L4PROTO, NFT_CMP_EQ, &tcp, 1);
+	nft_match_meta(msg, NFT_META_MARK, NFT_CMP_NEQ, &mark, 4);
+	nft_load_payload(msg, NFT_PAYLOAD_NETWORK_HEADER, own, alen, NFT_REG32_00);
+	nft_load_payload(msg, NFT_PAYLOAD_TRANSPORT_HEADER, in ? 2 : 0, 2, NFT_REG32_00 + words);
+	nft_load_payload(msg, NFT_PAYLOAD_NETWORK_HEADER, peer, alen, NFT_REG32_00 + words + 1);
+	nft_load_payload(msg, NFT_PAYLOAD_TRANSPORT_HEADER, in ? 0 : 2, 2, NFT_REG32_00 + 2 * words + 1);
+	nft_lookup(msg, set_of(v6));
+	nft_drop(msg);
 	nla_nest_end(msg, list);
-	add(b, msg);
+	nft_add(b, msg);
 }
 
 /*
  * Of a connection with both ends here one element is there. What its other end sends goes out, too: so on the way out packets are
  * looked up both ways round, and neither end takes a segment for sent that the lock drops.
  */
-static void put_rules(struct batch *b, const char *table, const char *chain, bool v6, bool in)
+static void put_rules(struct nft_batch *b, const char *table, const char *chain, bool v6, bool in)
 {
 	put_rule(b, table, chain, v6, true);
 	if (!in)
 		put_rule(b, table, chain, v6, false);
 }
 
-static void put_lock(struct batch *b, const struct net_lock *l, uint32_t flags)
+static void put_lock(struct nft_batch *b, const struct net_lock *l, uint32_t flags)
 {
 	static const struct { const char *name; uint32_t hook; bool in; } chains[] = {
 		{ "input", NF_INET_LOCAL_IN, true }, { "output", NF_INET_LOCAL_OUT, false },
 	};
 
-	put_table(b, l->table, flags);
+	nft_put_table(b, l->table, flags);
 	for (int v6 = 0; v6 < 2; v6++) {
 		size_t n = 0;
 
@@ -288,83 +120,19 @@ static void put_lock(struct batch *b, const struct net_lock *l, uint32_t flags)
 			n += l->v[i].v6 == v6;
 		if (!n)
 			continue;
-		put_set(b, l->table, v6, n);
+		nft_put_set(b, l->table, set_of(v6), n);
 		put_elements(b, l, v6);
 	}
 	for (size_t c = 0; c < ARRAY_SIZE(chains); c++) {
 		bool has[2] = { false, false };
 
-		put_chain(b, l->table, chains[c].name, chains[c].hook);
+		nft_put_chain(b, l->table, chains[c].name, chains[c].hook);
 		for (size_t i = 0; i < l->n; i++)
 			has[l->v[i].v6] = true;
 		for (int v6 = 0; v6 < 2; v6++)
 			if (has[v6])
 				put_rules(b, l->table, chains[c].name, v6, chains[c].in);
 	}
-}
-
-static void begin(struct batch *b, uint32_t seq)
-{
-	*b = (struct batch){ .seq = seq };
-	add(b, message(b, NFNL_MSG_BATCH_BEGIN, 0, 64));
-}
-
-static void end(struct batch *b)
-{
-	add(b, message(b, NFNL_MSG_BATCH_END, 0, 64));
-}
-
-/* Marks the last message before the end: its acknowledgement comes when the transaction is through. */
-static void ask_answer(struct batch *b)
-{
-	struct nlmsghdr *last = NULL;
-
-	for (size_t at = 0; at < b->len; at += NLMSG_ALIGN(((struct nlmsghdr *)(void *)(b->bytes + at))->nlmsg_len))
-		last = (struct nlmsghdr *)(void *)(b->bytes + at);
-	if (last)
-		last->nlmsg_flags |= NLM_F_ACK;
-}
-
-/* 0 or what the kernel says about the first message that it did not like. */
-static int transact(struct net_lock *l, struct batch *b)
-{
-	union { struct nlmsghdr h; unsigned char bytes[16384]; } in;
-	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	const int size = (int)b->len + 65536;
-	uint32_t acked = b->seq - 1;
-	int ret = 0;
-
-	ask_answer(b);
-	end(b);
-	setsockopt(l->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	l->seq = b->seq;
-	if (sendto(l->fd, b->bytes, b->len, 0, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-		ret = -errno;
-	free(b->bytes);
-	for (bool done = ret < 0; !done;) {
-		ssize_t n = recv(l->fd, &in, sizeof(in), 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		ssize_t left = n;
-		for (struct nlmsghdr *h = &in.h; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-			const struct nlmsgerr *e = NLMSG_DATA(h);
-
-			if (h->nlmsg_type != NLMSG_ERROR)
-				continue;
-			if (e->error) {
-				ret = ret ? ret : e->error;
-				done = true;
-			}
-			done |= h->nlmsg_seq == acked;
-		}
-	}
-	/* After an error more answers may follow; nobody asks for them. */
-	while (ret && recv(l->fd, &in, sizeof(in), MSG_DONTWAIT) > 0)
-		;
-	return ret;
 }
 
 static int open_lock(const char *id, struct net_lock **out, struct err *err)
@@ -437,15 +205,15 @@ static void take_each_once(struct net_lock *l, const struct net_connection *v, s
 
 int net_lock(const char *id, const struct net_connection *v, size_t n, struct net_lock **lock, struct err *err)
 {
-	struct batch b;
+	struct nft_batch b;
 	int ret = open_lock(id, lock, err);
 
 	if (ret < 0)
 		return ret;
 	take_each_once(*lock, v, n);
-	begin(&b, (*lock)->seq);
+	nft_begin(&b, (*lock)->seq);
 	put_lock(&b, *lock, NFT_TABLE_F_OWNER);
-	ret = transact(*lock, &b);
+	ret = nft_transact((*lock)->fd, &(*lock)->seq, &b);
 	if (!ret)
 		return 0;
 	(*lock)->kept = true; /* what is there under this name is not ours */
@@ -455,16 +223,16 @@ int net_lock(const char *id, const struct net_connection *v, size_t n, struct ne
 
 int net_lock_keep(struct net_lock *l, struct err *err)
 {
-	struct batch b;
+	struct nft_batch b;
 	int ret;
 
 	if (l->kept)
 		return 0;
 	/* One transaction: there is no moment without a lock. */
-	begin(&b, l->seq);
-	delete_table(&b, l->table, 0);
+	nft_begin(&b, l->seq);
+	nft_delete_table(&b, l->table, 0);
 	put_lock(&b, l, 0);
-	ret = transact(l, &b);
+	ret = nft_transact(l->fd, &l->seq, &b);
 	if (ret < 0)
 		return blame(err, ret, "cannot make the network lock last");
 	l->kept = true;
@@ -483,12 +251,12 @@ int net_lock_socket(const struct net_lock *l)
 
 size_t net_lock_undo(const struct net_lock *l, void *out, size_t size)
 {
-	struct batch b;
+	struct nft_batch b;
 	size_t n;
 
-	begin(&b, 1);
-	delete_table(&b, l->table, 0);
-	end(&b);
+	nft_begin(&b, 1);
+	nft_delete_table(&b, l->table, 0);
+	nft_end(&b);
 	n = b.len <= size ? b.len : 0;
 	if (n)
 		memcpy(out, b.bytes, n);
@@ -498,12 +266,12 @@ size_t net_lock_undo(const struct net_lock *l, void *out, size_t size)
 
 int net_unlock(struct net_lock *l, struct err *err)
 {
-	struct batch b;
+	struct nft_batch b;
 	int ret;
 
-	begin(&b, l->seq);
-	delete_table(&b, l->table, 0);
-	ret = transact(l, &b);
+	nft_begin(&b, l->seq);
+	nft_delete_table(&b, l->table, 0);
+	ret = nft_transact(l->fd, &l->seq, &b);
 	if (ret == -ENOENT)
 		ret = 0;
 	l->kept = true; /* nothing is left to take away */
@@ -514,8 +282,8 @@ int net_unlock(struct net_lock *l, struct err *err)
 static bool is_there(const struct net_lock *l)
 {
 	union { struct nlmsghdr h; unsigned char bytes[8192]; } in;
-	struct batch b = { .seq = 1 };
-	struct nl_msg *msg = message(&b, NFT_MSG_GETTABLE, 0, 4096);
+	struct nft_batch b = { .seq = 1 };
+	struct nl_msg *msg = nft_message(&b, NFT_MSG_GETTABLE, 0, 4096);
 	const struct nlmsghdr *h = nlmsg_hdr(msg);
 	ssize_t n;
 
