@@ -50,7 +50,8 @@ int iter_load(enum iter_kind kind, const char *const *paths, size_t n, uint64_t 
 void iter_close(struct iter *it);
 
 struct iter_rows { uint64_t *v; size_t n; /* rows of iter.n numbers each */ };
-/* All objects of the process with thread tid, by our pid namespace, or with ITER_ALL_FILES of all; rows are the caller's, by iter_rows_free(). */
+/* All objects of the process with thread tid, by our pid namespace, or with ITER_ALL_FILES of all processes; rows are the caller's, by
+ * iter_rows_free(). */
 int iter_read(const struct iter *it, pid_t tid, struct iter_rows *rows, struct err *err);
 static inline void iter_rows_free(struct iter_rows *rows)
 {

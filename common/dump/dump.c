@@ -435,7 +435,7 @@ static int commit(struct dump *d, struct err *err)
 {
 	int ret = listeners_quiet(d, err);
 
-	listeners_free(d); /* a restore may want their addresses as soon as the tasks are gone */
+	listeners_leave(d); /* a restore may want their addresses as soon as the tasks are gone */
 	if (ret)
 		return ret;
 	fault("dump:before-commit");

@@ -156,7 +156,8 @@ static bool rows_of_all(struct outside *o)
 		const pid_t pid = (pid_t)row[NUMBERS + level];
 
 		if ((S_ISFIFO(row[MODE]) || S_ISSOCK(row[MODE])) && is_other(o, pid))
-			add(o, &(struct held){ .kind = S_ISSOCK(row[MODE]) ? SOCKET : PIPE, .ino = row[INO], .pid = pid, .fd = (int)row[FD] });
+			add(o, &(struct held){ .kind = S_ISSOCK(row[MODE]) ? SOCKET : PIPE, .ino = row[INO], .pid = pid,
+					       .fd = (int)row[FD] });
 	}
 	iter_rows_free(&rows);
 	iter_close(&it);

@@ -21,6 +21,7 @@
 #include "common/base/io.h"
 #include "common/dump/identity.h"
 #include "common/sock/ahead.h"
+#include "common/sock/listeners.h"
 #include "fdinfo.pb-c.h"
 
 struct file_table *file_table_new(void)
@@ -220,8 +221,10 @@ int files_look(struct dump *d, struct err *err)
 		ret = refuse_hopeless(t->tables, t->ntables, err);
 	if (!ret)
 		ret = look_at_events(d, t->tables, t->ntables, err);
-	if (!ret)
+	if (!ret) {
 		outside_look(d);
+		listeners_stop(d);
+	}
 	return ret;
 }
 

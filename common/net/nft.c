@@ -59,21 +59,27 @@ void nft_expr_end(struct nl_msg *msg, struct nft_expr e)
 	nla_nest_end(msg, e.elem);
 }
 
-void nft_match_meta(struct nl_msg *msg, uint32_t key, uint32_t op, const void *value, int len)
+void nft_compare(struct nl_msg *msg, uint32_t op, const void *value, int len)
 {
-	struct nft_expr e = nft_expr_begin(msg, "meta");
+	struct nft_expr e = nft_expr_begin(msg, "cmp");
 	struct nlattr *nest;
 
-	nft_put_be32(msg, NFTA_META_KEY, key);
-	nft_put_be32(msg, NFTA_META_DREG, NFT_REG_1);
-	nft_expr_end(msg, e);
-	e = nft_expr_begin(msg, "cmp");
 	nft_put_be32(msg, NFTA_CMP_SREG, NFT_REG_1);
 	nft_put_be32(msg, NFTA_CMP_OP, op);
 	nest = nla_nest_start(msg, NFTA_CMP_DATA);
 	nla_put(msg, NFTA_DATA_VALUE, len, value);
 	nla_nest_end(msg, nest);
 	nft_expr_end(msg, e);
+}
+
+void nft_match_meta(struct nl_msg *msg, uint32_t key, uint32_t op, const void *value, int len)
+{
+	struct nft_expr e = nft_expr_begin(msg, "meta");
+
+	nft_put_be32(msg, NFTA_META_KEY, key);
+	nft_put_be32(msg, NFTA_META_DREG, NFT_REG_1);
+	nft_expr_end(msg, e);
+	nft_compare(msg, op, value, len);
 }
 
 void nft_load_payload(struct nl_msg *msg, uint32_t base, uint32_t off, uint32_t len, uint32_t reg)

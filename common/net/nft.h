@@ -41,6 +41,8 @@ struct nft_expr nft_expr_begin(struct nl_msg *msg, const char *name);
 void nft_expr_end(struct nl_msg *msg, struct nft_expr e);
 /* Goes on when what `key` says of the packet is (op) value. */
 void nft_match_meta(struct nl_msg *msg, uint32_t key, uint32_t op, const void *value, int len);
+/* Goes on when register NFT_REG_1 is (op) value. */
+void nft_compare(struct nl_msg *msg, uint32_t op, const void *value, int len);
 void nft_load_payload(struct nl_msg *msg, uint32_t base, uint32_t off, uint32_t len, uint32_t reg);
 /* Goes on when what was loaded from register NFT_REG32_00 on is in the set. */
 void nft_lookup(struct nl_msg *msg, const struct nft_set *set);

@@ -3,15 +3,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/file/look.h"
+#include "common/net/lock.h"
+#include "common/net/newcomers.h"
 #include "common/sock/sock.h"
 
+#define SETTLE_MS 200 /* most that a handshake is waited for: a round trip */
+
 struct listeners {
+	struct newcomers *stopped;
+	unsigned unsettled; /* so many were waited for in vain, the last one at... */
+	char at[300];
+	uint16_t *opening; /* own ports of connections whose handshake was under way when newcomers were stopped */
+	size_t nopening, opening_cap;
+
 	struct pollfd *v; /* descriptors of our own */
 	size_t n, cap;
 	struct crowded { int fd; unsigned waiting; } *crowded; /* those that poll(2) tells nothing of */
@@ -26,12 +41,162 @@ static unsigned waiting_at(int fd)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? 0 : info.tcpi_unacked;
 }
 
+static struct listeners *listeners_of(struct dump *d)
+{
+	if (!d->listeners)
+		d->listeners = xzalloc(sizeof(*d->listeners));
+	return d->listeners;
+}
+
+static bool ends_tasks(const struct dump *d)
+{
+	return !d->found && !d->opts->pre_dump && !d->opts->leave_running && !d->opts->leave_stopped;
+}
+
+/* ---- nobody comes ---- */
+
+struct gather {
+	uint64_t *ours; /* inodes of the sockets of the tree, ascending */
+	size_t nours;
+	struct net_listener *v;
+	size_t n, cap;
+};
+
+static int by_number(const void *va, const void *vb)
+{
+	const uint64_t a = *(const uint64_t *)va, b = *(const uint64_t *)vb;
+
+	return (a > b) - (a < b);
+}
+
+static void find_ours(const struct file_table *t, struct gather *g)
+{
+	size_t cap = 0;
+
+	for (size_t i = 0; i < t->ntables; i++)
+		for (size_t k = 0; k < t->tables[i].n; k++) {
+			const struct file_fd *f = &t->tables[i].fds[k];
+
+			if (!S_ISSOCK(f->st.st_mode) || f->flags & O_PATH)
+				continue;
+			array_reserve(&g->ours, &cap, g->nours, sizeof(*g->ours));
+			g->ours[g->nours++] = f->st.st_ino;
+		}
+	if (g->nours)
+		qsort(g->ours, g->nours, sizeof(*g->ours), by_number);
+}
+
+static void add(struct gather *g, const struct net_listener *l)
+{
+	array_reserve(&g->v, &g->cap, g->n, sizeof(*g->v));
+	g->v[g->n++] = *l;
+}
+
+/* One that listens; without an address of IPv6 to IPv4, too, unless it says that it does not. */
+static int take_listener(void *ctx, const struct nlmsghdr *h)
+{
+	static const uint8_t none[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct gather *g = ctx;
+	struct net_listener l = { .port = m->id.idiag_sport };
+	const uint64_t ino = m->idiag_inode;
+	const uint8_t *only;
+	size_t len;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !bsearch(&ino, g->ours, g->nours, sizeof(ino), by_number))
+		return 0;
+	l.v6 = m->idiag_family == AF_INET6 && memcmp(m->id.idiag_src, mapped, sizeof(mapped)) != 0;
+	memcpy(l.address, (const uint8_t *)m->id.idiag_src + (l.v6 || m->idiag_family == AF_INET ? 0 : sizeof(mapped)), l.v6 ? 16 : 4);
+	l.any = !memcmp(l.address, none, sizeof(none));
+	add(g, &l);
+	only = sock_diag_attr(h, sizeof(*m), INET_DIAG_SKV6ONLY, 1, &len);
+	if (l.v6 && l.any && !(only && *only)) {
+		l.v6 = false;
+		add(g, &l);
+	}
+	return 0;
+}
+
+static int take_opening(void *ctx, const struct nlmsghdr *h)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct listeners *l = ctx;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return 0;
+	array_reserve(&l->opening, &l->opening_cap, l->nopening, sizeof(*l->opening));
+	l->opening[l->nopening++] = ntohs(m->id.idiag_sport);
+	return 0;
+}
+
+/* TCP sockets in these states (1 << TCP_*), and with this port, or with any: 0. Who does not tell has none. */
+static void ask(int family, unsigned states, uint16_t port, int (*take)(void *ctx, const struct nlmsghdr *h), void *ctx)
+{
+	const struct { struct nlmsghdr h; struct inet_diag_req_v2 r; } req = {
+		.h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.r = { .sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states, .id.idiag_sport = htons(port) },
+	};
+	struct err ignore = ERR_INIT;
+
+	sock_diag_dump(&req, sizeof(req), take, ctx, &ignore);
+}
+
+void listeners_stop(struct dump *d)
+{
+	const struct dump_opts *o = d->opts;
+	struct gather g = { 0 };
+	struct err ignore = ERR_INIT;
+
+	if (!ends_tasks(d) || !o->tcp_established || o->tcp_close || o->skip_in_flight || o->network_lock == NET_LOCK_SKIP)
+		return;
+	find_ours(d->files, &g);
+	if (g.nours) {
+		ask(AF_INET, 1 << TCP_LISTEN, 0, take_listener, &g);
+		ask(AF_INET6, 1 << TCP_LISTEN, 0, take_listener, &g);
+	}
+	/* Without nftables or privileges: listeners_quiet() tells when it mattered. */
+	if (g.n && newcomers_stop(dump_run_id(d), g.v, g.n, &listeners_of(d)->stopped, &ignore) == 0) {
+		ask(AF_INET, 1 << TCP_SYN_RECV, 0, take_opening, d->listeners);
+		ask(AF_INET6, 1 << TCP_SYN_RECV, 0, take_opening, d->listeners);
+	}
+	free(g.ours);
+	free(g.v);
+}
+
+static int count(void *ctx, const struct nlmsghdr *h)
+{
+	(void)h;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+void listeners_settle(struct dump *d, int fd, uint16_t port)
+{
+	struct listeners *l = d->listeners;
+	unsigned n = 0;
+
+	for (size_t i = 0; l && i < l->nopening && !n; i++)
+		n = l->opening[i] == port;
+	for (int ms = 0; n && ms < SETTLE_MS; ms++) {
+		n = 0;
+		ask(sock_option(fd, SO_DOMAIN), 1 << TCP_SYN_RECV, port, count, &n);
+		if (n)
+			nanosleep(&(const struct timespec){ 0, 1000000 }, NULL);
+	}
+	if (!n)
+		return;
+	l->unsettled += n;
+	sock_describe(fd, l->at, sizeof(l->at));
+}
+
+/* ---- who came ---- */
+
 void listeners_watch(struct dump *d, int fd, unsigned waiting)
 {
 	struct pollfd now = { fd, POLLIN, 0 };
 	struct listeners *l;
 
-	if (d->found || d->opts->pre_dump || d->opts->leave_running || d->opts->leave_stopped)
+	if (!ends_tasks(d))
 		return;
 	/* Who waits already was looked at by the caller. */
 	if (!waiting && poll(&now, 1, 0))
@@ -40,7 +205,7 @@ void listeners_watch(struct dump *d, int fd, unsigned waiting)
 	now.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (now.fd < 0)
 		return;
-	l = d->listeners = d->listeners ?: xzalloc(sizeof(*l));
+	l = listeners_of(d);
 	if (waiting) {
 		array_reserve(&l->crowded, &l->crowded_cap, l->ncrowded, sizeof(*l->crowded));
 		l->crowded[l->ncrowded++] = (struct crowded){ now.fd, waiting };
@@ -69,6 +234,9 @@ int listeners_quiet(const struct dump *d, struct err *err)
 	const int fd = d->listeners ? find_visited(d->listeners) : -1;
 	char what[300];
 
+	if (fd < 0 && d->listeners && d->listeners->unsettled)
+		log_warn(d->log, "%s: handshakes that do not go on (%u) are left to their clients, which try again", d->listeners->at,
+			 d->listeners->unsettled);
 	if (fd < 0)
 		return 0;
 	sock_describe(fd, what, sizeof(what));
@@ -77,7 +245,7 @@ int listeners_quiet(const struct dump *d, struct err *err)
 								"try again, or use --skip-in-flight to drop such connections");
 }
 
-void listeners_free(struct dump *d)
+void listeners_leave(struct dump *d)
 {
 	struct listeners *l = d->listeners;
 
@@ -85,10 +253,21 @@ void listeners_free(struct dump *d)
 		close(l->v[i].fd);
 	for (size_t i = 0; l && i < l->ncrowded; i++)
 		close(l->crowded[i].fd);
-	if (l) {
-		free(l->v);
-		free(l->crowded);
-	}
+	if (l)
+		l->n = l->ncrowded = 0;
+}
+
+void listeners_free(struct dump *d)
+{
+	struct listeners *l = d->listeners;
+
+	if (!l)
+		return;
+	listeners_leave(d);
+	newcomers_let(l->stopped);
+	free(l->opening);
+	free(l->v);
+	free(l->crowded);
 	free(l);
 	d->listeners = NULL;
 }

@@ -88,15 +88,10 @@ static int dump_connected(struct dump *d, const struct fd_source *src, const str
 }
 
 /* Connections that their peers take for open, and that the program may not accept before the first byte comes. */
-static int count_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, unsigned *n, struct err *err)
+static int count_deferred(struct dump *d, const struct fd_source *src, const InetSkEntry *e, int seconds, unsigned *n, struct err *err)
 {
-	int seconds = 0;
-	socklen_t len = sizeof(seconds);
-
 	*n = 0;
-	if (getsockopt(src->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) < 0 || !seconds)
-		return 0;
-	return inet_opening(d, src, (uint16_t)e->src_port, n, err);
+	return seconds ? inet_opening(d, src, (uint16_t)e->src_port, n, err) : 0;
 }
 
 static void describe_waiting(int fd, unsigned n, unsigned deferred, char *out, size_t size)
@@ -113,20 +108,27 @@ static void describe_waiting(int fd, unsigned n, unsigned deferred, char *out, s
 			 deferred == 1 ? "connection that waits" : "connections that wait");
 }
 
-static int dump_listening(struct dump *d, const struct fd_source *src, const struct tcp_info *info, FileEntry *entry, InetSkEntry *e,
-			  struct err *err)
+static int dump_listening(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
 {
-	const unsigned n = info->tcpi_unacked;
-	unsigned deferred;
+	struct tcp_info info = { 0 };
+	unsigned n, deferred;
 	char what[400];
-	int ret;
+	int ret, seconds = 0;
+	socklen_t len = sizeof(seconds);
 
+	getsockopt(src->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len);
+	if (!seconds)
+		listeners_settle(d, src->fd, (uint16_t)e->src_port);
 	/* Of a listening socket these two tell the accept queue (tcp_get_info() in net/ipv4/tcp.c). */
-	e->backlog = info->tcpi_sacked;
+	len = sizeof(info);
+	if (getsockopt(src->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return err_sys(err, "cannot read the state of a TCP socket");
+	e->backlog = info.tcpi_sacked;
 	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
+	n = info.tcpi_unacked;
 	listeners_watch(d, src->fd, n);
-	ret = count_deferred(d, src, e, &deferred, err);
+	ret = count_deferred(d, src, e, seconds, &deferred, err);
 	if (ret || (!n && !deferred))
 		return ret;
 	describe_waiting(src->fd, n, deferred, what, sizeof(what));
@@ -164,7 +166,7 @@ static int tcp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 		ret = sock_error_refuse("TCP socket without a connection", &waiting, err);
 	if (ret < 0)
 		return ret;
-	return e->state == TCP_LISTEN ? dump_listening(d, src, &info, entry, e, err) : 0;
+	return e->state == TCP_LISTEN ? dump_listening(d, src, entry, e, err) : 0;
 }
 
 int tcp_state(int fd)
