@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What our tables of nftables are made of: messages of one transaction, and the expressions of rules (include/uapi/linux/netfilter/nf_tables.h). */
+/* What our tables of nftables are made of: messages of one transaction, and expressions of rules
+ * (include/uapi/linux/netfilter/nf_tables.h). */
 #ifndef CR_NET_NFT_H
 #define CR_NET_NFT_H
 

@@ -134,7 +134,8 @@ static void ask(int family, unsigned states, uint16_t port, int (*take)(void *ct
 {
 	const struct { struct nlmsghdr h; struct inet_diag_req_v2 r; } req = {
 		.h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.r = { .sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states, .id.idiag_sport = htons(port) },
+		.r = { .sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states,
+		       .id.idiag_sport = htons(port) },
 	};
 	struct err ignore = ERR_INIT;
 
