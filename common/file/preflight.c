@@ -123,7 +123,7 @@ int files_preflight(const struct model *m, const struct files_check *check,
 		    finding_fn report, void *ctx)
 {
 	cleanup_free uint8_t *seen = xzalloc((m->nfiles + 1) * sizeof(*seen));
-	struct look f = { .m = m, .check = check, .report = report, .ctx = ctx, .seen = seen };
+	struct look f = { .m = m, .check = check, .report = report, .ctx = ctx, .seen = seen, .euid = geteuid() };
 	struct rlimit limit;
 
 	for (size_t i = 0; i < m->ntasks; i++) {

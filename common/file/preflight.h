@@ -17,6 +17,7 @@ struct look {
 	void *ctx;
 	int count;
 	uint8_t *seen; /* by index of m->files: SEEN_* */
+	unsigned euid;
 	/* The mount that was asked last. */
 	bool mount_known;
 	uint64_t mount;

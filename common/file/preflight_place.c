@@ -44,9 +44,9 @@ static unsigned long mount_flags(struct look *f, const char *path, const struct 
 /* Not by the ids of root with all its powers: then there is nothing to ask. */
 static void check_rights(struct look *f, const char *path, int how)
 {
-	if (geteuid() != 0 && faccessat(AT_FDCWD, path, how, AT_EACCESS) < 0 && errno == EACCES)
+	if (f->euid != 0 && faccessat(AT_FDCWD, path, how, AT_EACCESS) < 0 && errno == EACCES)
 		look_found(f, path, "may not be opened for %s by user %u, as whom this runs",
-		      how & W_OK && how & R_OK ? "reading and writing" : how & W_OK ? "writing" : "reading", (unsigned)geteuid());
+		      how & W_OK && how & R_OK ? "reading and writing" : how & W_OK ? "writing" : "reading", f->euid);
 }
 
 void look_opening(struct look *f, const char *path, const struct statx *st, uint32_t flags)
