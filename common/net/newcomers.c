@@ -24,6 +24,23 @@ static const struct nft_set sets[2][2] = {
 	{ { "listeners6", 3, IPV6_ADDR << 6 | INET_SERVICE, 20 }, { "ports6", 4, INET_SERVICE, 2 } },
 };
 
+/* Without an address of IPv6 to IPv4, too, unless it says that it does not. */
+size_t net_listeners_of(int family, const void *address, uint16_t port, bool v6only, struct net_listener v[2])
+{
+	static const uint8_t none[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const bool v6 = family == AF_INET6 && memcmp(address, mapped, sizeof(mapped)) != 0;
+	const size_t skip = family == AF_INET6 && !v6 ? sizeof(mapped) : 0;
+
+	v[0] = (struct net_listener){ .v6 = v6, .port = port };
+	memcpy(v[0].address, (const uint8_t *)address + skip, v6 ? 16 : 4);
+	v[0].any = !memcmp(v[0].address, none, sizeof(none));
+	if (!v6 || !v[0].any || v6only)
+		return 1;
+	v[1] = v[0];
+	v[1].v6 = false;
+	return 2;
+}
+
 static void put_key(struct nl_msg *msg, const struct net_listener *l)
 {
 	struct nlattr *elem = nla_nest_start(msg, NFTA_LIST_ELEM), *k = nla_nest_start(msg, NFTA_SET_ELEM_KEY);
@@ -119,7 +136,7 @@ static void put_all(struct nft_batch *b, const char *table, const struct net_lis
 	}
 }
 
-int newcomers_stop(const char *id, const struct net_listener *v, size_t n, struct newcomers **out, struct err *err)
+int newcomers_stop(const char *who, const char *id, const struct net_listener *v, size_t n, struct newcomers **out, struct err *err)
 {
 	struct newcomers *nc = xzalloc(sizeof(*nc));
 	struct nft_batch b;
@@ -129,7 +146,7 @@ int newcomers_stop(const char *id, const struct net_listener *v, size_t n, struc
 	nc->seq = 1;
 	nc->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	ret = nc->fd < 0 ? -errno : 0;
-	snprintf(nc->table, sizeof(nc->table), "cr-dump-%.24s", id);
+	snprintf(nc->table, sizeof(nc->table), "%.16s-%.24s", who, id);
 	if (!ret) {
 		nft_begin(&b, nc->seq);
 		put_all(&b, nc->table, v, n);

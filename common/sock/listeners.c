@@ -86,34 +86,19 @@ static void find_ours(const struct file_table *t, struct gather *g)
 		qsort(g->ours, g->nours, sizeof(*g->ours), by_number);
 }
 
-static void add(struct gather *g, const struct net_listener *l)
-{
-	array_reserve(&g->v, &g->cap, g->n, sizeof(*g->v));
-	g->v[g->n++] = *l;
-}
-
-/* One that listens; without an address of IPv6 to IPv4, too, unless it says that it does not. */
 static int take_listener(void *ctx, const struct nlmsghdr *h)
 {
-	static const uint8_t none[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	struct gather *g = ctx;
-	struct net_listener l = { .port = m->id.idiag_sport };
 	const uint64_t ino = m->idiag_inode;
 	const uint8_t *only;
 	size_t len;
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !bsearch(&ino, g->ours, g->nours, sizeof(ino), by_number))
 		return 0;
-	l.v6 = m->idiag_family == AF_INET6 && memcmp(m->id.idiag_src, mapped, sizeof(mapped)) != 0;
-	memcpy(l.address, (const uint8_t *)m->id.idiag_src + (l.v6 || m->idiag_family == AF_INET ? 0 : sizeof(mapped)), l.v6 ? 16 : 4);
-	l.any = !memcmp(l.address, none, sizeof(none));
-	add(g, &l);
 	only = sock_diag_attr(h, sizeof(*m), INET_DIAG_SKV6ONLY, 1, &len);
-	if (l.v6 && l.any && !(only && *only)) {
-		l.v6 = false;
-		add(g, &l);
-	}
+	array_reserve(&g->v, &g->cap, g->n + 2, sizeof(*g->v));
+	g->n += net_listeners_of(m->idiag_family, m->id.idiag_src, m->id.idiag_sport, only && *only, g->v + g->n);
 	return 0;
 }
 
@@ -156,7 +141,7 @@ void listeners_stop(struct dump *d)
 		ask(AF_INET6, 1 << TCP_LISTEN, 0, take_listener, &g);
 	}
 	/* Without nftables or privileges: listeners_quiet() tells when it mattered. */
-	if (g.n && newcomers_stop(dump_run_id(d), g.v, g.n, &listeners_of(d)->stopped, &ignore) == 0) {
+	if (g.n && newcomers_stop("cr-dump", dump_run_id(d), g.v, g.n, &listeners_of(d)->stopped, &ignore) == 0) {
 		ask(AF_INET, 1 << TCP_SYN_RECV, 0, take_opening, d->listeners);
 		ask(AF_INET6, 1 << TCP_SYN_RECV, 0, take_opening, d->listeners);
 	}

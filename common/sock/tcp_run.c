@@ -18,6 +18,7 @@
 #include "common/net/guard.h"
 #include "common/net/handshake.h"
 #include "common/net/iptables.h"
+#include "common/net/newcomers.h"
 #include "common/sock/accept_queue.h"
 
 enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING };
@@ -35,6 +36,7 @@ struct tcp_run {
 	struct guard *guard;
 	int root; /* pidfd of the root task */
 	struct handshake *handshake; /* NULL: no connections wait to be accepted */
+	struct newcomers *newcomers; /* are to come behind those; NULL: as they like */
 	struct net_connection *conns; /* of the checkpoint, restored or not */
 	size_t nconns;
 	bool released, done;
@@ -116,6 +118,24 @@ static void collect(const struct model *m, struct tcp_run *run)
 			accept_queue_connection(q->e, q->e->waiting[i], &run->conns[run->nconns++]);
 }
 
+/* Where nftables cannot, they come as they like. */
+static void stop_newcomers(struct tcp_run *run, const char *id)
+{
+	struct err ignore = ERR_INIT;
+	struct net_listener *v = NULL;
+	size_t n = 0, cap = 0;
+
+	for (const struct accept_queue *q = run->all->accept_queues; q; q = q->next) {
+		const InetSkEntry *e = q->e;
+
+		array_reserve(&v, &cap, n + 2, sizeof(*v));
+		n += net_listeners_of((int)e->family, e->src_addr, htons((uint16_t)e->src_port), e->has_v6only && e->v6only, v + n);
+	}
+	if (n)
+		newcomers_stop("cr-restore", id, v, n, &run->newcomers, &ignore);
+	free(v);
+}
+
 int tcp_run_begin(const struct model *m, const struct plan *plan, const struct log *log, struct tcp_run **out,
 		  struct err *err)
 {
@@ -152,6 +172,8 @@ int tcp_run_begin(const struct model *m, const struct plan *plan, const struct l
 		ret = lock(run, id, err);
 	else if (run->nconns || !image_dir_sealed(m->dir)) /* CRIU makes a table also where nothing is to be locked */
 		find_lock(run, id);
+	if (!ret && run->lock)
+		stop_newcomers(run, id);
 	if (ret < 0 || (!any && !run->lock && !run->iptables))
 		tcp_run_free(take_ptr(*out));
 	return ret;
@@ -438,6 +460,7 @@ void tcp_run_done(struct tcp_run *run)
 	run->done = true;
 	if (run->guard)
 		guard_act(run->guard, GUARD_UNLOCK);
+	newcomers_let(take_ptr(run->newcomers));
 	fault("tcp:restored");
 	const uint64_t start = now_us();
 	if (run->lock && net_unlock(run->lock, &err) < 0)
@@ -462,6 +485,7 @@ void tcp_run_free(struct tcp_run *run)
 	if (run->released && !run->done)
 		accept_queues_undo(run->all, run->fds);
 	handshake_close(run->handshake);
+	newcomers_let(run->newcomers);
 	guard_stop(run->guard);
 	if (run->root >= 0)
 		close(run->root);
