@@ -151,6 +151,12 @@ enum preflight_when {
 	 * ports, names, locks, memory), and nothing is said that will be said again. */
 	PREFLIGHT_EARLY,
 };
+/*
+ * Many files are looked at by a thread, while the plan is made: preflight_collect() with these options takes what it found. Not where that
+ * is too early, because scripts run before, or is another's work, because the caller gives some of the files.
+ */
+struct preflight_ahead *preflight_begin(const struct model *m, const struct restore_opts *opts); /* NULL: not so */
+void preflight_end(struct preflight_ahead *a); /* NULL is fine */
 int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,
 		      const struct log *log, struct findings *f, struct err *err);
 int preflight(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,

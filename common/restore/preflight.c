@@ -8,15 +8,19 @@
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sched.h>
 #include <time.h>
 #include <sys/resource.h>
 
+#include "common/base/action.h"
+#include "common/base/aside.h"
 #include "common/base/clock.h"
 #include "common/base/findings.h"
 #include "common/base/io.h"
 #include "common/feature/feature.h"
 #include "common/image/source.h"
 #include "common/tty/pty.h"
+#include "common/file/external.h"
 #include "common/file/table.h"
 #include "common/sock/accept_queue.h"
 #include "common/sock/tcp_ended.h"
@@ -222,6 +226,61 @@ static void check_terminals(const struct plan *plan, struct findings *f)
 	}
 }
 
+struct preflight_ahead { struct aside aside; const struct model *m; struct files_check files; struct findings found; };
+
+static int look_ahead(void *arg, struct err *err)
+{
+	struct preflight_ahead *a = arg;
+
+	(void)err;
+	/* A table of descriptors that two threads have in common costs a grace period each time that it grows (expand_fdtable() in
+	 * fs/file.c). Where it stays so, it costs that. */
+	unshare(CLONE_FILES);
+	files_preflight(a->m, &a->files, report, &a->found);
+	return 0;
+}
+
+#define AHEAD_FROM 256 /* entries of files: less is done before a thread runs */
+
+struct preflight_ahead *preflight_begin(const struct model *m, const struct restore_opts *opts)
+{
+	struct preflight_ahead *a;
+
+	if (m->nfiles < AHEAD_FROM || (opts->given && opts->given->nfds) || actions_any(opts->actions) || opts->stream >= 0 ||
+	    opts->plan_only)
+		return NULL;
+	a = xzalloc(sizeof(*a));
+	a->m = m;
+	a->files = (struct files_check){ .skip_rwx = opts->skip_file_rwx_check, .size_only = opts->validate_size_only };
+	aside_start(&a->aside, look_ahead, a);
+	return a;
+}
+
+void preflight_end(struct preflight_ahead *a)
+{
+	struct err ignore = ERR_INIT;
+
+	if (!a)
+		return;
+	aside_join(&a->aside, &ignore);
+	findings_release(&a->found);
+	free(a);
+}
+
+/* Files, and sockets. */
+static void check_files(const struct model *m, const struct files_check *files, struct preflight_ahead *ahead, struct findings *f)
+{
+	struct err ignore = ERR_INIT;
+
+	if (!ahead) {
+		files_preflight(m, files, report, f);
+		return;
+	}
+	aside_join(&ahead->aside, &ignore);
+	for (size_t i = 0; i < ahead->found.n; i++)
+		report(f, ahead->found.v[i].object, ahead->found.v[i].reason);
+}
+
 int preflight_collect(const struct model *m, const struct plan *plan, const struct restore_opts *opts, enum preflight_when when,
 		      const struct log *log, struct findings *f, struct err *err)
 {
@@ -246,7 +305,7 @@ int preflight_collect(const struct model *m, const struct plan *plan, const stru
 	check_addresses(m, &own, f);
 	if (all)
 		check_clocks(m, log);
-	files_preflight(m, &files, report, f);
+	check_files(m, &files, opts->ahead, f);
 	if (all)
 		mm_preflight(m, report, f);
 	/* While the tasks live that are sent: when the last page has gone, it is too late to be told by the restore itself. */

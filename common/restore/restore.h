@@ -13,6 +13,7 @@
 struct findings; /* common/base/findings.h */
 struct externals; /* common/file/external.h */
 struct actions; /* common/base/action.h */
+struct preflight_ahead; /* common/restore/inner.h */
 
 struct restore_opts {
 	const char *images_dir; /* -D */
@@ -42,6 +43,7 @@ struct restore_opts {
 	bool detach; /* -d: the caller exits when the tree runs, and is nobody's parent then */
 	const struct externals *given; /* --external and --inherit-fd; may be NULL */
 	struct actions *actions; /* who is told of the stages; may be NULL */
+	struct preflight_ahead *ahead; /* what is looked at while it is planned; restore_run()'s own */
 };
 
 struct restore_stats { uint64_t restore_us, forking_us, memory_us, total_us, pages_restored, bytes_read; };

@@ -240,6 +240,7 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 	int ret;
 
 	*root = 0;
+	opts->ahead = NULL;
 	own_limits_lift(&limits);
 	stats = stats ? stats : &none;
 	*stats = (struct restore_stats){ 0 };
@@ -250,6 +251,7 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 		ret = opts->stream >= 0 ? stream_load(dir, opts, log, &m, err) : model_load(dir, &m, err);
 	if (!ret) {
 		log_debug(log, "checkpoint read in %lu us", (unsigned long)(now_us() - start));
+		opts->ahead = preflight_begin(m, opts);
 		ret = plan_build(m, opts, &plan, err);
 	}
 	if (!ret && opts->plan_only) {
@@ -278,6 +280,7 @@ int restore_run(const struct restore_opts *given, const struct log *log, pid_t *
 		if (used_give_back(m, &why))
 			log_warn(log, "auto-dedup: %s%s%s", why.object, why.object[0] ? ": " : "", why.reason);
 	}
+	preflight_end(opts->ahead);
 	model_free(take_ptr(m)); /* before its directory */
 	image_dir_free(dir);
 	own_limits_back(&limits);
