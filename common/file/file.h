@@ -245,8 +245,9 @@ int reg_open_flags(uint32_t flags);
 /* fcntl(F_SETFL) for the description in slot when `want` differs from what it was made with (O_ASYNC comes with the
  * owner, late and in the task: see fown_plan). */
 void plan_setfl(struct plan *plan, uint32_t slot, uint32_t have, uint32_t want);
-/* Steps of the task: signal owner and O_ASYNC for its descriptor fd. */
-void fown_plan(const FownEntry *fown, uint32_t flags, int fd, struct plan_task *pt);
+/* Steps of the task: signal owner and O_ASYNC for its descriptor fd of this entry; an owner that another user has set is the last
+ * program's. */
+int fown_plan(const struct model *m, struct plan *plan, const FileEntry *entry, int fd, struct plan_task *pt, struct err *err);
 /* Signal owner and flags of an entry of any type; NULL when it has none. */
 const FownEntry *file_fown(const struct model *m, const FileEntry *entry, uint32_t *flags);
 /* lseek to the entry's position. */

@@ -35,37 +35,63 @@ int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **out, stru
 	fown->pid = (uint32_t)owner.pid;
 	fown->uid = ids[0];
 	fown->euid = ids[1];
-	/*
-	 * The kernel takes these ids from whoever calls F_SETOWN. The restored task calls it with the credentials that
-	 * it has now, so others cannot come back.
-	 */
-	const struct proc_status *st = &d->task->threads[0].status;
-	if (fown->uid != st->uid[0] || fown->euid != st->uid[1])
-		return err_refuse(err,
-				  "its signal owner was set with uid %u (effective %u), which the task no longer has",
-				  fown->uid, fown->euid);
 	return 0;
 }
 
-void fown_plan(const FownEntry *fown, uint32_t flags, int fd, struct plan_task *pt)
+/* The kernel takes uid and effective uid of who calls F_SETOWN (f_modown() in fs/fcntl.c), and signals only whom those may signal. */
+static bool set_by_task(const struct model *m, const FownEntry *fown, const struct plan_task *pt)
 {
+	const CoreEntry *core = m->tasks[pt->index].threads[0].core;
+	const CredsEntry *creds = core && core->thread_core ? core->thread_core->creds : NULL;
+
+	return !creds || (fown->uid == creds->uid && fown->euid == creds->euid);
+}
+
+/*
+ * Somebody set the owner who is not who the task is now: a daemon before it gave up being root, as a rule. So we do, as he was: with
+ * our effective id for a saved one, to come back. Whether it was done is asked behind that: an error before would leave us so.
+ */
+static void set_as_another(struct plan *plan, const FownEntry *fown, const struct f_owner_ex *owner, uint32_t slot)
+{
+	struct program *p = plan->last;
+	struct step_ref real = program_call(p, 0, "who we are", SYS_getuid), effective = program_call(p, 0, "who we are", SYS_geteuid);
+	const uint64_t same = UINT32_MAX, told = owner->type == F_OWNER_PGRP ? -(uint64_t)owner->pid : (uint64_t)owner->pid;
+
+	program_call(p, 0, "as who set the signal owner", SYS_setresuid, A(fown->uid), A(fown->euid), A_RESULT(effective));
+	program_try(p, 0, "signal owner", SYS_fcntl, A_SLOT(slot), A(F_SETOWN_EX), A_DATA(program_data(p, owner, sizeof(*owner))));
+	program_call(p, 0, "as before", SYS_setresuid, A(same), A_RESULT(effective), A(same));
+	program_call(p, 0, "as before", SYS_setresuid, A_RESULT(real), A(same), A(same));
+	program_call_eq(p, 0, "signal owner, set by another user", told, SYS_fcntl, A_SLOT(slot), A(F_GETOWN));
+}
+
+int fown_plan(const struct model *m, struct plan *plan, const FileEntry *entry, int fd, struct plan_task *pt, struct err *err)
+{
+	uint32_t flags = 0, slot;
+	const FownEntry *fown = file_fown(m, entry, &flags);
 	struct program *prog = pt->threads[0].prog;
 	struct arg number = A((uint64_t)fd);
 
-	/*
-	 * Late: the owner may be a thread, which must exist, and F_SETOWN records the caller's credentials, which must
-	 * be the final ones.
-	 */
+	if (!fown || flags & O_PATH)
+		return 0;
+	/* Late: the owner may be a thread, which must exist, and the credentials must be the final ones. */
 	if (fown->pid) {
 		struct f_owner_ex owner = { .type = (int)fown->pid_type, .pid = (pid_t)fown->pid };
-		struct data_ref data = program_data(prog, &owner, sizeof(owner));
-		program_call(prog, THREAD_AFTER_CREDS, "signal owner", SYS_fcntl, number, A(F_SETOWN_EX), A_DATA(data));
+
+		if (set_by_task(m, fown, pt))
+			program_call(prog, THREAD_AFTER_CREDS, "signal owner", SYS_fcntl, number, A(F_SETOWN_EX),
+				     A_DATA(program_data(prog, &owner, sizeof(owner))));
+		else if (file_slot_known(plan, entry->type, entry->id, FILE_AS_ENTRY, &slot))
+			set_as_another(plan, fown, &owner, slot);
+		else
+			return err_refuse(err, "its signal owner was set with uid %u (effective %u), and only its task can open it",
+					  fown->uid, fown->euid);
 	}
 	if (fown->signum)
 		program_call(prog, THREAD_AFTER_CREDS, "signal of the owner", SYS_fcntl, number, A(F_SETSIG),
 			     A(fown->signum));
 	if (flags & O_ASYNC)
 		program_call(prog, THREAD_AFTER_CREDS, "O_ASYNC", SYS_fcntl, number, A(F_SETFL), A(flags));
+	return 0;
 }
 
 const FownEntry *file_fown(const struct model *m, const FileEntry *e, uint32_t *flags)

@@ -280,8 +280,6 @@ static int finish(const struct model *m, struct plan *plan, struct plan_task *pt
 {
 	const FileEntry *entry = model_file(m, fd->type, fd->id);
 	const struct file_kind *kind = kind_of(entry->type);
-	uint32_t flags = 0;
-
 	const uint64_t key = (uint64_t)entry->type << 32 | entry->id;
 	uint32_t done;
 
@@ -296,10 +294,7 @@ static int finish(const struct model *m, struct plan *plan, struct plan_task *pt
 		if (ret < 0)
 			return ret;
 	}
-	const FownEntry *fown = file_fown(m, entry, &flags);
-	if (first && fown && !(flags & O_PATH))
-		fown_plan(fown, flags, (int)fd->fd, pt);
-	return 0;
+	return first ? fown_plan(m, plan, entry, (int)fd->fd, pt, err) : 0;
 }
 
 /* Whatever is not in the table goes: images, slots, the controller's own descriptors. */

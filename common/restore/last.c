@@ -46,13 +46,19 @@ static int run(struct plan *plan, struct program *p, const struct slots *slots, 
 	program_link(p, &(struct program_link){ .base = (uint64_t)(uintptr_t)bytes, .epilogue_phase = INT32_MAX,
 						.slots = slots->fd, .nslots = slots->n }, bytes);
 	for (size_t place = 0; place < program_steps(p); place++) {
-		const uint64_t *a = steps[place].arg;
-		size_t i = program_at(p, place);
-		long ret = syscall((long)steps[place].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		const size_t i = program_at(p, place);
+		uint64_t a[6];
+		for (int k = 0; k < 6; k++) {
+			a[k] = steps[place].arg[k];
+			if (program_args(p, i)[k].kind == ARG_RESULT)
+				memcpy(&a[k], (const void *)(uintptr_t)a[k], sizeof(a[k]));
+		}
+		const long ret = syscall((long)steps[place].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		enum step_expect expect;
 		int64_t want;
 
-		program_set_result(p, i, ret == -1 ? -errno : ret);
+		steps[place].result = ret == -1 ? -errno : ret;
+		program_set_result(p, i, steps[place].result);
 		expect = program_expect(p, i, &want);
 		if (!program_met(expect, want, program_result(p, (struct step_ref){ (uint32_t)i })))
 			return step_error(plan, p, i, err);

@@ -48,6 +48,8 @@ static uint64_t step_takes(const struct program *p, size_t i)
 		return note && !strcmp(note, unix_signed_note) ? CAP(CAP_SYS_ADMIN) : 0;
 	case SYS_chroot:
 		return CAP(CAP_SYS_CHROOT);
+	case SYS_setresuid:
+		return is(a[1], UINT32_MAX) || is(a[0], UINT32_MAX) ? 0 : CAP(CAP_SETUID);
 	case SYS_fsopen:
 		return CAP(CAP_SYS_ADMIN);
 	default:
