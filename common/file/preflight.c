@@ -142,6 +142,7 @@ int files_preflight(const struct model *m, const struct files_check *check,
 	}
 	look_deleted(&f);
 	look_watched(&f);
+	look_devices(&f);
 	if (!check->held)
 		look_locks(&f);
 	sockets_preflight(m, check->held, report, ctx, &f.count);

@@ -40,6 +40,8 @@ void look_deleted(struct look *f);
 bool look_is_made(const struct model *m, const char *path);
 /* The paths that inotify and fanotify watch. */
 void look_watched(struct look *f);
+/* Devices to which tun files are attached. */
+void look_devices(struct look *f);
 /* Who has locks here that those of the checkpoint would meet. */
 void look_locks(struct look *f);
 
