@@ -69,8 +69,7 @@ static int check_process(const struct dump *d, int proc, const char *pid, struct
 	for (size_t i = 0; i < n && !ret; i++) {
 		snprintf(path, sizeof(path), "task/%d/status", tids[i]);
 		if (!proc_status(fd, path, arena, &st, &ignore) && st.tracer && is_thread_of(d->task, st.tracer))
-			ret = err_hint(err, err_refuse(err, "it traces thread %d of pid %s (%s), which is not in the tree",
-						       tids[i], pid, st.comm),
+			ret = err_hint(err, err_refuse(err, "it traces thread %d of pid %s (%s)", tids[i], pid, st.comm),
 				       "end the debugging first");
 	}
 	return ret;
