@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A process that debugs another one, which is not below it.
- * test: refused=traces_thread.*not_in_the_tree
+ * test: refused=traces_thread_[0-9]*_of_pid
  */
 #include "test.h"
 
