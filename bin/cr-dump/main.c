@@ -75,6 +75,7 @@ static int run(const struct opts *o, struct log *log, struct err *err)
 		.tcp_established = opt_bool(o, OPT_TCP_ESTABLISHED),
 		.tcp_close = opt_bool(o, OPT_TCP_CLOSE),
 		.skip_in_flight = opt_bool(o, OPT_SKIP_IN_FLIGHT),
+		.unix_close = opt_bool(o, OPT_UNIX_CLOSE),
 		.network_lock = opt_is(o, OPT_NETWORK_LOCK, "skip") ? NET_LOCK_SKIP : NET_LOCK_NFTABLES,
 		.shell_job = opt_bool(o, OPT_SHELL_JOB),
 		.timeout_s = (unsigned)opt_int(o, OPT_TIMEOUT),

@@ -58,7 +58,7 @@ struct dump_opts {
 	int compress;	      /* level of zstd; 0: not at all */
 	int stream;	      /* descriptor that the images go to; -1: to images_dir */
 	bool display_stats;
-	bool tcp_established, tcp_close, skip_in_flight;
+	bool tcp_established, tcp_close, skip_in_flight, unix_close;
 	int network_lock;     /* enum net_lock_method */
 	const struct externals *given; /* --external; may be NULL */
 	enum cgroups_mode cgroups;

@@ -157,7 +157,8 @@ static int dump_state(struct dump *d, const struct fd_source *src, const struct 
 	e->peer = diag->peer;
 	if (e->state == UNIX_LISTEN) {
 		e->backlog = diag->wqueue;
-		listeners_watch(d, src->fd, 0);
+		if (!d->opts->unix_close)
+			listeners_watch(d, src->fd, 0);
 	}
 	if (diag->shutdown) {
 		e->has_shutdown = true;
@@ -245,6 +246,21 @@ static void show_name(const char *name, size_t len, char *out, size_t n)
 	snprintf(out, n, "%s%.*s", abstract ? "@" : "", (int)len - abstract, len ? name + abstract : "");
 }
 
+/* As unix_release_sock() in net/unix/af_unix.c leaves one whose other end was closed: with what came, and an error if that had not read all. */
+static void close_outside(struct dump *d, const struct unix_table *t, struct unix_seen *s)
+{
+	const struct unix_diag *peer = unix_diag_find(&t->diags, s->peer);
+	UnixSkEntry *e = s->entry;
+
+	e->peer = s->peer = 0;
+	e->has_shutdown = true;
+	e->shutdown = SK_SHUTDOWN__BOTH;
+	e->has_gone_name = true;
+	e->gone_name.len = peer ? peer->name_len : 0;
+	e->gone_name.data = arena_dup(d->arena, peer ? peer->name : "", e->gone_name.len);
+	e->has_reset = e->reset = peer && peer->rqueue;
+}
+
 /* The other end belongs to somebody else: named, so that a restore connects to it again, or refused. */
 static int check_outside(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
 {
@@ -292,6 +308,8 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 	char who[96];
 
 	for (size_t i = 0; i < s->diag->nicons; i++) {
+		if (d->opts->unix_close && !(s->diag->icons[i] && seen(t, s->diag->icons[i])))
+			continue;
 		if (!s->diag->icons[i])
 			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "
 					  "what it sent cannot be seen");
@@ -317,6 +335,13 @@ static int check_shared(struct dump *d, const struct unix_seen *s, struct err *e
 	return outside_hint(outside_refuse(d, &st, "", what, err), err);
 }
 
+/* --unix-close: a connection from outside, which no other option makes again. */
+static bool is_closed(const struct dump *d, const struct unix_table *t, const struct unix_seen *s)
+{
+	return d->opts->unix_close && s->peer && !seen(t, s->peer) && s->entry->type != SOCK_DGRAM && !is_given(d, s->ino) &&
+	       !is_given(d, s->peer);
+}
+
 int unixsk_finish(struct dump *d, struct err *err)
 {
 	struct unix_table *t = d->files->sockets;
@@ -329,10 +354,12 @@ int unixsk_finish(struct dump *d, struct err *err)
 		return 0;
 	qsort(t->seen, t->nseen, sizeof(*t->seen), by_ino);
 	for (size_t i = 0; i < t->nseen && !ret; i++) {
-		const struct unix_seen *s = &t->seen[i];
+		struct unix_seen *s = &t->seen[i];
 		d->task = s->task;
 		ret = check_waiting(d, t, s, err);
-		if (!ret && s->peer && !seen(t, s->peer)) {
+		if (!ret && is_closed(d, t, s)) {
+			close_outside(d, t, s);
+		} else if (!ret && s->peer && !seen(t, s->peer)) {
 			for (k = 0; k < noutside && outside[k] != s->peer; k++)
 				;
 			if (k < noutside)
