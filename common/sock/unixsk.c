@@ -179,6 +179,7 @@ static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 	const struct unix_diag *diag = unix_diag_find(&t->diags, (uint32_t)src->st.st_ino);
 	if (!diag)
 		return err_refuse(err, "unix socket of another network namespace");
+	t->dev = src->st.st_dev;
 	entry->usk = e;
 	e->id = entry->id;
 	e->ino = (uint32_t)src->st.st_ino;
@@ -221,6 +222,16 @@ static bool seen(const struct unix_table *t, uint32_t ino)
 	return unix_find_seen(t, ino);
 }
 
+bool unix_is_in_tree(struct dump *d, const struct unix_table *t, uint32_t ino)
+{
+	const struct stat st = { .st_dev = t->dev, .st_ino = ino };
+	size_t n = 0;
+
+	if (d->found)
+		file_same_inode(d, &st, &n);
+	return n;
+}
+
 static void who_has(struct dump *d, uint32_t ino, char *who, size_t n)
 {
 	char link[32];
@@ -245,6 +256,26 @@ static void show_name(const char *name, size_t len, char *out, size_t n)
 	snprintf(out, n, "%s%.*s", abstract ? "@" : "", (int)len - abstract, len ? name + abstract : "");
 }
 
+static const char let_go[] = "dump a tree that has both processes, or let one of them close it";
+
+/* Without a name it is a client's end, as a rule, or one of a pair. */
+static int refuse_nameless(uint32_t peer, const char *who, struct err *err)
+{
+	return err_hint(err, err_refuse(err, "unix socket, whose other end (socket:[%u] without a name) is not dumped: %s has it", peer, who),
+			"no option helps, as only a name can be connected to again: %s", let_go);
+}
+
+/* Of connections each is named, for the server takes a new one for another client. */
+static int refuse_named(const struct unix_seen *s, const char *shown, const char *who, bool all, struct err *err)
+{
+	int ret = err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
+
+	if (s->entry->type == SOCK_DGRAM)
+		return err_hint(err, ret, "--ext-unix-sk connects it again to that name at the restore");
+	return err_hint(err, ret, "%s--external unix[%u] makes a new connection to that name at the restore",
+			all ? "--ext-unix-sk without this inode is for datagrams; " : "", s->peer);
+}
+
 /* The other end belongs to somebody else: named, so that a restore connects to it again, or refused. */
 static int check_outside(struct dump *d, const struct unix_table *t, const struct unix_seen *s, struct err *err)
 {
@@ -252,22 +283,15 @@ static int check_outside(struct dump *d, const struct unix_table *t, const struc
 	const bool one = is_given(d, s->ino), other = is_given(d, s->peer), given = one || other, dgram = s->entry->type == SOCK_DGRAM,
 		   all = external_find(d->opts->given, "unix", "");
 	const ProtobufCBinaryData name = { peer ? peer->name_len : 0, peer ? (uint8_t *)(uintptr_t)peer->name : NULL };
-	char who[96], shown[UNIX_NAME_MAX + 2] = "without a name";
+	char who[96], shown[UNIX_NAME_MAX + 2];
 	UnixSkEntry *e;
 
 	who_has(d, s->peer, who, sizeof(who));
-	if (name.len)
-		show_name((const char *)name.data, name.len, shown, sizeof(shown));
-	if (!given && !(dgram && all)) {
-		err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
-		if (name.len)
-			err_hint(err, 0, dgram ? "--ext-unix-sk connects it again to that name at the restore" :
-						 "--external unix[%u] makes a new connection to that name at the restore", s->peer);
-		return -EINVAL;
-	}
+	show_name((const char *)name.data, name.len, shown, sizeof(shown));
 	if (!name.len)
-		return err_refuse(err, "unix socket, whose other end (socket:[%u]) is not dumped and has no name to connect to "
-				  "again: %s has it", s->peer, who);
+		return refuse_nameless(s->peer, who, err);
+	if (!given && !(dgram && all))
+		return refuse_named(s, shown, who, all, err);
 	if (!dgram && s->diag->rqueue)
 		return err_refuse(err, "unix socket with data that %s sent: a new connection to %s would not have it", who, shown);
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
@@ -293,13 +317,14 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 
 	for (size_t i = 0; i < s->diag->nicons; i++) {
 		if (!s->diag->icons[i])
-			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "
-					  "what it sent cannot be seen");
-		if (seen(t, s->diag->icons[i]))
+			return err_hint(err, err_refuse(err, "listening unix socket with a connection that its client has closed"
+							" already: what it sent cannot be seen"),
+					"try again when the program has accepted it");
+		if (seen(t, s->diag->icons[i]) || unix_is_in_tree(d, t, s->diag->icons[i]))
 			continue;
 		who_has(d, s->diag->icons[i], who, sizeof(who));
-		return err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped: %s has it",
-				  s->diag->icons[i], who);
+		return err_hint(err, err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped:"
+						" %s has it", s->diag->icons[i], who), "%s", let_go);
 	}
 	return 0;
 }
@@ -337,7 +362,7 @@ int unixsk_finish(struct dump *d, struct err *err)
 				;
 			if (k < noutside)
 				continue;
-			ret = check_outside(d, t, s, err); /* one that is connected again may be two */
+			ret = unix_is_in_tree(d, t, s->peer) ? 0 : check_outside(d, t, s, err); /* one that is connected again may be two */
 			array_reserve(&outside, &cap, noutside, sizeof(*outside));
 			outside[noutside++] = s->peer;
 		} else if (!ret) {
