@@ -261,7 +261,8 @@ static const char let_go[] = "dump a tree that has both processes, or let one of
 /* Without a name it is a client's end, as a rule, or one of a pair. */
 static int refuse_nameless(uint32_t peer, const char *who, struct err *err)
 {
-	return err_hint(err, err_refuse(err, "unix socket, whose other end (socket:[%u] without a name) is not dumped: %s has it", peer, who),
+	return err_hint(err, err_refuse(err, "unix socket, whose other end (socket:[%u] without a name) is not dumped: %s has it",
+					peer, who),
 			"no option helps, as only a name can be connected to again: %s", let_go);
 }
 
