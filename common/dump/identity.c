@@ -46,7 +46,10 @@ uint32_t identity_own_ns(const struct dump *d, const char *name)
 /* Links of /proc/self/ns: those of `namespaces`, then what children would get. */
 static const char *const for_children[] = { "pid_for_children", "time_for_children" };
 #define OWN_LINKS (ARRAY_SIZE(namespaces) + ARRAY_SIZE(for_children))
-struct own_links { char link[OWN_LINKS][64]; };
+#define LINK_MAX 64
+/* A task that does not live where the root does, in this kind of namespace. */
+struct apart { bool looked; const char *kind; const struct dump_task *task; };
+struct own_links { char link[OWN_LINKS][LINK_MAX]; struct apart apart; };
 
 static const char *link_name(size_t i)
 {
@@ -82,26 +85,70 @@ void identity_entered(struct dump *d, const char *name, const char *link)
 			snprintf(d->own_links->link[i], sizeof(d->own_links->link[i]), "%s", link);
 }
 
+/* "net:[4026531840]"; false: the kernel has no such kind, or the task is gone. */
+static bool read_link(const struct dump_task *t, const char *name, char out[LINK_MAX])
+{
+	char path[32];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "ns/%s", name);
+	n = readlinkat(t->proc_fd, path, out, LINK_MAX - 1);
+	out[MAX(n, (ssize_t)0)] = 0;
+	return n > 0;
+}
+
+/* The first living task that is not in the root's namespace of this kind; NULL: none. Who has his parent's is no news. */
+static const struct dump_task *find_apart(const struct dump *d, const char *name)
+{
+	char roots[LINK_MAX], its[LINK_MAX];
+
+	if (!read_link(d->tasks[0], name, roots))
+		return NULL;
+	for (size_t i = 1; i < d->ntasks; i++) {
+		const struct dump_task *t = d->tasks[i];
+
+		if (!t->zombie && !(t->kin & KIN_NAMESPACES) && read_link(t, name, its) && strcmp(roots, its))
+			return t;
+	}
+	return NULL;
+}
+
+int identity_nowhere(const struct dump *d, int ret, struct err *err)
+{
+	const struct dump_task *root = d->tasks[0];
+	struct apart a = d->own_links->apart;
+
+	for (size_t i = 0; i < ARRAY_SIZE(namespaces) && !a.looked && !a.task; i++)
+		a = (struct apart){ false, namespaces[i].name, find_apart(d, namespaces[i].name) };
+	a.looked = true;
+	if (d->found) /* one thread, which may ask again of each task */
+		d->own_links->apart = a;
+	if (!a.task)
+		return ret;
+	return err_hint(err, ret, "no place to run cr-dump helps: pid %d (%s) and pid %d (%s) of the tree live in different %s namespaces;"
+			" some programs have a setting to make none of their own", root->pid, root->stat.comm, a.task->pid,
+			a.task->stat.comm, a.kind);
+}
+
 int identity_check(const struct dump *d, struct err *err)
 {
 	if (d->task->kin & KIN_NAMESPACES)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
 		const char *own = d->own_links->link[i];
-		char path[64], theirs[64];
-		ssize_t a;
+		char theirs[LINK_MAX];
 
-		snprintf(path, sizeof(path), "ns/%s", namespaces[i].name);
-		a = readlinkat(d->task->proc_fd, path, theirs, sizeof(theirs) - 1);
-		if (a < 0 && !*own)
-			continue; /* a kind that this kernel does not have */
-		if (a < 0)
+		if (!read_link(d->task, namespaces[i].name, theirs)) {
+			if (!*own)
+				continue; /* a kind that this kernel does not have */
 			return err_sys(err, "cannot read its %s namespace", namespaces[i].name);
-		theirs[a] = 0;
+		}
 		if (!strcmp(own, theirs))
 			continue;
-		err_refuse(err, "it lives in another %s namespace than the dumper (%s)", namespaces[i].name, theirs);
-		err_hint(err, -EINVAL, "run cr-dump inside that namespace: nsenter -t %d -a", d->task->pid);
+		const bool entered = d->ipc_back && !strcmp(namespaces[i].name, "ipc");
+		err_refuse(err, "it lives in another %s namespace than %s (%s)", namespaces[i].name,
+			   entered ? "the first of the tree" : "the dumper", theirs);
+		err_hint(err, identity_nowhere(d, -EINVAL, err), "run cr-dump inside that namespace: nsenter -t %d -a", d->task->pid);
 		if (dump_note(d, -EINVAL, err))
 			return -EINVAL;
 	}

@@ -11,6 +11,9 @@
 /* Refuses what the namespace images of this version cannot express: foreign namespaces. Reads d only, so that it may run
  * beside other work. */
 int identity_check(const struct dump *d, struct err *err);
+/* Of a refusal for a namespace, ret: where tasks of the tree live in different ones of any kind, no place to run cr-dump from helps, and
+ * the error gets that as its hint, with two of them; else it has none yet. */
+int identity_nowhere(const struct dump *d, int ret, struct err *err);
 /* Writes inventory, pstree, ids, seccomp and timens. */
 void identity_put(struct dump *d);
 /* Of a pre-dump: its inventory, which is all but memory. */

@@ -279,6 +279,8 @@ extern const struct file_kind regfile_kind, pipe_kind, fifo_kind, eventfd_kind, 
 int file_refuse(struct dump *d, const struct fd_source *src, struct err *err);
 /* What the link of a descriptor names, when it is of a kind that cannot come back in any way; else NULL. */
 const char *file_hopeless(const char *link);
+/* What helps against such a one before its program starts again, where anything does, as the hint of an error. Returns ret. */
+int file_hint_hopeless(const char *link, int ret, struct err *err);
 extern const struct state_kind fs_kind, file_locks_kind;
 /* The error of a readlink(2) of an open file, errno: a path that is too long for the kernel to tell is refused. */
 int file_link_error(const char *what, struct err *err);

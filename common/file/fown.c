@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Signal-driven I/O of a description: its owner (struct fown_struct), the signal, and O_ASYNC. */
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "common/file/fdrows.h"
@@ -9,6 +10,13 @@
 #ifndef F_GETOWNER_UIDS
 #define F_GETOWNER_UIDS 17 /* with CONFIG_CHECKPOINT_RESTORE; <linux/fcntl.h> clashes with <fcntl.h> */
 #endif
+
+/* What the restored tasks open themselves (file_opened_late()). */
+static bool only_task_opens(const struct fd_source *src)
+{
+	return reg_proc_pid(src->link) || !strcmp(src->link, "/dev/tty") || !strcmp(src->link, "anon_inode:[pidfd]") ||
+	       !strncmp(src->link, "pidfd:[", 7);
+}
 
 int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **out, struct err *err)
 {
@@ -35,6 +43,10 @@ int fown_dump(struct dump *d, const struct fd_source *src, FownEntry **out, stru
 	fown->pid = (uint32_t)owner.pid;
 	fown->uid = ids[0];
 	fown->euid = ids[1];
+	const struct proc_status *st = &d->task->threads[0].status;
+	if ((fown->uid != st->uid[0] || fown->euid != st->uid[1]) && only_task_opens(src))
+		return err_refuse(err, "its signal owner was set with uid %u (effective %u), which the task no longer has, and nobody"
+				  " else can open it", fown->uid, fown->euid);
 	return 0;
 }
 

@@ -174,6 +174,7 @@ static int collect_all(struct dump *d, struct table **tables, size_t *n, struct 
 static int refuse_hopeless(const struct table *tables, size_t n, struct err *err)
 {
 	cleanup_strbuf struct strbuf all = STRBUF_INIT;
+	int ret;
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < tables[i].n; k++) {
@@ -183,7 +184,11 @@ static int refuse_hopeless(const struct table *tables, size_t n, struct err *err
 			if (what)
 				strbuf_printf(&all, "%spid %d fd %d: %s", all.len ? ", " : "", f->task->pid, f->number, what);
 		}
-	return all.len ? err_refuse(err, "nothing can bring these back: %s", all.s) : 0;
+	ret = all.len ? err_refuse(err, "nothing can bring these back: %s", all.s) : 0;
+	for (size_t i = 0; ret && i < n; i++)
+		for (size_t k = 0; k < tables[i].n; k++)
+			file_hint_hopeless(tables[i].fds[k].link, ret, err);
+	return ret;
 }
 
 /* Events that wait, before anything of ours can add to them. */

@@ -55,8 +55,8 @@ static int check_alone(const struct dump *d, const char *link, struct err *err)
 			continue;
 		snprintf(path, sizeof(path), "%s/ns/ipc", e->d_name);
 		if (readlinkat(dirfd(proc), path, its, sizeof(its) - 1) > 0 && !strcmp(its, link))
-			ret = err_hint(err, err_refuse(err, "its IPC namespace (%s) is also that of pid %d, which is not in the tree",
-						       link, (int)pid),
+			ret = err_hint(err, identity_nowhere(d, err_refuse(err, "its IPC namespace (%s) is also that of pid %d, which is"
+									   " not in the tree", link, (int)pid), err),
 				       "dump all that live there, or run cr-dump inside that namespace: nsenter -t %d -i", d->task->pid);
 	}
 	if (proc)

@@ -58,7 +58,7 @@ static int refuse_name(const struct proc_map *m, bool shmem, struct err *err)
 	if (!*n && !has(m, VMF(io) | VMF(pf)))
 		return 0;
 	if (starts(n, "anon_inode:[io_uring]"))
-		return err_refuse(err, "rings of io_uring, which this version does not restore");
+		return file_hint_hopeless(n, err_refuse(err, "rings of io_uring, which this version does not restore"), err);
 	if (starts(n, "anon_inode:[perf_event]"))
 		return err_refuse(err, "a ring of perf_event_open, which this version does not restore");
 	if (starts(n, "anon_inode:"))

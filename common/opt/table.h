@@ -235,7 +235,8 @@ enum opt_group {
 	  "how connections are kept silent meanwhile (nftables serves for iptables, too)",                             \
 	  .values = "iptables|nftables|skip")                                                                          \
 	X(EXT_UNIX_SK, "ext-unix-sk", 'x', OPT_T_LIST, "INODE[,INODE...]", NULL, TOOL_CR, TOOL_CR, OPT_G_NET,                \
-	  "accept unix sockets whose peer is outside the tree", .implied = "")                                         \
+	  "accept unix sockets whose peer is outside the tree, and has a name to connect to again; connections by "     \
+	  "INODE only", .implied = "")                                                                                 \
 	X(UNIX_CLOSE, "unix-close", 0, OPT_T_BOOL, NULL, "no", TOOL_DUMP, TOOL_DUMP, OPT_G_NET,                              \
 	  "bring unix connections from outside of the tree back as if their other end had closed")                     \
 	X(VETH_PAIR, "veth-pair", 0, OPT_T_LIST, "IN=OUT", NULL, TOOL_RESTORE, 0, OPT_G_NET,                           \

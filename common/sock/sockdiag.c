@@ -110,7 +110,7 @@ int sock_refuse_netns(int fd, const char *what, struct err *err)
 		return 0;
 	return err_hint(err, err_refuse(err, "%s is of another network namespace (net:[%llu])", what,
 					(unsigned long long)its.st_ino),
-			"run cr-dump there: nsenter --net");
+			"such a socket comes back only where its process lives in that namespace, and cr-dump runs there, too");
 }
 
 int sock_refuse_queue(int fd, const char *what, struct err *err)

@@ -169,6 +169,44 @@ static int dump_state(struct dump *d, const struct fd_source *src, const struct 
 	return 0;
 }
 
+static bool is_given(const struct dump *d, uint32_t ino)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", ino);
+	return external_find(d->opts->given, "unix", id);
+}
+
+/* --unix-close: a connection from outside, which no other option makes again. What nobody has is on its way in a message. */
+static bool is_to_close(struct dump *d, const struct unix_table *t, const UnixSkEntry *e)
+{
+	const struct stat st = { .st_dev = t->dev, .st_ino = e->peer };
+	char link[32], who[96];
+	size_t n;
+
+	if (!d->opts->unix_close || e->state != UNIX_CONNECTED || !e->peer || e->type == SOCK_DGRAM || is_given(d, e->ino) ||
+	    is_given(d, e->peer))
+		return false;
+	file_same_inode(d, &st, &n);
+	snprintf(link, sizeof(link), "socket:[%u]", e->peer);
+	return !n && file_find_holder(d, link, who, sizeof(who));
+}
+
+/* As unix_release_sock() in net/unix/af_unix.c leaves one whose other end was closed: with what came, and an error if that has not read
+ * all. */
+static void close_outside(struct dump *d, const struct unix_table *t, UnixSkEntry *e)
+{
+	const struct unix_diag *peer = unix_diag_find(&t->diags, e->peer);
+
+	e->peer = 0;
+	e->has_shutdown = true;
+	e->shutdown = SK_SHUTDOWN__BOTH;
+	e->has_gone_name = true;
+	e->gone_name.len = peer ? peer->name_len : 0;
+	e->gone_name.data = arena_dup(d->arena, peer ? peer->name : "", e->gone_name.len);
+	e->has_reset = e->reset = peer && peer->rqueue;
+}
+
 static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, struct err *err)
 {
 	UnixSkEntry *e = arena_msg(d->arena, UnixSkEntry, unix_sk_entry__init);
@@ -180,12 +218,15 @@ static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 	const struct unix_diag *diag = unix_diag_find(&t->diags, (uint32_t)src->st.st_ino);
 	if (!diag)
 		return err_refuse(err, "unix socket of another network namespace");
+	t->dev = src->st.st_dev;
 	entry->usk = e;
 	e->id = entry->id;
 	e->ino = (uint32_t)src->st.st_ino;
 	e->type = (uint32_t)src->type;
 	e->flags = (uint32_t)src->flags;
 	ret = dump_state(d, src, t, diag, e, err);
+	if (!ret && is_to_close(d, t, e))
+		close_outside(d, t, e);
 	dump_peer_cred(d, src, e);
 	if (!ret)
 		ret = unix_name_dump(d, src, diag, e, err);
@@ -222,6 +263,16 @@ static bool seen(const struct unix_table *t, uint32_t ino)
 	return unix_find_seen(t, ino);
 }
 
+bool unix_is_in_tree(struct dump *d, const struct unix_table *t, uint32_t ino)
+{
+	const struct stat st = { .st_dev = t->dev, .st_ino = ino };
+	size_t n = 0;
+
+	if (d->found)
+		file_same_inode(d, &st, &n);
+	return n;
+}
+
 static void who_has(struct dump *d, uint32_t ino, char *who, size_t n)
 {
 	char link[32];
@@ -231,14 +282,6 @@ static void who_has(struct dump *d, uint32_t ino, char *who, size_t n)
 		snprintf(who, n, "nobody in sight");
 }
 
-static bool is_given(const struct dump *d, uint32_t ino)
-{
-	char id[16];
-
-	snprintf(id, sizeof(id), "%u", ino);
-	return external_find(d->opts->given, "unix", id);
-}
-
 static void show_name(const char *name, size_t len, char *out, size_t n)
 {
 	const bool abstract = len && !name[0];
@@ -246,19 +289,26 @@ static void show_name(const char *name, size_t len, char *out, size_t n)
 	snprintf(out, n, "%s%.*s", abstract ? "@" : "", (int)len - abstract, len ? name + abstract : "");
 }
 
-/* As unix_release_sock() in net/unix/af_unix.c leaves one whose other end was closed: with what came, and an error if that had not read all. */
-static void close_outside(struct dump *d, const struct unix_table *t, struct unix_seen *s)
-{
-	const struct unix_diag *peer = unix_diag_find(&t->diags, s->peer);
-	UnixSkEntry *e = s->entry;
+static const char let_go[] = "dump a tree that has both processes, or let one of them close it";
 
-	e->peer = s->peer = 0;
-	e->has_shutdown = true;
-	e->shutdown = SK_SHUTDOWN__BOTH;
-	e->has_gone_name = true;
-	e->gone_name.len = peer ? peer->name_len : 0;
-	e->gone_name.data = arena_dup(d->arena, peer ? peer->name : "", e->gone_name.len);
-	e->has_reset = e->reset = peer && peer->rqueue;
+/* Without a name it is a client's end, as a rule, or one of a pair. */
+static int refuse_nameless(const struct unix_seen *s, const char *who, struct err *err)
+{
+	return err_hint(err, err_refuse(err, "unix socket, whose other end (socket:[%u] without a name) is not dumped: %s has it",
+					s->peer, who),
+			s->entry->type == SOCK_DGRAM ? "only a name can be connected to again: %s" :
+						       "--unix-close brings it back as if that had closed; to keep it, %s", let_go);
+}
+
+/* Of connections each is named, for the server takes a new one for another client. */
+static int refuse_named(const struct unix_seen *s, const char *shown, const char *who, bool all, struct err *err)
+{
+	int ret = err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
+
+	if (s->entry->type == SOCK_DGRAM)
+		return err_hint(err, ret, "--ext-unix-sk connects it again to that name at the restore");
+	return err_hint(err, ret, "%s--external unix[%u] makes a new connection to that name at the restore",
+			all ? "--ext-unix-sk without this inode is for datagrams; " : "", s->peer);
 }
 
 /* The other end belongs to somebody else: named, so that a restore connects to it again, or refused. */
@@ -268,22 +318,15 @@ static int check_outside(struct dump *d, const struct unix_table *t, const struc
 	const bool one = is_given(d, s->ino), other = is_given(d, s->peer), given = one || other, dgram = s->entry->type == SOCK_DGRAM,
 		   all = external_find(d->opts->given, "unix", "");
 	const ProtobufCBinaryData name = { peer ? peer->name_len : 0, peer ? (uint8_t *)(uintptr_t)peer->name : NULL };
-	char who[96], shown[UNIX_NAME_MAX + 2] = "without a name";
+	char who[96], shown[UNIX_NAME_MAX + 2];
 	UnixSkEntry *e;
 
 	who_has(d, s->peer, who, sizeof(who));
-	if (name.len)
-		show_name((const char *)name.data, name.len, shown, sizeof(shown));
-	if (!given && !(dgram && all)) {
-		err_refuse(err, "unix socket, whose other end (socket:[%u] %s) is not dumped: %s has it", s->peer, shown, who);
-		if (name.len)
-			err_hint(err, 0, dgram ? "--ext-unix-sk connects it again to that name at the restore" :
-						 "--external unix[%u] makes a new connection to that name at the restore", s->peer);
-		return -EINVAL;
-	}
+	show_name((const char *)name.data, name.len, shown, sizeof(shown));
 	if (!name.len)
-		return err_refuse(err, "unix socket, whose other end (socket:[%u]) is not dumped and has no name to connect to "
-				  "again: %s has it", s->peer, who);
+		return refuse_nameless(s, who, err);
+	if (!given && !(dgram && all))
+		return refuse_named(s, shown, who, all, err);
 	if (!dgram && s->diag->rqueue)
 		return err_refuse(err, "unix socket with data that %s sent: a new connection to %s would not have it", who, shown);
 	FileEntry *entry = arena_msg(d->arena, FileEntry, file_entry__init);
@@ -311,13 +354,15 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 		if (d->opts->unix_close && !(s->diag->icons[i] && seen(t, s->diag->icons[i])))
 			continue;
 		if (!s->diag->icons[i])
-			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "
-					  "what it sent cannot be seen");
-		if (seen(t, s->diag->icons[i]))
+			return err_hint(err, err_refuse(err, "listening unix socket with a connection that its client has closed"
+							" already: what it sent cannot be seen"),
+					"try again when the program has accepted it");
+		if (seen(t, s->diag->icons[i]) || unix_is_in_tree(d, t, s->diag->icons[i]))
 			continue;
 		who_has(d, s->diag->icons[i], who, sizeof(who));
-		return err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped: %s has it",
-				  s->diag->icons[i], who);
+		return err_hint(err, err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped:"
+						" %s has it", s->diag->icons[i], who),
+				"--unix-close drops it; to keep it, %s", let_go);
 	}
 	return 0;
 }
@@ -335,13 +380,6 @@ static int check_shared(struct dump *d, const struct unix_seen *s, struct err *e
 	return outside_hint(outside_refuse(d, &st, "", what, err), err);
 }
 
-/* --unix-close: a connection from outside, which no other option makes again. */
-static bool is_closed(const struct dump *d, const struct unix_table *t, const struct unix_seen *s)
-{
-	return d->opts->unix_close && s->peer && !seen(t, s->peer) && s->entry->type != SOCK_DGRAM && !is_given(d, s->ino) &&
-	       !is_given(d, s->peer);
-}
-
 int unixsk_finish(struct dump *d, struct err *err)
 {
 	struct unix_table *t = d->files->sockets;
@@ -354,17 +392,15 @@ int unixsk_finish(struct dump *d, struct err *err)
 		return 0;
 	qsort(t->seen, t->nseen, sizeof(*t->seen), by_ino);
 	for (size_t i = 0; i < t->nseen && !ret; i++) {
-		struct unix_seen *s = &t->seen[i];
+		const struct unix_seen *s = &t->seen[i];
 		d->task = s->task;
 		ret = check_waiting(d, t, s, err);
-		if (!ret && is_closed(d, t, s)) {
-			close_outside(d, t, s);
-		} else if (!ret && s->peer && !seen(t, s->peer)) {
+		if (!ret && s->peer && !seen(t, s->peer)) {
 			for (k = 0; k < noutside && outside[k] != s->peer; k++)
 				;
 			if (k < noutside)
 				continue;
-			ret = check_outside(d, t, s, err); /* one that is connected again may be two */
+			ret = unix_is_in_tree(d, t, s->peer) ? 0 : check_outside(d, t, s, err); /* one that is connected again may be two */
 			array_reserve(&outside, &cap, noutside, sizeof(*outside));
 			outside[noutside++] = s->peer;
 		} else if (!ret) {

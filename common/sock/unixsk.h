@@ -63,6 +63,7 @@ struct unix_message {
 /* Hangs on the file table. */
 struct unix_table {
 	struct unix_diags diags;
+	dev_t dev; /* of all sockets */
 	struct unix_seen *seen; /* malloc'ed */
 	size_t nseen, cap;
 	struct unix_message *messages; /* malloc'ed */
@@ -74,6 +75,8 @@ int unix_name_dump(struct dump *d, const struct fd_source *src, const struct uni
 		   struct err *err);
 /* NULL: not dumped. Only when all are known. */
 struct unix_seen *unix_find_seen(const struct unix_table *t, uint32_t ino);
+/* A task of the tree has it, although it was not dumped: a check has said why, and what is at its other end is no news. */
+bool unix_is_in_tree(struct dump *d, const struct unix_table *t, uint32_t ino);
 /* Takes note of a message that was read, in order; and when all sockets are known: can all be sent again? */
 void unix_note_message(struct dump *d, uint32_t ino, bool cred, const void *sender, size_t len);
 int unix_check_messages(struct dump *d, struct unix_table *t, struct err *err);

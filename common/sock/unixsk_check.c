@@ -93,7 +93,7 @@ static void warn_outside(struct dump *d, struct unix_table *t)
 	for (size_t i = 0; i < t->diags.n; i++) {
 		const struct unix_diag *s = &t->diags.v[i];
 		const struct unix_seen *server = s->type == SOCK_DGRAM && s->peer ? unix_find_seen(t, s->peer) : NULL;
-		if (!server || server->peer == s->ino || unix_find_seen(t, s->ino))
+		if (!server || server->peer == s->ino || unix_find_seen(t, s->ino) || unix_is_in_tree(d, t, s->ino))
 			continue;
 		first = first ?: s;
 		n++;
@@ -124,6 +124,8 @@ int unix_check_messages(struct dump *d, struct unix_table *t, struct err *err)
 		const struct unix_seen *s = unix_find_seen(t, m->ino);
 
 		late = m->cred || (late && i && m[-1].ino == m->ino);
+		if (s && s->peer && !unix_find_seen(t, s->peer) && unix_is_in_tree(d, t, s->peer))
+			continue; /* from there, as likely as not */
 		ret = s ? check_message(t, s, m, late, err) : 0;
 		if (ret < 0)
 			return err_task(err, s->task->pid, s->task->stat.comm, file_blame(s->number, ret, err));

@@ -34,7 +34,7 @@ has() {
 jq -e 'type == "array" and all(.[]; (.reason | type == "string" and length > 0))' json >/dev/null || die "not an array of findings: $(cat json)"
 has "$root" '^fd [0-9]+$' 'userfaultfd' ''
 has "$root" '^mapping ' 'userfaultfd' ''
-has "$root" '^fd [0-9]+$' 'io_uring' ''
+has "$root" '^fd [0-9]+$' 'io_uring' 'do without it .*kernel.io_uring_disabled'
 has "$root" '^fd [0-9]+$' 'POSIX lock' '--file-locks'
 has "$root" '^fd [0-9]+$' 'flock' '--file-locks'
 has "$root" '^fd [0-9]+$' 'TCP connection' '--tcp-established'
@@ -57,7 +57,7 @@ jq -e 'all(.[]; .reason | test("lock") | not)' json >/dev/null || die "--file-lo
 mkdir img
 kill -9 "$tracer"
 wait "$tracer" 2>/dev/null
-refused 5 "cr-dump --check -t $root" "$CR_DUMP" -t "$root" -D img
+refused 5 "userfaultfd, pid $root fd [0-9]*: io_uring; many programs .*; cr-dump --check -t $root" "$CR_DUMP" -t "$root" -D img
 "$CR_DUMP" --check -t "$root" --json >json
 jq -e --argjson pid "$second" 'all(.[]; .pid != $pid)' json >/dev/null || die "it is traced no more"
 

@@ -24,7 +24,14 @@ for kind in dgram stream; do
 	counts $kind
 	# Half a stream is nobody's wish by chance.
 	if [ $kind = stream ]; then
-		refused 5 'external unix\[' "$CR_DUMP" -t "$client" -D $kind-img --ext-unix-sk
+		refused 5 '--external unix\[' "$CR_DUMP" -t "$client" -D $kind-img
+		refused 5 'without this inode is for datagrams; --external unix\[' "$CR_DUMP" -t "$client" -D $kind-img --ext-unix-sk
+		# The client's end has no name: of the server, none of these options helps, and that is said with all of them.
+		for with in '' --ext-unix-sk "--external=unix[$(inode_of "$client")]"; do
+			refused 5 "without a name\) is not dumped: pid $client \(unixpeer\) has it; --unix-close brings it back as if that had closed; .*dump a tree" \
+				"$CR_DUMP" -t "$server" -D $kind-img ${with:+"$with"}
+		done
+		counts $kind
 		peer_ino=$(inode_of "$client")
 		allow=(--external "unix[$peer_ino]")
 		sleep 0.01

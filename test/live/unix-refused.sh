@@ -40,6 +40,12 @@ elif what in ('epoll', 'owner'):
     socket.send_fds(a, [b'x'], [fd])
     os.close(fd)
     keep += [a, b]
+elif what in ('halves', 'queued'):
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if what == 'halves' else socket.SOCK_DGRAM)
+    if what == 'halves': a.setsockopt(socket.SOL_SOCKET, 37, 1 << 7) # SO_TIMESTAMPING, SOF_TIMESTAMPING_OPT_ID
+    else: a.bind('one'); os.link('one', 'two')
+    a.send(b'hello')
+    keep += [a, b]
 elif what == 'server':
     keep += [new('inbox')]
 elif what == 'client':
@@ -71,6 +77,17 @@ no stranger 'credentials in a datagram from a socket with a name that is not con
 no third 'a datagram from another socket'
 no epoll 'an epoll instance is nowhere but in a message'
 no owner 'a signal owner is nowhere but in a message'
+
+# A pair of which one end is refused by itself: a check has nothing to say of the other one.
+for kind in halves queued; do
+	re='hard links'
+	[ $kind = queued ] || re=SOF_TIMESTAMPING_OPT_ID
+	begin $kind
+	"$CR_DUMP" --check -t "$PID" >out 2>&1
+	[ $? = 1 ] || die "$kind: a check finds nothing: $(cat out)"
+	grep -q "fd 3: .*$re" out && [ "$(wc -l <out)" = 1 ] || die "$kind: a check says: $(cat out)"
+	kill "$PID"
+done
 
 begin server
 server=$PID

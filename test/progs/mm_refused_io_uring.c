@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rings of io_uring are refused by their name, also when their descriptor is closed.
- * test: refused=rings_of_io.uring */
+ * test: refused=rings_of_io.uring.*;_many_programs_can_be_told_to_do_without_it */
 #include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
