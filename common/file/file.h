@@ -61,6 +61,7 @@ struct file_table {
 	struct unix_table *sockets; /* unixsk.h */
 	struct sock_errors *errors; /* common/sock/sockerr.h; NULL before the first */
 	struct udp_corks *corks; /* common/sock/udp_cork.c; NULL before the first */
+	struct reuse_groups *reuse; /* common/sock/reuse.c; NULL before the first */
 	struct outside *outside; /* NULL: nothing of the tree could be held elsewhere */
 	struct socks_ahead *ahead; /* common/sock/ahead.h; or NULL */
 	bool watches; /* some description hears what happens to files */
@@ -103,6 +104,7 @@ int unixsk_finish(struct dump *d, struct err *err);
 void unix_table_free(struct unix_table *t);
 void sock_errors_free(struct sock_errors *all);
 void udp_corks_free(struct udp_corks *all); /* NULL is fine */
+void reuse_groups_free(struct reuse_groups *g); /* the same */
 
 /* "inotify", "fanotify"; NULL when the link says that the description is something else. */
 const char *fsnotify_name(const char *link);
@@ -194,6 +196,7 @@ struct file_plan {
 	bool unix_planned;
 	struct id_map ports; /* inetsk.c: how many sockets are bound to a port */
 	bool ports_counted;
+	struct reuse_plan *reuse; /* common/sock/reuse.c; in the arena, NULL at first */
 	uint32_t icmp[2]; /* common/sock/sockerr.c: slots of raw sockets */
 	bool has_icmp[2];
 };

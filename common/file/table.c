@@ -64,6 +64,7 @@ void file_table_free(struct file_table *t)
 	unix_table_free(t->sockets);
 	sock_errors_free(t->errors);
 	udp_corks_free(t->corks);
+	reuse_groups_free(t->reuse);
 	outside_free(t->outside);
 	free(t);
 }

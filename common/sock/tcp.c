@@ -4,6 +4,7 @@
 #include "common/sock/accept_queue.h"
 #include "common/sock/ahead.h"
 #include "common/sock/listeners.h"
+#include "common/sock/reuse.h"
 #include "common/sock/tcp_ended.h"
 #include "common/sock/tcp_load.h"
 
@@ -124,6 +125,7 @@ static int dump_listening(struct dump *d, const struct fd_source *src, FileEntry
 	if (getsockopt(src->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return err_sys(err, "cannot read the state of a TCP socket");
 	e->backlog = info.tcpi_sacked;
+	reuse_dump(d, src->fd, e);
 	if (d->opts->skip_in_flight || d->opts->tcp_close)
 		return 0;
 	n = info.tcpi_unacked;
@@ -283,7 +285,9 @@ static int tcp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 		if (ret <= 0)
 			return ret;
 	}
-	ret = e->n_waiting && !gave_up ? accept_queue_plan(m, e, plan, slot, err) : 0;
+	ret = reuse_plan_before(m, e, plan, err);
+	if (!ret)
+		ret = e->n_waiting && !gave_up ? accept_queue_plan(m, e, plan, slot, err) : 0;
 	if (!ret)
 		ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)

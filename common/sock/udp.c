@@ -14,6 +14,7 @@
 
 #include "common/base/io.h"
 #include "common/sock/inet.h"
+#include "common/sock/reuse.h"
 #include "common/sock/sockerr.h"
 #include "common/sock/udp.h"
 
@@ -173,8 +174,10 @@ static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	(void)entry;
 	sock_describe(src->fd, what, sizeof(what));
 	int ret = dgram_dump(d, src, e, what, err);
-	if (!ret)
+	if (!ret) {
+		reuse_dump(d, src->fd, e);
 		ret = dump_unsent(d, src->fd, e, what, err);
+	}
 	if (!ret && !e->has_error)
 		ret = udp_dump_queue(d, src->fd, e, what, err);
 	return ret;
@@ -261,6 +264,8 @@ static int udp_plan(const struct model *m, const InetSkEntry *e, struct plan *pl
 {
 	int ret = check(e, err);
 
+	if (!ret)
+		ret = reuse_plan_before(m, e, plan, err);
 	if (!ret)
 		ret = inet_plan_socket(plan, e, slot, err);
 	if (ret < 0)

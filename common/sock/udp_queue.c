@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/udp.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "common/sock/reuse.h"
 #include "common/sock/udp.h"
 
 #define DATAGRAM_MAX 65536
@@ -317,17 +319,6 @@ static int check_packet(const struct sock_packet *q, const InetSkEntry *e, struc
 	return 0;
 }
 
-/* Whether another socket of the checkpoint has this port too: then only who is connected to the sender gets what it sends. */
-static bool shares_port(const struct model *m, const InetSkEntry *e)
-{
-	for (size_t i = 0; i < m->nfiles; i++) {
-		const InetSkEntry *o = m->files[i]->type == FD_TYPES__INETSK ? m->files[i]->isk : NULL;
-		if (o && o != e && o->id != e->id && o->src_port == e->src_port && o->proto == e->proto)
-			return true;
-	}
-	return false;
-}
-
 static void plan_peer(struct plan *plan, const InetSkEntry *e, const SkPacketEntry *p, uint32_t slot, bool on)
 {
 	struct program *c = plan->controller;
@@ -351,6 +342,35 @@ static void plan_peer(struct plan *plan, const InetSkEntry *e, const SkPacketEnt
 	}
 	program_call(c, MAKE_CONTENT, on ? "sender as peer, for now" : "no peer again", SYS_connect, A_SLOT(slot),
 		     A_DATA(program_data(c, &a, len)), A(len));
+}
+
+/*
+ * What the moments with a peer leave behind, but for has_conns of a group and, of who has any address, its place there: the processor that
+ * the last datagram came on (udp_queue_rcv_skb()), and no device (__udp_disconnect()).
+ */
+static void plan_no_trace(struct plan *plan, const InetSkEntry *e, uint32_t slot)
+{
+	const char *device = e->opts->so_bound_dev ? e->opts->so_bound_dev : e->ifname;
+	struct program *c = plan->controller;
+
+	plan_sockopt(plan, MAKE_CONTENT, slot, "SO_INCOMING_CPU", SOL_SOCKET, SO_INCOMING_CPU,
+		     e->opts->has_so_incoming_cpu ? (int)e->opts->so_incoming_cpu : -1);
+	if (device)
+		program_call(c, MAKE_CONTENT, "SO_BINDTODEVICE", SYS_setsockopt, A_SLOT(slot), A(SOL_SOCKET), A(SO_BINDTODEVICE),
+			     A_DATA(program_string(c, device)), A(strlen(device) + 1));
+}
+
+/* What comes to the group goes to the member with this index, until the program is taken away. */
+static void plan_choice(struct plan *plan, uint32_t slot, uint32_t index)
+{
+	const struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, index);
+	const struct sock_fprog prog = { .len = 1 };
+	struct program *c = plan->controller;
+	struct data_ref head = program_data(c, &prog, sizeof(prog));
+
+	program_data_pointer(c, head, offsetof(struct sock_fprog, filter), program_data(c, &code, sizeof(code)), 0);
+	program_call(c, MAKE_CONTENT, "chosen of its group, for now", SYS_setsockopt, A_SLOT(slot), A(SOL_SOCKET),
+		     A(SO_ATTACH_REUSEPORT_CBPF), A_DATA(head), A(sizeof(prog)));
 }
 
 static void plan_packet(struct plan *plan, const InetSkEntry *e, const struct sock_packet *q, uint32_t slot, uint32_t raw,
@@ -386,6 +406,8 @@ int udp_plan_queue(const struct model *m, const InetSkEntry *e, struct plan *pla
 	const struct timeval wait[2] = { { 2, 0 }, { 0, 0 } };
 	const struct sock_packet *v;
 	uint64_t room = 65536;
+	enum reuse_way way;
+	uint32_t index;
 	size_t n;
 	int ret = sock_packets(m, plan, e->id, &v, &n, err);
 
@@ -399,7 +421,9 @@ int udp_plan_queue(const struct model *m, const InetSkEntry *e, struct plan *pla
 			return ret;
 		room += v[i].len + DATAGRAM_COST;
 	}
-	const bool shared = shares_port(m, e);
+	ret = reuse_way_of(m, e, plan, &way, &index, err);
+	if (ret < 0)
+		return ret;
 	bool look = true; /* until an empty one comes, of which a look would leave a mark */
 	cleanup_free unsigned char *buf = xmalloc(DATAGRAM_MAX + 128);
 	plan_sockopt(plan, MAKE_CONTENT, slot, "room for what was queued", SOL_SOCKET, SO_RCVBUFFORCE,
@@ -411,15 +435,21 @@ int udp_plan_queue(const struct model *m, const InetSkEntry *e, struct plan *pla
 		if (i)
 			break;
 		program_call(c, MAKE_CONTENT, "blocking, for now", SYS_fcntl, A_SLOT(slot), A(F_SETFL), A(0));
+		if (way == REUSE_INDEX)
+			plan_choice(plan, slot, index);
 		for (size_t k = 0; k < n; k++) {
-			if (shared)
+			if (way == REUSE_PEER)
 				plan_peer(plan, e, v[k].entry, slot, true);
 			look = look && v[k].len;
 			plan_packet(plan, e, &v[k], slot, sender(plan, v[k].entry->inet_to.len == 16), look, buf);
-			if (shared)
+			if (way == REUSE_PEER)
 				plan_peer(plan, e, v[k].entry, slot, false);
 		}
+		if (way == REUSE_INDEX)
+			plan_sockopt(plan, MAKE_CONTENT, slot, "chosen by the kernel again", SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0);
 	}
+	if (way == REUSE_PEER)
+		plan_no_trace(plan, e, slot);
 	plan_sockopt(plan, MAKE_CONTENT, slot, "SO_PEEK_OFF", SOL_SOCKET, SO_PEEK_OFF, -1);
 	plan_sockopt(plan, MAKE_CONTENT, slot, "SO_RCVBUFFORCE", SOL_SOCKET, SO_RCVBUFFORCE, (int)(e->opts->so_rcvbuf / 2));
 	plan_sockopt(plan, MAKE_CONTENT, slot, "SO_BUF_LOCK", SOL_SOCKET, 72 /* SO_BUF_LOCK */,
