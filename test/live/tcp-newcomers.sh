@@ -76,6 +76,13 @@ start clients nsenter -t "$far" -n -- "$py" ../clients.py
 no_table() { ! nft list tables | grep cr-; }
 answers() { cat clients/served 2>/dev/null || echo 0; }
 some_more() { [ "$(answers)" -gt "$((before + 100))" ]; }
+# A segment that another processor was at when they were stopped may still become a connection: once in a very long while.
+copy() { # DIR
+	mkdir -p "$1"
+	"$CR_DUMP" -t "$SERVER" -D "$1" $est >"$1.dump.out" 2>&1 && return
+	grep -q 'a connection came while' "$1.dump.out" || die "cr-dump: $(cat "$1.dump.out")"
+	MAY_WARN=yes dump "$1" "$SERVER" $est
+}
 # A death of cr-dump lets them come again at once.
 CR_FAULT=dump:before-commit "$CR_DUMP" -t "$SERVER" -D img $est >out 2>&1
 [ $? = 137 ] || die "cr-dump does not die: $(cat out)"
@@ -85,7 +92,7 @@ wait_for 10 some_more || die "the server answers no more: $(answers), it is $(st
 for i in 1 2 3 4 5 6 7 8; do
 	before=$(answers)
 	wait_for 30 some_more || die "round $i: the server answers no more: $(answers), it is $(state_of "$SERVER")"
-	MAY_WARN=yes dump "img/$i" "$SERVER" $est
+	copy "img/$i"
 	wait_gone "$SERVER" || die "round $i: it is still there"
 	MAY_WARN=yes restore "img/$i" $est
 done
