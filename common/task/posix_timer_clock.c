@@ -3,12 +3,14 @@
  * The thread that a POSIX timer counts. Nobody tells it, but while all threads stand still a timer does: armed for a time of its clock
  * that is far away (TIMER_ABSTIME), it says how long that takes, and so where its clock stands; and the thread whose clock stands there, to
  * the nanosecond, is the one. Then it gets back what it had. The agent does this in one program, which it finishes whatever becomes of
- * us. The clock of another process's thread is nobody's to read (kernel/time/posix-cpu-timers.c, pid_for_clock()), so the agent does that, too.
+ * us. The clock of a thread is told only to its own process (kernel/time/posix-cpu-timers.c, pid_for_clock()): the agent asks for it, too.
  *
  * The thread that the agent runs in is the only one whose clock goes on meanwhile, and a timer of which two readings differ is its own.
  * Armed ones show that before they are touched, and are not touched then: they might go off in between. Those of the others cannot go
  * off. But a signal that a timer has sent and nobody has taken is lost when it is armed anew (kernel/time/posix-timers.c,
- * __posixtimer_deliver_signal(), Linux 6.13), so such a timer is left alone, and refused.
+ * __posixtimer_deliver_signal(), Linux 6.13), and a program that is busy and profiled has such a timer half of the time: the tick that
+ * makes it go off also gives the processor to us. So such a timer is left alone, and read twice by one thread after the other, that which
+ * is to get its signal first, until the readings differ.
  */
 #include "common/task/posix_timer.h"
 
@@ -28,7 +30,7 @@ struct asked {
 	const struct proc_timer *t;
 	struct data_ref first[2], had, then[2];
 	struct step_ref armed, again;
-	bool touched;
+	bool touched, waits;
 	pid_t tid; /* which it is */
 };
 
@@ -82,7 +84,7 @@ int timer_clocks_ask(struct dump *d, struct program *prog, struct timer_clocks *
 		if (!clock_is_makers(t->clock))
 			continue;
 		if (t->clock < 0 && (t->clock & CLOCK_WHICH) != CLOCK_OF_SCHEDULER)
-			return err_refuse(err, "POSIX timer %d counts the CPU time of one of %zu threads in ticks, of which several may have as many",
+			return err_refuse(err, "POSIX timer %d counts the CPU time of one of %zu threads in ticks: many may have as many",
 					  t->id, task->nthreads);
 		c->v[i].t = t;
 		c->v[i].first[0] = add_gettime(prog, t);
@@ -167,13 +169,11 @@ static int ask_again(struct dump *d, const struct program *first, struct timer_c
 			continue;
 		}
 		ret = is_pending(d->task, a->t, err);
-		if (ret > 0)
-			return err_hint(err,
-					err_refuse(err, "POSIX timer %d counts the CPU time of one of %zu threads, and does not tell which while"
-						   " its signal waits", a->t->id, d->task->nthreads),
-					"let the program take its signal, and try again");
 		if (ret < 0)
 			return ret;
+		a->waits = ret;
+		if (a->waits)
+			continue;
 		add_timer(prog, far, now, a);
 		n++;
 	}
@@ -232,13 +232,74 @@ static int find_owner(const struct dump *d, const struct program *prog, const st
 		second = its;
 	if (second)
 		return err_hint(err,
-				err_refuse(err, "POSIX timer %d counts the CPU time of one of %zu threads, of which several, %d too, have used as much",
+				err_refuse(err,
+					   "POSIX timer %d counts the CPU time of one of %zu threads, of which several, %d too, have used"
+					   " as much",
 					   a->t->id, d->task->nthreads, second->tid),
 				"try again when they have run");
 	if (!its)
 		return err_refuse(err, "POSIX timer %d counts the CPU time of a thread, and of none that lives", a->t->id);
 	a->tid = its->tid;
 	return 0;
+}
+
+/* ---- one thread after the other ---- */
+
+struct turn { size_t thread; const struct program *prog; struct data_ref now[2]; bool moves; };
+
+static bool is_its_turn(void *ctx, size_t thread)
+{
+	const struct turn *turn = ctx;
+
+	return thread == turn->thread;
+}
+
+static int compare_readings(void *ctx, size_t thread, struct err *err)
+{
+	struct turn *t = ctx;
+
+	t->moves = !same_time(program_answer(t->prog, t->now[0]), program_answer(t->prog, t->now[1]));
+	return 0;
+}
+
+/* Whether the timer moves while this thread runs. */
+static int read_in(struct dump *d, struct asked *a, size_t thread, struct err *err)
+{
+	const struct dump_thread *its = &d->task->threads[thread];
+	cleanup_program struct program *prog = program_new();
+	struct turn turn = { .thread = thread, .prog = prog };
+	const struct remote_done done = { is_its_turn, compare_readings, &turn };
+	int ret;
+
+	/* What a filter would say to it, nobody has asked. */
+	if (its->frozen->dead || its->frozen->tid == d->task->tid || its->status.seccomp)
+		return 0;
+	turn.now[0] = add_gettime(prog, a->t);
+	turn.now[1] = add_gettime(prog, a->t);
+	remote_prepare(d->task->remote, prog, false);
+	ret = remote_run_others(d->task->remote, prog, &done, err);
+	if (!ret && turn.moves)
+		a->tid = its->frozen->tid;
+	return ret;
+}
+
+static int find_by_turns(struct dump *d, struct asked *a, struct err *err)
+{
+	const struct dump_task *task = d->task;
+	int ret = 0;
+
+	for (int guess = 1; guess >= 0; guess--)
+		for (size_t i = 0; i < task->nthreads && !ret && !a->tid; i++)
+			if ((task->threads[i].frozen->tid == a->t->notify_tid) == guess)
+				ret = read_in(d, a, i, err);
+	if (ret || a->tid)
+		return ret;
+	return err_hint(err,
+			err_refuse(err,
+				   "POSIX timer %d counts the CPU time of one of %zu threads, and does not tell which while its signal"
+				   " waits",
+				   a->t->id, task->nthreads),
+			"let the program take its signal, and try again");
 }
 
 int timer_clocks_find(struct dump *d, const struct program *first, struct timer_clocks *c, struct err *err)
@@ -254,6 +315,10 @@ int timer_clocks_find(struct dump *d, const struct program *first, struct timer_
 	for (size_t i = 0; i < c->n && !ret; i++)
 		if (c->v[i].touched)
 			ret = find_owner(d, prog, c, &c->v[i], err);
+	/* Last: clocks go on. */
+	for (size_t i = 0; i < c->n && !ret; i++)
+		if (c->v[i].waits)
+			ret = find_by_turns(d, &c->v[i], err);
 	return ret;
 }
 

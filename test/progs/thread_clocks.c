@@ -12,7 +12,7 @@
 #define MS 1000000
 #define LONG_S 5000
 
-enum { OFTEN, TO_OTHER, ONCE, UNARMED, FAR, OF_FIRST, SECOND_OF_FIRST, TIMERS };
+enum { OFTEN, TO_OTHER, ONCE, UNARMED, FAR, OF_FIRST, SECOND_OF_FIRST, WAITING, TIMERS };
 static const struct { int thread, notify, to, value_ms, interval_ms; } timers[TIMERS] = {
 	[OFTEN] = { 1, SIGEV_THREAD_ID, 1, 20, 20 },
 	[TO_OTHER] = { 2, SIGEV_THREAD_ID, 1, 20, 20 },
@@ -21,8 +21,10 @@ static const struct { int thread, notify, to, value_ms, interval_ms; } timers[TI
 	[FAR] = { 2, SIGEV_NONE, 0, LONG_S * 1000, 7000 },
 	[OF_FIRST] = { 0, SIGEV_SIGNAL, 0, 100, 50 },
 	[SECOND_OF_FIRST] = { 0, SIGEV_NONE, 0, 0, 0 },
+	[WAITING] = { 3, SIGEV_THREAD_ID, 1, 5, 20 }, /* its signal, which is blocked */
 };
-static int ids[TIMERS], hits[TIMERS];
+static int ids[TIMERS], hits[TIMERS], waited;
+static bool drain;
 static struct { pid_t tid; pthread_t t; int go[2], done[2]; } th[THREADS];
 
 static void on_timer(int signo, siginfo_t *si, void *uc)
@@ -47,19 +49,6 @@ static void arm(int i, int value_ms)
 	CHECK(!syscall(SYS_timer_settime, ids[i], 0, &v, NULL));
 }
 
-static void make_own(int thread)
-{
-	for (int i = 0; i < TIMERS; i++) {
-		struct sigevent ev = { .sigev_notify = timers[i].notify, .sigev_signo = SIGUSR1, .sigev_value.sival_int = i };
-
-		if (timers[i].thread != thread)
-			continue;
-		ev._sigev_un._tid = timers[i].notify == SIGEV_THREAD_ID ? th[timers[i].to].tid : 0;
-		CHECK(!syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &ev, &ids[i]));
-		arm(i, timers[i].value_ms);
-	}
-}
-
 /* Processor time of the calling thread. */
 static void work(int ms)
 {
@@ -71,6 +60,22 @@ static void work(int ms)
 	while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / MS < ms);
 }
 
+static void make_own(int thread)
+{
+	for (int i = 0; i < TIMERS; i++) {
+		struct sigevent ev = { .sigev_notify = timers[i].notify, 
+				       .sigev_signo = i == WAITING ? SIGUSR2 : SIGUSR1, .sigev_value.sival_int = i };
+
+		if (timers[i].thread != thread)
+			continue;
+		ev._sigev_un._tid = timers[i].notify == SIGEV_THREAD_ID ? th[timers[i].to].tid : 0;
+		CHECK(!syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &ev, &ids[i]));
+		arm(i, timers[i].value_ms);
+	}
+	if (thread == timers[WAITING].thread)
+		work(10);
+}
+
 static void one_byte(int fd, bool out)
 {
 	char c = 0;
@@ -80,6 +85,20 @@ static void one_byte(int fd, bool out)
 		n = out ? write(fd, &c, 1) : read(fd, &c, 1);
 	while (n < 0 && errno == EINTR);
 	CHECK_EQ(n, 1);
+}
+
+/* How often the signal that is blocked waits for the calling thread. */
+static int take_waiting(void)
+{
+	const struct timespec now = { 0, 0 };
+	siginfo_t si;
+	sigset_t set;
+	int n = 0;
+
+	sigemptyset(&set);
+	for (sigaddset(&set, SIGUSR2); sigtimedwait(&set, &si, &now) == SIGUSR2; n++)
+		CHECK(si.si_code == SI_TIMER && si.si_value.sival_int == WAITING);
+	return n;
 }
 
 static void *thread(void *arg)
@@ -94,7 +113,10 @@ static void *thread(void *arg)
 	one_byte(th[me].done[1], true);
 	for (;;) {
 		one_byte(th[me].go[0], false);
-		work(150);
+		if (drain)
+			waited = take_waiting();
+		else
+			work(150);
 		one_byte(th[me].done[1], true);
 	}
 	return NULL;
@@ -110,6 +132,14 @@ static void run(int which)
 	one_byte(th[which].done[0], false);
 }
 
+static int waiting(void)
+{
+	drain = true;
+	run(timers[WAITING].to);
+	drain = false;
+	return waited;
+}
+
 /* Timers with a signal and a time go off by this thread, all others are as they were. */
 static void check_thread(int which)
 {
@@ -119,7 +149,7 @@ static void check_thread(int which)
 		before[i] = count(i);
 	run(which);
 	for (int i = 0; i < TIMERS; i++) {
-		const bool mine = timers[i].thread == which && timers[i].notify != SIGEV_NONE && timers[i].value_ms;
+		const bool mine = timers[i].thread == which && timers[i].notify != SIGEV_NONE && timers[i].value_ms && i != WAITING;
 
 		for (int k = 0; k < 1000 && mine && count(i) == before[i]; k++)
 			test_sleep_ms(5);
@@ -143,8 +173,11 @@ static void check_time(int i, long value_s, long interval_ms)
 int main(void)
 {
 	struct sigaction sa = { .sa_sigaction = on_timer, .sa_flags = SA_SIGINFO | SA_RESTART };
+	sigset_t set;
 
-	CHECK(!sigaction(SIGUSR1, &sa, NULL));
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	CHECK(!sigaction(SIGUSR1, &sa, NULL) && !sigprocmask(SIG_BLOCK, &set, NULL));
 	th[0].tid = gettid();
 	for (int i = 1; i < THREADS; i++) {
 		CHECK(!pipe(th[i].go) && !pipe(th[i].done));
@@ -159,8 +192,11 @@ int main(void)
 	check_time(UNARMED, 0, 0); /* it has no interval either (posix_timer_set_common()) */
 	check_time(SECOND_OF_FIRST, 0, 0);
 	CHECK_EQ(count(OFTEN) + count(TO_OTHER) + count(ONCE) + count(UNARMED), 0);
-	for (int i = 0; i < THREADS; i++)
+	CHECK(waiting() > 0);
+	for (int i = 0; i < THREADS; i++) {
 		check_thread(i);
+		CHECK_EQ(waiting() > 0, i == timers[WAITING].thread);
+	}
 	/* What was not armed counts the time of its thread, too. */
 	arm(UNARMED, 30);
 	arm(SECOND_OF_FIRST, LONG_S * 1000);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * test: refused=POSIX_timer_0_counts_the_CPU_time_of_one_of_2_threads,_and_does_not_tell_which_while_its_signal_waits
- * To ask a timer whose time it counts would take away a signal of its that nobody has taken: it stays.
+ * To ask a timer whose time it counts would take away a signal of its that nobody has taken: it stays. And one without an interval
+ * does not show by moving.
  */
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -13,7 +14,7 @@ static volatile int made;
 static void *thread(void *arg)
 {
 	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 77 };
-	struct itimerspec v = { { 0, 1000000 }, { 0, 1000000 } };
+	struct itimerspec v = { { 0, 0 }, { 0, 1000000 } };
 	int id;
 	sigset_t set;
 
