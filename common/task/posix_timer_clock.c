@@ -10,7 +10,8 @@
  * off. But a signal that a timer has sent and nobody has taken is lost when it is armed anew (kernel/time/posix-timers.c,
  * __posixtimer_deliver_signal(), Linux 6.13), and a program that is busy and profiled has such a timer half of the time: the tick that
  * makes it go off also gives the processor to us. So such a timer is left alone, and read twice by one thread after the other, that which
- * is to get its signal first, until the readings differ.
+ * is to get its signal first, until the readings differ. So is one whose clock stands where those of several threads do, as they may among
+ * a thousand that have just begun.
  */
 #include "common/task/posix_timer.h"
 
@@ -30,7 +31,11 @@ struct asked {
 	const struct proc_timer *t;
 	struct data_ref first[2], had, then[2];
 	struct step_ref armed, again;
-	bool touched, waits;
+	bool touched;
+	bool waits; /* its signal does: it must not be armed */
+	bool several; /* threads have a clock that stands where its does, */
+	uint64_t ns; /* here */
+	bool off; /* it is not armed */
 	pid_t tid; /* which it is */
 };
 
@@ -136,11 +141,11 @@ static int is_pending(const struct dump_task *task, const struct proc_timer *t, 
 
 /* ---- the second program ---- */
 
+/* Armed for a far time, read twice, and given back what it had. */
 static void add_timer(struct program *prog, struct data_ref far, const struct kernel_itimerspec *now, struct asked *a)
 {
 	const struct arg id = A((uint64_t)a->t->id);
 
-	a->touched = true;
 	/* What it has is put there by the kernel, or is known, should the first call fail. */
 	a->had = program_data(prog, now, sizeof(*now));
 	a->armed = program_try(prog, 0, note, SYS_timer_settime, id, A(TIMER_ABSTIME), A_DATA(far), A_DATA(a->had));
@@ -149,10 +154,14 @@ static void add_timer(struct program *prog, struct data_ref far, const struct ke
 	a->again = program_try(prog, 0, note, SYS_timer_settime, id, A(0), A_DATA(a->had), A(0));
 }
 
+static struct data_ref add_far(struct program *prog)
+{
+	return program_data(prog, &(struct kernel_itimerspec){ .vsec = FAR_S }, sizeof(struct kernel_itimerspec));
+}
+
 static int ask_again(struct dump *d, const struct program *first, struct timer_clocks *c, struct program *prog, struct err *err)
 {
-	const struct kernel_itimerspec away = { .vsec = FAR_S };
-	const struct data_ref far = program_data(prog, &away, sizeof(away));
+	const struct data_ref far = add_far(prog);
 	size_t n = 0;
 
 	c->own[0] = add_clock(prog, d->task->tid);
@@ -164,6 +173,7 @@ static int ask_again(struct dump *d, const struct program *first, struct timer_c
 			continue;
 		const struct kernel_itimerspec *now = program_answer(first, a->first[0]);
 
+		a->off = !now->vsec && !now->vnsec;
 		if (!same_time(now, program_answer(first, a->first[1]))) {
 			a->tid = d->task->tid;
 			continue;
@@ -175,6 +185,7 @@ static int ask_again(struct dump *d, const struct program *first, struct timer_c
 		if (a->waits)
 			continue;
 		add_timer(prog, far, now, a);
+		a->touched = true;
 		n++;
 	}
 	if (!n)
@@ -230,13 +241,10 @@ static int find_owner(const struct dump *d, const struct program *prog, const st
 	/* A clock that is too coarse to be seen moving. */
 	if (its && ns >= clock_answer(prog, c->own[0]) && ns <= clock_answer(prog, c->own[1]))
 		second = its;
+	a->ns = ns;
+	a->several = second != NULL;
 	if (second)
-		return err_hint(err,
-				err_refuse(err,
-					   "POSIX timer %d counts the CPU time of one of %zu threads, of which several, %d too, have used"
-					   " as much",
-					   a->t->id, d->task->nthreads, second->tid),
-				"try again when they have run");
+		return 0;
 	if (!its)
 		return err_refuse(err, "POSIX timer %d counts the CPU time of a thread, and of none that lives", a->t->id);
 	a->tid = its->tid;
@@ -245,7 +253,7 @@ static int find_owner(const struct dump *d, const struct program *prog, const st
 
 /* ---- one thread after the other ---- */
 
-struct turn { size_t thread; const struct program *prog; struct data_ref now[2]; bool moves; };
+struct turn { size_t thread; const struct program *prog; const struct asked *a; bool moves; };
 
 static bool is_its_turn(void *ctx, size_t thread)
 {
@@ -258,7 +266,7 @@ static int compare_readings(void *ctx, size_t thread, struct err *err)
 {
 	struct turn *t = ctx;
 
-	t->moves = !same_time(program_answer(t->prog, t->now[0]), program_answer(t->prog, t->now[1]));
+	t->moves = !same_time(program_answer(t->prog, t->a->then[0]), program_answer(t->prog, t->a->then[1]));
 	return 0;
 }
 
@@ -267,15 +275,20 @@ static int read_in(struct dump *d, struct asked *a, size_t thread, struct err *e
 {
 	const struct dump_thread *its = &d->task->threads[thread];
 	cleanup_program struct program *prog = program_new();
-	struct turn turn = { .thread = thread, .prog = prog };
+	struct turn turn = { .thread = thread, .prog = prog, .a = a };
 	const struct remote_done done = { is_its_turn, compare_readings, &turn };
 	int ret;
 
 	/* What a filter would say to it, nobody has asked. */
 	if (its->frozen->dead || its->frozen->tid == d->task->tid || its->status.seccomp)
 		return 0;
-	turn.now[0] = add_gettime(prog, a->t);
-	turn.now[1] = add_gettime(prog, a->t);
+	/* One that is not armed does not move; and before that far time it does not go off. */
+	if (a->off && !a->waits) {
+		add_timer(prog, add_far(prog), &(struct kernel_itimerspec){ 0 }, a);
+	} else {
+		a->then[0] = add_gettime(prog, a->t);
+		a->then[1] = add_gettime(prog, a->t);
+	}
 	remote_prepare(d->task->remote, prog, false);
 	ret = remote_run_others(d->task->remote, prog, &done, err);
 	if (!ret && turn.moves)
@@ -283,23 +296,34 @@ static int read_in(struct dump *d, struct asked *a, size_t thread, struct err *e
 	return ret;
 }
 
-static int find_by_turns(struct dump *d, struct asked *a, struct err *err)
+/* Whether it may be this thread's, by what the clocks were. */
+static bool may_be(const struct timer_clocks *c, const struct asked *a, pid_t tid)
+{
+	if (a->waits)
+		return true;
+	for (size_t i = 0; i < c->nthreads; i++)
+		if (c->threads[i].tid == tid)
+			return c->threads[i].ns == a->ns;
+	return false;
+}
+
+static int find_by_turns(struct dump *d, const struct timer_clocks *c, struct asked *a, struct err *err)
 {
 	const struct dump_task *task = d->task;
 	int ret = 0;
 
 	for (int guess = 1; guess >= 0; guess--)
-		for (size_t i = 0; i < task->nthreads && !ret && !a->tid; i++)
-			if ((task->threads[i].frozen->tid == a->t->notify_tid) == guess)
+		for (size_t i = 0; i < task->nthreads && !ret && !a->tid; i++) {
+			const pid_t tid = task->threads[i].frozen->tid;
+
+			if ((tid == a->t->notify_tid) == guess && may_be(c, a, tid))
 				ret = read_in(d, a, i, err);
+		}
 	if (ret || a->tid)
 		return ret;
-	return err_hint(err,
-			err_refuse(err,
-				   "POSIX timer %d counts the CPU time of one of %zu threads, and does not tell which while its signal"
-				   " waits",
-				   a->t->id, task->nthreads),
-			"let the program take its signal, and try again");
+	ret = err_refuse(err, "POSIX timer %d counts the CPU time of one of %zu threads, and does not tell which%s", a->t->id,
+			 task->nthreads, a->waits ? " while its signal waits" : ": several have used as much");
+	return err_hint(err, ret, a->waits ? "let the program take its signal, and try again" : "try again when they have run");
 }
 
 int timer_clocks_find(struct dump *d, const struct program *first, struct timer_clocks *c, struct err *err)
@@ -317,8 +341,8 @@ int timer_clocks_find(struct dump *d, const struct program *first, struct timer_
 			ret = find_owner(d, prog, c, &c->v[i], err);
 	/* Last: clocks go on. */
 	for (size_t i = 0; i < c->n && !ret; i++)
-		if (c->v[i].waits)
-			ret = find_by_turns(d, &c->v[i], err);
+		if (c->v[i].waits || c->v[i].several)
+			ret = find_by_turns(d, c, &c->v[i], err);
 	return ret;
 }
 
