@@ -15,7 +15,7 @@
 #include <time.h>
 
 #include "common/task/kin.h"
-#include "common/task/task.h"
+#include "common/task/posix_timer.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
 #define PR_TIMER_CREATE_RESTORE_IDS 77
@@ -24,7 +24,6 @@
 #endif
 #define GAPS_MAX 256 /* beyond this many missing ids the kernel must know the prctl */
 
-struct kernel_itimerspec { int64_t isec, insec, vsec, vnsec; };
 struct kernel_sigevent { uint64_t value; int32_t signo, notify, tid; int32_t pad[11]; };
 _Static_assert(sizeof(struct kernel_sigevent) == 64, "struct sigevent of the kernel");
 
@@ -33,30 +32,21 @@ struct posix_timer_slot {
 	size_t n;
 	struct data_ref *values;
 	struct step_ref *overruns;
+	struct timer_clocks *clocks;
 };
 
-#define CLOCK_OF_DEVICE 3 /* the lowest three bits of a negative id */
-#define CLOCK_OF_THREAD 4 /* a bit */
-
 /*
- * Whether a restored process can name the clock: negative ids hold a pid or a descriptor (include/linux/posix-timers_types.h). Pid 0 is
- * whoever makes the timer: it means the same for the restored process, but not which of its threads. That of another process is
- * found when all tasks are born.
+ * Whether a restored process can name the clock: negative ids hold a pid or a descriptor. Pid 0 is whoever makes the timer: it means
+ * the same for the restored process, and which of its threads is found out (posix_timer_clock.c). That of another process is found when
+ * all tasks are born.
  */
 static int check_clock(const struct dump *d, const struct proc_timer *t, struct err *err)
 {
-	pid_t pid = (pid_t) ~((uint32_t)t->clock >> 3 | 0xe0000000u);
+	const pid_t pid = clock_pid(t->clock);
 	const struct dump_task *its;
 
-	if (t->clock < 0 && (t->clock & 7) == CLOCK_OF_DEVICE)
+	if (t->clock < 0 && (t->clock & CLOCK_KIND) == CLOCK_OF_DEVICE)
 		return err_refuse(err, "POSIX timer %d runs on a clock device", t->id);
-	if (t->clock == CLOCK_THREAD_CPUTIME_ID || (t->clock < 0 && t->clock & CLOCK_OF_THREAD && !pid)) {
-		if (d->task->nthreads > 1)
-			return err_refuse(err,
-					  "POSIX timer %d counts the CPU time of one of %zu threads, and the kernel does not tell which",
-					  t->id, d->task->nthreads);
-		return 0;
-	}
 	if (t->clock >= 0 || !pid)
 		return 0;
 	for (size_t i = 0; i < d->task->nthreads; i++)
@@ -94,7 +84,7 @@ static int ask_posix_timer(struct dump *d, struct program *prog, void *slot, str
 		program_call(prog, 0, "POSIX timer", SYS_timer_gettime, A(id), A_DATA(s->values[i]));
 		s->overruns[i] = program_call(prog, 0, "POSIX timer", SYS_timer_getoverrun, A(id));
 	}
-	return 0;
+	return timer_clocks_ask(d, prog, &s->clocks, err);
 }
 
 static int dump_posix_timer(struct dump *d, struct dump_thread *thread, const struct program *prog, const void *slot,
@@ -103,12 +93,16 @@ static int dump_posix_timer(struct dump *d, struct dump_thread *thread, const st
 	const struct posix_timer_slot *s = slot;
 	TaskCoreEntry *tc = task_core(d);
 	TaskTimersEntry *out;
+	int ret;
 
 	if (!tc->timers)
 		tc->timers = arena_msg(d->arena, TaskTimersEntry, task_timers_entry__init);
 	out = tc->timers;
 	if (!s->n)
 		return 0;
+	ret = timer_clocks_find(d, prog, s->clocks, err);
+	if (ret)
+		return ret;
 	out->posix = arena_alloc(d->arena, s->n * sizeof(*out->posix));
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc_timer *t = &s->timers[i];
@@ -116,7 +110,7 @@ static int dump_posix_timer(struct dump *d, struct dump_thread *thread, const st
 		PosixTimerEntry *e = arena_msg(d->arena, PosixTimerEntry, posix_timer_entry__init);
 
 		e->it_id = (uint32_t)t->id;
-		e->clock_id = (uint32_t)t->clock;
+		e->clock_id = (uint32_t)timer_clocks_name(d, s->clocks, i);
 		e->si_signo = (uint32_t)t->signo;
 		e->it_sigev_notify = (uint32_t)t->notify;
 		e->sival_ptr = t->sigev_value;

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "common/task/task.h"
+#include "common/task/posix_timer.h"
 
 struct fixture {
 	struct arena *arena;
@@ -250,6 +250,28 @@ static void test_posix_timer(void **state)
 	refuses(f, "POSIX timers", ERR_IMAGE, "invalid time");
 }
 
+/* Which thread a clock stands for, by its id and by where it stands. */
+static void test_timer_clock(void **state)
+{
+	static const struct thread_clock v[] = { { 11, 500 }, { 12, 700 }, { 13, 500 }, { 14, 0 } };
+	const struct thread_clock *second;
+
+	assert_int_equal(timer_clock_owner(v, 4, 700, &second)->tid, 12);
+	assert_null(second);
+	assert_null(timer_clock_owner(v, 4, 501, &second));
+	assert_null(second);
+	assert_null(timer_clock_owner(v, 4, 500, &second));
+	assert_int_equal(second->tid, 13);
+	assert_int_equal(timer_clock_owner(v, 2, 500, &second)->tid, 11);
+	assert_null(timer_clock_owner(v, 0, 500, &second));
+	for (pid_t tid = 1; tid < 1 << 22; tid = 3 * tid + 1) {
+		assert_int_equal(clock_pid(clock_of_thread(tid)), tid);
+		assert_true(clock_of_thread(tid) < 0 && !clock_is_makers(clock_of_thread(tid)));
+	}
+	assert_true(clock_is_makers(CLOCK_THREAD_CPUTIME_ID) && clock_is_makers(-2) && clock_is_makers(-4));
+	assert_false(clock_is_makers(CLOCK_PROCESS_CPUTIME_ID) || clock_is_makers(-6) || clock_is_makers(-5) || clock_is_makers(0));
+}
+
 static void test_rlimit(void **state)
 {
 	struct fixture *f = *state;
@@ -476,7 +498,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_state), T(test_session), T(test_sigaction), T(test_sigqueue), T(test_itimer),
-		T(test_posix_timer), T(test_rlimit), T(test_preflight), T(test_sched), T(test_creds), T(test_small), T(test_interrupt),
+		T(test_posix_timer), T(test_timer_clock), T(test_rlimit), T(test_preflight), T(test_sched), T(test_creds), T(test_small), T(test_interrupt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
