@@ -38,6 +38,7 @@ void unix_table_free(struct unix_table *t)
 		return;
 	free(t->seen);
 	free(t->messages);
+	unix_embryos_free(t->embryos);
 	free(t);
 }
 
@@ -91,7 +92,7 @@ static int dump_gone(struct dump *d, const struct fd_source *src, UnixSkEntry *e
 	return 0;
 }
 
-static int check_unaccepted_data(const struct fd_source *src, struct err *err)
+static int dump_unaccepted_data(struct dump *d, const struct fd_source *src, UnixSkEntry *e, struct err *err)
 {
 	char what[256];
 	int sent = 0;
@@ -101,9 +102,11 @@ static int check_unaccepted_data(const struct fd_source *src, struct err *err)
 		return err_sys(err, "cannot read how much a socket has sent");
 	if (!sent)
 		return 0;
+	if (unix_sent_readable(d))
+		return unix_sent_dump(d, src->fd, e, err);
 	sock_describe(src->fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s: it has sent data, but nobody has accepted the connection yet", what),
-			"try again when the server has accepted it");
+			"with CAP_BPF and CAP_PERFMON it can be read (Linux 5.14 and later); or try again when the server has accepted it");
 }
 
 /* Connected, and the other end has no inode: waits to be accepted, or is gone. */
@@ -113,9 +116,11 @@ static int dump_peerless(struct dump *d, const struct fd_source *src, const stru
 	uint32_t place = 0;
 	const struct unix_diag *listener;
 
-	if (e->type == SOCK_DGRAM || e->shutdown == SK_SHUTDOWN__BOTH)
+	if (e->type == SOCK_DGRAM)
 		return dump_gone(d, src, e, err);
 	listener = unix_diag_listener(&t->diags, e->ino, &place);
+	if (!listener && e->shutdown == SK_SHUTDOWN__BOTH)
+		return dump_gone(d, src, e, err);
 	if (!listener)
 		return err_refuse(err, "unix socket:[%u] waits to be accepted by a socket of another network namespace", e->ino);
 	e->peer = listener->ino;
@@ -124,7 +129,7 @@ static int dump_peerless(struct dump *d, const struct fd_source *src, const stru
 		e->has_queue_place = true;
 		e->queue_place = place;
 	}
-	return check_unaccepted_data(src, err);
+	return dump_unaccepted_data(d, src, e, err);
 }
 
 /* SO_ERROR would take it away. ECONNRESET is the only error that such a socket can have: its peer closed without reading all. */
@@ -291,6 +296,8 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 {
 	char who[96];
 
+	if (s->entry->has_sent_id && !seen(t, s->peer))
+		return err_refuse(err, "it has sent data, but nobody has accepted the connection yet, and who listens is not dumped");
 	for (size_t i = 0; i < s->diag->nicons; i++) {
 		if (!s->diag->icons[i])
 			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "

@@ -334,18 +334,18 @@ static bool from_peer(const struct sk *s, const SkPacketEntry *p)
 	return !p->has_sender || (p->sender.len == name->len && !memcmp(p->sender.data, name->data, name->len));
 }
 
-static int plan_queue(struct topology *t, struct sk *s, struct err *err)
+/* What has this id, through feeder. */
+static int send_all(struct topology *t, struct sk *s, uint32_t id, struct arg feeder, struct err *err)
 {
-	const bool named = s->e->type == SOCK_DGRAM && s->e->name.len && !s->fed;
 	const struct sock_packet *v;
 	size_t n;
-	int ret = named ? 0 : sock_packets(t->m, t->plan, s->e->id, &v, &n, err);
+	int ret = sock_packets(t->m, t->plan, id, &v, &n, err);
 
-	if (ret < 0 || named || !n) /* datagrams by name are there already */
+	if (ret < 0 || !n)
 		return ret;
-	if (!s->fed)
+	if (!s->fed && !(s->role == WAITING && id != s->e->id))
 		return err_image(err, "sk-queues.img: data for the unconnected socket %u", s->e->id);
-	unix_make_room(t, s->feeder, unix_queue_room(v, n));
+	unix_make_room(t, feeder, unix_queue_room(v, n));
 	for (size_t i = 0; i < n; i++) {
 		struct unix_rights rights;
 		if (!from_peer(s, v[i].entry))
@@ -357,11 +357,23 @@ static int plan_queue(struct topology *t, struct sk *s, struct err *err)
 		if (s->late && !v[i].entry->cred)
 			return unix_no_credentials(&v[i], err);
 		if (s->late)
-			unix_packet_send(t->plan->last, 0, &v[i], &rights, s->feeder, NULL);
+			unix_packet_send(t->plan->last, 0, &v[i], &rights, feeder, NULL);
 		else
-			unix_packet_send(t->plan->controller, MAKE_CONTENT, &v[i], &rights, s->feeder, NULL);
+			unix_packet_send(t->plan->controller, MAKE_CONTENT, &v[i], &rights, feeder, NULL);
 	}
 	return 0;
+}
+
+static int plan_queue(struct topology *t, struct sk *s, struct err *err)
+{
+	const UnixSkEntry *e = s->e;
+
+	if (e->type == SOCK_DGRAM && e->name.len && !s->fed) /* datagrams by name are there already */
+		return 0;
+	if (e->has_sent_id && s->role != WAITING)
+		return bad(e, "has sent something and does not wait to be accepted", err);
+	/* Nobody can have sent anything to who waits; what he has sent is to be read by who accepts him. */
+	return e->has_sent_id ? send_all(t, s, e->sent_id, A_SLOT(s->slot), err) : send_all(t, s, e->id, s->feeder, err);
 }
 
 /* The end of a pair that went away, and what its going leaves at this one. */
