@@ -155,6 +155,15 @@ static void remember(struct dump *d, struct unix_table *t, const struct fd_sourc
 						  .task = d->task, .number = src->number };
 }
 
+static bool has_closed(const struct unix_diag *diag)
+{
+	size_t i = 0;
+
+	while (i < diag->nicons && diag->icons[i])
+		i++;
+	return i < diag->nicons;
+}
+
 static int dump_state(struct dump *d, const struct fd_source *src, const struct unix_table *t,
 		      const struct unix_diag *diag, UnixSkEntry *e, struct err *err)
 {
@@ -163,6 +172,8 @@ static int dump_state(struct dump *d, const struct fd_source *src, const struct 
 	if (e->state == UNIX_LISTEN) {
 		e->backlog = diag->wqueue;
 		listeners_watch(d, src->fd, 0);
+		if (has_closed(diag))
+			return unix_closed_dump(d, src->fd, diag, e, err);
 	}
 	if (diag->shutdown) {
 		e->has_shutdown = true;
@@ -299,10 +310,7 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 	if (s->entry->has_sent_id && !seen(t, s->peer))
 		return err_refuse(err, "it has sent data, but nobody has accepted the connection yet, and who listens is not dumped");
 	for (size_t i = 0; i < s->diag->nicons; i++) {
-		if (!s->diag->icons[i])
-			return err_refuse(err, "listening unix socket with a connection that its client has closed already: "
-					  "what it sent cannot be seen");
-		if (seen(t, s->diag->icons[i]))
+		if (!s->diag->icons[i] || seen(t, s->diag->icons[i]))
 			continue;
 		who_has(d, s->diag->icons[i], who, sizeof(who));
 		return err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped: %s has it",

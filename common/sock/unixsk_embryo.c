@@ -2,8 +2,8 @@
 /*
  * What a client has sent before its connection was accepted. It lies in the receive queue of a socket that is there already, and has no
  * descriptor before accept(2) gives it one (unix_stream_connect() in net/unix/af_unix.c, Linux 6.18); but the client's own socket leads to
- * it, and the kernel's memory can be read (common/bpf/kmem.h). Nobody accepts while the tree is frozen, and a second look finds out whether
- * somebody did nevertheless. A restore connects the client and sends it again.
+ * it, or the queue of the listening one if the client is closed, and the kernel's memory can be read (common/bpf/kmem.h). Nobody accepts
+ * while the tree is frozen, and a second look finds out whether somebody did nevertheless. A restore connects and sends it again.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,10 @@
 
 /* ---- what is where ---- */
 
-enum field { FAMILY, TYPE, STATE, SOCKET, PEER, QUEUE_NEXT, QUEUE_PREV, QUEUE_LEN, URGENT, ASKS, ASKS_CRED, ASKS_PIDFD, LISTENER, FIELDS };
+enum field {
+	FAMILY, TYPE, STATE, SOCKET, PEER, QUEUE_NEXT, QUEUE_PREV, QUEUE_LEN, URGENT, ASKS, ASKS_CRED, ASKS_PIDFD, LISTENER, ADDRESS,
+	SHUTDOWN, CREATOR, CRED, FIELDS
+};
 #define SK "sk."
 static const struct { const char *path; uint8_t size; bool optional; } fields[FIELDS] = {
 	[FAMILY] = { SK "__sk_common.skc_family", 2 },
@@ -35,9 +38,16 @@ static const struct { const char *path; uint8_t size; bool optional; } fields[FI
 	[ASKS_CRED] = { SK "sk_scm_credentials", 1, true },
 	[ASKS_PIDFD] = { SK "sk_scm_pidfd", 1, true },
 	[LISTENER] = { "listener", 8, true },
+	[ADDRESS] = { "addr", 8 },
+	[SHUTDOWN] = { SK "sk_shutdown", 1 },
+	[CREATOR] = { SK "sk_peer_pid", 8 },
+	[CRED] = { SK "sk_peer_cred", 8 },
 };
 
-enum other { CB_PID, CB_UID, CB_GID, CB_FILES, CB_CONSUMED, PID_LEVEL, PID_NUMBERS, UPID_NR, UPID_NS, OTHERS };
+enum other {
+	CB_PID, CB_UID, CB_GID, CB_FILES, CB_CONSUMED, PID_LEVEL, PID_NUMBERS, UPID_NR, UPID_NS, SKB_SK, CRED_UID, CRED_GID, CRED_GROUPS,
+	GROUPS_N, GROUPS_V, OTHERS
+};
 static const struct { const char *type, *path; uint8_t size; } others[OTHERS] = {
 	[CB_PID] = { "unix_skb_parms", "pid", 8 },
 	[CB_UID] = { "unix_skb_parms", "uid.val", 4 },
@@ -48,6 +58,12 @@ static const struct { const char *type, *path; uint8_t size; } others[OTHERS] = 
 	[PID_NUMBERS] = { "pid", "numbers", 0 },
 	[UPID_NR] = { "upid", "nr", 4 },
 	[UPID_NS] = { "upid", "ns", 8 },
+	[SKB_SK] = { "sk_buff", "sk", 8 },
+	[CRED_UID] = { "cred", "euid.val", 4 },
+	[CRED_GID] = { "cred", "egid.val", 4 },
+	[CRED_GROUPS] = { "cred", "group_info", 8 },
+	[GROUPS_N] = { "group_info", "ngroups", 4 },
+	[GROUPS_V] = { "group_info", "gid", 0 },
 };
 
 struct unix_embryos {
@@ -91,10 +107,10 @@ static int read_upid(struct unix_embryos *r, uint64_t pid, uint32_t level, uint6
 	return 0;
 }
 
-static int read_level(struct unix_embryos *r, uint64_t pid, uint32_t *level, struct err *err)
+/* A field of an object at that address, of which nothing else is of interest. */
+static int read_other(struct unix_embryos *r, uint64_t at, enum other o, void *to, struct err *err)
 {
-	*level = 0;
-	return kmem_read(r->k, pid + r->other[PID_LEVEL].at / 8, level, sizeof(*level), err);
+	return kmem_read(r->k, at + r->other[o].at / 8, to, others[o].size, err);
 }
 
 static int find_own_namespace(struct unix_embryos *r, struct err *err)
@@ -106,7 +122,7 @@ static int find_own_namespace(struct unix_embryos *r, struct err *err)
 	if (!ret)
 		ret = kmem_follow(r->k, task, "task_struct", "thread_pid", &pid, err);
 	if (!ret)
-		ret = read_level(r, pid, &r->level, err);
+		ret = read_other(r, pid, PID_LEVEL, &r->level, err);
 	return ret ? ret : read_upid(r, pid, r->level, &r->pid_ns, &nr, err);
 }
 
@@ -161,20 +177,27 @@ static void drop(struct messages *m)
 	*m = (struct messages){ 0 };
 }
 
+/* What we call the process, 0: nothing. */
+static int read_pid(struct unix_embryos *r, uint64_t pid, pid_t *number, struct err *err)
+{
+	uint32_t level = 0, nr = 0;
+	uint64_t ns = 0;
+	int ret = pid ? read_other(r, pid, PID_LEVEL, &level, err) : 0;
+
+	if (!ret && pid && level >= r->level)
+		ret = read_upid(r, pid, r->level, &ns, &nr, err);
+	*number = ns == r->pid_ns ? (pid_t)nr : 0;
+	return ret;
+}
+
 static int read_cred(struct unix_embryos *r, const char *cb, struct message *to, struct err *err)
 {
 	const uint64_t pid = get_other(r, cb, CB_PID);
-	uint32_t level, nr = 0;
-	uint64_t ns = 0;
-	int ret = pid ? read_level(r, pid, &level, err) : 0;
+	int ret = read_pid(r, pid, &to->cred.pid, err);
 
-	if (ret < 0 || !pid)
-		return ret;
-	if (level >= r->level)
-		ret = read_upid(r, pid, r->level, &ns, &nr, err);
-	to->stranger = ns != r->pid_ns;
-	to->cred = (struct ucred){ .pid = to->stranger ? 0 : (pid_t)nr, .uid = (uid_t)get_other(r, cb, CB_UID),
-				   .gid = (gid_t)get_other(r, cb, CB_GID) };
+	to->stranger = pid && !to->cred.pid;
+	to->cred.uid = (uid_t)get_other(r, cb, CB_UID);
+	to->cred.gid = (gid_t)get_other(r, cb, CB_GID);
 	return ret;
 }
 
@@ -234,27 +257,22 @@ static int check_inherited(struct unix_embryos *r, const char *sock, struct err 
 	return ret;
 }
 
-/* -EAGAIN: it has changed meanwhile. */
-static int read_once(struct unix_embryos *r, uint64_t client, const UnixSkEntry *e, char *sock, struct messages *all, struct err *err)
+static const char strange[] = "fields of struct unix_sock are not what they are taken for", changed[] = "it changes while it is read";
+
+/* The socket at sk, into sock, and what waits in it. -EAGAIN: it has changed meanwhile. */
+static int read_embryo(struct unix_embryos *r, uint64_t sk, uint64_t client, char *sock, struct messages *all, struct err *err)
 {
 	static const enum field same[] = { FAMILY, STATE, SOCKET, PEER, QUEUE_NEXT, QUEUE_PREV, QUEUE_LEN };
 	cleanup_free char *again = xmalloc(r->size);
 	struct err why = ERR_INIT;
-	uint64_t sk;
-	int ret = kmem_read(r->k, client, sock, r->size, err), found;
+	int ret = kmem_read(r->k, sk, sock, r->size, err), found;
 
-	if (ret < 0)
-		return ret;
-	sk = get(r, sock, PEER);
-	if (get(r, sock, FAMILY) != AF_UNIX || get(r, sock, TYPE) != e->type || !sk)
-		return err_set(err, ERR_FEATURE, 0, "fields of struct unix_sock are not what they are taken for");
-	ret = kmem_read(r->k, sk, sock, r->size, err);
 	if (ret < 0)
 		return ret;
 	if (get(r, sock, SOCKET))
 		return err_hint(err, err_refuse(err, "somebody has accepted it meanwhile"), "try again");
 	if (get(r, sock, FAMILY) != AF_UNIX || get(r, sock, STATE) != UNIX_CONNECTED || get(r, sock, PEER) != client)
-		return err_set(err, ERR_FEATURE, 0, "fields of struct unix_sock are not what they are taken for");
+		return err_set(err, ERR_FEATURE, 0, "%s", strange);
 	all->asked = !r->has[ASKS_CRED] || get(r, sock, ASKS_CRED) || get(r, sock, ASKS_PIDFD);
 	found = check_inherited(r, sock, &why);
 	if (!found)
@@ -268,22 +286,82 @@ static int read_once(struct unix_embryos *r, uint64_t client, const UnixSkEntry 
 	return ret ? ret : found;
 }
 
-static int read_sent(struct unix_embryos *r, int fd, const UnixSkEntry *e, struct messages *all, struct err *err)
+static int read_often(struct unix_embryos *r, uint64_t sk, uint64_t client, char *sock, struct messages *all, struct err *err)
 {
-	cleanup_free char *sock = xmalloc(r->size);
-	uint64_t file, client;
+	int ret = -EAGAIN;
+
+	for (int i = 0; i < TRIES && ret == -EAGAIN && !err->kind; i++) {
+		drop(all);
+		ret = read_embryo(r, sk, client, sock, all, err);
+	}
+	return ret == -EAGAIN && !err->kind ? err_hint(err, err_refuse(err, "%s", changed), "try again") : ret;
+}
+
+/* The socket of a descriptor of ours: where it is, and a copy. */
+static int read_own(struct unix_embryos *r, int fd, uint32_t type, uint64_t *sk, char *sock, struct err *err)
+{
+	uint64_t file;
 	int ret = kmem_file(r->k, fd, &file, err);
 
 	if (!ret)
-		ret = kmem_follow(r->k, file, "file", "private_data->(socket)sk", &client, err);
+		ret = kmem_follow(r->k, file, "file", "private_data->(socket)sk", sk, err);
+	if (!ret)
+		ret = kmem_read(r->k, *sk, sock, r->size, err);
+	if (!ret && (get(r, sock, FAMILY) != AF_UNIX || get(r, sock, TYPE) != type))
+		ret = err_set(err, ERR_FEATURE, 0, "%s", strange);
+	return ret;
+}
+
+static int read_sent(struct unix_embryos *r, int fd, const UnixSkEntry *e, struct messages *all, struct err *err)
+{
+	cleanup_free char *sock = xmalloc(r->size);
+	uint64_t client;
+	int ret = read_own(r, fd, e->type, &client, sock, err);
+
+	return ret ? ret : read_often(r, get(r, sock, PEER), client, sock, all, err);
+}
+
+/* Whom the accepted socket will show (SO_PEERCRED, SO_PEERGROUPS). sock: a copy of it. */
+static int read_creator(struct unix_embryos *r, const char *sock, struct arena *arena, PeerCredEntry *p, struct err *err)
+{
+	const uint64_t cred = get(r, sock, CRED);
+	uint64_t groups = 0;
+	uint32_t n = 0;
+	int ret = read_pid(r, get(r, sock, CREATOR), &p->pid, err);
+
+	if (!ret && (!p->pid || !cred))
+		return err_refuse(err, "it was made by a process of another pid namespace");
+	if (!ret)
+		ret = read_other(r, cred, CRED_UID, &p->uid, err);
+	if (!ret)
+		ret = read_other(r, cred, CRED_GID, &p->gid, err);
+	if (!ret)
+		ret = read_other(r, cred, CRED_GROUPS, &groups, err);
+	if (!ret && groups)
+		ret = read_other(r, groups, GROUPS_N, &n, err);
+	if (!ret && n > UNIX_GROUPS_MAX)
+		return err_set(err, ERR_FEATURE, 0, "%s", strange);
+	p->n_groups = n;
+	p->groups = arena_alloc(arena, n * sizeof(*p->groups) + 1);
+	return ret || !n ? ret : kmem_read(r->k, groups + r->other[GROUPS_V].at / 8, p->groups, n * sizeof(*p->groups), err);
+}
+
+/* Its client is closed, but is not gone as long as this one leads to it. */
+static int read_closed(struct unix_embryos *r, uint64_t sk, struct arena *arena, PeerCredEntry *cred, struct messages *all, struct err *err)
+{
+	cleanup_free char *sock = xmalloc(r->size), *client = xmalloc(r->size);
+	int ret = kmem_read(r->k, sk, sock, r->size, err);
+
+	if (!ret)
+		ret = kmem_read(r->k, get(r, sock, PEER), client, r->size, err);
 	if (ret < 0)
 		return ret;
-	ret = -EAGAIN;
-	for (int i = 0; i < TRIES && ret == -EAGAIN && !err->kind; i++) {
-		drop(all);
-		ret = read_once(r, client, e, sock, all, err);
-	}
-	return ret == -EAGAIN && !err->kind ? err_hint(err, err_refuse(err, "it changes while it is read"), "try again") : ret;
+	if (get(r, client, SOCKET) || get(r, sock, SHUTDOWN) != SK_SHUTDOWN__BOTH)
+		return err_hint(err, err_refuse(err, "%s", changed), "try again");
+	if (get(r, client, ADDRESS))
+		return err_refuse(err, "it had a name, which nobody has any more");
+	ret = read_often(r, sk, get(r, sock, PEER), sock, all, err);
+	return ret ? ret : read_creator(r, sock, arena, cred, err);
 }
 
 /* ---- into the images ---- */
@@ -336,6 +414,15 @@ bool unix_sent_readable(struct dump *d)
 	return all_of(d)->ready;
 }
 
+static uint32_t put_all(struct dump *d, const struct messages *all)
+{
+	const uint32_t id = file_new_id(d);
+
+	for (size_t i = 0; i < all->n; i++)
+		put(d, id, &all->v[i]);
+	return id;
+}
+
 int unix_sent_dump(struct dump *d, int fd, UnixSkEntry *e, struct err *err)
 {
 	struct messages all cleanup(drop) = { 0 };
@@ -348,11 +435,62 @@ int unix_sent_dump(struct dump *d, int fd, UnixSkEntry *e, struct err *err)
 		sock_describe(fd, what, sizeof(what));
 		return err_object(err, ret, "%s: what it has sent before anybody accepted the connection", what);
 	}
-	if (!all.n)
-		return 0;
-	e->has_sent_id = true;
-	e->sent_id = file_new_id(d);
-	for (size_t i = 0; i < all.n; i++)
-		put(d, e->sent_id, &all.v[i]);
+	e->has_sent_id = all.n;
+	e->sent_id = all.n ? put_all(d, &all) : 0;
 	return 0;
+}
+
+static int dump_closed(struct dump *d, uint64_t sk, uint32_t place, UnixClosedEntry *c, struct err *err)
+{
+	struct messages all cleanup(drop) = { 0 };
+	int ret;
+
+	c->place = place;
+	c->cred = arena_msg(d->arena, PeerCredEntry, peer_cred_entry__init);
+	ret = read_closed(all_of(d), sk, d->arena, c->cred, &all, err);
+	if (!ret)
+		ret = check_senders(d, &all, err);
+	if (ret < 0)
+		return ret;
+	c->has_sent_id = all.n;
+	c->sent_id = all.n ? put_all(d, &all) : 0;
+	return 0;
+}
+
+static int dump_queue(struct dump *d, int fd, const struct unix_diag *diag, UnixSkEntry *e, struct err *err)
+{
+	struct unix_embryos *r = all_of(d);
+	cleanup_free char *sock = xmalloc(r->size), *skb = xmalloc(r->skb.skb_size);
+	uint64_t listener, at;
+	int ret = read_own(r, fd, e->type, &listener, sock, err);
+
+	if (ret < 0)
+		return ret;
+	at = get(r, sock, QUEUE_NEXT);
+	if (get(r, sock, QUEUE_LEN) < diag->nicons)
+		return err_hint(err, err_refuse(err, "%s", changed), "try again");
+	for (size_t i = 0; !ret && i < diag->nicons; i++) {
+		ret = kmem_read(r->k, at, skb, r->skb.skb_size, err);
+		if (!ret && !diag->icons[i]) {
+			UnixClosedEntry *c = arena_msg(d->arena, UnixClosedEntry, unix_closed_entry__init);
+
+			ret = dump_closed(d, get_other(r, skb, SKB_SK), (uint32_t)i, c, err);
+			e->closed[e->n_closed++] = c;
+		}
+		at = skb_get(&r->skb, skb, SKB_NEXT);
+	}
+	return ret;
+}
+
+int unix_closed_dump(struct dump *d, int fd, const struct unix_diag *diag, UnixSkEntry *e, struct err *err)
+{
+	int ret;
+
+	if (!unix_sent_readable(d))
+		return err_hint(err, err_refuse(err, "listening unix socket with a connection that its client has closed already: what "
+						"it sent cannot be seen"),
+				"with CAP_BPF and CAP_PERFMON it can be read (Linux 5.14 and later)");
+	e->closed = arena_alloc(d->arena, diag->nicons * sizeof(*e->closed));
+	ret = dump_queue(d, fd, diag, e, err);
+	return err_object(err, ret, "listening unix socket with a connection that its client has closed already");
 }

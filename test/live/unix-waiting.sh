@@ -22,6 +22,8 @@ elif what in ('asked', 'unasked'):
     p = os.fork()
     if not p: c.send(b'from a child'); os._exit(0)
     os.waitpid(p, 0)
+elif what == 'named':
+    n = socket.socket(socket.AF_UNIX); n.bind('name'); n.connect('sock'); n.close(); c.send(b'x')
 elif what == 'later':
     c.send(b'x'); ask()
 open('ready', 'w').close()
@@ -37,17 +39,18 @@ begin() {
 mkdir img
 while read -r what why; do
 	begin "$what"
-	refused 5 "fd [0-9]+.*before anybody accepted.*$why" "$CR_DUMP" -t "$PID" -D img
+	refused 5 "fd [0-9]+.*$why" "$CR_DUMP" -t "$PID" -D img
 	no_images img || die "$what: images are left"
 	"$CR_DUMP" --check -t "$PID" >out 2>&1 && die "$what: a check finds nothing"
-	grep -q "before anybody accepted.*$why" out || die "$what: a check says: $(cat out)"
+	grep -q "$why" out || die "$what: a check says: $(cat out)"
 	touch "$what/go"
 	wait_for 10 test -s "$what/heard" || die "$what: it did not go on: $(cat "$what/stderr")"
 done <<'END'
-rights descriptors in it
-urgent out-of-band byte in it
-asked credentials of a process that is not dumped
-later when who listens had other options
+rights before anybody accepted.*descriptors in it
+urgent before anybody accepted.*out-of-band byte in it
+asked before anybody accepted.*credentials of a process that is not dumped
+named client has closed already: it had a name
+later before anybody accepted.*when who listens had other options
 END
 
 begin unasked

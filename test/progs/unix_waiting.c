@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Connections that nobody has accepted yet, on which something was sent: by several writes, more than fits into a page, from pages of a
- * file, by a child, and then shut down; packets with their borders; who sent it; and one without anything between them.
+ * file, by a child, and then shut down or closed; packets with their borders; who sent it; and one without anything between them.
  */
+#include <grp.h>
 #include <sys/sendfile.h>
 #include <sys/wait.h>
 
@@ -108,6 +109,30 @@ static void begin_child(struct child *c)
 	_exit(read(s, got, sizeof(got)) == 6 && !memcmp(got, "answer", 6) ? 0 : 1);
 }
 
+/* A packet and the end, from who has three groups and another effective group for the moment. */
+static void close_client(const char *text, gid_t gid)
+{
+	const gid_t groups[] = { 5, 6, 7 };
+	const int c = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	CHECK(!setgroups(3, groups) && !setegid(gid) && !link_to(c, "packets") && !setegid(0) && !setgroups(0, NULL));
+	CHECK_EQ(write(c, text, strlen(text)), (ssize_t)strlen(text));
+	CHECK(!close(c));
+}
+
+/* Whom an accepted socket shows. */
+static void shows(int s, pid_t pid, gid_t gid, size_t ngroups)
+{
+	struct ucred u;
+	gid_t groups[8];
+	socklen_t len = sizeof(u), glen = sizeof(groups);
+
+	CHECK(!getsockopt(s, SOL_SOCKET, SO_PEERCRED, &u, &len) && !getsockopt(s, SOL_SOCKET, SO_PEERGROUPS, groups, &glen));
+	if (u.pid != pid || u.gid != gid || glen != ngroups * sizeof(*groups) || (glen && groups[2] != 7))
+		fail("it shows process %d of group %u and %zu more, not %d, %u and %zu", u.pid, u.gid, glen / sizeof(*groups), pid, gid,
+		     ngroups);
+}
+
 int main(void)
 {
 	struct child child;
@@ -116,8 +141,9 @@ int main(void)
 
 	for (size_t i = 0; i < LARGE; i++)
 		big[i] = (char)(i * 31 ^ i >> 9);
-	const int stream = new_listener(SOCK_STREAM, "stream", 7), packets = new_listener(SOCK_SEQPACKET, "packets", 5);
+	const int stream = new_listener(SOCK_STREAM, "stream", 9), packets = new_listener(SOCK_SEQPACKET, "packets", 5);
 	ask(packets);
+	CHECK(!setgroups(0, NULL));
 
 	const int several = new_client(SOCK_STREAM, "stream");
 	CHECK_EQ(write(several, "one ", 4), 4);
@@ -128,10 +154,16 @@ int main(void)
 	const int silent = new_client(SOCK_STREAM, "stream"), file = file_client(), both = new_client(SOCK_STREAM, "stream");
 	CHECK_EQ(write(both, "no more", 7), 7);
 	CHECK(!shutdown(both, SHUT_RDWR));
+	const int closed = new_client(SOCK_STREAM, "stream"), mute = new_client(SOCK_STREAM, "stream"), last = new_client(SOCK_STREAM, "stream");
+	CHECK_EQ(write(closed, "first ", 6), 6);
+	CHECK_EQ(write(closed, big, 3000), 3000);
+	CHECK_EQ(write(last, "last", 4), 4);
+	CHECK(!close(closed) && !close(mute));
 	const int seq = new_client(SOCK_SEQPACKET, "packets");
 	CHECK_EQ(write(seq, "first", 5), 5);
 	CHECK_EQ(send(seq, "", 0, 0), 0);
 	CHECK_EQ(write(seq, "third", 5), 5);
+	close_client("last words", 1234);
 
 	test_ready();
 
@@ -159,6 +191,16 @@ int main(void)
 	s = come(stream);
 	hears_all(s, "no more", 7, true, "shut down");
 	CHECK(send(s, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+	s = come(stream);
+	memmove(big + 6, big, 3000);
+	memcpy(big, "first ", 6);
+	hears_all(s, big, 3006, true, "closed");
+	shows(s, getpid(), 0, 0);
+	s = come(stream);
+	hears_all(s, "", 0, true, "closed without a word");
+	s = come(stream);
+	hears_all(s, "last", 4, false, "behind the closed ones");
+	check_talk(last, s, "behind the closed ones");
 	CHECK(!fcntl(stream, F_SETFL, O_NONBLOCK) && accept(stream, NULL, NULL) < 0 && errno == EAGAIN);
 
 	s = come(packets);
@@ -168,5 +210,9 @@ int main(void)
 	hears(s, "", getpid(), 0);
 	hears(s, "third", getpid(), 0);
 	check_talk(seq, s, "packets");
+	s = come(packets);
+	shows(s, getpid(), 1234, 3);
+	hears(s, "last words", getpid(), 0);
+	CHECK_EQ(recv(s, got, sizeof(got), 0), 0);
 	pass();
 }
