@@ -489,7 +489,7 @@ int unix_closed_dump(struct dump *d, int fd, const struct unix_diag *diag, UnixS
 	if (!unix_sent_readable(d))
 		return err_hint(err, err_refuse(err, "listening unix socket with a connection that its client has closed already: what "
 						"it sent cannot be seen"),
-				"with CAP_BPF and CAP_PERFMON it can be read (Linux 5.14 and later)");
+				"with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN it can be read (Linux 5.14 and later)");
 	e->closed = arena_alloc(d->arena, diag->nicons * sizeof(*e->closed));
 	ret = dump_queue(d, fd, diag, e, err);
 	return err_object(err, ret, "listening unix socket with a connection that its client has closed already");
