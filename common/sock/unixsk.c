@@ -106,8 +106,8 @@ static int dump_unaccepted_data(struct dump *d, const struct fd_source *src, Uni
 		return unix_sent_dump(d, src->fd, e, err);
 	sock_describe(src->fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s: it has sent data, but nobody has accepted the connection yet", what),
-			"with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN it can be read (Linux 5.14 and later); or try again when the server has "
-			"accepted it");
+			"with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN it can be read (Linux 5.14 and later); or try again when the server "
+			"has accepted it");
 }
 
 /* Connected, and the other end has no inode: waits to be accepted, or is gone. */
