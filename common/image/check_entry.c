@@ -213,6 +213,11 @@ static void unix_socket(struct check *c, const UnixSkEntry *e)
 	check_def(c, SPACE_UNIX, e->ino);
 	if (e->peer && !(e->uflags & 1))
 		check_ref(c, SPACE_UNIX, e->peer);
+	if (e->has_sent_id)
+		check_def(c, SPACE_FILE_ID, e->sent_id);
+	for (size_t i = 0; i < e->n_closed; i++)
+		if (e->closed[i]->has_sent_id)
+			check_def(c, SPACE_FILE_ID, e->closed[i]->sent_id);
 }
 
 /* Connections that wait to be accepted. */

@@ -38,6 +38,7 @@ void unix_table_free(struct unix_table *t)
 		return;
 	free(t->seen);
 	free(t->messages);
+	unix_embryos_free(t->embryos);
 	free(t);
 }
 
@@ -91,7 +92,7 @@ static int dump_gone(struct dump *d, const struct fd_source *src, UnixSkEntry *e
 	return 0;
 }
 
-static int check_unaccepted_data(const struct fd_source *src, struct err *err)
+static int dump_unaccepted_data(struct dump *d, const struct fd_source *src, UnixSkEntry *e, struct err *err)
 {
 	char what[256];
 	int sent = 0;
@@ -101,9 +102,12 @@ static int check_unaccepted_data(const struct fd_source *src, struct err *err)
 		return err_sys(err, "cannot read how much a socket has sent");
 	if (!sent)
 		return 0;
+	if (unix_sent_readable(d))
+		return unix_sent_dump(d, src->fd, e, err);
 	sock_describe(src->fd, what, sizeof(what));
 	return err_hint(err, err_refuse(err, "%s: it has sent data, but nobody has accepted the connection yet", what),
-			"try again when the server has accepted it");
+			"with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN it can be read (Linux 5.14 and later); or try again when the server "
+			"has accepted it");
 }
 
 /* Connected, and the other end has no inode: waits to be accepted, or is gone. */
@@ -113,9 +117,11 @@ static int dump_peerless(struct dump *d, const struct fd_source *src, const stru
 	uint32_t place = 0;
 	const struct unix_diag *listener;
 
-	if (e->type == SOCK_DGRAM || e->shutdown == SK_SHUTDOWN__BOTH)
+	if (e->type == SOCK_DGRAM)
 		return dump_gone(d, src, e, err);
 	listener = unix_diag_listener(&t->diags, e->ino, &place);
+	if (!listener && e->shutdown == SK_SHUTDOWN__BOTH)
+		return dump_gone(d, src, e, err);
 	if (!listener)
 		return err_refuse(err, "unix socket:[%u] waits to be accepted by a socket of another network namespace", e->ino);
 	e->peer = listener->ino;
@@ -124,7 +130,7 @@ static int dump_peerless(struct dump *d, const struct fd_source *src, const stru
 		e->has_queue_place = true;
 		e->queue_place = place;
 	}
-	return check_unaccepted_data(src, err);
+	return dump_unaccepted_data(d, src, e, err);
 }
 
 /* SO_ERROR would take it away. ECONNRESET is the only error that such a socket can have: its peer closed without reading all. */
@@ -150,6 +156,15 @@ static void remember(struct dump *d, struct unix_table *t, const struct fd_sourc
 						  .task = d->task, .number = src->number };
 }
 
+static bool has_closed(const struct unix_diag *diag)
+{
+	size_t i = 0;
+
+	while (i < diag->nicons && diag->icons[i])
+		i++;
+	return i < diag->nicons;
+}
+
 static int dump_state(struct dump *d, const struct fd_source *src, const struct unix_table *t,
 		      const struct unix_diag *diag, UnixSkEntry *e, struct err *err)
 {
@@ -159,6 +174,8 @@ static int dump_state(struct dump *d, const struct fd_source *src, const struct 
 		e->backlog = diag->wqueue;
 		if (!d->opts->unix_close)
 			listeners_watch(d, src->fd, 0);
+		if (has_closed(diag))
+			return unix_closed_dump(d, src->fd, diag, e, err);
 	}
 	if (diag->shutdown) {
 		e->has_shutdown = true;
@@ -178,13 +195,13 @@ static bool is_given(const struct dump *d, uint32_t ino)
 }
 
 /* --unix-close: a connection from outside, which no other option makes again. What nobody has is on its way in a message. */
-static bool is_to_close(struct dump *d, const struct unix_table *t, const UnixSkEntry *e)
+static bool is_to_close(struct dump *d, const struct unix_table *t, const struct unix_diag *diag, const UnixSkEntry *e)
 {
 	const struct stat st = { .st_dev = t->dev, .st_ino = e->peer };
 	char link[32], who[96];
 	size_t n;
 
-	if (!d->opts->unix_close || e->state != UNIX_CONNECTED || !e->peer || e->type == SOCK_DGRAM || is_given(d, e->ino) ||
+	if (!d->opts->unix_close || e->state != UNIX_CONNECTED || !diag->peer || e->type == SOCK_DGRAM || is_given(d, e->ino) ||
 	    is_given(d, e->peer))
 		return false;
 	file_same_inode(d, &st, &n);
@@ -225,7 +242,7 @@ static int unixsk_dump(struct dump *d, const struct fd_source *src, FileEntry *e
 	e->type = (uint32_t)src->type;
 	e->flags = (uint32_t)src->flags;
 	ret = dump_state(d, src, t, diag, e, err);
-	if (!ret && is_to_close(d, t, e))
+	if (!ret && is_to_close(d, t, diag, e))
 		close_outside(d, t, e);
 	dump_peer_cred(d, src, e);
 	if (!ret)
@@ -350,14 +367,12 @@ static int check_waiting(struct dump *d, const struct unix_table *t, const struc
 {
 	char who[96];
 
+	if (s->entry->has_sent_id && !seen(t, s->peer) && !unix_is_in_tree(d, t, s->peer))
+		return err_refuse(err, "it has sent data, but nobody has accepted the connection yet, and who listens is not dumped");
 	for (size_t i = 0; i < s->diag->nicons; i++) {
-		if (d->opts->unix_close && !(s->diag->icons[i] && seen(t, s->diag->icons[i])))
-			continue;
-		if (!s->diag->icons[i])
-			return err_hint(err, err_refuse(err, "listening unix socket with a connection that its client has closed"
-							" already: what it sent cannot be seen"),
-					"try again when the program has accepted it");
-		if (seen(t, s->diag->icons[i]) || unix_is_in_tree(d, t, s->diag->icons[i]))
+		const uint32_t client = s->diag->icons[i];
+
+		if (!client || seen(t, client) || unix_is_in_tree(d, t, client) || d->opts->unix_close)
 			continue;
 		who_has(d, s->diag->icons[i], who, sizeof(who));
 		return err_hint(err, err_refuse(err, "listening unix socket with a connection from socket:[%u], which is not dumped:"

@@ -68,7 +68,16 @@ struct unix_table {
 	size_t nseen, cap;
 	struct unix_message *messages; /* malloc'ed */
 	size_t nmessages, messages_cap;
+	struct unix_embryos *embryos;
 };
+
+/* What a client has sent that was not accepted yet (unixsk_embryo.c): can it be read here? Then it is stored under an id of its own, which
+ * the client's entry gets, when there is anything. fd: the client. Refused by name: descriptors in it, credentials of strangers. */
+bool unix_sent_readable(struct dump *d);
+int unix_sent_dump(struct dump *d, int fd, UnixSkEntry *e, struct err *err);
+/* Of a listening socket, those connections that wait to be accepted and whose clients are closed; diag tells that there are such. */
+int unix_closed_dump(struct dump *d, int fd, const struct unix_diag *diag, UnixSkEntry *e, struct err *err);
+void unix_embryos_free(struct unix_embryos *all); /* NULL is fine */
 
 /* Name, file, its mode and owner. */
 int unix_name_dump(struct dump *d, const struct fd_source *src, const struct unix_diag *diag, UnixSkEntry *e,

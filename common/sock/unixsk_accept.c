@@ -156,6 +156,30 @@ static int by_place(const void *va, const void *vb)
 	return pa != pb ? (pa < pb ? -1 : 1) : (a->e->id > b->e->id) - (a->e->id < b->e->id);
 }
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+/* Since Linux 6.16, a connection has from its listening socket what that asks for when it comes, not when it is accepted. */
+static void ask_before(struct topology *t, const struct host *h)
+{
+	const SkOptsEntry *o = h->sk ? h->sk->e->opts : NULL;
+
+	if (!h->waiting || !o)
+		return;
+	if (o->so_passcred)
+		plan_sockopt(t->plan, MAKE_OBJECTS, h->sk->slot, "SO_PASSCRED", SOL_SOCKET, SO_PASSCRED, 1);
+	if (o->so_passsec)
+		plan_sockopt(t->plan, MAKE_OBJECTS, h->sk->slot, "SO_PASSSEC", SOL_SOCKET, SO_PASSSEC, 1);
+	if (o->so_passpidfd)
+		plan_sockopt(t->plan, MAKE_OBJECTS, h->sk->slot, "SO_PASSPIDFD", SOL_SOCKET, SO_PASSPIDFD, 1);
+	if (o->has_so_passrights && !o->so_passrights)
+		plan_sockopt(t->plan, MAKE_OBJECTS, h->sk->slot, "SO_PASSRIGHTS", SOL_SOCKET, SO_PASSRIGHTS, 0);
+}
+
 void unix_plan_waiting(struct topology *t)
 {
 	struct sk **v = arena_alloc(t->plan->arena, (t->n + 1) * sizeof(*v));
@@ -166,6 +190,8 @@ void unix_plan_waiting(struct topology *t)
 			v[n++] = &t->sks[i];
 	if (n)
 		qsort(v, n, sizeof(*v), by_place);
+	for (size_t i = 0; i < t->nhosts; i++)
+		ask_before(t, t->hosts[i]);
 	for (size_t i = 0; i < n; i++) {
 		listen_as(t, v[i]->host, v[i]->e->peer_cred);
 		unix_place_enter(t->plan, v[i]->host->place);

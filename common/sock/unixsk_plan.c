@@ -27,6 +27,11 @@ static int bad(const UnixSkEntry *e, const char *what, struct err *err)
 
 /* ---- who is who ---- */
 
+static bool bad_cred(const PeerCredEntry *e)
+{
+	return e && (e->pid <= 0 || e->n_groups > UNIX_GROUPS_MAX);
+}
+
 static int check_entry(const UnixSkEntry *e, struct err *err)
 {
 	int ret = unix_name_check(&e->name, err);
@@ -46,8 +51,7 @@ static int check_entry(const UnixSkEntry *e, struct err *err)
 		return bad(e, "has a file with an extended attribute that no file can have", err);
 	if (e->has_shutdown && (unsigned)e->shutdown > 3)
 		return bad(e, "is shut down in no such way", err);
-	if ((e->peer_cred && (e->peer_cred->pid <= 0 || e->peer_cred->n_groups > UNIX_GROUPS_MAX)) ||
-	    (e->own_cred && (e->own_cred->pid <= 0 || e->own_cred->n_groups > UNIX_GROUPS_MAX)))
+	if (bad_cred(e->peer_cred) || bad_cred(e->own_cred))
 		return bad(e, "has a peer that cannot be", err);
 	if (e->state == UNIX_LISTEN && (e->type == SOCK_DGRAM || !e->name.len || e->peer || e->backlog > INT32_MAX))
 		return bad(e, "cannot be listening", err);
@@ -63,6 +67,33 @@ static struct sk *find_sk(struct topology *t, uint32_t id)
 	return id_map_get(&file_plan_of(t->plan)->unix_made, id, &i) ? &t->sks[i] : NULL;
 }
 
+/* A client that was closed before anybody accepted it is made like one that was not, and closed at the end. */
+static int add_closed(struct topology *t, const UnixSkEntry *listener, struct err *err)
+{
+	for (size_t i = 0; i < listener->n_closed; i++) {
+		const UnixClosedEntry *c = listener->closed[i];
+		UnixSkEntry *e = arena_msg(t->plan->arena, UnixSkEntry, unix_sk_entry__init);
+		struct sk *s = &t->sks[t->n++];
+
+		if (listener->state != UNIX_LISTEN || bad_cred(c->cred))
+			return bad(listener, "has clients that cannot be", err);
+		e->id = listener->id;
+		e->type = listener->type;
+		e->state = UNIX_CONNECTED;
+		e->peer = listener->ino;
+		e->has_queue_place = true;
+		e->queue_place = c->place;
+		e->own_cred = c->cred;
+		e->has_sent_id = c->has_sent_id;
+		e->sent_id = c->sent_id;
+		s->e = e;
+		s->slot = plan_slot(t->plan, "unix socket, client that is closed");
+		s->gone = s->gone_slot = true;
+		s->feeder = A_SLOT(s->slot);
+	}
+	return 0;
+}
+
 static int collect(struct topology *t, struct err *err)
 {
 	const struct model *m = t->m;
@@ -70,7 +101,8 @@ static int collect(struct topology *t, struct err *err)
 	int ret;
 
 	for (size_t i = 0; i < m->nfiles; i++)
-		n += m->files[i]->type == FD_TYPES__UNIXSK;
+		if (m->files[i]->type == FD_TYPES__UNIXSK && m->files[i]->usk)
+			n += 1 + m->files[i]->usk->n_closed;
 	t->sks = arena_alloc(t->plan->arena, (n + 1) * sizeof(*t->sks));
 	for (size_t i = 0; i < m->nfiles; i++) {
 		const FileEntry *f = m->files[i];
@@ -87,6 +119,9 @@ static int collect(struct topology *t, struct err *err)
 		s->e = f->usk;
 		s->slot = file_slot_get(t->plan, f, "unix socket");
 		id_map_put(&file_plan_of(t->plan)->unix_made, t->plan->arena, f->id, (uint32_t)t->n++);
+		ret = add_closed(t, f->usk, err);
+		if (ret < 0)
+			return ret;
 	}
 	return 0;
 }
@@ -334,18 +369,18 @@ static bool from_peer(const struct sk *s, const SkPacketEntry *p)
 	return !p->has_sender || (p->sender.len == name->len && !memcmp(p->sender.data, name->data, name->len));
 }
 
-static int plan_queue(struct topology *t, struct sk *s, struct err *err)
+/* What has this id, through feeder. */
+static int send_all(struct topology *t, struct sk *s, uint32_t id, struct arg feeder, struct err *err)
 {
-	const bool named = s->e->type == SOCK_DGRAM && s->e->name.len && !s->fed;
 	const struct sock_packet *v;
 	size_t n;
-	int ret = named ? 0 : sock_packets(t->m, t->plan, s->e->id, &v, &n, err);
+	int ret = sock_packets(t->m, t->plan, id, &v, &n, err);
 
-	if (ret < 0 || named || !n) /* datagrams by name are there already */
+	if (ret < 0 || !n)
 		return ret;
-	if (!s->fed)
+	if (!s->fed && !(s->role == WAITING && id != s->e->id))
 		return err_image(err, "sk-queues.img: data for the unconnected socket %u", s->e->id);
-	unix_make_room(t, s->feeder, unix_queue_room(v, n));
+	unix_make_room(t, feeder, unix_queue_room(v, n));
 	for (size_t i = 0; i < n; i++) {
 		struct unix_rights rights;
 		if (!from_peer(s, v[i].entry))
@@ -357,11 +392,23 @@ static int plan_queue(struct topology *t, struct sk *s, struct err *err)
 		if (s->late && !v[i].entry->cred)
 			return unix_no_credentials(&v[i], err);
 		if (s->late)
-			unix_packet_send(t->plan->last, 0, &v[i], &rights, s->feeder, NULL);
+			unix_packet_send(t->plan->last, 0, &v[i], &rights, feeder, NULL);
 		else
-			unix_packet_send(t->plan->controller, MAKE_CONTENT, &v[i], &rights, s->feeder, NULL);
+			unix_packet_send(t->plan->controller, MAKE_CONTENT, &v[i], &rights, feeder, NULL);
 	}
 	return 0;
+}
+
+static int plan_queue(struct topology *t, struct sk *s, struct err *err)
+{
+	const UnixSkEntry *e = s->e;
+
+	if (e->type == SOCK_DGRAM && e->name.len && !s->fed) /* datagrams by name are there already */
+		return 0;
+	if (e->has_sent_id && s->role != WAITING)
+		return bad(e, "has sent something and does not wait to be accepted", err);
+	/* Nobody can have sent anything to who waits; what he has sent is to be read by who accepts him. */
+	return e->has_sent_id ? send_all(t, s, e->sent_id, A_SLOT(s->slot), err) : send_all(t, s, e->id, s->feeder, err);
 }
 
 /* The end of a pair that went away, and what its going leaves at this one. */
@@ -403,6 +450,8 @@ static int plan_rest(struct topology *t, struct sk *s, struct err *err)
 		return bad(e, "has an error that nothing makes", err);
 	if (s->gone)
 		plan_gone(t, s, c, phase);
+	if (s->gone && s->role == WAITING) /* nothing is left of it to have options */
+		return 0;
 	/* SHUT_RD, SHUT_WR, SHUT_RDWR are the kernel's bits minus one. */
 	if (e->has_shutdown && e->shutdown && !(s->gone && e->type != SOCK_DGRAM))
 		program_call(c, phase, "shutdown", SYS_shutdown, A_SLOT(s->slot), A((uint64_t)e->shutdown - 1));

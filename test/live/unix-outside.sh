@@ -3,6 +3,7 @@
 # Unix sockets whose other end is outside of the tree, and names that are taken: refused by name, or connected again when told to.
 # timeout: 120
 . "$TOP/test/lib/common.sh"
+need setpriv
 peer=$BIN/test/live/unixpeer
 is_ready() { [ -e "$1/ready" ] || die "$1: $(cat "$1/stderr")"; }
 begin() { # DIR WHAT NAME
@@ -105,7 +106,7 @@ kill "$maker"
 # What cannot be seen.
 begin early early "$W/early.sock"
 mkdir early-img
-refused 5 'sent data.*accepted' "$CR_DUMP" -t "$PID" -D early-img
+refused 5 'sent data.*accepted.*CAP_BPF' setpriv --bounding-set=-all,+sys_ptrace,+checkpoint_restore "$CR_DUMP" -t "$PID" -D early-img
 kill "$PID"
 begin urgent urgent x
 refused 5 'out-of-band' "$CR_DUMP" -t "$PID" -D early-img
