@@ -167,6 +167,22 @@ static int dgram_dump(struct dump *d, const struct fd_source *src, InetSkEntry *
 	return ret < 0 ? ret : sock_error_dump(d, src, e, what, err);
 }
 
+static bool is_mapped(const uint32_t *a)
+{
+	return !a[0] && !a[1] && a[2] == htonl(0xffff);
+}
+
+/* One that had an IPv6 peer, and then an IPv4 one, keeps the address that it had for the first; bound to that, none connects to IPv4. */
+static int refuse_mixture(const InetSkEntry *e, const char *what, struct err *err)
+{
+	static const uint32_t any[4];
+
+	if (e->family != AF_INET6 || e->n_src_addr != 4 || e->n_dst_addr != 4 || !e->dst_port || !is_mapped(e->dst_addr) ||
+	    is_mapped(e->src_addr) || !memcmp(e->src_addr, any, sizeof(any)))
+		return 0;
+	return err_refuse(err, "%s: it has an IPv6 address, and is connected to an IPv4 one", what);
+}
+
 static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entry, InetSkEntry *e, struct err *err)
 {
 	char what[300];
@@ -174,6 +190,8 @@ static int udp_dump(struct dump *d, const struct fd_source *src, FileEntry *entr
 	(void)entry;
 	sock_describe(src->fd, what, sizeof(what));
 	int ret = dgram_dump(d, src, e, what, err);
+	if (!ret)
+		ret = refuse_mixture(e, what, err);
 	if (!ret) {
 		reuse_dump(d, src->fd, e);
 		ret = dump_unsent(d, src->fd, e, what, err);
