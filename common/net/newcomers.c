@@ -27,9 +27,9 @@ static const struct nft_set sets[2][2] = {
 /* Without an address of IPv6 to IPv4, too, unless it says that it does not. */
 size_t net_listeners_of(int family, const void *address, uint16_t port, bool v6only, struct net_listener v[2])
 {
-	static const uint8_t none[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
-	const bool v6 = family == AF_INET6 && memcmp(address, mapped, sizeof(mapped)) != 0;
-	const size_t skip = family == AF_INET6 && !v6 ? sizeof(mapped) : 0;
+	static const uint8_t none[16];
+	const bool v6 = family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(address);
+	const size_t skip = family == AF_INET6 && !v6 ? 12 : 0; /* ::ffff:0:0 */
 
 	v[0] = (struct net_listener){ .v6 = v6, .port = port };
 	memcpy(v[0].address, (const uint8_t *)address + skip, v6 ? 16 : 4);

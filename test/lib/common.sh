@@ -230,3 +230,17 @@ proves() {
 	wait_gone "$PID" || die "$1: it does not end"
 	rm held/go held/verdict
 }
+
+# Another host, which is process $FAR, 10.77.0.9 and fd77::9; we are .5 and ::5 to it. at COMMAND...: runs it there.
+far_host() {
+	unshare --net sleep 1000 </dev/null >/dev/null 2>&1 &
+	FAR=$!
+	disown "$FAR"
+	own=$(readlink /proc/self/ns/net)
+	wait_for 5 other || die "the other host has no network of its own"
+	ip link add v0 type veth peer name eth0 netns "$FAR" || skip "no veth can be made"
+	ip addr add 10.77.0.5/24 dev v0 && ip -6 addr add fd77::5/64 dev v0 nodad && ip link set v0 up || die "cannot configure the device"
+	at ip addr add 10.77.0.9/24 dev eth0 && at ip -6 addr add fd77::9/64 dev eth0 nodad && at ip link set eth0 up || die "cannot configure the device"
+}
+at() { nsenter -t "$FAR" -n -- "$@"; }
+other() { [ "$(readlink "/proc/$FAR/ns/net")" != "$own" ]; }

@@ -14,16 +14,7 @@ est=--tcp-established
 "$CR_CHECK" --feature network_lock_nftables >words 2>&1 || skip "$(cat words)"
 fast_dir img
 
-unshare --net sleep 1000 </dev/null >/dev/null 2>&1 &
-far=$!
-disown "$far"
-at() { nsenter -t "$far" -n -- "$@"; }
-own=$(readlink /proc/self/ns/net)
-other() { [ "$(readlink "/proc/$far/ns/net")" != "$own" ]; }
-wait_for 5 other || die "the other host has no network of its own"
-ip link add v0 type veth peer name eth0 netns "$far" || skip "no veth can be made"
-ip addr add 10.77.0.5/24 dev v0 && ip -6 addr add fd77::5/64 dev v0 nodad && ip link set v0 up || die "cannot configure the device"
-at ip addr add 10.77.0.9/24 dev eth0 && at ip -6 addr add fd77::9/64 dev eth0 nodad && at ip link set eth0 up || die "cannot configure the device"
+far_host
 at tc qdisc add dev eth0 root netem delay 4ms 3ms 2>/dev/null || note "without delay: the kernel has no netem"
 
 # One socket for all addresses of both families, one for one address.
@@ -72,7 +63,7 @@ EOP
 start server "$py" ../server.py
 SERVER=$PID
 wait_for 10 test -e server/ready || die "no server: $(cat server/stderr)"
-start clients nsenter -t "$far" -n -- "$py" ../clients.py
+start clients nsenter -t "$FAR" -n -- "$py" ../clients.py
 no_table() { ! nft list tables | grep cr-; }
 answers() { cat clients/served 2>/dev/null || echo 0; }
 some_more() { [ "$(answers)" -gt "$((before + 100))" ]; }
@@ -120,7 +111,7 @@ EOP
 hold() { at nft "add table ip late; add chain ip late out { type filter hook output priority 0; }; add rule ip late out tcp dport 4101 tcp flags & (syn|ack) == ack drop"; }
 began() { # DIR: a client that the server takes for half connected
 	hold || die "no rule can be made there"
-	start "$1" nsenter -t "$far" -n -- "$py" ../late.py
+	start "$1" nsenter -t "$FAR" -n -- "$py" ../late.py
 	wait_for 10 test -e "$1/connected" || die "$1: $(cat "$1/stderr")"
 }
 for i in 1 2 3 4 5 6; do

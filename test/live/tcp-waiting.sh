@@ -12,16 +12,7 @@ est=--tcp-established
 "$CR_CHECK" --feature tcp_waiting >words 2>&1 || skip "$(cat words)"
 fast_dir img
 
-unshare --net sleep 1000 </dev/null >/dev/null 2>&1 &
-far=$!
-disown "$far"
-at() { nsenter -t "$far" -n -- "$@"; }
-own=$(readlink /proc/self/ns/net)
-other() { [ "$(readlink "/proc/$far/ns/net")" != "$own" ]; }
-wait_for 5 other || die "the other host has no network of its own"
-ip link add v0 type veth peer name eth0 netns "$far" || skip "no veth can be made"
-ip addr add 10.77.0.5/24 dev v0 && ip -6 addr add fd77::5/64 dev v0 nodad && ip link set v0 up || die "cannot configure the device"
-at ip addr add 10.77.0.9/24 dev eth0 && at ip -6 addr add fd77::9/64 dev eth0 nodad && at ip link set eth0 up || die "cannot configure the device"
+far_host
 
 cat >server.py <<'EOP'
 import os, socket, sys, threading, time
@@ -83,7 +74,7 @@ begin() {
 	start serve "$py" "$W/server.py" $n
 	SERVER=$PID
 	wait_for 20 test -e serve/ready || die "the server is not ready: $(cat serve/stderr)"
-	start call nsenter -t "$far" -n -- "$py" "$W/client.py" $n
+	start call nsenter -t "$FAR" -n -- "$py" "$W/client.py" $n
 	wait_for 20 test -e call/ready || die "the clients are not ready: $(cat call/stderr)"
 	[ "$(waiting)" = $n ] || die "$(waiting) connections wait"
 }
